@@ -1,0 +1,6 @@
+"""``python -m lss_lightning`` and the console command ``lss``."""
+
+from lss_lightning.entry import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""From loaded slices to batches: one working grid for the network, each label's own grid for the score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lss_lightning.data.loading import LoadedSlice, resample_image, resample_label, working_size
+from lss_lightning.labels import IGNORED
+
+Size = tuple[int, int]
+
+
+class Item(TypedDict):
+    """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``."""
+
+    image: Tensor
+    label: Tensor
+    index: int
+
+
+class Batch(TypedDict):
+    """Slices padded to one size.
+
+    ``image`` (B, C, h, w) uint8 on the working grid, padded with 0; ``label`` (B, H, W) uint8 class indices, padded
+    with ``IGNORED``; ``index`` (B,) int64, the slice's place in its part; ``image_sizes`` and ``label_sizes``: height
+    and width of each slice without the padding, in pixels.
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+    image_sizes: list[Size]
+    label_sizes: list[Size]
+
+
+class SliceDataset(Dataset[Item]):
+    """Slices on the working grid.
+
+    Args:
+        slices: Loaded slices.
+        spacing: The working pixel in mm, or None for each slice's own.
+        label_on_working_grid: For training, the label follows the image; for scoring it keeps its own grid.
+    """
+
+    def __init__(self, slices: Sequence[LoadedSlice], spacing: float | None, *, label_on_working_grid: bool) -> None:
+        self.slices = slices
+        sizes = [working_size(piece.label.shape, piece.spacing, spacing) for piece in slices]
+        self.images = [resample_image(piece.image, size) for piece, size in zip(slices, sizes, strict=True)]
+        self.labels = [piece.label for piece in slices]
+        if label_on_working_grid:
+            self.labels = [resample_label(label, size) for label, size in zip(self.labels, sizes, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Item:
+        return {
+            "image": torch.from_numpy(self.images[index]),
+            "label": torch.from_numpy(self.labels[index]),
+            "index": index,
+        }
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Pad slices at the right and the bottom to the batch's greatest height and width."""
+    return {
+        "image": _stack([item["image"] for item in items], 0),
+        "label": _stack([item["label"] for item in items], IGNORED),
+        "index": torch.tensor([item["index"] for item in items]),
+        "image_sizes": [_size(item["image"]) for item in items],
+        "label_sizes": [_size(item["label"]) for item in items],
+    }
+
+
+def _size(pixels: Tensor) -> Size:
+    height, width = pixels.shape[-2:]
+    return height, width
+
+
+def _stack(parts: list[Tensor], fill: int) -> Tensor:
+    height = max(part.shape[-2] for part in parts)
+    width = max(part.shape[-1] for part in parts)
+    stacked = parts[0].new_full((len(parts), *parts[0].shape[:-2], height, width), fill)
+    for place, part in zip(stacked, parts, strict=True):
+        place[..., : part.shape[-2], : part.shape[-1]] = part
+    return stacked
+
+
+class EpochSampler(Sampler[int]):
+    """Every slice once per epoch, in an order keyed by (seed, epoch), dealt to the ranks in turn.
+
+    Lightning calls :meth:`set_epoch`; the order depends neither on the workers nor on a resume. For training the last
+    slices are left out where they do not fill every rank, since ranks must take the same number of steps; for scoring
+    none is left out and none is repeated.
+    """
+
+    def __init__(self, length: int, *, shuffle: bool, seed: int, rank: int, ranks: int) -> None:
+        self.length, self.shuffle, self.seed, self.rank, self.ranks = length, shuffle, seed, rank, ranks
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration has."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+            order = order[: len(self) * self.ranks]
+        return iter(order[self.rank :: self.ranks].tolist())
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            return self.length // self.ranks
+        return len(range(self.rank, self.length, self.ranks))

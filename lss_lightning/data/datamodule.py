@@ -1,0 +1,97 @@
+"""The LightningDataModule: a source's slices, split, on the working grid, in batches."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from lss_lightning.data.batches import EpochSampler, Item, SliceDataset, collate
+from lss_lightning.data.loading import LoadedSlice, load_slices
+from lss_lightning.data.source import DataSource
+from lss_lightning.data.splits import Split, SplitConfig, split_slices
+
+log = logging.getLogger(__name__)
+
+
+class SliceDataModule(pl.LightningDataModule):
+    """The slices of one source, divided into parts.
+
+    Args:
+        source: Where the slices come from, and how they are read.
+        split: How they are divided.
+        seed: Of the order in which training slices are shown.
+
+    Attributes:
+        slices: All slices, once :meth:`setup` has run.
+        parts: Indices into ``slices`` by part; a workflow may narrow a part down before it is read.
+        spacing: The working pixel in mm, or None for each slice's own pixels: ``source.spacing``, or, once a workflow
+            has called :meth:`choose_spacing`, the training part's.
+    """
+
+    def __init__(self, source: DataSource, split: SplitConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.source, self.split, self.seed = source, split, seed
+        self.spacing = source.spacing
+        self.slices: list[LoadedSlice] = []
+        self.parts: Split = {}
+
+    def prepare_data(self) -> None:
+        """Make the source's files ready; Lightning calls this in one process per machine."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """List, split and read the slices, once.
+
+        Raises:
+            UserError: there are too few, or one cannot be read.
+        """
+        if self.slices:
+            return
+        found = self.source.find()
+        for reason, count in found.left_out.items():
+            log.warning("left out: %d × %s", count, reason)
+        self.parts = split_slices(found.slices, self.split)
+        self.slices = load_slices(found.slices, self.source.channels, self.source.labels)
+
+    def choose_spacing(self) -> None:
+        """Where none is set, take the training part's most frequent pixel spacing as the working one."""
+        if self.spacing is None:
+            known = Counter(piece.spacing for piece in self.part("train"))
+            self.spacing = known.most_common(1)[0][0]
+        if any(piece.spacing is None for piece in self.slices):
+            log.warning("pixel spacing unknown for some images: they are used in their native pixels")
+
+    def part(self, name: str) -> list[LoadedSlice]:
+        """The slices of a part."""
+        return [self.slices[index] for index in self.parts[name]]
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Batches of training slices, in another order each epoch."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Item] | list[None]:
+        """Batches of the part that selects; none where the split has no such part."""
+        part = self.split.selecting_part
+        return [] if part is None else self._loader(part)
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        """Batches of the part that tests."""
+        return self._loader("test")
+
+    def _loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Item]:
+        dataset = SliceDataset(self.part(part), self.spacing, label_on_working_grid=shuffle)
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = EpochSampler(len(dataset), shuffle=shuffle, seed=self.seed, rank=rank, ranks=ranks)
+        workers = min(self.source.num_workers, -(-len(sampler) // self.source.batch_size))
+        return DataLoader(
+            dataset,
+            batch_size=self.source.batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+        )

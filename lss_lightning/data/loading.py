@@ -1,0 +1,111 @@
+"""From a slice's files to arrays: read, checked, hashed, and resampled to a working pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.data.png import read_grey, read_rgb
+from lss_lightning.data.slices import Slice
+from lss_lightning.data.source import CHANNELS
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LabelSet
+
+
+@dataclass(frozen=True)
+class LoadedSlice:
+    """A slice's pixels on the files' own grid.
+
+    Attributes:
+        slice: Where they come from.
+        image: (C, H, W), uint8.
+        label: (H, W), uint8 class indices.
+        spacing: Pixel size in mm, or None where unknown.
+        digest: Hash of the image's content, the same wherever the file lies and whatever its name.
+    """
+
+    slice: Slice
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    spacing: float | None
+    digest: str
+
+
+def load_slice(piece: Slice, channels: str, labels: LabelSet) -> LoadedSlice:
+    """Read a slice's images and label.
+
+    Args:
+        piece: The slice; it must offer the images that the channels need.
+        channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
+        labels: The classes whose codes the label file holds.
+
+    Raises:
+        UserError: a file that is broken or of another format, images and label of different size, or a label code that
+            belongs to no class.
+    """
+    planes = []
+    for kind in CHANNELS[channels]:
+        path = piece.images[kind]
+        pixels = read_rgb(path) if kind == "composite" else read_grey(path)[..., None]
+        planes.append(pixels)
+    label = labels.to_indices(read_grey(piece.label), piece.label)
+    for kind, plane in zip(CHANNELS[channels], planes, strict=True):
+        if plane.shape[:2] != label.shape:
+            raise UserError(
+                f"{piece.images[kind]}: {plane.shape[1]} × {plane.shape[0]} pixels, but its label {piece.label} has "
+                f"{label.shape[1]} × {label.shape[0]}; both must be of one size: restore the originals"
+            )
+    image = np.ascontiguousarray(np.concatenate(planes, axis=2).transpose(2, 0, 1))
+    spacing = None if piece.field_of_view is None else piece.field_of_view / image.shape[2]
+    return LoadedSlice(piece, image, label, spacing, content_digest(image))
+
+
+def load_slices(pieces: Sequence[Slice], channels: str, labels: LabelSet) -> list[LoadedSlice]:
+    """Read many slices, several at a time; see :func:`load_slice`."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda piece: load_slice(piece, channels, labels), pieces))
+
+
+def content_digest(image: NDArray[np.uint8]) -> str:
+    """Hash of an image's shape and pixels: 32 hexadecimal digits (BLAKE2b)."""
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def working_size(size: tuple[int, int], spacing: float | None, working: float | None) -> tuple[int, int]:
+    """Height and width in pixels of the working spacing; the same where a spacing is unknown or the two agree.
+
+    Args:
+        size: Height and width in pixels.
+        spacing: Their size in mm, or None.
+        working: The working pixel in mm, or None for each image's own.
+    """
+    if spacing is None or working is None:
+        return size
+    height, width = (max(1, round(length * spacing / working)) for length in size)
+    return height, width
+
+
+def resample_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A (C, H, W) uint8 image at another size (height, width), linearly, with anti-aliasing where it shrinks."""
+    if image.shape[1:] == size:
+        return image
+    from PIL import Image
+
+    planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in image]
+    return np.stack([np.array(plane) for plane in planes])
+
+
+def resample_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A (H, W) uint8 map of class indices at another size (height, width), by nearest neighbour."""
+    if label.shape == size:
+        return label
+    from PIL import Image
+
+    return np.array(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))

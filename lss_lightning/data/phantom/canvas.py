@@ -1,0 +1,112 @@
+"""The grid that shapes are drawn on: finer than the image's pixels, in the body's own millimetres."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.data.phantom.shapes import Floats, Shape
+from lss_lightning.data.phantom.texture import Texture
+from lss_lightning.data.phantom.tissue import Tissue
+from lss_lightning.labels import LUMBAR
+
+FIELD_OF_VIEW = 220.0
+"""Width and height of every slice, mm."""
+
+Window: TypeAlias = tuple[slice, slice]
+Mask: TypeAlias = NDArray[np.bool_]
+
+OTHER = LUMBAR.keys.index("other")
+
+
+class Canvas:
+    """Tissue and class at every sample point.
+
+    Args:
+        image_size: Pixels a side of the image to come.
+        shift: The body's origin in mm from the middle of the image (right, down).
+        turn: Rotation of the body's axes in the image, radians.
+
+    Attributes:
+        x: Coordinates in the body's frame, mm, to the right of the image; float32 of shape (samples, samples).
+        y: The same towards the back (down).
+        tissue: Tissue at each sample, uint8.
+        second: What each sample is mixed with, uint8.
+        mixture: Share of the second tissue, 0-1, float32.
+        label: Class index at each sample, uint8.
+    """
+
+    def __init__(self, image_size: int, shift: tuple[float, float], turn: float) -> None:
+        self.image_size = image_size
+        # Odd, so that two classes never tie for a pixel; finer in coarse images, whose thin structures would vanish.
+        self.oversampling = 3 if image_size >= 192 else 5
+        self.samples = image_size * self.oversampling
+        self._spacing = FIELD_OF_VIEW / self.samples
+        self._shift, self._cos, self._sin = shift, math.cos(turn), math.sin(turn)
+        axis = (np.arange(self.samples, dtype=np.float32) + np.float32(0.5)) * np.float32(self._spacing)
+        across = axis[None, :] - np.float32(FIELD_OF_VIEW / 2 + shift[0])
+        down = axis[:, None] - np.float32(FIELD_OF_VIEW / 2 + shift[1])
+        self.x = across * np.float32(self._cos) + down * np.float32(self._sin)
+        self.y = down * np.float32(self._cos) - across * np.float32(self._sin)
+        shape = (self.samples, self.samples)
+        self.tissue = np.full(shape, Tissue.AIR, dtype=np.uint8)
+        self.second = np.full(shape, Tissue.AIR, dtype=np.uint8)
+        self.mixture = np.zeros(shape, dtype=np.float32)
+        self.label = np.full(shape, OTHER, dtype=np.uint8)
+
+    def window(self, centre: tuple[float, float], reach: float) -> Window:
+        """The part of the grid that holds a circle given in the body's frame, mm; empty where it lies outside."""
+        across = self._cos * centre[0] - self._sin * centre[1] + self._shift[0]
+        down = self._sin * centre[0] + self._cos * centre[1] + self._shift[1]
+        return self._span(down, reach), self._span(across, reach)
+
+    def around(self, shape: Shape, margin: float = 1.0) -> Window:
+        """The part of the grid that holds a shape and a margin in mm about it."""
+        return self.window(shape.centre, shape.reach + margin)
+
+    def distance(self, shape: Shape, window: Window) -> Floats:
+        """Signed distance from a shape, mm, at the samples of a window."""
+        return shape.distance(self.x[window], self.y[window])
+
+    def paint(
+        self,
+        window: Window,
+        where: Mask,
+        tissue: Tissue,
+        *,
+        second: Tissue | None = None,
+        mixture: Floats | float = 0.0,
+    ) -> None:
+        """Set the tissue where a mask over a window says so, mixed with a share (0-1) of a second one."""
+        np.copyto(self.tissue[window], np.uint8(tissue), where=where)
+        np.copyto(self.second[window], np.uint8(tissue if second is None else second), where=where)
+        np.copyto(self.mixture[window], mixture, where=where, casting="same_kind")
+
+    def classify(self, window: Window, where: Mask, key: str) -> None:
+        """Set the class, by its key, where a mask over a window says so."""
+        np.copyto(self.label[window], np.uint8(LUMBAR.keys.index(key)), where=where)
+
+    def coarse(self, texture: Texture) -> Floats:
+        """A texture coarser than the pixels, over the whole grid; evaluated once a pixel, to save time."""
+        k = self.oversampling
+        values = texture(self.x[k // 2 :: k, k // 2 :: k], self.y[k // 2 :: k, k // 2 :: k])
+        return values.repeat(k, axis=0).repeat(k, axis=1)
+
+    def pixel_mean(self, values: Floats) -> Floats:
+        """Average over each pixel's samples: (samples, samples) to (image_size, image_size)."""
+        n, k = self.image_size, self.oversampling
+        rows = values.reshape(n, k, self.samples).sum(axis=1)
+        return sum(rows[:, offset::k] for offset in range(k)) / np.float32(k * k)
+
+    def pixel_label(self) -> NDArray[np.uint8]:
+        """The class that most of each pixel's samples have, uint8 of shape (image_size, image_size)."""
+        counts = [self.pixel_mean((self.label == index).astype(np.float32)) for index in range(len(LUMBAR))]
+        return np.argmax(counts, axis=0).astype(np.uint8)
+
+    def _span(self, middle: float, reach: float) -> slice:
+        first = math.floor((FIELD_OF_VIEW / 2 + middle - reach) / self._spacing)
+        last = math.ceil((FIELD_OF_VIEW / 2 + middle + reach) / self._spacing)
+        return slice(min(max(first, 0), self.samples), min(max(last, 0), self.samples))

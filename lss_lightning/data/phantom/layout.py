@@ -1,0 +1,151 @@
+"""A phantom on disk, in the layout of the Al-Kafri data set."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from lss_lightning.data.phantom.patient import LEVELS
+from lss_lightning.data.phantom.render import check_request, render_slice
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LUMBAR
+
+VERSION = 1
+"""Raised whenever the same parameters give other pixels."""
+
+_MANIFEST = "phantom.json"
+# Folder and file prefix of each kind of image, as in the records of Mendeley Data zbf6b4pttk.
+_T1 = ("04_Intermediary_Ground_Truth_Data/T1_Output", "T1")
+_T2 = ("04_Intermediary_Ground_Truth_Data/T2_Output", "T2")
+_COMPOSITE = ("05_Final_Ground_Truth_Data/Composite_Images", "C1")
+_LABEL = ("05_Final_Ground_Truth_Data/Label_Images", "L1")
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What decides every byte of a phantom."""
+
+    version: int
+    patients: int
+    image_size: int
+    seed: int
+
+
+def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, workers: int | None = None) -> None:
+    """Write a phantom, or keep the one that is there if it was made with the same parameters.
+
+    Three slices (D3, D4, D5) a patient, each as T1, T2, composite (red T1, green T2, blue max(T1 − T2, 0)) and label
+    (codes of ``LUMBAR``), 8-bit PNG. ``phantom.json`` records the parameters. The folder appears only when complete.
+
+    Args:
+        root: Folder to write; it must not exist, be empty, or hold this phantom.
+        patients: Number of patients, 1 to 9999.
+        image_size: Pixels a side, at least 64; the field of view is always 220 mm.
+        seed: 0 or more; the same seed gives the same bytes, whatever the number of workers.
+        workers: Processes to render with; None means one per processor.
+
+    Raises:
+        UserError: a parameter outside its range, or a folder that holds anything else.
+    """
+    check_request(seed, image_size)
+    if not 1 <= patients <= 9999:
+        raise UserError(
+            f"phantom patients is {patients}: 1 to 9999 are possible, as file names give a patient four digits"
+        )
+    if workers is not None and workers < 1:
+        raise UserError(f"phantom workers is {workers}: at least 1 is needed")
+    manifest = _Manifest(VERSION, patients, image_size, seed)
+    root = root.resolve()
+    if _holds(root, manifest):
+        return
+    draft = root.with_name(f".{root.name}.{os.getpid()}.part")
+    try:
+        for folder, _ in (_T1, _T2, _COMPOSITE, _LABEL):
+            (draft / folder).mkdir(parents=True)
+        _write_slices(draft, manifest, workers or os.cpu_count() or 1)
+        (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+        _publish(draft, root, manifest)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _holds(root: Path, manifest: _Manifest) -> bool:
+    """Whether the folder is this phantom already; False if there is room for it."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    found = root / _MANIFEST
+    if not found.is_file():
+        raise UserError(
+            f"{root} holds something that is no phantom: nothing is overwritten, give an empty or new folder"
+        )
+    try:
+        parameters = json.loads(found.read_text())
+    except ValueError as error:
+        raise UserError(f"{found} is damaged ({error}): remove {root} or give another folder") from error
+    if parameters != asdict(manifest):
+        raise UserError(
+            f"{root} holds another phantom, {json.dumps(parameters)}, than the one asked for, "
+            f"{json.dumps(asdict(manifest))}: remove it or give another folder"
+        )
+    return True
+
+
+def _publish(draft: Path, root: Path, manifest: _Manifest) -> None:
+    """Put the finished draft in its place, unless another process has meanwhile put the same there."""
+    try:
+        draft.replace(root)
+    except OSError:
+        if not _holds(root, manifest):
+            raise
+
+
+def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    names = list(product(range(1, manifest.patients + 1), LEVELS))
+    done = _rendered(partial(_write_slice, root, manifest), names, min(workers, len(names)))
+    for _ in track(
+        done,
+        description="Phantom",
+        total=len(names),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ):
+        pass
+
+
+def _rendered(write: partial[None], names: list[tuple[int, str]], workers: int) -> Iterator[None]:
+    if workers == 1:
+        yield from map(write, names)
+        return
+    # Spawned, not forked: the caller may already run the threads of a numerical library.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(write, names, chunksize=3)
+
+
+def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None:
+    from PIL import Image
+
+    patient, level = name
+    rendered = render_slice(manifest.seed, patient, level, manifest.image_size)
+    difference = np.maximum(rendered.t1, rendered.t2) - rendered.t2
+    images = {
+        _T1: rendered.t1,
+        _T2: rendered.t2,
+        _COMPOSITE: np.stack((rendered.t1, rendered.t2, difference), axis=-1),
+        _LABEL: LUMBAR.to_codes(rendered.label),
+    }
+    for (folder, prefix), pixels in images.items():
+        Image.fromarray(pixels).save(root / folder / f"{prefix}_{patient:04d}_{level}.png")

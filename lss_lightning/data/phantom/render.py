@@ -1,0 +1,85 @@
+"""One slice from its name: seed, patient and level decide every pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.data.phantom.canvas import Canvas
+from lss_lightning.data.phantom.drawing import draw_spine, draw_torso
+from lss_lightning.data.phantom.patient import LEVELS, Stream, generator, sample_subject
+from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion, to_bytes
+from lss_lightning.data.phantom.spine import sample_spine
+from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
+from lss_lightning.data.phantom.torso import sample_torso
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LUMBAR
+
+MINIMUM_SIZE = 64
+"""Fewest pixels a side: at 3.4 mm a pixel the thecal sac is still a few pixels wide."""
+
+_UNREGISTERED = LUMBAR.keys.index("unregistered")
+
+
+@dataclass(frozen=True)
+class RenderedSlice:
+    """One axial slice of the phantom, 220 mm wide and high.
+
+    Attributes:
+        t1: T1-weighted image, uint8 of shape (H, W).
+        t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 where it has no signal.
+        label: Class indices of ``LUMBAR``, uint8 of shape (H, W).
+    """
+
+    t1: NDArray[np.uint8]
+    t2: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+
+
+def render_slice(seed: int, patient: int, level: str, image_size: int) -> RenderedSlice:
+    """Render one slice.
+
+    Args:
+        seed: Of the whole set, 0 or more.
+        patient: Number of the patient, from 1.
+        level: ``D3``, ``D4`` or ``D5``.
+        image_size: Pixels a side, at least 64; the pixel is 220 / ``image_size`` mm.
+
+    Raises:
+        UserError: an argument outside its range.
+    """
+    check_request(seed, image_size)
+    if patient < 1:
+        raise UserError(f"phantom patient {patient} does not exist: patients are numbered from 1")
+    if level not in LEVELS:
+        raise UserError(f"phantom level {level!r} does not exist: choose one of {', '.join(LEVELS)}")
+    streams = (Stream.ANATOMY, Stream.TEXTURE, Stream.EXAM, Stream.T1, Stream.T2)
+    anatomy, texture, exam_rng, t1_rng, t2_rng = (generator(seed, patient, level, stream) for stream in streams)
+    subject = sample_subject(seed, patient, level)
+    spine = sample_spine(subject, anatomy)
+    torso = sample_torso(subject, spine, anatomy)
+    canvas = Canvas(image_size, subject.shift, subject.turn)
+    draw_torso(canvas, torso, texture)
+    draw_spine(canvas, spine, texture)
+
+    exam = sample_exam(subject.shift[1] - 2 * spine.disc.b, exam_rng)
+    covered = sample_motion(exam_rng).covers(image_size)
+    skin = torso.body.centre[1] + torso.body.b
+    t1 = acquire(canvas, T1_WEIGHTED, spine.hydration, exam, skin, t1_rng)
+    t2 = acquire(canvas, T2_WEIGHTED, spine.hydration, exam, skin, t2_rng)
+    label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))
+    return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label)
+
+
+def check_request(seed: int, image_size: int) -> None:
+    """Refuse a seed or a size that no slice can be made of.
+
+    Raises:
+        UserError: a negative seed, or an image below 64 pixels.
+    """
+    if seed < 0:
+        raise UserError(f"phantom seed is {seed}: it must be 0 or more")
+    if image_size < MINIMUM_SIZE:
+        raise UserError(f"phantom image_size is {image_size}: at least {MINIMUM_SIZE} pixels a side are needed")

@@ -1,0 +1,88 @@
+"""Reads PNG files as 8-bit arrays: exactly, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.errors import UserError
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit grey image.
+
+    Other formats are converted where nothing is lost: 16 bits that hold an 8-bit image, colours that are all grey, an
+    alpha channel that is opaque throughout.
+
+    Returns:
+        (H, W), uint8.
+
+    Raises:
+        UserError: the file is missing, broken, no image, or cannot be converted without loss.
+    """
+    pixels = _read(path)
+    if pixels.ndim == 3:
+        if not (pixels == pixels[..., :1]).all():
+            raise UserError(
+                f"{path}: a colour image where 8-bit grey is expected; convert it to grey, or replace the file"
+            )
+        pixels = pixels[..., 0]
+    return np.ascontiguousarray(pixels)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit RGB image; other formats are converted where nothing is lost, as in :func:`read_grey`.
+
+    Returns:
+        (H, W, 3), uint8.
+
+    Raises:
+        UserError: the file is missing, broken, no image, or cannot be converted without loss.
+    """
+    pixels = _read(path)
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8, alpha dropped if opaque."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(26)
+        with Image.open(path) as image:
+            # Pillow cuts 16-bit colour to 8 bits without a word; the header tells (PNG, IHDR: depth, colour type).
+            if header[1:4] == b"PNG" and header[24] == 16 and header[25] in (2, 6):
+                raise UserError(
+                    f"{path}: 16 bits per colour where 8 are expected; convert it to 8 bits, or replace the file"
+                )
+            indexed = image.mode in ("1", "P", "PA")
+            transparent = image.mode == "PA" or "transparency" in image.info
+            pixels = np.array(image.convert("RGBA" if transparent else "RGB") if indexed else image)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path}: not an image file; replace it") from error
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        if not (pixels[..., -1] == 255).all():
+            raise UserError(f"{path}: an alpha channel that is not opaque; save the image without transparency")
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    return pixels if pixels.dtype == np.uint8 else _narrow(path, pixels)
+
+
+def _narrow(path: Path, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """16 bits to 8 where that loses nothing: values below 256, or 8 bits stretched by 257."""
+    values = pixels.astype(np.int64)
+    if values.min() >= 0:
+        if values.max() <= 255:
+            return values.astype(np.uint8)
+        if values.max() <= 65535 and not (values % 257).any():
+            return (values // 257).astype(np.uint8)
+    raise UserError(
+        f"{path}: values {values.min()}-{values.max()} where 8 bits (0-255) are expected; "
+        "convert it to 8 bits yourself, since that loses information"
+    )

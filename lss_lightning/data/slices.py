@@ -1,0 +1,32 @@
+"""What every data source yields: slices, each a patient's level with its images, label and pixel size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One axial slice, as files.
+
+    Attributes:
+        patient: Patient id; slices of one patient share it.
+        level: ``D3`` (L3/L4), ``D4`` (L4/L5) or ``D5`` (L5/S1) in the Al-Kafri data.
+        images: Files by kind: ``t1`` and ``t2`` (8-bit grey), ``composite`` (8-bit RGB: T1, T2, third channel).
+        label: File of 8-bit class codes, of the images' size.
+        field_of_view: Width of the image in mm, or None where unknown; the pixel spacing is this divided by the
+            number of columns.
+    """
+
+    patient: str
+    level: str
+    images: Mapping[str, Path]
+    label: Path
+    field_of_view: float | None
+
+    @property
+    def name(self) -> str:
+        """``<patient>_<level>``, unique within a data set."""
+        return f"{self.patient}_{self.level}"

@@ -1,0 +1,73 @@
+"""What a data source is: where slices come from, and the settings that every source shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from lss_lightning.data.slices import Slice
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LUMBAR, LabelSet
+from lss_lightning.settings import setting
+
+CHANNELS: dict[str, tuple[str, ...]] = {
+    "composite": ("composite",),
+    "t1": ("t1",),
+    "t2": ("t2",),
+    "t1_t2": ("t1", "t2"),
+}
+"""The kinds of image files that each choice of ``data.channels`` needs of a slice."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source holds.
+
+    Attributes:
+        slices: Those that offer a label and every image the channels need, sorted by name.
+        left_out: Reasons, each with the number of slices left out for it.
+    """
+
+    slices: list[Slice]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """A data set and the settings under which it is read; its fields are the keys of the ``data`` section."""
+
+    name: str = setting()
+    root: str = setting()
+    channels: str = setting("composite", choices=tuple(CHANNELS))
+    batch_size: int = setting(8, at_least=1)
+    num_workers: int = setting(2, at_least=0)
+    spacing: float | None = setting(None, above=0)
+
+    def __post_init__(self) -> None:
+        if not self.root:
+            raise UserError("data.root is empty: give the folder of the data, data.root=…")
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of the data set."""
+        return LUMBAR
+
+    @property
+    def disclaimer(self) -> str:
+        """What every page made with this data must say."""
+        return "Research use only."
+
+    def prepare(self) -> None:
+        """Make the files ready; called in one process before any other reads them.
+
+        Raises:
+            UserError: they cannot be had.
+        """
+
+    def find(self) -> Found:
+        """List the slices.
+
+        Raises:
+            UserError: there are none.
+        """
+        raise NotImplementedError

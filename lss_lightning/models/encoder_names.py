@@ -1,0 +1,40 @@
+"""Names of timm's networks, read from its sources: importing timm takes seconds, and a mistyped name must not."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+from lss_lightning.errors import UserError
+
+_REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+
+
+@cache
+def timm_encoder_names() -> tuple[str, ...]:
+    """Names of all networks that the installed timm can build, sorted; not all of them are pyramids."""
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("timm is not installed: pip install timm")
+    sources = Path(spec.submodule_search_locations[0], "models").glob("*.py")
+    return tuple(sorted(name for source in sources for name in _REGISTERED.findall(source.read_text("utf-8"))))
+
+
+def check_encoder_name(name: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Args:
+        name: As timm spells it, with or without the tag of a set of weights: ``resnet34``, ``resnet34.a1_in1k``.
+
+    Raises:
+        UserError: no such network; the message gives the nearest names.
+    """
+    names = timm_encoder_names()
+    architecture = name.split(".")[0]
+    if architecture in names:
+        return
+    near = difflib.get_close_matches(architecture, names, n=3) or ["resnet34", "inception_v3", "vgg16"]
+    raise UserError(f"encoder.name={name}: timm has no such network among its {len(names)}; try {', '.join(near)}")

@@ -1,0 +1,146 @@
+"""The LightningModule: one step for training, validation and test, and the scores of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lss_lightning.labels import LabelSet
+from lss_lightning.models.scores import EpochScores
+
+Optimizers = Callable[[nn.Module], dict[str, Any]]
+"""From the network to what ``configure_optimizers`` returns."""
+
+CARD_KEY = "lss_lightning"
+"""Where a checkpoint holds the card."""
+
+OBJECTIVE = "val/mean_iou_anatomy"
+"""The figure that chooses ``best.ckpt``, stops early, and that sweeps raise."""
+
+
+class Segmenter(pl.LightningModule):
+    """A network that labels every pixel, with its intensity normalisation, loss and optimizer.
+
+    Args:
+        network: (B, C, H, W) float images to (B, K, H, W) logits of the same height and width.
+        labels: The K classes.
+        mean: Mean of each channel over the training images, as a share of 255.
+        std: Standard deviation of each channel, likewise, above 0.
+        loss: (logits, label map) to a scalar; not needed for testing.
+        optimizers: Makes the optimizer; not needed for testing.
+        card: Plain data that the checkpoint carries, so that it can be used without its run's folder.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: LabelSet,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        loss: nn.Module | None = None,
+        optimizers: Optimizers | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        # Channels last is what convolutions want on tensor cores and with AMX: two to three times as fast in bf16.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.labels = labels
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.loss = loss
+        self.optimizers_for = optimizers
+        self.card = dict(card or {})
+        self.train_scores, self.val_scores, self.test_scores = (EpochScores(labels) for _ in range(3))
+        self.test_counts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, K, H, W) float32 of images (B, C, H, W) uint8."""
+        scaled = (image.float() / 255 - self.mean) / self.std
+        return self.network(scaled.contiguous(memory_format=torch.channels_last)).float()
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor | None:
+        """Lightning's hook."""
+        return self._step(batch, self.train_scores)
+
+    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        """Lightning's hook."""
+        self._step(batch, self.val_scores)
+
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        """Lightning's hook."""
+        self._step(batch, self.test_scores)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training scores and learning rate."""
+        self._log_epoch("train", self.train_scores)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation scores."""
+        self._log_epoch("val", self.val_scores)
+
+    def on_test_epoch_end(self) -> None:
+        """Keep the test images' counts for the report, in :attr:`test_counts`: their indices, and (N, K, K)."""
+        self.test_counts = self.test_scores.counts()
+
+    def configure_optimizers(self) -> Any:
+        """Lightning's hook."""
+        assert self.optimizers_for is not None, "a Segmenter without optimizers only tests"
+        return self.optimizers_for(self.network)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the card travel with the weights."""
+        checkpoint[CARD_KEY] = self.card
+
+    @torch.inference_mode()
+    def segment(self, batch: Mapping[str, Any]) -> list[NDArray[np.uint8]]:
+        """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""
+        logits = to_label_grid(self(batch["image"].to(self.device)), batch)
+        maps = logits.max(1).indices.to(torch.uint8).cpu().numpy()
+        return [classes[:height, :width] for classes, (height, width) in zip(maps, batch["label_sizes"], strict=True)]
+
+    def _step(self, batch: dict[str, Any], scores: EpochScores) -> Tensor | None:
+        logits = to_label_grid(self(batch["image"]), batch)
+        scores.update(logits, batch["label"], batch["index"])
+        if self.loss is None:
+            return None
+        loss: Tensor = self.loss(logits, batch["label"])
+        scores.update_loss(loss, batch["label"])
+        return loss
+
+    def _log_epoch(self, stage: str, scores: EpochScores) -> None:
+        # The scores have gathered all ranks already: nothing is left to synchronise.
+        for name, figure in scores.figures().items():
+            self.log(f"{stage}/{name}", figure, prog_bar=name == "mean_iou_anatomy")
+
+
+def to_label_grid(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    """Bring logits from the working grid to each label's own, before any class is taken.
+
+    Args:
+        logits: (B, K, h, w) float on the working grid, padded.
+        batch: With ``image_sizes`` and ``label_sizes``, and ``label`` (B, H, W).
+
+    Returns:
+        (B, K, H, W), padded with 0 where the label is padded; the logits themselves where the grids are the same.
+    """
+    image_sizes, label_sizes = batch["image_sizes"], batch["label_sizes"]
+    if image_sizes == label_sizes:
+        return logits
+    resampled = logits.new_zeros(*logits.shape[:2], *batch["label"].shape[1:])
+    for place, single, (h, w), (height, width) in zip(resampled, logits, image_sizes, label_sizes, strict=True):
+        # Pixels of both grids share the image's edges, so scaling the whole keeps every point where it is.
+        whole = single[None, :, :h, :w]
+        place[:, :height, :width] = F.interpolate(whole, (height, width), mode="bilinear", antialias=True)[0]
+    return resampled

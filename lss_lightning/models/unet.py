@@ -1,0 +1,134 @@
+"""U-Net (Ronneberger et al., 2015) around any encoder, as in Altun & Alkan (2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lss_lightning.errors import UserError
+from lss_lightning.models.encoders import Encoder
+
+Upsampling = Literal["transpose", "nearest", "bilinear"]
+
+MIN_SIZE = 32
+"""Least height and width of an image, in pixels."""
+
+
+class UNet(nn.Module):
+    """An encoder, a decoder that doubles the resolution block by block, and a 3x3 convolution to the classes.
+
+    There are log2(largest stride) blocks, five for most encoders. A block takes the encoder's map of its own output
+    stride as skip; where there is none (full resolution, and stride 2 of Swin and ConvNeXt) it goes without.
+
+    Args:
+        encoder: Gives the maps and their strides.
+        classes: Number of classes, at least 2.
+        decoder_channels: Filters of the blocks, coarse to fine; the last belongs to full resolution. An encoder with
+            fewer halvings uses the last ones, so that a resolution has the same filters with every encoder.
+        upsampling: ``transpose``, a learnt 2x2 transposed convolution of stride 2, as in the paper; or ``nearest`` or
+            ``bilinear`` interpolation, which has no weights.
+
+    Raises:
+        UserError: more blocks than ``decoder_channels``, or an unknown ``upsampling``.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+        upsampling: Upsampling = "transpose",
+    ) -> None:
+        super().__init__()
+        if upsampling not in get_args(Upsampling):
+            raise UserError(f"model.upsampling={upsampling}: allowed are {', '.join(get_args(Upsampling))}")
+        coarsest = encoder.strides[-1]
+        depth = coarsest.bit_length() - 1
+        if depth > len(decoder_channels):
+            raise UserError(
+                f"encoder {encoder.name} has stride {coarsest} and needs {depth} decoder blocks, but decoder_channels "
+                f"names {len(decoder_channels)}: name {depth}, or choose an encoder of stride "
+                f"{2 ** len(decoder_channels)} or less"
+            )
+        self.encoder = encoder
+        channels_at = dict(zip(encoder.strides, encoder.channels, strict=True))
+        blocks = []
+        channels = encoder.channels[-1]
+        for level, filters in enumerate(decoder_channels[-depth:], start=1):
+            blocks.append(DecoderBlock(channels, channels_at.get(coarsest >> level, 0), filters, upsampling))
+            channels = filters
+        self.decoder = nn.ModuleList(blocks)
+        self.head = nn.Conv2d(channels, classes, kernel_size=3, padding=1)
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.get_parameter("bias"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Segment.
+
+        Sizes that are no multiple of the encoder's largest stride are padded with zeros at the right and the bottom,
+        as every convolution pads, and the logits cropped back.
+
+        Args:
+            x: Images (B, C, H, W), float, H and W at least 32.
+
+        Returns:
+            Logits (B, classes, H, W).
+
+        Raises:
+            UserError: H or W below 32.
+        """
+        height, width = x.shape[-2:]
+        if height < MIN_SIZE or width < MIN_SIZE:
+            raise UserError(f"image of {height}x{width} pixels: the least is {MIN_SIZE}x{MIN_SIZE}; pad or resample it")
+        coarsest = self.encoder.strides[-1]
+        maps = self.encoder(F.pad(x, (0, -width % coarsest, 0, -height % coarsest)))
+        skips = dict(zip(self.encoder.strides, maps, strict=True))
+        x = maps[-1]
+        for level, block in enumerate(self.decoder, start=1):
+            x = block(x, skips.get(coarsest >> level))
+        return self.head(x)[..., :height, :width]
+
+
+class DecoderBlock(nn.Module):
+    """Double the resolution, join the skip, then twice a 3x3 convolution with batch norm and ReLU.
+
+    Args:
+        in_channels: Channels of the coarser map.
+        skip_channels: Channels of the skip, 0 for none.
+        out_channels: Channels of the result.
+        upsampling: As in :class:`UNet`.
+    """
+
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, upsampling: Upsampling) -> None:
+        super().__init__()
+        self.upsample: nn.Module
+        if upsampling == "transpose":
+            self.upsample = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+            # Kernel and stride agree, so each output pixel sums in_channels products: unit gain, not He's, as no
+            # ReLU follows.
+            nn.init.normal_(self.upsample.weight, std=in_channels**-0.5)
+            nn.init.zeros_(self.upsample.get_parameter("bias"))
+            in_channels = out_channels
+        elif upsampling == "nearest":
+            self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
+        else:
+            self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        self.conv1 = _conv_bn_relu(in_channels + skip_channels, out_channels)
+        self.conv2 = _conv_bn_relu(out_channels, out_channels)
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """(B, in_channels, H, W) and a skip (B, skip_channels, 2H, 2W) to (B, out_channels, 2H, 2W)."""
+        x = self.upsample(x)
+        if skip is not None:
+            x = torch.cat([x, skip], dim=1)
+        return self.conv2(self.conv1(x))
+
+
+def _conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

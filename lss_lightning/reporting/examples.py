@@ -1,0 +1,156 @@
+"""Slices with their labels and predictions, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.labels import IGNORED, LabelSet
+from lss_lightning.reporting import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_COLUMNS = ("Image", "Label", "Prediction", "Differences")
+_OPACITY = {True: 0.4, False: 0.15}  # of anatomical classes and of the others
+_MARGIN = 0.12  # of the anatomy's longer side, left around it
+_STRAY = 0.1  # of the anatomy's pixels; a part set apart that holds fewer does not widen the view
+
+
+@dataclass(frozen=True)
+class Case:
+    """One slice to show.
+
+    Attributes:
+        title: What it is, e.g. ``Median: patient 0001, D4``.
+        image: (H, W, 3) or (H, W, 1), uint8.
+        label: (H, W), uint8, class indices or :data:`~lss_lightning.labels.IGNORED`.
+        prediction: (H, W), uint8, class indices.
+        iou: Mean IoU over the anatomical classes of this slice; NaN where it has none.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    iou: float
+
+
+def plot_examples(cases: Sequence[Case], labels: LabelSet, path: Path, *, caption: str) -> None:
+    """Write :func:`draw_examples` to a PNG file."""
+    with style.look():
+        style.save(draw_examples(cases, labels, caption=caption), path)
+
+
+def draw_examples(cases: Sequence[Case], labels: LabelSet, *, caption: str) -> Figure:
+    """Draw a row of four panels for each case: image, label, prediction, and where the two differ.
+
+    Args:
+        cases: From top to bottom, usually the best, the median and the worst.
+        labels: The classes.
+        caption: Stands beneath the figure.
+
+    Returns:
+        The figure. All panels of a row show the same square around the label's anatomy; beneath the last
+        panel stand the differing pixels within it and outside. Images are brightened to the square's brightest percent.
+    """
+    with style.look():
+        figure, body = style.new_figure(2.15 * len(cases) + 0.6, caption)
+        rows = body.subfigures(len(cases), 1, squeeze=False)[:, 0]
+        for row, case in zip(rows, cases, strict=True):
+            _draw_case(row, case, labels)
+        _legend(body, labels)
+        return figure
+
+
+def region(label: NDArray[np.uint8], labels: LabelSet) -> tuple[int, int, int]:
+    """Find the square around the anatomy of a label.
+
+    Args:
+        label: (H, W), class indices.
+        labels: The classes.
+
+    Returns:
+        Top row, left column and side in pixels. The square lies within the image where it fits. Strays, small parts
+        set apart from the rest such as strips at the image's border, are not enclosed. Without anatomy it is the whole
+        image.
+    """
+    anatomy = np.isin(label, labels.anatomical)
+    if not anatomy.any():
+        return 0, 0, max(label.shape)
+    extents = [_extent(anatomy.sum(axis=other)) for other in (1, 0)]
+    side = round(max(end - start for start, end in extents) * (1 + 2 * _MARGIN))
+    top, left = (
+        int(np.clip((start + end - side) // 2, 0, max(0, size - side)))
+        for (start, end), size in zip(extents, label.shape, strict=True)
+    )
+    return top, left, side
+
+
+def _extent(profile: NDArray[np.int64]) -> tuple[int, int]:
+    occupied = np.flatnonzero(profile)
+    runs = np.split(occupied, np.flatnonzero(np.diff(occupied) > 1) + 1)
+    kept = [run for run in runs if profile[run].sum() >= _STRAY * profile.sum()] or runs
+    return int(kept[0][0]), int(kept[-1][-1]) + 1
+
+
+def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
+    score = style.MISSING if np.isnan(case.iou) else f"{case.iou:.3f}"
+    row.suptitle(
+        f"{case.title} · mean IoU of anatomical classes {score}", x=0.01, ha="left", fontsize=style.SMALLEST + 1
+    )
+    panels = row.subplots(1, len(_COLUMNS))
+    top, left, side = region(case.label, labels)
+    bright = _brighten(case.image, top, left, side)
+    grey = bright.mean(axis=-1)
+    for axes, title in zip(panels, _COLUMNS, strict=True):
+        axes.set_title(title, fontsize=style.SMALLEST)
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=1)
+        axes.set(xlim=(left - 0.5, left + side - 0.5), ylim=(top + side - 0.5, top - 0.5), xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    if case.image.shape[-1] == 3:
+        panels[0].imshow(bright)
+    _overlay(panels[1], case.label, labels)
+    _overlay(panels[2], case.prediction, labels)
+    wrong = (case.label != case.prediction) & (case.label != IGNORED)
+    panels[3].imshow(_paint(wrong, style.DIFFERENCE, 0.9))
+    inside = int(wrong[top : top + side, left : left + side].sum())
+    panels[3].set_xlabel(f"{inside:,} px + {int(wrong.sum()) - inside:,} outside")
+
+
+def _brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArray[np.float64]:
+    # One factor for all channels keeps the colours; the brightest percent is mostly fat and may saturate.
+    peak = np.percentile(image[top : top + side, left : left + side].max(axis=-1), 99)
+    return np.clip(image / max(float(peak), 1.0), 0, 1)
+
+
+def _overlay(axes: Axes, classes: NDArray[np.uint8], labels: LabelSet) -> None:
+    for index, label in enumerate(labels):
+        mask = classes == index
+        axes.imshow(_paint(mask, label.colour, _OPACITY[label.anatomical]))
+        if label.anatomical and mask.any():
+            axes.contour(mask, levels=[0.5], colors=[label.colour], linewidths=1.0)
+
+
+def _paint(mask: NDArray[np.bool_], colour: str, opacity: float) -> NDArray[np.float64]:
+    from matplotlib.colors import to_rgba
+
+    return np.where(mask[..., None], to_rgba(colour, opacity), 0.0)
+
+
+def _legend(body: SubFigure, labels: LabelSet) -> None:
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(facecolor=to_rgba(label.colour, _OPACITY[label.anatomical]), edgecolor=label.colour, label=label.name)
+        for label in labels
+    ]
+    patches.append(Patch(color=style.DIFFERENCE, label="Label and prediction differ"))
+    body.legend(handles=patches, loc="outside lower center", ncols=4)

@@ -1,0 +1,101 @@
+"""The one look of all figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+
+WIDTH = 7.1
+"""Width of a figure in inches: two columns of a journal page (180 mm), so that fonts print at their nominal size."""
+
+SMALLEST = 9
+"""Smallest font, in points at that width."""
+
+DPI = 150
+MISSING = "–"
+"""What stands in a figure or table for a value that is not defined."""
+
+TRAINING = "#0072b2"
+VALIDATION = "#d55e00"
+DIFFERENCE = "#d55e00"
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": SMALLEST,
+    "axes.titlesize": SMALLEST + 1,
+    "axes.labelsize": SMALLEST,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "legend.fontsize": SMALLEST,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "grid.color": "#d9d9d9",
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "text.parse_math": False,
+}
+_LINE = 0.16  # inches
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Within it, matplotlib draws in this project's style; a figure is both built and saved within it."""
+    import matplotlib
+
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figure, SubFigure]:
+    """Start a figure with its caption beneath.
+
+    Args:
+        height: Inches, without the caption.
+        caption: Which data, subset, protocol, convention and checkpoint made the figure.
+        width: Inches.
+
+    Returns:
+        The figure, and the part above the caption, which is to be drawn in.
+    """
+    from matplotlib.figure import Figure
+
+    lines = _wrap(caption, 0.98 * width)
+    below = _LINE * (len(lines) + 0.7)
+    figure = Figure(figsize=(width, height + below), dpi=DPI, layout="constrained", facecolor="white")
+    body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below))[:, 0]
+    foot.text(0.01, 0.95, "\n".join(lines), va="top", color="#404040")
+    return figure, body
+
+
+def _wrap(text: str, width: float) -> list[str]:
+    """Break a text of the smallest font into the fewest lines within so many inches."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer = RendererAgg(1, 1, DPI)
+    font = FontProperties(size=SMALLEST)
+    characters = max(1, len(text))
+    while True:
+        lines = textwrap.wrap(text, characters, break_on_hyphens=False)
+        widest = max((renderer.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0)
+        if widest <= width * DPI:
+            return lines
+        characters = min(characters - 1, int(characters * width * DPI / widest))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    figure.savefig(path)

@@ -1,0 +1,1 @@
+"""The commands' work, each a recipe: train, evaluate."""

@@ -1,0 +1,97 @@
+"""Test a checkpoint on its own data or on other data, write the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lss_lightning.config import EvaluateConfig, data_source
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.source import DataSource
+from lss_lightning.data.splits import SplitConfig
+from lss_lightning.errors import UserError
+from lss_lightning.models.checkpoint import Card, load_segmenter
+from lss_lightning.workflows.hardware import make_trainer
+from lss_lightning.workflows.identity import refuse_used
+from lss_lightning.workflows.testing import Subject, show_files, test_and_report
+
+
+def run(config: EvaluateConfig, folder: Path) -> None:
+    """Test as configured, and report.
+
+    Args:
+        config: The checked configuration.
+        folder: Where the report goes, existing.
+
+    Raises:
+        UserError: the checkpoint cannot be used, the data does not fit it, or nothing is left to test.
+    """
+    checkpoint = Path(config.ckpt_path).expanduser()
+    segmenter, card = load_segmenter(checkpoint)
+    own = config.data["name"] == "checkpoint"
+    source = _source(config, card, own=own)
+    split = SplitConfig(**card.config["split"])
+    subset = config.subset or ("test" if own else "all")
+
+    # Data that is tested whole need not be large enough to be divided.
+    data = SliceDataModule(source, SplitConfig("resubstitution") if subset == "all" else split)
+    data.spacing = card.spacing
+    data.prepare_data()
+    data.setup()
+    # What the user asks for by name is tested although it was seen; the page says so.
+    asked = own and (subset != "test" or split.selecting_part == "test")
+    indices = data.parts["test" if subset == "all" else subset]
+    seen = {index for index in indices if data.slices[index].digest in set(card.seen)}
+    excluded = set() if asked or split.protocol == "resubstitution" else seen
+    data.parts["test"] = [index for index in indices if index not in excluded]
+    if not data.parts["test"]:
+        why = f"the checkpoint was trained or selected on all {len(seen)} slices of it" if seen else "it is empty"
+        raise UserError(f"subset={subset} of {source.name}: nothing to test, {why}; give other data or another subset")
+
+    remarks = [split.stamp] if own or seen - excluded else []
+    if excluded:
+        remarks.append(f"{len(excluded)} slices left out: the checkpoint was trained or selected on them.")
+    if seen - excluded:
+        remarks.append(f"The checkpoint was trained or selected on {len(seen)} of these slices.")
+    subject = Subject(
+        name=card.config["name"],
+        checkpoint=checkpoint,
+        dataset=source.name,
+        subset=subset,
+        protocol=split.protocol if own else "external",
+        disclaimer=source.disclaimer,
+        remarks=tuple(remark for remark in remarks if remark),
+        excluded_seen=len(excluded),
+    )
+    trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
+    if trainer.is_global_zero:
+        refuse_used(folder)
+    test_and_report(trainer, segmenter, data, subject, folder, {})
+    if trainer.is_global_zero:
+        show_files(folder)
+
+
+def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:
+    """The data to test: the checkpoint's own with the user's changes, or other data read as the checkpoint's was.
+
+    Raises:
+        UserError: the user's settings contradict the checkpoint, or the classes differ.
+    """
+    trained = card.config["data"]
+    if own:
+        given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
+        section = {**trained, **given}
+    else:
+        given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
+        section = {**config.data, "channels": trained["channels"], "spacing": card.spacing}
+    fixed: dict[str, Any] = {"channels": trained["channels"], "spacing": card.spacing}
+    for key, value in fixed.items():
+        if key in given and given[key] != value:
+            raise UserError(f"data.{key}={given[key]}: the checkpoint was trained with {value}; leave data.{key} out")
+    source = data_source(section)
+    if source.labels.to_plain() != card.labels:
+        raise UserError(
+            f"data={source.name}: its classes {', '.join(source.labels.keys)} are not the checkpoint's "
+            f"{', '.join(card.label_set.keys)}; test it on data with the same classes"
+        )
+    return source

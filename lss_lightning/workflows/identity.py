@@ -1,0 +1,83 @@
+"""What a run is: the card its checkpoints carry, and the refusal to mix runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lss_lightning.config import TrainConfig
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.statistics import intensity_moments
+from lss_lightning.errors import UserError
+from lss_lightning.models.checkpoint import Card, NetworkSpec
+
+FIXED = ("model", "encoder", "data", "split", "seed", "loss", "optimizer")
+"""Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
+
+FREE = {"data": {"root", "num_workers"}}
+"""Settings within fixed sections that may differ: where the data lies, and how many processes read it."""
+
+
+def describe(config: TrainConfig, data: SliceDataModule) -> Card:
+    """Make the card of a run about to start: its network, its data's working grid and intensities, what it will see."""
+    training = data.part("train")
+    mean, std = intensity_moments(training)
+    selecting = [] if data.split.selecting_part is None else data.part(data.split.selecting_part)
+    labels = config.data.labels
+    network = NetworkSpec(
+        model=config.model.name,
+        encoder=config.encoder.name,
+        in_channels=training[0].image.shape[0],
+        classes=len(labels),
+        upsampling=config.model.upsampling,
+        decoder_channels=config.model.decoder_channels,
+    )
+    return Card(
+        network=network,
+        labels=labels.to_plain(),
+        mean=mean,
+        std=std,
+        spacing=data.spacing,
+        config=config.plain,
+        seen=sorted({piece.digest for piece in [*training, *selecting]}),
+    )
+
+
+def refuse_changed(before: Card, now: Card) -> None:
+    """Refuse to go on with another network, data, split, loss, optimizer or seed than the checkpoint's.
+
+    Raises:
+        UserError: the first setting that differs, or slices whose content changed.
+    """
+    for section in FIXED:
+        was, wanted = before.config[section], now.config[section]
+        if was == wanted:
+            continue
+        if not isinstance(was, dict):
+            raise UserError(_changed(section, was, wanted))
+        for key in sorted(was.keys() | wanted.keys()):
+            if was.get(key) != wanted.get(key) and key not in FREE.get(section, set()):
+                raise UserError(_changed(f"{section}.{key}", was.get(key), wanted.get(key)))
+    if before.seen != now.seen:
+        raise UserError(
+            "the slices of the training and selecting parts are not those that the checkpoint saw; "
+            "restore the data, or start a new run"
+        )
+
+
+def _changed(key: str, was: Any, wanted: Any) -> str:
+    return f"{key}={wanted}: the checkpoint's run has {was}; leave {key} out to go on with it, or start a new run"
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder that already holds a run.
+
+    Raises:
+        UserError: it does.
+    """
+    for name in ("checkpoints", "metrics.csv", "metrics.json"):
+        if (folder / name).exists():
+            raise UserError(
+                f"{folder}: already holds a run ({name}); nothing is overwritten: choose another hydra.run.dir, or go "
+                "on with it by ckpt_path=…/checkpoints/last.ckpt"
+            )

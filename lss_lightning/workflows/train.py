@@ -1,0 +1,122 @@
+"""Train a network, test its best checkpoint, write the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from lss_lightning.config import TrainConfig
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.splits import PARTS, shared_patients, write_split
+from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
+from lss_lightning.models.segmenter import OBJECTIVE
+from lss_lightning.reporting.curves import plot_curves
+from lss_lightning.resume import record_resume
+from lss_lightning.workflows.hardware import make_trainer, resolve_precision
+from lss_lightning.workflows.history import History
+from lss_lightning.workflows.identity import describe, refuse_changed, refuse_used
+from lss_lightning.workflows.learning import make_loss, make_optimizers
+from lss_lightning.workflows.testing import Subject, show_files, test_and_report
+from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
+
+
+def run(config: TrainConfig, folder: Path) -> float | None:
+    """Train as configured, test, and report.
+
+    Args:
+        config: The checked configuration.
+        folder: The run's folder, existing.
+
+    Returns:
+        The validation objective of the tested checkpoint, which sweeps raise; None where no part of the split selects.
+
+    Raises:
+        UserError: data, checkpoint or device do not allow what is configured.
+    """
+    resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
+    data = SliceDataModule(config.data, config.split, config.seed)
+    data.prepare_data()
+    data.setup()
+    data.choose_spacing()
+    card = describe(config, data)
+    if resumed is not None:
+        refuse_changed(Card.of(read_checkpoint(resumed)), card)
+
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    network = card.network.build(config.model.pretrained)
+    segmenter = card.segmenter(network, loss=make_loss(config, data), optimizers=make_optimizers(config))
+
+    selects = data.split.selecting_part is not None
+    history = History(folder if config.logger.csv else None)
+    checkpoints = make_checkpoints(folder, selects=selects)
+    trainer = make_trainer(
+        config.trainer,
+        default_root_dir=folder,
+        logger=make_loggers(config, folder),
+        callbacks=[*make_callbacks(config.callbacks, selects=selects), history, *checkpoints],
+        enable_progress_bar=config.callbacks.progress_bar,
+        enable_model_summary=False,
+    )
+    if trainer.is_global_zero:
+        if resumed is None:
+            refuse_used(folder)
+        else:
+            record_resume(folder, config.plain)
+        write_split(folder / "split.csv", [piece.slice for piece in data.slices], data.parts)
+        Console().print(_plan(config, data, trainer, folder), highlight=False, soft_wrap=True)
+        if config.callbacks.model_summary:
+            print_model(network, card.network)
+    trainer.fit(segmenter, data, ckpt_path=resumed)
+
+    chosen = Path(checkpoints[0].best_model_path)
+    content = read_checkpoint(chosen)
+    load_weights(segmenter, content, chosen)
+    epoch = content["epoch"]
+    objective = history.rows[epoch].get(OBJECTIVE)
+    subject = Subject(
+        name=config.name,
+        checkpoint=chosen,
+        dataset=config.data.name,
+        subset="test",
+        protocol=config.split.protocol,
+        disclaimer=config.data.disclaimer,
+        remarks=_remarks(data),
+    )
+    more = {
+        "validation": {"objective": objective, "epoch": epoch},
+        "timing": {"train_seconds": round(history.seconds, 1), "epochs": len(history.rows)},
+    }
+    test_and_report(trainer, segmenter, data, subject, folder, more)
+    if trainer.is_global_zero:
+        caption = subject.caption(data.part("test"), "IoU pooled over the slices of an epoch.")
+        plot_curves(
+            history.rows, folder / "report" / "curves.png", caption=caption, best_epoch=epoch if selects else None
+        )
+        show_files(folder)
+    return objective
+
+
+def _remarks(data: SliceDataModule) -> tuple[str, ...]:
+    """What the split does to the figures."""
+    shared = (
+        0
+        if data.split.protocol == "resubstitution"
+        else shared_patients([piece.slice for piece in data.slices], data.parts)
+    )
+    crossing = f"{shared} of the test part's patients also lie in the training part." if shared else ""
+    return tuple(remark for remark in (data.split.stamp, crossing) if remark)
+
+
+def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, folder: Path) -> str:
+    """What is about to happen, in a few lines."""
+    sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
+    precision, reason = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    batch = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
+    grid = "native pixels" if data.spacing is None else f"{data.spacing:g} mm pixels"
+    return (
+        f"{config.name}: {config.data.name} ({config.data.channels}, {grid}), split {config.split.protocol}: {sizes}\n"
+        f"{trainer.world_size} × {trainer.strategy.root_device.type}, precision {precision} ({reason}), "
+        f"effective batch size {batch}, run folder {folder}"
+    )

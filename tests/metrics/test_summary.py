@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from lss_lightning.labels import IGNORED, LUMBAR, Label, LabelSet
+from lss_lightning.metrics import ImageConfusion, dice, iou, mean_defined, pool_patients, precision, recall, summarise
+
+FOUR = LabelSet(
+    (
+        Label("Background", "background", "Bg", 0, "#000000", anatomical=False),
+        Label("Disc", "disc", "D", 1, "#0072b2", anatomical=True),
+        Label("Sac", "sac", "S", 2, "#cc79a7", anatomical=True),
+        Label("Cyst", "cyst", "C", 3, "#009e73", anatomical=True),
+    )
+)
+
+
+@pytest.fixture
+def two_images():
+    """Two images of 2 x 4 pixels. No pixel is a cyst; the second image has no sac; one pixel of it is padding."""
+    target = torch.tensor([[[1, 1, 1, 0], [2, 2, 0, 0]], [[1, 0, 0, 0], [0, 0, 0, IGNORED]]])
+    predicted = torch.tensor([[[1, 1, 0, 0], [2, 1, 0, 0]], [[1, 0, 0, 0], [0, 0, 0, 2]]])
+    metric = ImageConfusion(len(FOUR))
+    metric.update(predicted, target, torch.arange(2))
+    return metric.compute()[1]
+
+
+def test_pooled_figures_worked_out_by_hand(two_images):
+    summary = summarise(two_images, ["a", "b"], FOUR)
+
+    # Pooled pixels (hits, true, predicted): background 9, 9, 10; disc 3, 4, 4; sac 1, 2, 1; cyst none.
+    assert summary["iou"] == {"background": 9 / 10, "disc": 3 / 5, "sac": 1 / 2, "cyst": None}
+    assert summary["dice"] == {"background": 18 / 19, "disc": 6 / 8, "sac": 2 / 3, "cyst": None}
+    assert summary["precision"] == {"background": 9 / 10, "disc": 3 / 4, "sac": 1.0, "cyst": None}
+    assert summary["recall"] == {"background": 1.0, "disc": 3 / 4, "sac": 1 / 2, "cyst": None}
+    assert summary["mean_iou"] == pytest.approx((0.9 + 0.6 + 0.5) / 3)
+    assert summary["mean_iou_anatomy"] == pytest.approx((0.6 + 0.5) / 2)
+
+
+def test_per_image_averages_images_where_the_class_is_defined(two_images):
+    per_image = summarise(two_images, ["a", "a"], FOUR)["per_image"]
+
+    # Background 3/4 and 1, disc 2/4 and 1, sac 1/2 in the one image that has it.
+    assert per_image["iou"] == {"background": 0.875, "disc": 0.75, "sac": 0.5, "cyst": None}
+    assert per_image["mean_iou"] == pytest.approx((0.875 + 0.75 + 0.5) / 3)
+
+
+def test_per_patient_pools_the_images_of_a_patient(two_images):
+    one_patient = summarise(two_images, ["a", "a"], FOUR)
+    assert one_patient["per_patient"]["iou"] == one_patient["iou"]
+
+    two_patients = summarise(two_images, ["b", "a"], FOUR)
+    assert two_patients["per_patient"] == two_patients["per_image"]
+
+    # The disc: patient a has 3/5 over the first two images, patient b 1 on a copy of the second.
+    three_images = two_images[[0, 1, 1]]
+    mixed = summarise(three_images, ["a", "a", "b"], FOUR)
+    assert mixed["per_patient"]["iou"]["disc"] == pytest.approx((3 / 5 + 1) / 2)
+    assert mixed["per_image"]["iou"]["disc"] == pytest.approx((2 / 4 + 1 + 1) / 3)
+    assert mixed["iou"]["disc"] == pytest.approx(4 / 6)
+
+
+def test_images_of_a_patient_need_not_be_neighbours(two_images):
+    pooled = pool_patients(two_images[[0, 1, 0]], ["b", "a", "b"])
+    np.testing.assert_array_equal(pooled, [two_images[1], 2 * two_images[0]])
+
+
+def test_pooled_iou_is_that_of_torchmetrics():
+    generator = torch.Generator().manual_seed(3)
+    target = torch.randint(0, len(LUMBAR), (4, 32, 32), generator=generator)
+    wrong = torch.rand(target.shape, generator=generator) < 0.3
+    predicted = torch.where(wrong, torch.randint(0, len(LUMBAR), target.shape, generator=generator), target)
+    target[:, :2] = IGNORED
+    metric = ImageConfusion(len(LUMBAR))
+    metric.update(predicted, target, torch.arange(4))
+
+    summary = summarise(metric.compute()[1], ["a", "a", "b", "c"], LUMBAR)
+
+    for average, ours in (("none", list(summary["iou"].values())), ("macro", summary["mean_iou"])):
+        theirs = MulticlassJaccardIndex(len(LUMBAR), average=average, ignore_index=IGNORED)(predicted, target)
+        assert ours == pytest.approx(theirs.tolist(), abs=1e-6)
+
+
+def test_what_is_undefined_and_what_is_zero():
+    # Rows are true: class 1 is in the label and never predicted, class 2 the reverse, class 3 in neither.
+    counts = np.array([[5, 0, 2, 0], [4, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    for score in (iou, dice):
+        np.testing.assert_array_equal(score(counts)[1:], [0, 0, np.nan])
+    np.testing.assert_array_equal(precision(counts), [5 / 9, np.nan, 0, np.nan])
+    np.testing.assert_array_equal(recall(counts), [5 / 7, 0, np.nan, np.nan])
+
+
+def test_mean_leaves_out_the_undefined():
+    scores = np.array([[0.2, np.nan, 0.6], [np.nan, np.nan, 1.0]])
+    np.testing.assert_allclose(mean_defined(scores), [0.4, 1.0])
+    np.testing.assert_allclose(mean_defined(scores, axis=0), [0.2, np.nan, 0.8])
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_images_give_null_throughout():
+    summary = summarise(np.zeros((0, 6, 6), dtype=np.int64), [], LUMBAR)
+    nothing = dict.fromkeys(LUMBAR.keys)
+    averaged = {"iou": nothing, "mean_iou": None}
+    assert summary == {
+        **dict.fromkeys(("iou", "dice", "precision", "recall"), nothing),
+        "mean_iou": None,
+        "mean_iou_anatomy": None,
+        "per_image": averaged,
+        "per_patient": averaged,
+    }
+
+
+def test_a_label_set_without_anatomy_has_no_anatomical_mean(two_images):
+    plain = LabelSet(tuple(Label(x.name, x.key, x.short, x.code, x.colour, anatomical=False) for x in FOUR))
+    assert summarise(two_images, ["a", "b"], plain)["mean_iou_anatomy"] is None
+
+
+def test_summary_is_strict_json(two_images):
+    summary = summarise(two_images, ["a", "b"], FOUR)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+
+def test_a_patient_for_every_image(two_images):
+    with pytest.raises(ValueError, match="2 images but 3 patient ids"):
+        pool_patients(two_images, ["a", "b", "c"])

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lss_lightning.labels import LUMBAR, Label, LabelSet
+from lss_lightning.reporting import plot_confusion, style
+from lss_lightning.reporting.confusion import draw_confusion
+
+
+def make_counts():
+    counts = np.diag([0, 700, 800, 900, 1000, 14_000_000])
+    counts[1, 2] = 300
+    counts[5, 3] = 1000
+    return counts
+
+
+def cell_texts(axes, size=6):
+    cells = {}
+    for text in axes.texts:
+        column, row = text.get_position()
+        cells.setdefault((round(row), round(column)), []).append(text.get_text())
+    assert len(cells) == size * size
+    return cells
+
+
+def test_cells_hold_the_share_of_the_row_and_the_pixels():
+    cells = cell_texts(draw_confusion(make_counts(), LUMBAR, caption="c").axes[0])
+
+    assert cells[1, 1] == ["70.0 %", "700"]
+    assert cells[1, 2] == ["30.0 %", "300"]
+    assert cells[2, 1] == ["0 %", "0"]
+    assert cells[2, 2] == ["100.0 %", "800"]
+    assert cells[5, 3] == ["< 0.1 %", "1,000"]
+    assert cells[5, 5] == ["> 99.9 %", "14,000,000"]
+
+
+def test_the_row_of_an_absent_class_is_dashes():
+    axes = draw_confusion(make_counts(), LUMBAR, caption="c").axes[0]
+    cells = cell_texts(axes)
+    assert [cells[0, column] for column in range(6)] == [["–"]] * 6
+
+    shares = np.ma.filled(axes.images[0].get_array(), np.nan)
+    assert np.isnan(shares[0]).all()
+    np.testing.assert_allclose(shares[1:].sum(axis=1), 1)
+
+
+def test_rows_are_true_classes_by_name_and_columns_predicted_by_short_name():
+    axes = draw_confusion(make_counts(), LUMBAR, caption="c").axes[0]
+    rows = [tick.get_text().replace("\n", " ") for tick in axes.get_yticklabels()]
+    assert rows == [label.name for label in LUMBAR]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [label.short for label in LUMBAR]
+    assert axes.get_ylabel() == "True class"
+    assert axes.get_xlabel().startswith("Predicted class")
+
+
+@pytest.mark.parametrize(("size", "numbers"), [(2, 8), (20, 800), (60, 0)])
+def test_any_number_of_classes_makes_a_picture_of_bounded_size(tmp_path, size, numbers):
+    labels = LabelSet(tuple(Label(f"Class {i}", f"c{i}", f"C{i}", i, "#0072b2", anatomical=True) for i in range(size)))
+    counts = np.full((size, size), 5)
+    assert len(draw_confusion(counts, labels, caption="c").axes[0].texts) == numbers
+
+    plot_confusion(counts, labels, tmp_path / "confusion.png", caption="c")
+    with Image.open(tmp_path / "confusion.png") as image:
+        assert style.WIDTH * style.DPI - 1 <= image.width <= 3000

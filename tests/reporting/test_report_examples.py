@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from PIL import Image
+
+from lss_lightning.labels import IGNORED, LUMBAR
+from lss_lightning.reporting import Case, plot_examples, style
+from lss_lightning.reporting.examples import draw_examples, region
+
+OTHER = LUMBAR.keys.index("other")
+DISC = LUMBAR.keys.index("intervertebral_disc")
+SAC = LUMBAR.keys.index("thecal_sac")
+
+
+def make_case(channels=1, iou=0.8125, title="Best: patient 0001, D4"):
+    """A disc and a sac; the prediction misses a 3 x 4 corner of the sac and finds a 5 x 2 disc far outside."""
+    image = np.random.default_rng(0).integers(0, 200, (80, 100, channels), dtype=np.uint8)
+    label = np.full((80, 100), OTHER, dtype=np.uint8)
+    label[30:44, 40:60] = DISC
+    label[46:56, 45:55] = SAC
+    label[:, 96:] = IGNORED
+    prediction = np.where(label == IGNORED, DISC, label)
+    prediction[46:49, 45:49] = OTHER
+    prediction[2:7, 3:5] = DISC
+    return Case(title, image, label, prediction, iou)
+
+
+def texts_of(figure):
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def painted(axes, colour):
+    """The pixels (row, column) that the panel paints in a colour."""
+    layers = [layer.get_array() for layer in axes.images if layer.get_array().shape[-1] == 4]
+    return np.any([np.isclose(x[..., :3], to_rgb(colour)).all(-1) & (x[..., 3] > 0) for x in layers], axis=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_row_of_four_panels_for_each_case(count):
+    cases = [make_case(title=f"Case {number}", iou=number / 10) for number in range(count)]
+    figure = draw_examples(cases, LUMBAR, caption="Which data made this")
+
+    assert [axes.get_title() for axes in figure.axes] == ["Image", "Label", "Prediction", "Differences"] * count
+    texts = texts_of(figure)
+    for number in range(count):
+        assert f"Case {number} · mean IoU of anatomical classes {number / 10:.3f}" in texts
+    assert "Which data made this" in texts
+
+
+def test_a_slice_without_anatomy_has_a_dash_for_its_score():
+    figure = draw_examples([make_case(iou=float("nan"))], LUMBAR, caption="c")
+    assert any(text.endswith("mean IoU of anatomical classes –") for text in texts_of(figure))
+
+
+def test_legend_holds_every_class_in_its_colour():
+    (legend,) = draw_examples([make_case()], LUMBAR, caption="c").findobj(Legend)
+    named = zip(legend.get_texts(), legend.get_patches(), strict=True)
+    colours = {text.get_text(): to_hex(patch.get_edgecolor()) for text, patch in named}
+    assert colours == {label.name: label.colour for label in LUMBAR} | {"Label and prediction differ": style.DIFFERENCE}
+
+
+def test_classes_are_painted_where_they_are_and_ignored_pixels_never():
+    case = make_case()
+    _, label, prediction, _ = draw_examples([case], LUMBAR, caption="c").axes
+    for axes, classes in ((label, case.label), (prediction, case.prediction)):
+        for index in (DISC, SAC, OTHER):
+            np.testing.assert_array_equal(painted(axes, LUMBAR[index].colour), classes == index)
+    assert not painted(label, LUMBAR[DISC].colour)[:, 96:].any()
+
+
+def test_differences_are_counted_within_and_outside_the_view():
+    case = make_case()
+    differences = draw_examples([case], LUMBAR, caption="c").axes[3]
+    expected = np.zeros(case.label.shape, dtype=bool)
+    expected[46:49, 45:49] = True
+    expected[2:7, 3:5] = True
+    np.testing.assert_array_equal(painted(differences, style.DIFFERENCE), expected)
+    assert differences.get_xlabel() == "12 px + 10 outside"
+
+
+def test_panels_of_a_row_share_a_view_that_holds_the_anatomy():
+    first, *rest = draw_examples([make_case()], LUMBAR, caption="c").axes
+    (left, right), (bottom, top) = first.get_xlim(), first.get_ylim()
+    assert all((axes.get_xlim(), axes.get_ylim()) == ((left, right), (bottom, top)) for axes in rest)
+    assert right - left == bottom - top == 32
+    assert top < 30 < 56 < bottom
+    assert left < 40 < 60 < right
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        (slice(30, 50), slice(40, 60), (27, 37, 25)),
+        (slice(0, 20), slice(80, 100), (0, 75, 25)),  # at a corner: moved into the image
+        (slice(0, 80), slice(10, 40), (0, 0, 99)),  # taller than the image with its margin
+        (slice(0, 0), slice(0, 0), (0, 0, 100)),  # no anatomy
+    ],
+)
+def test_region(rows, columns, expected):
+    label = np.full((80, 100), OTHER, dtype=np.uint8)
+    label[rows, columns] = DISC
+    assert region(label, LUMBAR) == expected
+
+
+def test_region_leaves_out_strays_but_not_parts():
+    label = np.full((80, 100), OTHER, dtype=np.uint8)
+    label[30:50, 40:60] = DISC
+    label[78:80, 40:56] = SAC
+    assert region(label, LUMBAR) == (27, 37, 25)
+    label[70:80, 40:56] = SAC
+    assert region(label, LUMBAR)[2] == round(50 * 1.24)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_and_composite_images(channels):
+    image = draw_examples([make_case(channels)], LUMBAR, caption="c").axes[0].images[-1].get_array()
+    assert image.shape == ((80, 100) if channels == 1 else (80, 100, 3))
+    assert image.max() == 1
+
+
+def test_a_black_image_can_be_shown(tmp_path):
+    case = make_case()
+    black = Case(case.title, np.zeros_like(case.image), case.label, case.prediction, case.iou)
+    plot_examples([black], LUMBAR, tmp_path / "examples.png", caption="c")
+    with Image.open(tmp_path / "examples.png") as image:
+        assert image.width == round(style.WIDTH * style.DPI)

@@ -1,0 +1,67 @@
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from lss_lightning.labels import LUMBAR
+from lss_lightning.reporting import Case, style
+from lss_lightning.reporting.confusion import draw_confusion
+from lss_lightning.reporting.curves import draw_curves
+from lss_lightning.reporting.examples import draw_examples
+
+CAPTION = (
+    "Phantom data, test subset (153 images of 51 patients), split by patient; IoU pooled over all images; checkpoint "
+    "logs/train/resunet-resnet34/2030-01-01_10-00-00/checkpoints/best.ckpt, epoch 137, costing $5 or $6. "
+    "Phantom data: no clinical meaning. Research use only."
+)
+
+
+def curves():
+    rows = [{"epoch": e, "train/loss": 1e3 / (e + 1), "val/loss": 2.0, "val/mean_iou": 0.5} for e in range(200)]
+    return draw_curves(rows, caption=CAPTION, best_epoch=137)
+
+
+def examples():
+    classes = np.full((64, 64), 5, dtype=np.uint8)
+    classes[20:40, 20:40] = 1
+    cases = [Case(f"{rank}: patient 0001, level D3", classes[..., None], classes, 0 * classes, 0.5) for rank in "abc"]
+    return draw_examples(cases, LUMBAR, caption=CAPTION)
+
+
+def confusion():
+    return draw_confusion(np.full((6, 6), 12_345_678), LUMBAR, caption=CAPTION)
+
+
+@pytest.mark.parametrize("draw", [curves, examples, confusion])
+def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
+    figure = draw()
+    with style.look():
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert 0 <= box.x0 < box.x1 <= width
+    assert 0 <= box.y0 < box.y1 <= height
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= style.SMALLEST
+
+
+@pytest.mark.parametrize("draw", [curves, examples, confusion])
+def test_caption_is_whole_and_beneath_all_else(draw):
+    figure = draw()
+    figure.draw_without_rendering()
+    (caption,) = figure.subfigs[1].texts
+    assert caption.get_text().replace("\n", " ") == CAPTION
+    assert caption.get_window_extent().y1 <= figure.subfigs[0].get_tightbbox().y0
+
+
+def test_the_look_ends_where_it_is_left():
+    before = dict(matplotlib.rcParams)
+    curves()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_figures_need_no_screen_and_importing_the_package_no_matplotlib():
+    code = "import sys, lss_lightning.reporting; assert not {'matplotlib', 'torch'} & set(sys.modules), 'heavy import'"
+    subprocess.run([sys.executable, "-c", code], check=True)
