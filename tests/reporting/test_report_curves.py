@@ -36,7 +36,13 @@ def test_each_column_is_a_line_in_its_panel():
         assert line.get_linestyle() == ("--" if column.endswith("/mean_iou") else "-")
     assert (loss.get_ylabel(), overlap.get_ylabel(), loss.get_xlabel()) == ("Loss", "Mean IoU", "Epoch")
     assert overlap.get_ylim() == (0, 1)
-    assert loss.get_ylim()[0] <= 0
+
+
+def test_loss_is_seen_from_zero():
+    rows = [{"epoch": e, "train/loss": 2 - e / 10} for e in range(3)]
+    low, high = draw_curves(rows, caption="c").axes[0].get_ylim()
+    assert low <= 0
+    assert high > 2
 
 
 def test_legend_names_what_is_drawn():

@@ -113,6 +113,12 @@ def test_region_leaves_out_strays_but_not_parts():
     assert region(label, LUMBAR)[2] == round(50 * 1.24)
 
 
+def test_region_of_scattered_anatomy_holds_all_of_it():
+    label = np.full((80, 100), OTHER, dtype=np.uint8)
+    label[10:60:4, 20:70:4] = SAC
+    assert region(label, LUMBAR)[2] == round(49 * 1.24)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grey_and_composite_images(channels):
     image = draw_examples([make_case(channels)], LUMBAR, caption="c").axes[0].images[-1].get_array()
@@ -120,6 +126,7 @@ def test_grey_and_composite_images(channels):
     assert image.max() == 1
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_black_image_can_be_shown(tmp_path):
     case = make_case()
     black = Case(case.title, np.zeros_like(case.image), case.label, case.prediction, case.iou)

@@ -48,11 +48,12 @@ def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
 
 
 @pytest.mark.parametrize("draw", [curves, examples, confusion])
-def test_caption_is_whole_and_beneath_all_else(draw):
+def test_caption_stands_whole_as_given_beneath_all_else(draw):
     figure = draw()
     figure.draw_without_rendering()
     (caption,) = figure.subfigs[1].texts
     assert caption.get_text().replace("\n", " ") == CAPTION
+    assert not caption.get_parse_math()
     assert caption.get_window_extent().y1 <= figure.subfigs[0].get_tightbbox().y0
 
 

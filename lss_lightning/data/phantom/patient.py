@@ -66,7 +66,7 @@ def sample_subject(seed: int, patient: int, level: str) -> Subject:
     """Draw a patient's body at a level; a patient's three levels share all that is not of the level."""
     common, local = (generator(seed, patient, which, Stream.SUBJECT) for which in (None, level))
     size = float(np.clip(common.normal(1.0, 0.045), 0.9, 1.1))
-    severity = common.beta(0.8, 1.7) + _SEVERITY_OFFSET[level] + local.normal(0, 0.16)
+    severity = common.beta(1.0, 1.7) + _SEVERITY_OFFSET[level] + local.normal(0, 0.16)
     severity = float(np.clip(severity, 0, 1))
     hydration = 1.1 * common.beta(1.6, 1.4) - 0.3 * severity + local.normal(0, 0.22)
     fat = 10 + 30 * common.beta(1.4, 2.4)

@@ -1,0 +1,38 @@
+# Each target makes what it needs; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN := $(BIN)/python
+INSTALLED := $(VENV)/installed
+
+.PHONY: help train test lint types requirements clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+train: $(INSTALLED)  ## Install, train a ResUNet on the built-in phantom, evaluate it and show the table
+	$(RUN) train.py experiment=quickstart
+
+test: lint types  ## Install, lint, check types, run the tests
+	$(RUN) -m pytest
+
+lint: $(INSTALLED)  ## Check style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED)  ## Check types
+	$(BIN)/mypy
+
+requirements: $(INSTALLED)  ## Pin every package of pyproject.toml anew, with hashes
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --no-annotate --no-emit-index-url \
+	  --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
+
+clean:  ## Remove the environment and caches; runs and data stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed, this is ' + sys.version.split()[0] + '; name another with make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --require-hashes --compile -r requirements.txt
+	@touch $@

@@ -1,0 +1,58 @@
+"""What several tests start from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
+from PIL import Image
+
+from lss_lightning.config import TrainConfig, config_folder, train_config
+from lss_lightning.data.alkafri import IMAGES, LABELS
+from lss_lightning.labels import LUMBAR
+
+
+@pytest.fixture
+def sample() -> Path:
+    """The real slices, which are not part of the project."""
+    place = os.environ.get("LSS_SAMPLE")
+    if not place:
+        pytest.skip("LSS_SAMPLE does not name the folder of the real sample slices")
+    return Path(place)
+
+
+def write_slice(root: Path, patient: str, level: str, size: tuple[int, int] = (64, 64), seed: int = 0) -> None:
+    """Write one slice in the Al-Kafri layout: noise, and a label with all six classes in stripes."""
+    rng = np.random.default_rng((seed, int(patient), int(level[1])))
+    t1, t2 = rng.integers(0, 256, (2, *size), dtype=np.uint8)
+    third = np.maximum(t1.astype(int) - t2, 0).astype(np.uint8)
+    stripes = np.arange(size[0])[:, None] * len(LUMBAR) // size[0]
+    label = LUMBAR.to_codes(np.broadcast_to(stripes, size).astype(np.uint8))
+    pixels = {"t1": t1, "t2": t2, "composite": np.dstack((t1, t2, third))}
+    for (folder, prefix), image in [*((IMAGES[kind], pixels[kind]) for kind in pixels), (LABELS, label)]:
+        path = root / folder / f"{prefix}_{patient}_{level}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Ten patients of three slices each, 64 × 64 pixels, in the Al-Kafri layout."""
+    root = tmp_path / "tree"
+    for patient in range(1, 11):
+        for level in ("D3", "D4", "D5"):
+            write_slice(root, f"{patient:04d}", level)
+    return root
+
+
+def configure(*overrides: str) -> TrainConfig:
+    """The checked configuration of a `train.py` command line."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+    with open_dict(cfg):
+        hydra = cfg.pop("hydra")
+    return train_config(cfg, hydra.runtime.choices)
