@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 
 class UserError(Exception):
@@ -15,6 +15,14 @@ class UserError(Exception):
 
 
 def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:
-    """A hint for a mistyped name: ``; did you mean 'a' or 'b'?``, or nothing where no name is near."""
-    names = difflib.get_close_matches(name, list(allowed), n=most, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(near) for near in names)}?" if names else ""
+    """A hint for a mistyped name: ``; did you mean 'a' or 'b'?``, or nothing where no name is near.
+
+    Dotted names are compared as a whole and by their last part, so that ``lr`` leads to ``optimizer.lr``.
+    """
+
+    def likeness(option: str) -> float:
+        pairs = ((name, option), (name.rpartition(".")[2], option.rpartition(".")[2]))
+        return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+    near = [option for option in sorted(allowed, key=likeness, reverse=True) if likeness(option) >= 0.6][:most]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, field, fields, make_dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, field, fields, is_dataclass, make_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,9 +23,17 @@ _BOUNDS = {
     "at_most": ("at most", operator.le),
 }
 
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
+
 
 def setting(default: Any = MISSING, *, choices: Sequence[Any] | None = None, **bounds: float) -> Any:
-    """A dataclass field with the values it may take; None passes where the type allows it.
+    """A dataclass field with the values it may take; None passes where the type allows it, empty text never.
 
     Args:
         default: Its value where none is given; without one the user must give it.
@@ -43,44 +51,63 @@ def build(schema: type[T], values: Mapping[str, Any], section: str) -> T:
     """Make an instance of a dataclass from a section of the configuration.
 
     Args:
-        schema: The dataclass; its fields are the section's keys.
+        schema: The dataclass; its fields are the section's keys. A field that is itself a dataclass is a section too.
         values: The section as plain data; ``_target_`` is not looked at.
-        section: The section's key, e.g. ``data``, for messages; empty for the whole configuration.
+        section: The section's key, e.g. ``data``, for messages.
 
     Raises:
         UserError: an unknown or missing key, a value of the wrong type, or one out of range.
     """
-    known = {entry.name: entry for entry in fields(schema)}  # type: ignore[arg-type]
-    if not isinstance(values, Mapping):
-        raise UserError(
-            f"{section}={values}: a section of settings, not a value; change single settings of it, {section}.…=… "
-            "(a resumed run keeps the files it chose)"
-        )
+    check_section(section, values)
+    known: tuple[Field[Any], ...] = fields(schema)  # type: ignore[arg-type]
     given = {key: value for key, value in values.items() if key != "_target_"}
-    check_keys(given, known, section)
-    for name, entry in known.items():
-        if name not in given and entry.default is MISSING and entry.default_factory is MISSING:
-            raise UserError(f"{_path(section, name)} is not set: give {_path(section, name)}=…")
+    required = [entry.name for entry in known if entry.default is MISSING and entry.default_factory is MISSING]
+    check_keys(given, [entry.name for entry in known], section, required)
     return schema(**check(schema, given, section))
 
 
-def check_keys(values: Iterable[str], allowed: Iterable[str], section: str) -> None:
-    """Refuse keys that a section does not have.
+def check_section(section: str, values: Any) -> None:
+    """Refuse a single value in a section's place.
 
     Raises:
-        UserError: an unknown key; the message gives the nearest names and all allowed ones.
+        UserError: it is no mapping.
     """
-    names = sorted(allowed)
+    if not isinstance(values, Mapping):
+        raise UserError(f"{section}={shown(values)}: a section of settings, not a value; set one of its own: {section}.…=…")
+
+
+def check_keys(values: Collection[str], allowed: Collection[str], section: str, required: Collection[str] = ()) -> None:
+    """Refuse keys that a section does not have, and the lack of those that it must have.
+
+    Raises:
+        UserError: an unknown key; the message gives the nearest names and all allowed ones. Or a missing one.
+    """
     for key in values:
-        if key not in names:
-            raise UserError(f"{_path(section, key)}: no such setting{nearest(key, names)}; allowed: {', '.join(names)}")
+        if key not in allowed:
+            raise UserError(unknown_key(_path(section, key), [_path(section, name) for name in allowed], allowed))
+    for key in required:
+        if key not in values:
+            raise _not_set(_path(section, key))
+
+
+def unknown_key(key: str, near: Collection[str], allowed: Collection[str]) -> str:
+    """What to say about a key that does not exist.
+
+    Args:
+        key: Dotted, as the user gave it.
+        near: Dotted keys that the user may have meant.
+        allowed: Names that exist beside it.
+    """
+    section = key.rpartition(".")[0]
+    place = f" in {section}" if section else ""
+    return f"{key}: no such setting{nearest(key, near)}; allowed{place}: {', '.join(sorted(allowed))}"
 
 
 def check(schema: type[Any], values: Mapping[str, Any], section: str) -> dict[str, Any]:
     """The values, those that the dataclass describes converted to its types and held against its ranges.
 
     Raises:
-        UserError: a value is missing (``???``), of the wrong type, or out of range.
+        UserError: a value is missing (``???``) or empty, of the wrong type, or out of range.
     """
     hints = get_type_hints(schema)
     known = {entry.name: entry for entry in fields(schema)}
@@ -88,10 +115,12 @@ def check(schema: type[Any], values: Mapping[str, Any], section: str) -> dict[st
     for key, value in values.items():
         path = _path(section, key)
         if value == "???":
-            raise UserError(f"{path} is not set: give {path}=…")
+            raise _not_set(path)
+        if isinstance(value, str) and not value.strip():
+            raise UserError(f"{path} is empty: give {path}=…")
         if key in known:
             checked[key] = _converted(path, value, hints[key])
-            _check_range(path, checked[key], known[key])
+            _check_range(path, value, checked[key], known[key])
     return checked
 
 
@@ -102,54 +131,67 @@ def check_kind(path: str, value: Any, example: Any) -> None:
         UserError: it is of another kind.
     """
     for kind, accepted in ((bool, bool), (int, int), (float, (int, float))):
-        if type(example) is kind and (
-            not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool))
-        ):
-            raise UserError(f"{path}={value}: not of the allowed type; give {_WORDS[kind]}")
+        if type(example) is kind and (not isinstance(value, accepted) or isinstance(value, bool) is not (kind is bool)):
+            raise _wrong_type(path, value, kind)
+
+
+def shown(value: Any) -> str:
+    """A value as the command line spells it: ``null``, ``true``, ``[1, 2]``."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def _path(section: str, key: str) -> str:
     return f"{section}.{key}" if section else key
 
 
-_WORDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    type(None): "null",
-}
+def _not_set(path: str) -> UserError:
+    return UserError(f"{path} is not set: give {path}=…")
+
+
+def _wrong_type(path: str, value: Any, hint: Any) -> UserError:
+    return UserError(f"{path}={shown(value)}: not of the allowed type; give {_describe(hint)}")
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The types that a hint allows."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _describe(hint: Any) -> str:
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_describe(part) for part in get_args(hint))
     if get_origin(hint) is list:
         return f"a list, each item {_describe(get_args(hint)[0])}"
-    return _WORDS.get(hint, str(hint))
+    return " or ".join(_WORDS.get(part, str(part)) for part in _parts(hint))
 
 
 def _converted(path: str, value: Any, hint: Any) -> Any:
     """The value as the field's type, by OmegaConf's rules: ``"3"`` is a whole number, ``3.5`` is none."""
-    if hint is Any or isinstance(value, Mapping):
-        return value
+    nested = next((part for part in _parts(hint) if is_dataclass(part)), None)
+    if nested is not None:
+        return None if value is None and type(None) in _parts(hint) else build(nested, value, path)  # type: ignore[arg-type]
+    # OmegaConf would take any number for a truth value.
+    if isinstance(value, Mapping) or (hint is bool and not isinstance(value, bool)):
+        raise _wrong_type(path, value, hint)
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
         holder.value = value
         return OmegaConf.to_object(holder).value  # type: ignore[union-attr]
     except OmegaConfBaseException as error:
-        raise UserError(f"{path}={value}: not of the allowed type; give {_describe(hint)}") from error
+        raise _wrong_type(path, value, hint) from error
 
 
-def _check_range(path: str, value: Any, entry: Field[Any]) -> None:
+def _check_range(path: str, given: Any, value: Any, entry: Field[Any]) -> None:
     choices, bounds = entry.metadata.get("choices"), entry.metadata.get("bounds", {})
     if value is None:
         return
     if choices is not None and value not in choices:
         hint = nearest(str(value), map(str, choices))
-        raise UserError(f"{path}={value}: unknown{hint}; allowed: {', '.join(map(str, choices))}")
+        raise UserError(f"{path}={shown(given)}: unknown{hint}; allowed: {', '.join(map(str, choices))}")
     if bounds and isinstance(value, int | float):
-        holds = math.isfinite(value) and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
+        holds = not math.isnan(value) and math.inf != abs(value) and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
         if not holds:
-            allowed = " and ".join(f"{_BOUNDS[name][0]} {bound:g}" for name, bound in bounds.items())
-            raise UserError(f"{path}={value}: out of range; it must be {allowed}")
+            allowed = " and ".join(f"{_BOUNDS[name][0]} {bound:.12g}" for name, bound in bounds.items())
+            raise UserError(f"{path}={shown(given)}: out of range; it must be {allowed}")

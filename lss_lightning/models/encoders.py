@@ -217,7 +217,7 @@ def _layers_of_a_deeper_network(features: nn.Module, weights: dict[str, Tensor])
     given = {key.replace(".", "_"): key for key in weights}
     if not own <= given.keys():
         return []
-    stages = tuple(f"{stage}_" for stage, _ in features.named_children())
+    stages = tuple(f"{name}_" for name, stage in features.named_children() if stage.state_dict())
     return [given[k] for k in given if k not in own and k.startswith(stages) and k.endswith("_weight")]
 
 

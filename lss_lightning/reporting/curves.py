@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, float]]
 
-_GREY = "#404040"
 _PARTS = {"train": ("Training", style.TRAINING), "val": ("Validation", style.VALIDATION)}
 _MEANS: dict[str, tuple[str, dict[str, Any]]] = {
     "mean_iou_anatomy": ("Mean IoU of anatomical classes", {"linestyle": "-"}),
@@ -73,7 +72,7 @@ def _finish(axes: Axes, epochs: list[int], best_epoch: int | None) -> None:
     if not axes.lines:
         axes.text(0.5, 0.5, "No finite values", transform=axes.transAxes, ha="center", va="center")
     if best_epoch is not None:
-        axes.axvline(best_epoch, color=_GREY, linewidth=1, linestyle=":", zorder=1)
+        axes.axvline(best_epoch, color=style.SUBDUED, linewidth=1, linestyle=":", zorder=1)
     axes.set(xlabel="Epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.grid(visible=True)
@@ -88,7 +87,11 @@ def _legend(body: SubFigure, rows: Rows, best_epoch: int | None) -> None:
         for part, (name, colour) in _PARTS.items()
         if any(_finite(rows, f"{part}/{score}") for score in ("loss", *_MEANS))
     ]
-    entries += [Line2D([], [], color=_GREY, marker=marker, label=name, **look) for name, look in _MEANS.values()]
+    entries += [
+        Line2D([], [], color=style.SUBDUED, marker=marker, label=name, **look) for name, look in _MEANS.values()
+    ]
     if best_epoch is not None:
-        entries.append(Line2D([], [], color=_GREY, linewidth=1, linestyle=":", label=f"Best epoch ({best_epoch})"))
+        entries.append(
+            Line2D([], [], color=style.SUBDUED, linewidth=1, linestyle=":", label=f"Best epoch ({best_epoch})")
+        )
     body.legend(handles=entries, loc="outside lower center", ncols=3)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.labels import IGNORED, LabelSet
+from lss_lightning.labels import IGNORED, Label, LabelSet
 from lss_lightning.reporting import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.typing import ColorType
 
 _COLUMNS = ("Image", "Label", "Prediction", "Differences")
 _OPACITY = {True: 0.4, False: 0.15}  # of anatomical classes and of the others
@@ -57,8 +58,8 @@ def draw_examples(cases: Sequence[Case], labels: LabelSet, *, caption: str) -> F
         caption: Stands beneath the figure.
 
     Returns:
-        The figure. All panels of a row show the same square around the label's anatomy; beneath the last
-        panel stand the differing pixels within it and outside. Images are brightened to the square's brightest percent.
+        The figure. All panels of a row show the same square around the label's anatomy, brightened to its brightest
+        percent; beneath the last stand the numbers of differing pixels within the square and outside it.
     """
     with style.look():
         figure, body = style.new_figure(2.15 * len(cases) + 0.6, caption)
@@ -102,9 +103,8 @@ def _extent(profile: NDArray[np.int64]) -> tuple[int, int]:
 
 def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
     score = style.MISSING if np.isnan(case.iou) else f"{case.iou:.3f}"
-    row.suptitle(
-        f"{case.title} · mean IoU of anatomical classes {score}", x=0.01, ha="left", fontsize=style.SMALLEST + 1
-    )
+    title = f"{case.title} · mean IoU of anatomical classes {score}"
+    row.suptitle(title, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
     panels = row.subplots(1, len(_COLUMNS))
     top, left, side = region(case.label, labels)
     bright = _brighten(case.image, top, left, side)
@@ -119,7 +119,7 @@ def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
     _overlay(panels[1], case.label, labels)
     _overlay(panels[2], case.prediction, labels)
     wrong = (case.label != case.prediction) & (case.label != IGNORED)
-    panels[3].imshow(_paint(wrong, style.DIFFERENCE, 0.9))
+    panels[3].imshow(_paint(wrong.astype(np.uint8), ["none", style.DIFFERENCE]))
     inside = int(wrong[top : top + side, left : left + side].sum())
     panels[3].set_xlabel(f"{inside:,} px + {int(wrong.sum()) - inside:,} outside")
 
@@ -131,26 +131,29 @@ def _brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArr
 
 
 def _overlay(axes: Axes, classes: NDArray[np.uint8], labels: LabelSet) -> None:
-    for index, label in enumerate(labels):
+    axes.imshow(_paint(classes, [_fill(label) for label in labels]))
+    for index in labels.anatomical:
         mask = classes == index
-        axes.imshow(_paint(mask, label.colour, _OPACITY[label.anatomical]))
-        if label.anatomical and mask.any():
-            axes.contour(mask, levels=[0.5], colors=[label.colour], linewidths=1.0)
+        if mask.any():
+            axes.contour(mask, levels=[0.5], colors=[labels[index].colour], linewidths=1.0)
 
 
-def _paint(mask: NDArray[np.bool_], colour: str, opacity: float) -> NDArray[np.float64]:
-    from matplotlib.colors import to_rgba
+def _paint(indices: NDArray[np.uint8], colours: Sequence[ColorType]) -> NDArray[np.uint8]:
+    """Turn a map of indices into RGBA; what has no colour is transparent."""
+    from matplotlib.colors import to_rgba_array
 
-    return np.where(mask[..., None], to_rgba(colour, opacity), 0.0)
+    table = np.zeros((256, 4), dtype=np.uint8)
+    table[: len(colours)] = np.rint(255 * to_rgba_array(colours))
+    return table[indices]
+
+
+def _fill(label: Label) -> ColorType:
+    return label.colour, _OPACITY[label.anatomical]
 
 
 def _legend(body: SubFigure, labels: LabelSet) -> None:
-    from matplotlib.colors import to_rgba
     from matplotlib.patches import Patch
 
-    patches = [
-        Patch(facecolor=to_rgba(label.colour, _OPACITY[label.anatomical]), edgecolor=label.colour, label=label.name)
-        for label in labels
-    ]
+    patches = [Patch(facecolor=_fill(label), edgecolor=label.colour, label=label.name) for label in labels]
     patches.append(Patch(color=style.DIFFERENCE, label="Label and prediction differ"))
     body.legend(handles=patches, loc="outside lower center", ncols=4)

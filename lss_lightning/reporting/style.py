@@ -21,6 +21,7 @@ DPI = 150
 MISSING = "–"
 """What stands in a figure or table for a value that is not defined."""
 
+SUBDUED = "#404040"
 TRAINING = "#0072b2"
 VALIDATION = "#d55e00"
 DIFFERENCE = "#d55e00"
@@ -76,7 +77,7 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figur
     below = _LINE * (len(lines) + 0.7)
     figure = Figure(figsize=(width, height + below), dpi=DPI, layout="constrained", facecolor="white")
     body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below))[:, 0]
-    foot.text(0.01, 0.95, "\n".join(lines), va="top", color="#404040")
+    foot.text(0.01, 0.95, "\n".join(lines), va="top", color=SUBDUED)
     return figure, body
 
 

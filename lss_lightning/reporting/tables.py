@@ -35,10 +35,10 @@ class _Column:
 
 
 def format_score(score: float | None, decimals: int = 3) -> str:
-    """Write a score, 0 to 1, with so many decimals; half up; a dash where it is None or NaN."""
+    """Write a score, 0 to 1, to so many decimals, ties upwards; a dash where it is None or NaN."""
     if score is None or math.isnan(score):
         return MISSING
-    # A tie such as 0.435 is up, as on paper; its binary form may lie just beneath.
+    # By way of decimal digits, because a tie such as 0.435 may lie just beneath it in binary.
     return str(Decimal(f"{score:.9f}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
 
 
@@ -78,7 +78,7 @@ def print_table(
     for heading in _SCORES.values():
         table.add_column(heading, justify="right")
     for label in labels:
-        table.add_row(label.name, *(format_score(metrics[score][label.key]) for score in _SCORES))
+        table.add_row(Text(label.name), *(format_score(metrics[score][label.key]) for score in _SCORES))
     table.add_section()
     table.add_row(MEAN, format_score(metrics["mean_iou"]))
     table.add_row(MEAN_ANATOMY, format_score(metrics["mean_iou_anatomy"]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.phantom import RenderedSlice, render_slice, write_phantom
+from lss_lightning.data.phantom import RenderedSlice, layout, render_slice, write_phantom
+from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
 from lss_lightning.data.phantom.patient import LEVELS, Stream, generator, sample_subject
 from lss_lightning.data.phantom.scanner import Motion
 from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule, Harmonic, gap
@@ -206,6 +208,27 @@ def test_capsule_distance_and_gap_of_blobs() -> None:
     assert gap(circle, circle.moved(7.0, 0)) < 0
 
 
+def test_pixels_hold_the_share_of_a_shape_that_they_cover() -> None:
+    circle = Blob((8.0, -5.0), 6.0, 6.0)
+    canvas = Canvas(128, shift=(3.0, 10.0), turn=0.1)
+    window = canvas.around(circle)
+    inside = np.zeros((canvas.samples, canvas.samples), dtype=np.float32)
+    inside[window] = canvas.distance(circle, window) < 0
+    canvas.classify(window, inside[window] > 0, "thecal_sac")
+    share = canvas.pixel_mean(inside)
+    pixel = FIELD_OF_VIEW / 128
+    assert share.sum() * pixel**2 == pytest.approx(circle.area, rel=0.02)
+    assert ((share > 0.1) & (share < 0.9)).any()
+    np.testing.assert_array_equal(canvas.pixel_label() == SAC, share > 0.5)
+    # Where the body's (8, -5) lies once turned by 0.1 and shifted by (3, 10).
+    rows, columns = np.nonzero(share)
+    weights = share[rows, columns]
+    across = (np.average(columns, weights=weights) + 0.5) * pixel - FIELD_OF_VIEW / 2
+    down = (np.average(rows, weights=weights) + 0.5) * pixel - FIELD_OF_VIEW / 2
+    cos, sin = np.cos(0.1), np.sin(0.1)
+    assert (across, down) == pytest.approx((3 + 8 * cos + 5 * sin, 10 + 8 * sin - 5 * cos), abs=0.1)
+
+
 def test_a_complete_phantom_is_kept(written: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
     write_phantom(written, patients=2, image_size=SIZE, seed=5)
@@ -248,6 +271,20 @@ def test_nothing_half_made_stays_after_a_failure(tmp_path: Path, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         write_phantom(tmp_path / "set", patients=1, image_size=SIZE, seed=0, workers=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_the_same_phantom_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, write_slices = tmp_path / "set", layout._write_slices
+
+    def overtaken(*arguments: Any) -> None:
+        monkeypatch.undo()
+        write_phantom(root, patients=1, image_size=SIZE, seed=0, workers=1)
+        write_slices(*arguments)
+
+    monkeypatch.setattr(layout, "_write_slices", overtaken)
+    write_phantom(root, patients=1, image_size=SIZE, seed=0, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert len(contents(root)) == 13
 
 
 @pytest.mark.parametrize(

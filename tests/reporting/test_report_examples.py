@@ -34,7 +34,7 @@ def texts_of(figure):
 def painted(axes, colour):
     """The pixels (row, column) that the panel paints in a colour."""
     layers = [layer.get_array() for layer in axes.images if layer.get_array().shape[-1] == 4]
-    return np.any([np.isclose(x[..., :3], to_rgb(colour)).all(-1) & (x[..., 3] > 0) for x in layers], axis=0)
+    return np.any([np.isclose(x[..., :3] / 255, to_rgb(colour)).all(-1) & (x[..., 3] > 0) for x in layers], axis=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -67,7 +67,14 @@ def test_classes_are_painted_where_they_are_and_ignored_pixels_never():
     for axes, classes in ((label, case.label), (prediction, case.prediction)):
         for index in (DISC, SAC, OTHER):
             np.testing.assert_array_equal(painted(axes, LUMBAR[index].colour), classes == index)
-    assert not painted(label, LUMBAR[DISC].colour)[:, 96:].any()
+    assert not label.images[-1].get_array()[:, 96:, 3].any()
+
+
+def test_anatomical_classes_present_are_outlined():
+    _, label, _, differences = draw_examples([make_case()], LUMBAR, caption="c").axes
+    outlines = [to_hex(contour.get_edgecolor()[0]) for contour in label.collections]
+    assert outlines == [LUMBAR[DISC].colour, LUMBAR[SAC].colour]
+    assert not differences.collections
 
 
 def test_differences_are_counted_within_and_outside_the_view():

@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,3 +123,10 @@ def test_terminal_shows_every_score_and_the_means(metrics):
     assert "│ Mean over anatomical classes │ 0.857 │" in printed
     assert "Test [best]" in printed
     assert "Split [by patient]" in printed
+
+
+def test_brackets_in_a_class_name_are_printed(metrics):
+    labels = LabelSet((replace(LUMBAR[0], name="Gap [red]"), *LUMBAR.labels[1:]))
+    console = Console(file=io.StringIO(), width=100)
+    print_table(metrics, labels, title="t", caption="c", console=console)
+    assert "Gap [red]" in console.file.getvalue()

@@ -91,9 +91,13 @@ class Canvas:
 
     def coarse(self, texture: Texture) -> Floats:
         """A texture coarser than the pixels, over the whole grid; evaluated once a pixel, to save time."""
+        values = texture(self.pixel_middle(self.x), self.pixel_middle(self.y))
+        return values.repeat(self.oversampling, axis=0).repeat(self.oversampling, axis=1)
+
+    def pixel_middle(self, values: Floats) -> Floats:
+        """Values at the pixels' middles: (samples, samples) to (image_size, image_size)."""
         k = self.oversampling
-        values = texture(self.x[k // 2 :: k, k // 2 :: k], self.y[k // 2 :: k, k // 2 :: k])
-        return values.repeat(k, axis=0).repeat(k, axis=1)
+        return values[k // 2 :: k, k // 2 :: k]
 
     def pixel_mean(self, values: Floats) -> Floats:
         """Average over each pixel's samples: (samples, samples) to (image_size, image_size)."""

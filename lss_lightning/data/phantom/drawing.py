@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from lss_lightning.data.phantom.canvas import Canvas
+from lss_lightning.data.phantom.canvas import Canvas, Window
 from lss_lightning.data.phantom.shapes import Blob, Capsule, Floats, enclosing_circle, smooth_union
 from lss_lightning.data.phantom.spine import Spine
 from lss_lightning.data.phantom.texture import Texture
 from lss_lightning.data.phantom.tissue import Tissue
 from lss_lightning.data.phantom.torso import Group, Torso
 
+# Thickness of the bones' dense shell; it thins out towards the marrow over the same distance, mm.
 _CORTEX = 1.2
-_SPINE_REACH = 42.0
+# Circle that holds everything of the anatomical classes, in the spine's frame, mm.
+_SPINE_CENTRE, _SPINE_REACH = (0.0, 25.0), 42.0
 
 
 def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
@@ -41,7 +45,7 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 
 def draw_spine(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
     """Paint the spine over its surroundings: first the fat that it lies in, the sac last."""
-    window = canvas.window((0.0, 25.0), _SPINE_REACH)
+    window = canvas.window(_SPINE_CENTRE, _SPINE_REACH)
     x, y = canvas.x[window], canvas.y[window]
     arch = _arch_distance(spine, x, y)
     flavum = np.minimum(*(side.flavum.distance(x, y) for side in spine.sides))
@@ -61,7 +65,7 @@ def draw_spine(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
     for side in spine.sides:
         _draw_joint(canvas, side.joint)
     canvas.classify(window, (arch < 0) | (flavum < 0), "posterior_element")
-    _draw_disc(canvas, spine, rng)
+    _draw_disc(canvas, spine.disc, rng)
     _draw_sac(canvas, spine.sac, rng)
 
 
@@ -98,7 +102,7 @@ def _draw_muscles(
     hull, septum = depths[0], np.full_like(x, np.inf)
     for depth in depths[1:]:
         septum = np.minimum(septum, np.abs(hull - depth))
-        hull = smooth_union(hull, depth, 7.0)
+        hull = smooth_union(hull, depth, 14.0)
     hull += 0.9 * lumps[window]
     grain = fibres(70 * np.arctan2(x, y + 25), np.hypot(x, y + 25))
     streaks = np.clip((grain - 1.6 + 2.2 * infiltration + 0.6 * patches[window]) * 2, 0, 1)
@@ -119,16 +123,11 @@ def _arch_distance(spine: Spine, x: Floats, y: Floats) -> Floats:
     return arch
 
 
-def _draw_bone(canvas: Canvas, window: tuple[slice, slice], depth: Floats, trabeculae: Texture) -> None:
+def _draw_bone(canvas: Canvas, window: Window, depth: Floats, trabeculae: Texture) -> None:
     grain = trabeculae(canvas.x[window], canvas.y[window])
-    dense = np.clip(1 + (depth + _CORTEX) / 1.2, 0, 1)
-    canvas.paint(
-        window,
-        depth < 0,
-        Tissue.MARROW,
-        second=Tissue.CORTEX,
-        mixture=np.clip(np.maximum(dense, 0.15 + 0.15 * grain), 0, 1),
-    )
+    dense = np.clip(2 + depth / _CORTEX, 0, 1)
+    share = np.clip(np.maximum(dense, 0.15 + 0.15 * grain), 0, 1)
+    canvas.paint(window, depth < 0, Tissue.MARROW, second=Tissue.CORTEX, mixture=share)
 
 
 def _draw_joint(canvas: Canvas, joint: Capsule) -> None:
@@ -140,11 +139,11 @@ def _draw_joint(canvas: Canvas, joint: Capsule) -> None:
     canvas.paint(window, bone & (depth < 0), Tissue.JOINT)
 
 
-def _draw_disc(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
-    window = canvas.around(spine.disc)
+def _draw_disc(canvas: Canvas, disc: Blob, rng: np.random.Generator) -> None:
+    window = canvas.around(disc)
     x, y = canvas.x[window], canvas.y[window]
-    gauge = spine.disc.gauge(x, y)
-    depth = spine.disc.distance(x, y)
+    gauge = disc.gauge(x, y)
+    depth = disc.distance(x, y)
     mottle = Texture(rng, (5.0, 5.0))(x, y)
     nucleus = np.clip((0.95 - gauge) / 0.5 + 0.12 * mottle, 0, 1)
     canvas.paint(window, depth < 0, Tissue.LIGAMENT)
@@ -160,7 +159,7 @@ def _draw_sac(canvas: Canvas, sac: Blob, rng: np.random.Generator) -> None:
     canvas.paint(window, depth < 0, Tissue.LIGAMENT)
     canvas.paint(window, depth < -0.4, Tissue.CSF)
     # A narrow sac crowds the same roots into less fluid.
-    crowding = np.sqrt(150 / sac.area)
+    crowding = math.sqrt(150 / sac.area)
     strands = Texture(rng, (1.3, 1.3))(x, y)
     settled = (y - sac.centre[1]) / sac.b
     roots = np.clip((strands + 0.7 * settled + 1.2 * (crowding - 1.15)) * 2, 0, 0.85)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, work
     root = root.resolve()
     if _holds(root, manifest):
         return
-    draft = root.with_name(f".{root.name}.{os.getpid()}.part")
+    draft = root.with_name(f".{root.name}.{secrets.token_hex(4)}.part")
     try:
         for folder, _ in (_T1, _T2, _COMPOSITE, _LABEL):
             (draft / folder).mkdir(parents=True)

@@ -67,8 +67,8 @@ def render_slice(seed: int, patient: int, level: str, image_size: int) -> Render
     exam = sample_exam(subject.shift[1] - 2 * spine.disc.b, exam_rng)
     covered = sample_motion(exam_rng).covers(image_size)
     skin = torso.body.centre[1] + torso.body.b
-    t1 = acquire(canvas, T1_WEIGHTED, spine.hydration, exam, skin, t1_rng)
-    t2 = acquire(canvas, T2_WEIGHTED, spine.hydration, exam, skin, t2_rng)
+    t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, skin, t1_rng)
+    t2 = acquire(canvas, T2_WEIGHTED, subject.hydration, exam, skin, t2_rng)
     label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))
     return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label)
 

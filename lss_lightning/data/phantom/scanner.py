@@ -60,11 +60,12 @@ def sample_exam(disc_front: float, rng: np.random.Generator) -> Exam:
     banded = rng.random() < 0.8
     return Exam(
         band_edge=disc_front - rng.uniform(-4, 14) if banded else -2 * FIELD_OF_VIEW,
-        band_width=rng.uniform(1.2, 3.5),
+        band_width=rng.uniform(2.0, 6.0),
         band_floor=rng.uniform(0.01, 0.06),
         noise=rng.uniform(0.02, 0.05),
         blur=rng.uniform(0.3, 0.5),
-        bias=tuple(rng.uniform(-0.1, 0.1, 4)),
+        # Four terms of at most 0.05 each: ±20 % in the corners.
+        bias=tuple(rng.uniform(-0.05, 0.05, 4)),
     )
 
 
@@ -97,13 +98,11 @@ def acquire(
     first, second = table[canvas.tissue], table[canvas.second]
     signal = canvas.pixel_mean(first + canvas.mixture * (second - first))
     across, down = _pixel_middles(canvas.image_size)
-    middle = canvas.oversampling // 2
-    depth = np.maximum(skin - canvas.y[middle :: canvas.oversampling, middle :: canvas.oversampling], 0)
+    depth = np.maximum(skin - canvas.pixel_middle(canvas.y), 0)
     lumps = Texture(rng, (9.0, 9.0))(across, down) + Texture(rng, (3.5, 3.5))(across, down)
     coil = (1 + np.exp(-depth / _COIL_DEPTH)) * _polynomial(exam.bias, across, down)
-    band = exam.band_floor + (1 - exam.band_floor) / (
-        1 + np.exp(np.clip((exam.band_edge - down) / exam.band_width, -50, 50))
-    )
+    outside = 1 / (1 + np.exp(np.clip((exam.band_edge - down) / exam.band_width, -50, 50)))
+    band = exam.band_floor + (1 - exam.band_floor) * outside
     clean = _blur(signal * (1 + 0.03 * lumps) * coil * band, exam.blur)
     real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(exam.noise)
     return np.hypot(clean + real, imaginary)
@@ -118,9 +117,7 @@ def to_bytes(image: Floats, covered: Mask) -> NDArray[np.uint8]:
 
 def _pixel_middles(image_size: int) -> tuple[Floats, Floats]:
     """Middles of the pixels in mm from the image's middle: a row and a column that broadcast to (H, W)."""
-    axis = (np.arange(image_size, dtype=np.float32) + 0.5) * np.float32(FIELD_OF_VIEW / image_size) - np.float32(
-        FIELD_OF_VIEW / 2
-    )
+    axis = ((np.arange(image_size) + 0.5) / image_size - 0.5).astype(np.float32) * np.float32(FIELD_OF_VIEW)
     return axis[None, :], axis[:, None]
 
 

@@ -57,7 +57,6 @@ class Spine:
 
     Attributes:
         disc: With its bulge and outer ligaments.
-        hydration: Of the disc's nucleus, 0-1.
         sac: The thecal sac.
         sides: Image left, image right.
         spinous: The spinous process, as strokes.
@@ -65,7 +64,6 @@ class Spine:
     """
 
     disc: Blob
-    hydration: float
     sac: Blob
     sides: tuple[Side, Side]
     spinous: tuple[Capsule, Capsule]
@@ -82,7 +80,7 @@ def sample_spine(subject: Subject, rng: np.random.Generator) -> Spine:
     depth = max(_CANAL_AP[level] * size * rng.normal(1, 0.04), needed)
     sides = (_side(-1, subject, disc, depth, rng), _side(1, subject, disc, depth, rng))
     canal = Blob((0.0, depth * 0.15), (_CANAL_WIDTH[level] / 2 + 3) * size, depth * 0.87, exponent=1.3)
-    return Spine(disc, subject.hydration, sac, sides, _spinous(size, depth, rng), canal)
+    return Spine(disc, sac, sides, _spinous(size, depth, rng), canal)
 
 
 def irregular(rng: np.random.Generator, amplitude: float) -> tuple[Harmonic, ...]:

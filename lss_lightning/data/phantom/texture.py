@@ -10,7 +10,7 @@ _LATTICE = 64
 
 
 class Texture:
-    """Smooth noise (Perlin's value noise): random values on a lattice, interpolated between.
+    """Value noise: random values on a lattice, interpolated between.
 
     Args:
         rng: Source of the lattice's values.

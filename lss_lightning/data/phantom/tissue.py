@@ -58,10 +58,11 @@ _RELAXATION = {
     Tissue.LIGAMENT: Relaxation(800, 20, 50),
     Tissue.CORTEX: Relaxation(1, 1, 0),
     Tissue.MARROW: Relaxation(515, 101, 91.1),
-    Tissue.ANNULUS: Relaxation(620, 32, 52),
     Tissue.CSF: Relaxation(4273, 1578, 107.5),
     Tissue.ROOT: Relaxation(780, 102, 58.7),
-    # Assumed: cartilage with a little fluid; dermis; flowing blood, mostly without signal; bowel and its content.
+    # Assumed: fibrous tissue, between ligament and a desiccated nucleus; cartilage with a little fluid; dermis;
+    # flowing blood, mostly without signal; bowel and its content.
+    Tissue.ANNULUS: Relaxation(620, 32, 52),
     Tissue.JOINT: Relaxation(1000, 55, 60),
     Tissue.SKIN: Relaxation(700, 30, 60),
     Tissue.BLOOD: Relaxation(1400, 60, 14),
