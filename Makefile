@@ -15,7 +15,7 @@ train: $(INSTALLED)  ## Install, train a ResUNet on the built-in phantom, evalua
 	$(RUN) train.py experiment=quickstart
 
 test: lint types  ## Install, lint, check types, run the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto
 
 lint: $(INSTALLED)  ## Check style
 	$(BIN)/ruff check

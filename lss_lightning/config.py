@@ -1,8 +1,9 @@
-"""The typed schema of the configuration: what may be set, to what, and what the workflows get."""
+"""The configuration: what the YAML files and the command line compose, checked and typed for the workflows."""
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +15,18 @@ from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitConfig
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
-from lss_lightning.settings import build, check, check_keys, check_kind, setting
+from lss_lightning.sections import (
+    CallbacksConfig,
+    EncoderConfig,
+    LoggerConfig,
+    LossSettings,
+    ModelConfig,
+    OptimizerSettings,
+    PathsConfig,
+    SchedulerSettings,
+    TrainerConfig,
+)
+from lss_lightning.settings import build, check, check_keys, check_kind, check_section, required_keys, setting, shown
 
 
 def config_folder() -> Path:
@@ -25,118 +37,14 @@ def config_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """``encoder``: which timm network the U-Net descends through."""
-
-    name: str = setting()
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """``model``: the U-Net around the encoder."""
-
-    name: str = setting()
-    pretrained: bool | str = setting(False)
-    upsampling: str = setting("transpose", choices=("transpose", "nearest", "bilinear"))
-    decoder_channels: list[int] = setting([256, 128, 64, 32, 16])
-
-    def __post_init__(self) -> None:
-        if not self.decoder_channels or min(self.decoder_channels) < 1:
-            raise UserError(f"model.decoder_channels={self.decoder_channels}: give one or more whole numbers from 1")
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """``trainer``: devices, precision and length, as Lightning's Trainer takes them."""
-
-    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    devices: int | str = setting("auto", at_least=-1)
-    num_nodes: int = setting(1, at_least=1)
-    strategy: str = setting("auto")
-    precision: str = setting("auto", choices=("auto", "32-true", "16-mixed", "bf16-mixed", "64-true"))
-    max_epochs: int = setting(200, at_least=1)
-    accumulate_grad_batches: int = setting(1, at_least=1)
-    gradient_clip_val: float | None = setting(None, above=0)
-    limit_train_batches: int | float | None = setting(None, above=0)
-    limit_val_batches: int | float | None = setting(None, above=0)
-    limit_test_batches: int | float | None = setting(None, above=0)
-    deterministic: bool = setting(False)
-
-    def __post_init__(self) -> None:
-        if self.devices == 0 or (isinstance(self.devices, str) and self.devices != "auto"):
-            raise UserError(f"trainer.devices={self.devices}: give a number from 1, -1 for all, or auto")
-
-
-@dataclass(frozen=True)
-class CallbacksConfig:
-    """``callbacks``: what watches the training."""
-
-    early_stopping: int | None = setting(None, at_least=1)
-    progress_bar: bool = setting(True)
-    model_summary: bool = setting(True)
-
-
-@dataclass(frozen=True)
-class WandbConfig:
-    """``logger.wandb``: where Weights & Biases records the run."""
-
-    project: str = setting("lss_lightning")
-    entity: str | None = setting(None)
-    mode: str = setting("online", choices=("online", "offline", "disabled"))
-    tags: list[str] = setting([])
-
-
-@dataclass(frozen=True)
-class LoggerConfig:
-    """``logger``: files and trackers that record every epoch."""
-
-    csv: bool = setting(True)
-    wandb: WandbConfig | None = None
-
-
-@dataclass(frozen=True)
-class PathsConfig:
-    """``paths``: where runs and data are written, relative to the working directory."""
-
-    logs: str = setting("logs")
-    data: str = setting("data")
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """What losses have in common."""
-
-    class_weights: str = setting("none", choices=("none", "inverse", "effective"))
-    gamma: float = setting(2.0, at_least=0)
-    lambda_dice: float = setting(1.0, at_least=0)
-    lambda_ce: float = setting(1.0, at_least=0)
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """What most optimizers have in common."""
-
-    lr: float = setting(above=0)
-    weight_decay: float = setting(0.0, at_least=0)
-    momentum: float = setting(0.0, at_least=0, below=1)
-
-
-@dataclass(frozen=True)
-class SchedulerSettings:
-    """What learning-rate schedules have in common."""
-
-    eta_min: float = setting(0.0, at_least=0)
-    power: float = setting(1.0, above=0)
-    T_max: int = setting(1, at_least=1)
-    total_iters: int = setting(1, at_least=1)
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """The configuration of ``train.py``.
 
     ``loss``, ``optimizer`` and ``scheduler`` name a class (``_target_``) and its arguments. ``plain`` is the whole as
     plain data, as the checkpoint carries it.
+
+    Raises:
+        UserError: sections that contradict one another.
     """
 
     name: str
@@ -154,6 +62,13 @@ class TrainConfig:
     logger: LoggerConfig
     paths: PathsConfig
     plain: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.callbacks.early_stopping is not None and self.split.selecting_part is None:
+            raise UserError(
+                f"callbacks.early_stopping={self.callbacks.early_stopping}: split.protocol={self.split.protocol} with "
+                "split.val_fraction=0 has no part to watch; set callbacks.early_stopping=null or split.val_fraction"
+            )
 
 
 @dataclass(frozen=True)
@@ -174,13 +89,21 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class _Common:
-    """Top-level values of any command."""
+class _TrainTop:
+    """Values at the top of ``train.py``'s configuration."""
 
     name: str = setting()
-    seed: int = setting(0, at_least=0)
-    ckpt_path: str | None = setting(None)
-    subset: str | None = setting(None, choices=("train", "val", "test", "all"))
+    seed: int = setting(at_least=0, at_most=2**32 - 1)
+    ckpt_path: str | None = setting()
+
+
+@dataclass(frozen=True)
+class _EvaluateTop:
+    """Values at the top of ``evaluate.py``'s configuration."""
+
+    name: str = setting()
+    ckpt_path: str = setting()
+    subset: str | None = setting(choices=("train", "val", "test", "all"))
 
 
 def data_source(section: Mapping[str, Any]) -> DataSource:
@@ -189,9 +112,12 @@ def data_source(section: Mapping[str, Any]) -> DataSource:
     Raises:
         UserError: the section names no source of this package, or one of its values is wrong.
     """
+    check_section("data", section)
+    target = section.get("_target_")
+    if target is None:
+        raise UserError(f"data.name={section.get('name')}: no data source; choose one by data=alkafri or data=phantom")
     # The section may come out of somebody's checkpoint: only our own classes are looked up.
-    target = str(section.get("_target_"))
-    module, _, name = target.rpartition(".")
+    module, _, name = str(target).rpartition(".")
     found: Any = None
     if module.startswith("lss_lightning.data."):
         try:
@@ -214,18 +140,13 @@ def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
     Raises:
         UserError: a key or value that is not allowed.
     """
-    plain = _plain(cfg)
-    check_keys(plain, _names(TrainConfig) - {"plain"}, "")
-    common = check(_Common, {key: plain[key] for key in ("name", "seed", "ckpt_path")}, "")
+    plain = _plain(cfg, _names(TrainConfig) - {"plain"})
     encoder = build(EncoderConfig, plain["encoder"], "encoder")
     check_encoder_name(encoder.name)
-    logger = dict(plain["logger"])
-    if logger.get("wandb") is not None:
-        logger["wandb"] = build(WandbConfig, logger["wandb"], "logger.wandb")
     return TrainConfig(
-        **common,
         encoder=encoder,
         model=build(ModelConfig, plain["model"], "model"),
+        **_top(_TrainTop, plain),
         data=data_source(plain["data"]),
         split=build(SplitConfig, plain["split"], "split"),
         loss=_open_section("loss", plain, LossSettings, choices),
@@ -233,7 +154,7 @@ def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
         scheduler=_open_section("scheduler", plain, SchedulerSettings, choices),
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
         callbacks=build(CallbacksConfig, plain["callbacks"], "callbacks"),
-        logger=LoggerConfig(**check(LoggerConfig, logger, "logger")),
+        logger=build(LoggerConfig, plain["logger"], "logger"),
         paths=build(PathsConfig, plain["paths"], "paths"),
         plain=plain,
     )
@@ -245,13 +166,17 @@ def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
     Raises:
         UserError: a key or value that is not allowed.
     """
-    plain = _plain(cfg)
-    check_keys(plain, _names(EvaluateConfig) - {"given"}, "")
+    plain = _plain(cfg, _names(EvaluateConfig) - {"given"})
     data = plain["data"]
-    if data.get("name") != "checkpoint":
+    check_section("data", data)
+    if data.get("name") == "checkpoint":
+        # Which keys the checkpoint's own source has beside the common ones shows when it is read.
+        changed = {key: value for key, value in data.items() if value is not None}
+        data = {**data, **check(DataSource, changed, "data")}
+    else:
         data_source(data)
     return EvaluateConfig(
-        **check(_Common, {key: plain[key] for key in ("name", "ckpt_path", "subset")}, ""),
+        **_top(_EvaluateTop, plain),
         data=data,
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
         paths=build(PathsConfig, plain["paths"], "paths"),
@@ -259,9 +184,10 @@ def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
     )
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
+def _plain(cfg: DictConfig, keys: set[str]) -> dict[str, Any]:
+    """The configuration as plain data, which must have these keys at its top."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    check_keys(plain, keys, "", required=sorted(keys))
     return {str(key): value for key, value in plain.items()}
 
 
@@ -269,13 +195,27 @@ def _names(schema: type[Any]) -> set[str]:
     return {entry.name for entry in fields(schema)}
 
 
+def _top(schema: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked values that stand at the top."""
+    values = check(schema, {key: plain[key] for key in _names(schema)}, "")
+    if not re.fullmatch(r"\w[\w .+-]*", values["name"]):
+        raise UserError(
+            f"name={values['name']}: it names the run's folder; only letters, digits, spaces and . _ + - are allowed"
+        )
+    return values
+
+
 def _open_section(name: str, plain: Mapping[str, Any], schema: type[Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """A section whose class takes what it takes: common keys by the schema, others by the kind in the YAML file."""
+    check_section(name, plain[name])
     section = check(schema, plain[name], name)
+    check_keys(section, section, name, required_keys(schema))
+    target = section.get("_target_")
+    if not isinstance(target, str) and (name != "scheduler" or target is not None):
+        raise UserError(f"{name}._target_={shown(target)}: names no class; choose one by {name}=…")
     shipped = config_folder() / name / f"{choices.get(name)}.yaml"
     if shipped.is_file():
-        examples = OmegaConf.to_container(OmegaConf.load(shipped))
-        assert isinstance(examples, dict)
-        for key, value in section.items():
-            check_kind(f"{name}.{key}", value, examples.get(key))
+        examples: Any = OmegaConf.to_container(OmegaConf.load(shipped))
+        for key in sorted(section.keys() - _names(schema)):
+            check_kind(f"{name}.{key}", section[key], examples.get(key))
     return section

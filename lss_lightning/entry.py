@@ -8,19 +8,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lss_lightning.config import config_folder, evaluate_config, train_config
-from lss_lightning.errors import UserError
+from lss_lightning.config import config_folder, data_source, evaluate_config, train_config
+from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
 from lss_lightning.resume import resumed_arguments
 
@@ -28,12 +31,22 @@ USAGE = "lss train …, lss evaluate …: as python train.py …, python evaluat
 
 
 def _check_train(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    return train_config(cfg, hydra_cfg.runtime.choices)
+    config = train_config(cfg, hydra_cfg.runtime.choices)
+    weights = config.model.pretrained
+    if isinstance(weights, str) and not Path(weights).is_file():
+        raise UserError(f"model.pretrained={weights}: no such file; give true, false or the path of a weights file")
+    config.data.check()
+    return config
 
 
 def _check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> Any:
     given = frozenset(override.lstrip("+~").partition("=")[0] for override in hydra_cfg.overrides.task)
-    return evaluate_config(cfg, given)
+    config = evaluate_config(cfg, given)
+    if not Path(config.ckpt_path).expanduser().is_file():
+        raise UserError(f"ckpt_path={config.ckpt_path}: no such file; give a run's checkpoints/best.ckpt or last.ckpt")
+    if config.data["name"] != "checkpoint":
+        data_source(config.data).check()
+    return config
 
 
 COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {"train": _check_train, "evaluate": _check_evaluate}
@@ -47,7 +60,7 @@ def main() -> None:
         print(USAGE)
         return
     if command not in COMMANDS:
-        fail(f"lss {command}: no such command; allowed: {', '.join(COMMANDS)}")
+        fail(f"lss {command}: no such command{nearest(command, COMMANDS)}; allowed: {', '.join(COMMANDS)}")
     run(command, sys.argv[2:])
 
 
@@ -63,32 +76,26 @@ def run(command: str, arguments: list[str] | None = None) -> None:
     """
     command_line = list(sys.argv)
     given = command_line[1:] if arguments is None else arguments
+    crashes: list[Exception] = []
 
     def task(cfg: DictConfig) -> Any:
         sys.argv = command_line  # Lightning starts the other processes of a run with it
-        try:
+        with _one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
-            return importlib.import_module(f"lss_lightning.workflows.{command}").run(
-                config, Path(HydraConfig.get().runtime.output_dir)
-            )
-        except (UserError, OmegaConfBaseException) as error:
-            fail(str(error) if isinstance(error, UserError) else explain(error, command, given))
+        try:
+            workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
+            return workflow.run(config, Path(HydraConfig.get().runtime.output_dir))
+        except UserError as error:
+            fail(str(error))
+        except Exception as error:
+            crashes.append(error)
+            raise
 
     # Hydra would print its own errors over several lines and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
+    with _one_line(command, given, crashes):
         sys.argv = [command_line[0], *(resumed_arguments(given) if command == "train" else given)]
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(task)()
-    except UserError as error:
-        fail(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        fail(explain(error, command, given))
-    except OSError as error:
-        if not _raised_by_hydra(error):
-            raise
-        fail(
-            f"{error.filename}: the run's folder cannot be written ({error.strerror}); choose another with paths.logs=…"
-        )
 
 
 def fail(message: str) -> NoReturn:
@@ -98,31 +105,70 @@ def fail(message: str) -> NoReturn:
 
 
 class CheckBeforeRun(Callback):
-    """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind."""
+    """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
+
+    Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
+    """
 
     def __init__(self, command: str) -> None:
         self.command = command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Hydra's hook; it swallows exceptions, but lets a SystemExit pass."""
-        from omegaconf import open_dict
+        """Check the one run."""
+        if config.hydra.sweeper.get("params"):
+            search = config.hydra.runtime.choices.get("hparams_search")
+            fail(f"hparams_search={search}: a search is a sweep; add -m")
+        self._check(config, sys.argv[1:])
 
-        cfg = config.copy()
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
+        """Check each value of a sweep before the first job starts."""
+        for job in _covering_jobs(config):
+            with _one_line(self.command, job):
+                cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
+            self._check(cfg, job)
+
+    def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> None:
+        cfg = cfg.copy()
         with open_dict(cfg):
             hydra_cfg = cfg.pop("hydra")
-        try:
+        with _one_line(self.command, arguments):
             COMMANDS[self.command](cfg, hydra_cfg)
-        except UserError as error:
-            fail(str(error))
-        except OmegaConfBaseException as error:
-            fail(explain(error, self.command, sys.argv[1:]))
 
 
-def _raised_by_hydra(error: OSError) -> bool:
-    """Whether the innermost frame that is not the standard library's lies in Hydra: it was making the run's folder."""
-    trace, files = error.__traceback__, []
+@contextmanager
+def _one_line(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
+    """Turn a user's mistake into one line; ``crashes`` are programming errors whatever their type."""
+    try:
+        yield
+    except UserError as error:
+        fail(str(error))
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        if error in crashes or not (isinstance(error, HydraException | OmegaConfBaseException) or _of_hydra(error)):
+            raise
+        fail(explain(error, command, arguments))
+
+
+def _of_hydra(error: Exception) -> bool:
+    """Whether it was Hydra's own code, or what that called of the standard library, that raised an error."""
+    trace, names = error.__traceback__, []
     while trace is not None:
-        files.append(trace.tb_frame.f_globals.get("__name__", ""))
+        names.append(str(trace.tb_frame.f_globals.get("__name__")))
         trace = trace.tb_next
-    ours = [name for name in files if name.partition(".")[0] in ("hydra", "lss_lightning")]
-    return bool(ours) and ours[-1].startswith("hydra.")
+    return [name for name in names if name.startswith(("hydra.", "lss_lightning."))][-1].startswith("hydra.")
+
+
+def _covering_jobs(config: DictConfig) -> list[list[str]]:
+    """As few jobs of a sweep as hold each of its values: every key's first, every key's second, and so on."""
+    searched = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    values = []
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    for override in parser.parse_overrides([*searched, *config.hydra.overrides.task]):
+        if override.is_discrete_sweep():
+            key = override.get_key_element()
+            values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            if not values[-1]:
+                fail(f"{override.input_line}: holds no value to sweep over")
+        elif not override.is_sweep_override():
+            values.append([str(override.input_line)])
+    length = max(map(len, values), default=1)
+    return [[options[min(index, len(options) - 1)] for options in values] for index in range(length)]

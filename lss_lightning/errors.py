@@ -17,12 +17,14 @@ class UserError(Exception):
 def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:
     """A hint for a mistyped name: ``; did you mean 'a' or 'b'?``, or nothing where no name is near.
 
-    Dotted names are compared as a whole and by their last part, so that ``lr`` leads to ``optimizer.lr``.
+    Of dotted names the last parts must be alike: ``lr`` leads to ``optimizer.lr``, ``data.foo`` not to ``data.root``.
     """
+    last = name.rpartition(".")[2]
+    near = [option for option in allowed if _likeness(last, option.rpartition(".")[2]) >= 0.6]
+    near.sort(key=lambda option: _likeness(last, option.rpartition(".")[2]) + _likeness(name, option), reverse=True)
+    return f"; did you mean {' or '.join(map(repr, near[:most]))}?" if near else ""
 
-    def likeness(option: str) -> float:
-        pairs = ((name, option), (name.rpartition(".")[2], option.rpartition(".")[2]))
-        return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
-    near = [option for option in sorted(allowed, key=likeness, reverse=True) if likeness(option) >= 0.6][:most]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+def _likeness(one: str, other: str) -> float:
+    """From 0, nothing in common, to 1, the same."""
+    return SequenceMatcher(None, one, other).ratio()

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from lss_lightning.config import config_folder
 from lss_lightning.errors import UserError
+from lss_lightning.settings import shown
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
@@ -24,28 +25,34 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         arguments: Overrides and flags of ``train.py``.
 
     Raises:
-        UserError: no such checkpoint, one that lies in no run's folder, or a sweep.
+        UserError: no such checkpoint, one that lies in no run's folder, another folder to go on in, or a sweep.
     """
-    checkpoint = _checkpoint(arguments)
-    if checkpoint is None:
+    given = _given("ckpt_path", arguments)
+    if given is None:
         return list(arguments)
+    checkpoint = Path(given).expanduser()
     if {"-m", "--multirun"} & set(arguments):
-        raise UserError(f"ckpt_path={checkpoint} in a sweep: one run is resumed at a time; leave out -m")
+        raise UserError(f"ckpt_path={given} in a sweep: one run is resumed at a time; leave out -m")
     if not checkpoint.is_file():
-        raise UserError(f"ckpt_path={checkpoint}: no such file; give a run's checkpoints/last.ckpt")
+        raise UserError(f"ckpt_path={given}: no such file; give a run's checkpoints/last.ckpt")
     run = checkpoint.absolute().parent.parent
-    stored = [*run.glob(".hydra/config.yaml"), *(resume / "config.yaml" for resume in resumes(run))]
+    stored = [
+        folder / "config.yaml" for folder in (run / ".hydra", *resumes(run)) if (folder / "config.yaml").is_file()
+    ]
     if checkpoint.parent.name != "checkpoints" or not stored:
         raise UserError(
-            f"ckpt_path={checkpoint}: lies in no run's folder; "
+            f"ckpt_path={given}: lies in no run's folder; "
             "a resume needs the run's .hydra/config.yaml beside checkpoints/"
         )
+    elsewhere = _given("hydra.run.dir", arguments)
+    if elsewhere is not None and Path(elsewhere).absolute() != run:
+        raise UserError(f"hydra.run.dir={elsewhere}: a resumed run goes on in its own folder, {run}; leave it out")
     return [
         f"--config-path={stored[-1].parent}",
         "--config-name=config",
         f"--config-dir={config_folder()}",
         "hydra/job_logging=plain",
-        f"hydra.run.dir='{run}'",
+        f"hydra.run.dir={_quoted(run)}",
         "hydra.output_subdir=null",  # the workflow records the resume once it has been found allowed
         "hydra.job.name=train",
         *arguments,
@@ -54,7 +61,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
 
 def resumes(run: Path) -> list[Path]:
     """The folders that hold the configurations of a run's resumes, in their order."""
-    return sorted(run.glob(".hydra/resume-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    return sorted(run.glob(".hydra/resume-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def record_resume(run: Path, config: Mapping[str, Any]) -> None:
@@ -64,13 +71,19 @@ def record_resume(run: Path, config: Mapping[str, Any]) -> None:
     OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
 
 
-def _checkpoint(arguments: Sequence[str]) -> Path | None:
-    """The value of ``ckpt_path=``, if it is given and not null."""
-    given = [text for text in arguments if text.startswith("ckpt_path=")]
-    if not given:
+def _given(key: str, arguments: Sequence[str]) -> str | None:
+    """The value that a key is given last, or None where it is not given, or null."""
+    texts = [text for text in arguments if text.lstrip("+").startswith(f"{key}=")]
+    if not texts:
         return None
     try:
-        value = OverridesParser.create().parse_override(given[-1]).value()
+        value = OverridesParser.create().parse_override(texts[-1]).value()
     except HydraException:
         return None  # composing the configuration reports it
-    return None if value is None else Path(str(value)).expanduser()
+    return None if value is None else shown(value)
+
+
+def _quoted(path: Path) -> str:
+    """A path as an override spells it, whatever characters it holds."""
+    escaped = str(path).replace("'", "\\'")
+    return f"'{escaped}'"

@@ -61,9 +61,13 @@ def build(schema: type[T], values: Mapping[str, Any], section: str) -> T:
     check_section(section, values)
     known: tuple[Field[Any], ...] = fields(schema)  # type: ignore[arg-type]
     given = {key: value for key, value in values.items() if key != "_target_"}
-    required = [entry.name for entry in known if entry.default is MISSING and entry.default_factory is MISSING]
-    check_keys(given, [entry.name for entry in known], section, required)
+    check_keys(given, [entry.name for entry in known], section, required_keys(schema))
     return schema(**check(schema, given, section))
+
+
+def required_keys(schema: type[Any]) -> list[str]:
+    """The fields of a dataclass that have no default."""
+    return [entry.name for entry in fields(schema) if entry.default is MISSING and entry.default_factory is MISSING]
 
 
 def check_section(section: str, values: Any) -> None:
@@ -73,7 +77,9 @@ def check_section(section: str, values: Any) -> None:
         UserError: it is no mapping.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"{section}={shown(values)}: a section of settings, not a value; set one of its own: {section}.…=…")
+        raise UserError(
+            f"{section}={shown(values)}: a section of settings, not a value; set one of its own: {section}.…=…"
+        )
 
 
 def check_keys(values: Collection[str], allowed: Collection[str], section: str, required: Collection[str] = ()) -> None:
@@ -191,7 +197,7 @@ def _check_range(path: str, given: Any, value: Any, entry: Field[Any]) -> None:
         hint = nearest(str(value), map(str, choices))
         raise UserError(f"{path}={shown(given)}: unknown{hint}; allowed: {', '.join(map(str, choices))}")
     if bounds and isinstance(value, int | float):
-        holds = not math.isnan(value) and math.inf != abs(value) and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
+        holds = abs(value) < math.inf and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
         if not holds:
             allowed = " and ".join(f"{_BOUNDS[name][0]} {bound:.12g}" for name, bound in bounds.items())
             raise UserError(f"{path}={shown(given)}: out of range; it must be {allowed}")

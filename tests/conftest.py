@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import open_dict
+from omegaconf import DictConfig, open_dict
 from PIL import Image
 
 from lss_lightning.config import TrainConfig, config_folder, train_config
 from lss_lightning.data.alkafri import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
+
+torch.set_num_threads(1)  # the processes of pytest-xdist share the cores
 
 
 @pytest.fixture
@@ -49,10 +52,16 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def configure(*overrides: str) -> TrainConfig:
-    """The checked configuration of a `train.py` command line."""
+def compose_command(command: str, *overrides: str) -> tuple[DictConfig, DictConfig]:
+    """What Hydra composes for a command line: the configuration, and Hydra's own part of it."""
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+        cfg = compose(command, overrides=list(overrides), return_hydra_config=True)
     with open_dict(cfg):
         hydra = cfg.pop("hydra")
+    return cfg, hydra
+
+
+def configure(*overrides: str) -> TrainConfig:
+    """The checked configuration of a `train.py` command line."""
+    cfg, hydra = compose_command("train", *overrides)
     return train_config(cfg, hydra.runtime.choices)

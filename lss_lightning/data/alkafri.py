@@ -31,6 +31,14 @@ LABELS = (f"{FINAL}/Label_Images", "L1")
 class AlKafri(DataSource):
     """Slices of the final ground truth: a label, and the images that the channels need, paired by name."""
 
+    def check(self) -> None:
+        """Look for the ground truth's folder.
+
+        Raises:
+            UserError: it is not there.
+        """
+        _find_top(Path(self.root).expanduser())
+
     def find(self) -> Found:
         """List the slices under ``root`` or the one folder below it that holds the ground truth.
 
@@ -69,10 +77,10 @@ def find_slices(root: Path, channels: str) -> Found:
         left_out["image without label"] = len(unlabelled)
     if not slices:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.items()) or "no label images"
-        places = " and ".join(IMAGES[kind][0] for kind in needed)
+        wanted = [f"{folder}/{prefix}_0001_D3.png" for folder, prefix in (LABELS, *(IMAGES[kind] for kind in needed))]
         raise UserError(
-            f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); "
-            f"{LABELS[0]} needs matching files in {places}, or choose other data.channels"
+            f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
+            f"as {' and '.join(wanted)}: complete them, or choose other data.channels"
         )
     return Found(slices, left_out)
 
@@ -82,8 +90,8 @@ def _find_top(root: Path) -> Path:
     if not root.is_dir():
         what = "a file, not a folder" if root.exists() else "no such folder"
         raise UserError(f"data.root={root}: {what}; give the folder that holds {FINAL}")
-    around = root.parent if root.name == FINAL else root
-    for top in (around, *sorted(child for child in around.iterdir() if child.is_dir())):
+    itself = root.resolve().name == FINAL
+    for top in [root.resolve().parent] if itself else [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
         if (top / LABELS[0]).is_dir():
             return top
     raise UserError(
@@ -93,12 +101,18 @@ def _find_top(root: Path) -> Path:
 
 
 def _by_name(top: Path, folder: str, prefix: str) -> dict[tuple[str, str], Path]:
-    """Files ``<prefix>_<patient>_<level>.png`` by patient and level."""
-    pattern = re.compile(rf"{prefix}_(\w+?)_(\w+)\.png", re.IGNORECASE)
-    found = {}
+    """Files ``<prefix>_<patient>_<level>.png`` by patient and level; a file manager's own do not count.
+
+    Raises:
+        UserError: two files of one name, but for upper and lower case.
+    """
+    pattern = re.compile(rf"{prefix}_(\d+)_(D\d)\.png", re.IGNORECASE)
+    found: dict[tuple[str, str], Path] = {}
     if (top / folder).is_dir():
         for path in sorted((top / folder).iterdir()):
-            match = pattern.fullmatch(path.name)
-            if match:
-                found[match[1], match[2]] = path
+            if match := pattern.fullmatch(path.name):
+                name = match[1], match[2].upper()
+                if name in found:
+                    raise UserError(f"{path}: the same slice as {found[name].name}; keep one of the two")
+                found[name] = path
     return found

@@ -9,6 +9,16 @@ from numpy.typing import NDArray
 
 from lss_lightning.errors import UserError
 
+_MODES = {
+    ("1", False): "L",
+    ("1", True): "LA",
+    ("L", True): "LA",
+    ("P", False): "RGB",
+    ("P", True): "RGBA",
+    ("RGB", True): "RGBA",
+}
+"""Pillow's mode and whether one colour is declared transparent, to the mode that holds the same without loss."""
+
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """Read an 8-bit grey image.
@@ -52,20 +62,18 @@ def _read(path: Path) -> NDArray[np.uint8]:
     try:
         with path.open("rb") as stream:
             header = stream.read(26)
-        with Image.open(path) as image:
-            # Pillow cuts 16-bit colour to 8 bits without a word; the header tells (PNG, IHDR: depth, colour type).
-            if header[1:4] == b"PNG" and header[24] == 16 and header[25] in (2, 6):
+        with Image.open(path, formats=["PNG"]) as image:
+            # Pillow cuts all but plain grey to 8 bits without a word; the header tells (IHDR: bit depth, colour type).
+            if header[24] == 16 and header[25] != 0:
                 raise UserError(
-                    f"{path}: 16 bits per colour where 8 are expected; convert it to 8 bits, or replace the file"
+                    f"{path}: 16 bits per channel where 8 are expected; convert it to 8 bits, or replace the file"
                 )
-            indexed = image.mode in ("1", "P", "PA")
-            transparent = image.mode == "PA" or "transparency" in image.info
-            pixels = np.array(image.convert("RGBA" if transparent else "RGB") if indexed else image)
+            pixels = np.array(image.convert(_MODES.get((image.mode, "transparency" in image.info), image.mode)))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not an image file; replace it") from error
-    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: not a PNG file; replace it") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         if not (pixels[..., -1] == 255).all():

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from lss_lightning.data.slices import Slice
-from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.settings import setting
 
@@ -43,10 +42,6 @@ class DataSource:
     num_workers: int = setting(2, at_least=0)
     spacing: float | None = setting(None, above=0)
 
-    def __post_init__(self) -> None:
-        if not self.root:
-            raise UserError("data.root is empty: give the folder of the data, data.root=…")
-
     @property
     def labels(self) -> LabelSet:
         """The classes of the data set."""
@@ -56,6 +51,13 @@ class DataSource:
     def disclaimer(self) -> str:
         """What every page made with this data must say."""
         return "Research use only."
+
+    def check(self) -> None:
+        """Look whether the files can be there, before anything heavy is imported.
+
+        Raises:
+            UserError: they cannot.
+        """
 
     def prepare(self) -> None:
         """Make the files ready; called in one process before any other reads them.

@@ -45,6 +45,8 @@ class SplitConfig:
                 f"split.val_fraction={self.val_fraction} and split.test_fraction={self.test_fraction}: "
                 "together they must stay below 1, to leave slices for training"
             )
+        if self.test_fraction == 0 and self.protocol != "resubstitution":
+            raise UserError("split.test_fraction=0: leaves no slices to test; give a share above 0 and below 1")
         if self.select_on_test and self.val_fraction > 0:
             raise UserError(
                 f"split.select_on_test=true with split.val_fraction={self.val_fraction}: a split that has a validation "
@@ -107,7 +109,7 @@ def shared_patients(slices: Sequence[Slice], split: Split) -> int:
 
 def write_split(path: Path, slices: Sequence[Slice], split: Split) -> None:
     """Write ``patient, level, part`` rows; a slice in several parts (``resubstitution``) has a row for each."""
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("patient", "level", "part"))
         for part in PARTS:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.scores import EpochScores
 
@@ -70,8 +71,22 @@ class Segmenter(pl.LightningModule):
         return self.network(scaled.contiguous(memory_format=torch.channels_last)).float()
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor | None:
-        """Lightning's hook."""
-        return self._step(batch, self.train_scores)
+        """Lightning's hook.
+
+        Raises:
+            UserError: the batch is so small that batch norm has a single value per channel.
+        """
+        try:
+            return self._step(batch, self.train_scores)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            count, _, height, width = batch["image"].shape
+            raise UserError(
+                f"a training batch of {count} image of {height}x{width} pixels leaves the encoder a single value per "
+                "channel, which batch norm cannot normalise: choose data.batch_size so that no single image is left "
+                "over, or use larger images"
+            ) from error
 
     def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Lightning's hook."""

@@ -21,7 +21,7 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
 
     Args:
         config: The section; a precision of ``auto`` is resolved here.
-        extra: What the section does not hold: callbacks, loggers.
+        extra: What the section does not hold, such as callbacks and loggers, or what a workflow sets in its stead.
 
     Raises:
         UserError: the machine has no such device.
@@ -36,7 +36,7 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
         settings["devices"] = 1
     try:
         # Our samplers deal slices to the ranks themselves: Lightning's would repeat some of them.
-        return pl.Trainer(**settings, **extra, use_distributed_sampler=False, num_sanity_val_steps=0)
+        return pl.Trainer(**{**settings, **extra}, use_distributed_sampler=False, num_sanity_val_steps=0)
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -58,6 +58,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         callbacks=[*make_callbacks(config.callbacks, selects=selects), history, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
+        limit_val_batches=config.trainer.limit_val_batches if selects else 0,
     )
     if trainer.is_global_zero:
         if resumed is None:

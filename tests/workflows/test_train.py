@@ -12,7 +12,15 @@ from lss_lightning.models.checkpoint import Card, read_checkpoint
 from lss_lightning.workflows import train
 from tests.conftest import configure, write_slice
 
-QUICK = ("encoder=resnet18", "trainer=cpu", "data.num_workers=0", "data.batch_size=4", "callbacks=quiet")
+QUICK = (
+    "encoder=timm",
+    "encoder.name=test_resnet",
+    "model.decoder_channels=[32,16,16,8,8]",
+    "trainer=cpu",
+    "data.num_workers=0",
+    "data.batch_size=4",
+    "callbacks=quiet",
+)
 
 
 def rows(path):
@@ -100,7 +108,7 @@ def test_checkpoint_carries_the_run(finished):
     content = read_checkpoint(run / "checkpoints" / "best.ckpt")
     card = Card.of(content)
     assert card.config["optimizer"]["lr"] == 0.0001
-    assert card.network.encoder == "resnet18"
+    assert card.network.encoder == "test_resnet"
     assert len(card.seen) == 27  # nine of ten patients trained or selected
     parts = [row["part"] for row in rows(run / "split.csv")]
     assert {part: parts.count(part) for part in set(parts)} == {"train": 24, "val": 3, "test": 3}

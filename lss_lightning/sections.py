@@ -1,0 +1,120 @@
+"""What may be set in each section of the configuration, and to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lss_lightning.errors import UserError
+from lss_lightning.settings import setting, shown
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """``encoder``: which timm network the U-Net descends through."""
+
+    name: str = setting()
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """``model``: the U-Net around the encoder."""
+
+    name: str = setting()
+    pretrained: bool | str = setting(False)
+    upsampling: str = setting("transpose", choices=("transpose", "nearest", "bilinear"))
+    decoder_channels: list[int] = setting([256, 128, 64, 32, 16])
+
+    def __post_init__(self) -> None:
+        if not self.decoder_channels or min(self.decoder_channels) < 1:
+            channels = shown(self.decoder_channels)
+            raise UserError(f"model.decoder_channels={channels}: give one or more whole numbers from 1")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """``trainer``: devices, precision and length, as Lightning's Trainer takes them."""
+
+    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
+    devices: int | str = setting("auto", at_least=-1)
+    num_nodes: int = setting(1, at_least=1)
+    strategy: str = setting("auto")
+    precision: str = setting("auto", choices=("auto", "32-true", "16-mixed", "bf16-mixed", "64-true"))
+    max_epochs: int = setting(200, at_least=1)
+    accumulate_grad_batches: int = setting(1, at_least=1)
+    gradient_clip_val: float | None = setting(None, above=0)
+    limit_train_batches: int | float | None = setting(None, above=0)
+    limit_val_batches: int | float | None = setting(None, above=0)
+    limit_test_batches: int | float | None = setting(None, above=0)
+    deterministic: bool = setting(False)
+
+    def __post_init__(self) -> None:
+        if self.devices == 0 or (isinstance(self.devices, str) and self.devices != "auto"):
+            raise UserError(f"trainer.devices={self.devices}: give a number from 1, -1 for all, or auto")
+        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
+            limit = getattr(self, name)
+            if isinstance(limit, float) and limit > 1:
+                raise UserError(f"trainer.{name}={limit}: give a whole number of batches, or a share up to 1.0 of all")
+
+
+@dataclass(frozen=True)
+class CallbacksConfig:
+    """``callbacks``: what watches the training."""
+
+    early_stopping: int | None = setting(None, at_least=1)
+    progress_bar: bool = setting(True)
+    model_summary: bool = setting(True)
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """``logger.wandb``: where Weights & Biases records the run."""
+
+    project: str = setting("lss_lightning")
+    entity: str | None = setting(None)
+    mode: str = setting("online", choices=("online", "offline", "disabled"))
+    tags: list[str] = setting([])
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """``logger``: files and trackers that record every epoch."""
+
+    csv: bool = setting(True)
+    wandb: WandbConfig | None = None
+
+
+@dataclass(frozen=True)
+class PathsConfig:
+    """``paths``: where runs and data are written, relative to the working directory."""
+
+    logs: str = setting("logs")
+    data: str = setting("data")
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """What losses have in common."""
+
+    class_weights: str = setting(choices=("none", "inverse", "effective"))
+    gamma: float = setting(2.0, at_least=0)
+    lambda_dice: float = setting(1.0, at_least=0)
+    lambda_ce: float = setting(1.0, at_least=0)
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """What most optimizers have in common."""
+
+    lr: float = setting(above=0)
+    weight_decay: float = setting(0.0, at_least=0)
+    momentum: float = setting(0.0, at_least=0, below=1)
+
+
+@dataclass(frozen=True)
+class SchedulerSettings:
+    """What learning-rate schedules have in common."""
+
+    eta_min: float = setting(0.0, at_least=0)
+    power: float = setting(1.0, above=0)
+    T_max: int = setting(1, at_least=1)
+    total_iters: int = setting(1, at_least=1)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lss_lightning.config import EvaluateConfig, evaluate_config
+from lss_lightning.errors import UserError
+from lss_lightning.workflows import evaluate, train
+from tests.conftest import compose_command, configure, write_slice
+from tests.workflows.test_train import QUICK
+
+
+def evaluation(*overrides: str) -> EvaluateConfig:
+    cfg, hydra = compose_command("evaluate", *overrides)
+    given = frozenset(override.partition("=")[0] for override in hydra.overrides.task)
+    return evaluate_config(cfg, given)
+
+
+def score(folder: Path, checkpoint: Path, *overrides: str) -> dict:
+    folder.mkdir()
+    evaluate.run(evaluation(f"ckpt_path={checkpoint}", "trainer=cpu", *overrides), folder)
+    return json.loads((folder / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with `tree`, ten patients, and `run`, trained on it for an epoch."""
+    root = tmp_path_factory.mktemp("trained")
+    for patient in range(1, 11):
+        for level in ("D3", "D4", "D5"):
+            write_slice(root / "tree", f"{patient:04d}", level)
+    (root / "run").mkdir()
+    train.run(configure("data=alkafri", f"data.root={root / 'tree'}", *QUICK, "trainer.max_epochs=1"), root / "run")
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained) -> Path:
+    return trained / "run/checkpoints/best.ckpt"
+
+
+def renamed_copy(tree: Path, root: Path) -> Path:
+    """The same slices under other patients' names, saved anew, in reverse order."""
+    for path in sorted(tree.rglob("*.png")):
+        prefix, patient, level = path.stem.split("_")
+        target = root / path.parent.relative_to(tree) / f"{prefix}_{500 - int(patient):04d}_{level}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(target, compress_level=1)
+    return root
+
+
+def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path):
+    metrics = score(tmp_path / "out", checkpoint)
+    before = json.loads((trained / "run/metrics.json").read_text())
+    assert metrics["iou"] == before["iou"]
+    assert metrics["data"] == before["data"]
+    assert {path.name for path in (tmp_path / "out/report").iterdir()} == {
+        "table2.md",
+        "table2.csv",
+        "examples.png",
+        "confusion.png",
+    }
+
+
+def test_batch_size_changes_no_figure(checkpoint, tmp_path):
+    one, all_at_once = (
+        score(tmp_path / str(size), checkpoint, f"data.batch_size={size}", "trainer.precision=32-true")
+        for size in (1, 8)
+    )
+    assert one["iou"] == pytest.approx(all_at_once["iou"], abs=1e-4)
+
+
+def test_seen_slices_are_left_out_whatever_their_name(trained, checkpoint, tmp_path):
+    copy = renamed_copy(trained / "tree", tmp_path / "copy")
+    for level in ("D3", "D4", "D5"):
+        write_slice(copy, "0900", level)
+    metrics = score(tmp_path / "out", checkpoint, "data=alkafri", f"data.root={copy}")
+    about = metrics["data"]
+    assert about["excluded_seen"] == 27
+    assert (about["images"], about["patients"]) == (6, 2)  # the test patient under its new name, and the new one
+    assert (about["subset"], about["protocol"]) == ("all", "external")
+    assert "27 slices left out" in (tmp_path / "out/report/table2.md").read_text()
+
+
+def test_a_changed_pixel_makes_another_slice(trained, checkpoint, tmp_path):
+    copy = renamed_copy(trained / "tree", tmp_path / "copy")
+    path = next((copy / "05_Final_Ground_Truth_Data/Composite_Images").iterdir())
+    pixels = np.array(Image.open(path))
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    about = score(tmp_path / "out", checkpoint, "data=alkafri", f"data.root={copy}")["data"]
+    assert about["excluded_seen"] + about["images"] == 30
+
+
+def test_nothing_left_to_test(trained, checkpoint, tmp_path):
+    only_seen = tmp_path / "seen"
+    seen = {row.split(",")[0] for row in (trained / "run/split.csv").read_text().splitlines() if "train" in row}
+    for path in (trained / "tree").rglob("*.png"):
+        if path.stem.split("_")[1] in seen:
+            target = only_seen / path.relative_to(trained / "tree")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    with pytest.raises(UserError, match="trained or selected on all 24"):
+        score(tmp_path / "out", checkpoint, "data=alkafri", f"data.root={only_seen}")
+
+
+@pytest.mark.parametrize(("subset", "images", "seen"), [("train", 24, 24), ("val", 3, 3), ("all", 30, 27)])
+def test_subsets_asked_for_by_name_are_tested_and_say_so(subset, images, seen, checkpoint, tmp_path):
+    about = score(tmp_path / "out", checkpoint, f"subset={subset}")["data"]
+    assert (about["subset"], about["images"], about["excluded_seen"]) == (subset, images, 0)
+    assert f"trained or selected on {seen} of these slices" in " ".join(about["remarks"])
+
+
+def test_resubstitution_leaves_nothing_out(tree, tmp_path):
+    (tmp_path / "run").mkdir()
+    config = configure("data=alkafri", f"data.root={tree}", *QUICK, "split=resubstitution", "trainer.max_epochs=1")
+    train.run(config, tmp_path / "run")
+    about = score(tmp_path / "out", tmp_path / "run/checkpoints/best.ckpt", "data=alkafri", f"data.root={tree}")["data"]
+    assert (about["images"], about["excluded_seen"]) == (30, 0)
+    assert "resubstitution" in " ".join(about["remarks"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("data.channels=t2",), "data.channels=t2: the checkpoint was trained with composite"),
+        (("data.spacing=1.0",), "data.spacing=1.0: the checkpoint was trained with"),
+        (("data=alkafri", "data.root=/nowhere"), "data.root=/nowhere: no such folder"),
+        (("data.root=/nowhere",), "data.root=/nowhere: no such folder"),
+        (("subset=trian",), "subset=trian: unknown.*'train'"),
+    ],
+)
+def test_what_contradicts_the_checkpoint_is_refused(overrides, says, checkpoint, tmp_path):
+    with pytest.raises(UserError, match=says):
+        score(tmp_path / "out", checkpoint, *overrides)
+
+
+def test_other_data_is_read_with_the_checkpoint_s_channels(tree, tmp_path):
+    (tmp_path / "run").mkdir()
+    config = configure("data=alkafri", f"data.root={tree}", *QUICK, "data.channels=t2", "trainer.max_epochs=1")
+    train.run(config, tmp_path / "run")
+    for path in (tree / "05_Final_Ground_Truth_Data/Composite_Images").iterdir():
+        path.unlink()
+    about = score(tmp_path / "out", tmp_path / "run/checkpoints/best.ckpt", "data=alkafri", f"data.root={tree}")["data"]
+    assert (about["images"], about["excluded_seen"]) == (3, 27)
+
+
+def test_real_slices_of_several_sizes(checkpoint, sample, tmp_path):
+    metrics = score(tmp_path / "out", checkpoint, "data=alkafri", f"data.root={sample}")
+    assert metrics["data"]["images"] == 5
+    assert (tmp_path / "out/report/examples.png").stat().st_size > 10_000
+
+
+def test_a_used_folder_is_refused(checkpoint, tmp_path):
+    score(tmp_path / "out", checkpoint)
+    with pytest.raises(UserError, match="already holds"):
+        evaluate.run(evaluation(f"ckpt_path={checkpoint}", "trainer=cpu"), tmp_path / "out")
