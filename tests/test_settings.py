@@ -79,8 +79,8 @@ def test_value_is_taken_as_its_type(key, given, expected):
         ("names", "a", "part.names=a: not of the allowed type; give a list, each item text"),
         ("inner", {"depth": 0}, "part.inner.depth=0: out of range; it must be at least 1"),
         ("inner", True, "part.inner=true: a section of settings, not a value; set one of its own: part.inner.…=…"),
-        ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: flag, inner, kind, limit, "
-                     "names, rate, size, weights"),
+        ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: flag, inner, kind, "
+                     "limit, names, rate, size, weights"),
     ],
 )  # fmt: skip
 def test_value_is_refused(key, given, message):

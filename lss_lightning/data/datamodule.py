@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from lss_lightning.data.batches import EpochSampler, Item, SliceDataset, collate
@@ -13,7 +14,8 @@ from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import Split, SplitConfig, split_slices
 
-log = logging.getLogger(__name__)
+# Several devices mean several processes, and one is enough to say a thing.
+warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
 class SliceDataModule(pl.LightningDataModule):
@@ -52,7 +54,7 @@ class SliceDataModule(pl.LightningDataModule):
             return
         found = self.source.find()
         for reason, count in found.left_out.items():
-            log.warning("left out: %d × %s", count, reason)
+            warn("left out: %d × %s", count, reason)
         self.parts = split_slices(found.slices, self.split)
         self.slices = load_slices(found.slices, self.source.channels, self.source.labels)
 
@@ -62,7 +64,7 @@ class SliceDataModule(pl.LightningDataModule):
             known = Counter(piece.spacing for piece in self.part("train"))
             self.spacing = known.most_common(1)[0][0]
         if any(piece.spacing is None for piece in self.slices):
-            log.warning("pixel spacing unknown for some images: they are used in their native pixels")
+            warn("pixel spacing unknown for some images: they are used in their native pixels")
 
     def part(self, name: str) -> list[LoadedSlice]:
         """The slices of a part."""

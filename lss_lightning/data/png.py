@@ -72,7 +72,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a PNG file; replace it") from error
+        raise UserError(f"{path}: not a PNG file, or only the beginning of one; replace it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):

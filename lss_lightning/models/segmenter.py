@@ -96,10 +96,16 @@ class Segmenter(pl.LightningModule):
         """Lightning's hook."""
         self._step(batch, self.test_scores)
 
+    def predict_step(self, batch: dict[str, Any], batch_index: int) -> list[NDArray[np.uint8]]:
+        """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""
+        logits = to_label_grid(self(batch["image"]), batch)
+        maps = logits.max(1).indices.to(torch.uint8).cpu().numpy()
+        return [classes[:height, :width] for classes, (height, width) in zip(maps, batch["label_sizes"], strict=True)]
+
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training scores and learning rate."""
         self._log_epoch("train", self.train_scores)
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation scores."""
@@ -118,13 +124,6 @@ class Segmenter(pl.LightningModule):
         """Let the card travel with the weights."""
         checkpoint[CARD_KEY] = self.card
 
-    @torch.inference_mode()
-    def segment(self, batch: Mapping[str, Any]) -> list[NDArray[np.uint8]]:
-        """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""
-        logits = to_label_grid(self(batch["image"].to(self.device)), batch)
-        maps = logits.max(1).indices.to(torch.uint8).cpu().numpy()
-        return [classes[:height, :width] for classes, (height, width) in zip(maps, batch["label_sizes"], strict=True)]
-
     def _step(self, batch: dict[str, Any], scores: EpochScores) -> Tensor | None:
         logits = to_label_grid(self(batch["image"]), batch)
         scores.update(logits, batch["label"], batch["index"])
@@ -135,9 +134,10 @@ class Segmenter(pl.LightningModule):
         return loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
-        # The scores have gathered all ranks already: nothing is left to synchronise.
+        # The scores have gathered all ranks already, so that every rank logs the same figure; Lightning wants the mean.
+        several = self.trainer.world_size > 1
         for name, figure in scores.figures().items():
-            self.log(f"{stage}/{name}", figure, prog_bar=name == "mean_iou_anatomy")
+            self.log(f"{stage}/{name}", figure, prog_bar=name == "mean_iou_anatomy", sync_dist=several)
 
 
 def to_label_grid(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:

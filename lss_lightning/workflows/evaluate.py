@@ -13,7 +13,8 @@ from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card, load_segmenter
 from lss_lightning.workflows.hardware import make_trainer
 from lss_lightning.workflows.identity import refuse_used
-from lss_lightning.workflows.testing import Subject, show_files, test_and_report
+from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.testing import show_files, test_and_report
 
 
 def run(config: EvaluateConfig, folder: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
+
+from lss_lightning.models.segmenter import OBJECTIVE
 
 Row = dict[str, float]
 
@@ -54,6 +57,11 @@ class History(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint; rows of epochs after it are forgotten."""
         self.rows, self.timing = list(state_dict["rows"]), list(state_dict["timing"])
+
+    def objective(self, epoch: int) -> float | None:
+        """The figure that selects, after an epoch; None where there was none or no anatomy to score."""
+        value = self.rows[epoch].get(OBJECTIVE, math.nan)
+        return None if math.isnan(value) else value
 
     @property
     def seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,14 +12,14 @@ from lss_lightning.config import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, shared_patients, write_split
 from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
-from lss_lightning.models.segmenter import OBJECTIVE
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.resume import record_resume
 from lss_lightning.workflows.hardware import make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import make_loss, make_optimizers
-from lss_lightning.workflows.testing import Subject, show_files, test_and_report
+from lss_lightning.workflows.subject import Subject, shown_path
+from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
 
 
@@ -75,7 +76,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     content = read_checkpoint(chosen)
     load_weights(segmenter, content, chosen)
     epoch = content["epoch"]
-    objective = history.rows[epoch].get(OBJECTIVE)
+    objective = history.objective(epoch)
     subject = Subject(
         name=config.name,
         checkpoint=chosen,
@@ -91,7 +92,9 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     }
     test_and_report(trainer, segmenter, data, subject, folder, more)
     if trainer.is_global_zero:
-        caption = subject.caption(data.part("test"), "IoU pooled over the slices of an epoch.")
+        shown = replace(subject, subset="fit")
+        slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
+        caption = shown.caption(slices, "IoU pooled over the slices of an epoch.")
         plot_curves(
             history.rows, folder / "report" / "curves.png", caption=caption, best_epoch=epoch if selects else None
         )
@@ -119,5 +122,5 @@ def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, folde
     return (
         f"{config.name}: {config.data.name} ({config.data.channels}, {grid}), split {config.split.protocol}: {sizes}\n"
         f"{trainer.world_size} × {trainer.strategy.root_device.type}, precision {precision} ({reason}), "
-        f"effective batch size {batch}, run folder {folder}"
+        f"effective batch size {batch}, run folder {shown_path(folder)}"
     )

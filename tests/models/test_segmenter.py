@@ -53,7 +53,7 @@ def test_logits_return_to_each_label_grid():
     coarse[:, 10:] = 5
     batch = collate([item(image, fine), item(image, coarse, 1)])
     segmenter = Segmenter(Brightness(), LUMBAR, [0.5], [0.5])
-    first, second = segmenter.segment(batch)
+    first, second = segmenter.predict_step(batch, 0)
     np.testing.assert_array_equal(first, fine)
     np.testing.assert_array_equal(second, coarse)
 

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.commands import REPOSITORY, run_commands
+
+REFUSED = {
+    # A value, a type, a range.
+    "train data.batch_size=0": ["data.batch_size=0", "at least 1"],
+    "train data.batch_size=2.5": ["data.batch_size=2.5", "a whole number"],
+    "train data.batch_size=1,2": ["data.batch_size=1,2", "several values", "-m", "[1,2]"],
+    "train optimizer.lr=-1": ["optimizer.lr=-1", "above 0"],
+    "train optimizer.lr=nan": ["optimizer.lr=nan", "above 0"],
+    "train optimizer.lr={a:1}": ["optimizer.lr", "a number"],
+    "train split.test_fraction=1.2": ["split.test_fraction=1.2", "at least 0 and below 1"],
+    "train seed=-1": ["seed=-1", "at least 0"],
+    "train trainer.devices=0": ["trainer.devices=0", "a number from 1"],
+    "train trainer.limit_train_batches=1.5": ["trainer.limit_train_batches=1.5", "whole number"],
+    "train model.pretrained=maybe-a-path": ["model.pretrained=maybe-a-path", "no such file", "true, false"],
+    # A key.
+    "train +foo=1": ["foo: no such setting", "allowed: callbacks"],
+    "train foo=1": ["foo: no such setting", "allowed: callbacks"],
+    "train lr=0.1": ["lr: no such setting", "did you mean 'optimizer.lr'?"],
+    "train batch_size=4": ["batch_size: no such setting", "did you mean 'data.batch_size'"],
+    "train data.batchsize=4": ["data.batchsize: no such setting", "'data.batch_size'", "allowed in data: batch_size"],
+    "train data.image_sise=4 data=alkafri": ["data.image_sise: no such", "batch_size, channels, name"],
+    "train data={roots:x}": ["data.roots: no such setting", "'data.root'"],
+    "train optimizer@second=adam": ["optimizer@second: no such setting", "'optimizer'"],
+    "train hydra.run.dirr=x": ["hydra.run.dirr: no such setting", "'hydra.run.dir'"],
+    "train ~data": ["data is not set", "data=…"],
+    # A group.
+    "train encoder=resnet43": ["encoder=resnet43: unknown", "'resnet34'", "vgg16", "encoder=timm encoder.name=…"],
+    "train data=null": ["data=null: chooses no file", "alkafri, checkpoint, phantom"],
+    "train +data=alkafri": ["+data=alkafri", "data=…"],
+    "train data=checkpoint": ["data.name=checkpoint: no data source", "data=phantom"],
+    "train hydra/launcher=slurm": ["hydra/launcher=slurm: unknown", "allowed: basic"],
+    "train encoder=timm": ["encoder.name is not set"],
+    "train encoder=timm encoder.name=efficientnet_b33": ["encoder.name=efficientnet_b33", "efficientnet_b3"],
+    "train hparams_search=paper_grid": ["hparams_search=paper_grid", "-m"],
+    # Hydra's and OmegaConf's own errors.
+    "train foo": ["foo: cannot be read as a setting", "key=value"],
+    "train data.root=~/x": ["data.root=~/x: cannot be read", "'data.root=\"~/x\"'"],
+    "train optimizer.lr=${foo}": ["optimizer.lr=${foo}", "no setting foo"],
+    "train hydra.run.dir=null": ["hydra.run.dir=null", "not Optional"],
+    "train --multirun --cfg job": ["--multirun --cfg job", "Only one of"],
+    "train --config-dir=nowhere": ["nowhere", "not found"],
+    # Data.
+    "train data=alkafri": ["data.root is not set"],
+    "train data=alkafri data.root=nowhere": ["data.root=nowhere: no such folder", "05_Final_Ground_Truth_Data"],
+    "train data=alkafri data.root=file": ["data.root=file: a file, not a folder"],
+    "train data=alkafri data.root=empty": ["data.root=empty: holds no 05_Final_Ground_Truth_Data/Label_Images"],
+    # A place to write.
+    "train paths.logs=": ["paths.logs is empty"],
+    "train paths.logs=file": ["file/train/", "cannot be written", "paths.logs=…"],
+    "train -m paths.logs=file seed=1,2": ["file/train/", "cannot be written", "paths.logs=…"],
+    "train hydra.run.dir=file": ["file: the run's folder cannot be written"],
+    "train name=../x": ["name=../x", "letters"],
+    # Sweeps, before their first job.
+    "train -m optimizer.lr=0.1,abc": ["optimizer.lr=abc", "a number"],
+    "train -m model=resunet,vgg16_unet seed=1,2,-3": ["seed=-3", "at least 0"],
+    "train -m model=resunet,resnet": ["model=resnet: unknown", "'resunet'"],
+    "train -m foo=1,2 model=resunet,vgg16_unet": ["foo: no such setting"],
+    "train -m hparams_search=paper_grid data.batch_size=0": ["data.batch_size=0", "at least 1"],
+    "train -m experiment=quickstart,paper_resunet": ["data.root is not set"],
+    "train -m seed=glob(*)": ["seed=glob(*)", "no value"],
+    # Evaluation.
+    "evaluate": ["ckpt_path is not set", "ckpt_path=…"],
+    "evaluate ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
+    "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
+    "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: batch_size"],
+    "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
+    "evaluate -m ckpt_path=best.ckpt,nowhere": ["ckpt_path=nowhere: no such file"],
+    "evaluate ckpt_pth=best.ckpt": ["ckpt_pth: no such setting", "'ckpt_path'"],
+    # Resuming.
+    "train ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
+    "train ckpt_path=": ["ckpt_path=: no such file"],
+    "train +ckpt_path=best.ckpt": ["ckpt_path=best.ckpt: lies in no run's folder"],
+    "train ckpt_path=run/checkpoints/last.ckpt -m": ["in a sweep"],
+    "train ckpt_path=run/checkpoints/last.ckpt hydra.run.dir=other": ["hydra.run.dir=other: a resumed run"],
+    # The console command.
+    "lss trian": ["lss trian: no such command", "'train'", "allowed: train, evaluate"],
+    "lss train data.batch_size=0": ["data.batch_size=0", "at least 1"],
+}  # fmt: skip
+
+REFUSED_IN_A_RESUMED_RUN = {
+    "train ckpt_path=run/checkpoints/last.ckpt model=vgg16_unet": ["model: a resumed run keeps"],
+    "train ckpt_path=run/checkpoints/last.ckpt trainer.max_epoch=3": ["trainer.max_epoch: no such setting"],
+    "train ckpt_path=run/checkpoints/last.ckpt trainer.max_epochs=0": ["trainer.max_epochs=0", "at least 1"],
+}
+
+ALLOWED = {
+    "train name=a": [[0.0001, "logs/train/a/*"]],
+    "train hydra.run.dir=here": [[0.0001, "here"]],
+    "train ckpt_path=null hydra.run.dir=here": [[0.0001, "here"]],
+    "train ckpt_path=run/checkpoints/last.ckpt": [[0.25, "run"]],
+    "train ckpt_path=run/checkpoints/last.ckpt optimizer.lr=0.5": [[0.5, "run"]],
+    "train ckpt_path=run/checkpoints/last.ckpt hydra.run.dir=run": [[0.25, "run"]],
+    "train -m optimizer.lr=0.1,0.2 name=a": [[0.1, "logs/train/a/*/0"], [0.2, "logs/train/a/*/1"]],
+    "train -m optimizer.lr=0.1 model=resunet,vgg16_unet": [
+        [0.1, "logs/train/resunet-resnet34/*/0"],
+        [0.1, "logs/train/vgg16_unet-vgg16/*/1"],
+    ],
+    "evaluate ckpt_path=best.ckpt": [[None, "logs/evaluate/evaluation/*"]],
+    "lss evaluate ckpt_path=best.ckpt subset=all": [[None, "logs/evaluate/evaluation/*"]],
+}
+
+
+@pytest.fixture(scope="module")
+def refused():
+    lines = [*REFUSED, *REFUSED_IN_A_RESUMED_RUN]
+    return dict(zip(lines, run_commands(lines), strict=True))
+
+
+@pytest.mark.parametrize(("line", "parts"), (REFUSED | REFUSED_IN_A_RESUMED_RUN).items(), ids=str)
+def test_mistake_is_one_line_and_starts_nothing(refused, line, parts):
+    result = refused[line]
+    assert (result["code"], result["crash"], result["runs"]) == (2, None, [])
+    assert result["output"] == ""
+    message = result["errors"]
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert [part for part in parts if part not in message] == [], message
+    assert result["heavy"] == []
+    # A resumed run's folder is there already; its log is opened before the configuration is checked.
+    assert set(result["left"]) <= ({"run/train.log"} if line in REFUSED_IN_A_RESUMED_RUN else set())
+
+
+def test_what_is_allowed_reaches_the_workflow():
+    results = run_commands(list(ALLOWED))
+    for result, (line, expected) in zip(results, ALLOWED.items(), strict=True):
+        assert (result["code"], result["crash"]) == (None, None), line
+        assert len(result["runs"]) == len(expected), line
+        for (rate, folder), (expected_rate, pattern) in zip(result["runs"], expected, strict=True):
+            assert rate == expected_rate, line
+            before, _, after = pattern.partition("*")
+            assert folder.startswith(before), line
+            assert folder.endswith(after), line
+            assert any(left.startswith(folder) for left in result["left"]), line
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "open('nowhere')",
+        "int('x')",
+        "__import__('omegaconf').OmegaConf.create({'a': '${b}'}).a",
+        "__import__('hydra').utils.instantiate({'_target_': 'no.such.thing'})",
+    ],
+)
+def test_programming_error_shows_itself(error):
+    results = run_commands(["train", "evaluate ckpt_path=best.ckpt", "train -m seed=1,2"], error)
+    for result, starts in zip(results, (1, 1, 2), strict=True):
+        assert result["code"] is None
+        assert result["crash"] == results[0]["crash"] is not None
+        assert "error: " not in result["errors"]
+        assert len(result["runs"]) == starts
+
+
+def test_programming_error_ends_with_a_traceback_and_exit_code_1():
+    program = (
+        "import sys, types\n"
+        "from lss_lightning.entry import run\n"
+        "def work(config, folder): raise ValueError('a bug')\n"
+        "sys.modules['lss_lightning.workflows.train'] = types.SimpleNamespace(run=work)\n"
+        "run('train', ['hydra.run.dir=.', 'hydra.output_subdir=null', 'hydra/job_logging=none'])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+    assert ended.returncode == 1
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert ended.stderr.endswith("ValueError: a bug\n")
+
+
+def test_mistake_found_by_the_workflow_is_one_line():
+    error = "(_ for _ in ()).throw(__import__('lss_lightning.errors').errors.UserError('the thing,\\nthe remedy'))"
+    for result in run_commands(["train", "train -m seed=1,2"], error):
+        assert result["code"] == 2
+        assert result["errors"].endswith("error: the thing, the remedy\n")
+        assert "Traceback" not in result["errors"]
+        assert len(result["runs"]) == 1
+
+
+def test_help_and_configuration_are_shown_without_a_run():
+    expected = {
+        "train --help": ["encoder: convnext_tiny", "batch_size: 8", "ckpt_path=logs/…/last.ckpt", "--hydra-help"],
+        "lss train --help": ["encoder: convnext_tiny", "batch_size: 8"],
+        "evaluate --help": ["ckpt_path: ???", "subset: null", "data=alkafri"],
+        "train --cfg job --resolve": ["name: resunet-resnet34", "root: data/phantom"],
+        "train --cfg job --package optimizer": ["_target_: torch.optim.Adam"],
+        "lss": ["lss train", "lss evaluate"],
+        "lss --help": ["lss train", "lss evaluate"],
+    }
+    for result, (line, shown) in zip(run_commands(list(expected)), expected.items(), strict=True):
+        assert result["code"] in (None, 0), line
+        assert [part for part in shown if part not in result["output"]] == [], line
+        assert (result["crash"], result["heavy"], result["runs"], result["left"]) == (None, [], [], []), line
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["train.py"],
+        ["-m", "lss_lightning", "train"],
+        ["-c", "from lss_lightning.__main__ import main; main()", "train"],
+    ],
+)
+def test_scripts_and_console_command_are_the_same_call(program):
+    ended = subprocess.run(
+        [sys.executable, *program, "data.batch_size=0"], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == "error: data.batch_size=0: out of range; it must be at least 1\n"
+
+
+def test_evaluate_script_names_its_command():
+    ended = subprocess.run([sys.executable, "evaluate.py"], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (ended.returncode, ended.stderr) == (2, "error: ckpt_path is not set: give ckpt_path=…\n")
