@@ -208,6 +208,13 @@ def test_only_data_sources_of_this_package_are_looked_up(section, message):
     assert str(refused.value).startswith(message)
 
 
+def test_no_foreign_module_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "foreign.py").write_text("raise SystemExit('this ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"data\._target_=foreign\.Source: no data source"):
+        data_source({"_target_": "foreign.Source", "name": "foreign"})
+
+
 def test_data_section_becomes_its_source():
     section = {"_target_": "lss_lightning.data.alkafri.AlKafri", "name": "alkafri", "root": "x", "batch_size": 3}
     assert data_source(section) == AlKafri(name="alkafri", root="x", batch_size=3)

@@ -114,7 +114,7 @@ def build_encoder(name: str, in_channels: int, pretrained: bool | str) -> Encode
             f"an encoder with {in_channels} input channels was asked for: 1 is the least, up to 3 are usual"
         )
     if isinstance(pretrained, str):
-        features = _with_local_weights(name, in_channels, Path(pretrained))
+        features = _with_local_weights(name, in_channels, Path(pretrained).expanduser())
     elif pretrained:
         features = _with_imagenet_weights(name, in_channels)
     else:

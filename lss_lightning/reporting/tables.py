@@ -73,7 +73,7 @@ def print_table(
         caption: Which data, subset, protocol, convention and checkpoint made the table; stands beneath it.
         console: Where to print; None is the terminal.
     """
-    table = Table(title=Text(title, style="bold"), caption=Text(caption), caption_justify="left")
+    table = Table(title=Text(title, style="bold"), title_justify="left")
     table.add_column("Class")
     for heading in _SCORES.values():
         table.add_column(heading, justify="right")
@@ -82,7 +82,9 @@ def print_table(
     table.add_section()
     table.add_row(MEAN, format_score(metrics["mean_iou"]))
     table.add_row(MEAN_ANATOMY, format_score(metrics["mean_iou_anatomy"]))
-    (console or Console()).print(table)
+    console = console or Console()
+    console.print(table)
+    console.print(Text(caption), soft_wrap=True)  # the terminal wraps it, so that a path can be copied
 
 
 def _published(labels: LabelSet) -> list[_Column]:

@@ -33,7 +33,11 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
 
 
 def make_optimizers(config: TrainConfig) -> Optimizers:
-    """What makes the optimizer and its schedule once the network is on its device."""
+    """What makes the optimizer and its schedule once the network is on its device.
+
+    Raises:
+        UserError: a section names no class, or one that does not take its settings.
+    """
 
     def configure(network: nn.Module) -> dict[str, Any]:
         optimizer = _instantiate("optimizer", config.optimizer, params=list(network.parameters()))
@@ -44,6 +48,7 @@ def make_optimizers(config: TrainConfig) -> Optimizers:
             "lr_scheduler": _instantiate("scheduler", config.scheduler, optimizer=optimizer),
         }
 
+    configure(nn.Linear(1, 1))  # a mistake shows now, not after the data has been read
     return configure
 
 

@@ -37,6 +37,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         UserError: data, checkpoint or device do not allow what is configured.
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
+    optimizers = make_optimizers(config)
     data = SliceDataModule(config.data, config.split, config.seed)
     data.prepare_data()
     data.setup()
@@ -47,7 +48,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = card.network.build(config.model.pretrained)
-    segmenter = card.segmenter(network, loss=make_loss(config, data), optimizers=make_optimizers(config))
+    segmenter = card.segmenter(network, loss=make_loss(config, data), optimizers=optimizers)
 
     selects = data.split.selecting_part is not None
     history = History(folder if config.logger.csv else None)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lss_lightning.errors import UserError
+from lss_lightning.labels import IGNORED, LUMBAR, Label, LabelSet
+
+
+def label(key="disc", code=50, **more):
+    return Label(**{"name": key.title(), "key": key, "short": key[:2], "code": code, "colour": "#0072b2",
+                    "anatomical": True, **more})  # fmt: skip
+
+
+def test_the_six_classes_are_the_papers():
+    assert LUMBAR.keys == ("unregistered", "intervertebral_disc", "posterior_element", "thecal_sac", "aap", "other")
+    assert LUMBAR.codes == (0, 50, 100, 150, 200, 250)
+    assert LUMBAR.anatomical == (1, 2, 3, 4)
+    assert [entry.short for entry in LUMBAR][1:5] == ["IVD", "PE", "TS", "AAP"]
+    assert len(LUMBAR) == 6
+    assert LUMBAR[3].name == "Thecal Sac"
+    assert len({entry.colour for entry in LUMBAR}) == 6
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
+def test_codes_and_indices_are_each_others_inverse(shape):
+    indices = np.arange(6, dtype=np.uint8).reshape(shape)
+    codes = LUMBAR.to_codes(indices)
+    assert codes.ravel().tolist() == list(LUMBAR.codes)
+    assert codes.dtype == np.uint8
+    back = LUMBAR.to_indices(codes, "a file")
+    assert back.dtype == np.uint8
+    np.testing.assert_array_equal(back, indices)
+
+
+def test_order_of_codes_is_free():
+    labels = LabelSet((label("a", 200), label("b", 7), label("c", 255)))
+    assert labels.to_indices(np.array([7, 255, 200, 7], np.uint8), "a file").tolist() == [1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("codes", "named"),
+    [
+        ([0, 50, 51], "L1.png: label codes 51 (1 px) belong to no class; allowed are 0, 50, 100, 150, 200, 250."),
+        ([255, 255, 1], "L1.png: label codes 1 (1 px), 255 (2 px) belong to no class;"),
+        (
+            range(1, 11),
+            "1 (1 px), 2 (1 px), 3 (1 px), 4 (1 px), 5 (1 px), 6 (1 px), 7 (1 px), 8 (1 px) and 2 more belong",
+        ),
+    ],
+)
+def test_foreign_codes_are_named_with_their_counts(codes, named):
+    with pytest.raises(UserError) as refused:
+        LUMBAR.to_indices(np.array(codes, np.uint8), "L1.png")
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: label("Disc"), "class key 'Disc'"),
+        (lambda: label("1st"), "class key '1st'"),
+        (lambda: label("thecal sac"), "class key 'thecal sac'"),
+        (lambda: label(code=256), "code 256 is outside 0-255"),
+        (lambda: label(code=-1), "code -1 is outside 0-255"),
+        (lambda: LabelSet((label(),)), "1 classes given"),
+        (lambda: LabelSet(tuple(label(f"c{code}", code) for code in range(256))), "256 classes given"),
+        (lambda: LabelSet((label("a", 0), label("a", 1))), "class key a is given to two classes"),
+        (lambda: LabelSet((label("a", 9), label("b", 9), label("c", 1))), "class code 9 is given to two classes"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_or_written_are_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_largest_set_leaves_the_ignored_value_free():
+    labels = LabelSet(tuple(label(f"c{code}", code) for code in range(IGNORED)))
+    assert labels.to_indices(np.array([254], np.uint8), "a file").tolist() == [254]
+    with pytest.raises(UserError, match=r"255 \(1 px\)"):
+        labels.to_indices(np.array([IGNORED], np.uint8), "a file")
+
+
+def test_a_set_travels_as_plain_data():
+    plain = LUMBAR.to_plain()
+    assert all(isinstance(value, str | int | bool) for entry in plain for value in entry.values())
+    assert LabelSet.from_plain(plain) == LUMBAR

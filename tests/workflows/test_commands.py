@@ -1,0 +1,109 @@
+"""Whole commands as a user types them, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.test_train import QUICK, rows
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture(scope="module")
+def phantom(place) -> tuple[str, ...]:
+    return (f"paths.data={place / 'data'}", f"paths.logs={place / 'logs'}", "data.patients=10", "data.image_size=64")
+
+
+@pytest.fixture(scope="module")
+def run(place, phantom) -> Path:
+    """The folder of a run of one epoch."""
+    folder = place / "run"
+    done = command("train.py", *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_table_and_paths_are_printed(run, phantom):
+    done = command("evaluate.py", *phantom[:2], f"ckpt_path={run}/checkpoints/best.ckpt", "trainer=cpu")
+    assert done.returncode == 0, done.stderr
+    assert "Thecal Sac" in done.stdout
+    assert "Phantom data: no clinical meaning." in done.stdout
+    pictures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
+    assert {path.name for path in pictures} == {"examples.png", "confusion.png"}
+    assert all(path.is_file() for path in pictures)
+
+
+def test_resume_goes_on_in_the_run_s_folder(run):
+    first = rows(run / "metrics.csv")
+    done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt", "trainer.max_epochs=3")
+    assert done.returncode == 0, done.stderr
+    after = rows(run / "metrics.csv")
+    assert after[:1] == first
+    assert [row["epoch"] for row in after] == ["0", "1", "2"]
+    assert (run / ".hydra/resume-1/config.yaml").is_file()
+    assert json.loads((run / "metrics.json").read_text())["timing"]["epochs"] == 3
+
+    # The next resume starts from the configuration of the last, and has nothing left to do.
+    done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt")
+    assert done.returncode == 0, done.stderr
+    assert rows(run / "metrics.csv") == after
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.upsampling=nearest", "model.upsampling=nearest: the checkpoint's run has transpose"),
+        ("seed=5", "seed=5: the checkpoint's run has 0"),
+        ("data.patients=11", "data.patients=11: the checkpoint's run has 10"),
+        ("split.seed=3", "split.seed=3: the checkpoint's run has 0"),
+        ("trainer=gpu", "trainer: a resumed run keeps the files it was started with"),
+        ("trainer.max_epoch=4", "'max_epochs'"),
+    ],
+)
+def test_a_resume_that_changes_the_run_is_refused(run, override, says):
+    before = sorted(run.rglob("*"))
+    done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt", override)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(run.rglob("*")) == before
+
+
+def test_two_devices_share_the_slices(place, phantom):
+    folder = place / "two"
+    done = command("train.py", *phantom, *QUICK, "trainer.max_epochs=1", "trainer.devices=2", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "2 × cpu" in done.stdout
+    about = json.loads((folder / "metrics.json").read_text())["data"]
+    assert (about["images"], about["patients"]) == (3, 1)  # an odd number: none is padded in
+    one = command("evaluate.py", *phantom[:2], f"ckpt_path={folder}/checkpoints/best.ckpt", "trainer=cpu")
+    assert one.returncode == 0, one.stderr
+    evaluated = next((place / "logs/evaluate").glob("*/*/metrics.json")).parent.parent
+    newest = max(evaluated.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime)
+    both = [json.loads(path.read_text())["iou"] for path in (folder / "metrics.json", newest)]
+    assert both[0] == pytest.approx(both[1], abs=2e-3)
+
+
+def test_a_sweep_leaves_a_folder_a_job(place, phantom):
+    folder = place / "sweep"
+    arguments = ("-m", "optimizer.lr=0.01,0.001", *phantom, *QUICK, "trainer.max_epochs=1")
+    done = command("train.py", *arguments, f"hydra.sweep.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} == {"0", "1", "multirun.yaml"}
+    assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
