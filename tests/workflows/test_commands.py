@@ -73,7 +73,7 @@ def test_resume_goes_on_in_the_run_s_folder(run):
         ("data.patients=11", "data.patients=11: the checkpoint's run has 10"),
         ("split.seed=3", "split.seed=3: the checkpoint's run has 0"),
         ("trainer=gpu", "trainer: a resumed run keeps the files it was started with"),
-        ("trainer.max_epoch=4", "'max_epochs'"),
+        ("trainer.max_epoch=4", "did you mean 'trainer.max_epochs'"),
     ],
 )
 def test_a_resume_that_changes_the_run_is_refused(run, override, says):
