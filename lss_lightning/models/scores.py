@@ -22,7 +22,7 @@ class EpochScores(nn.Module):
         super().__init__()
         self.labels = labels
         self.confusion = ImageConfusion(len(labels))
-        self.loss = MeanMetric()
+        self.loss = MeanMetric(nan_strategy="disable")  # looking for NaN would make the host wait for the device
 
     def update(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Count a batch: logits (B, K, H, W), target (B, H, W) uint8 class indices, index (B,) int64."""
