@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitConfig
 from lss_lightning.errors import UserError
@@ -54,6 +55,7 @@ class TrainConfig:
     model: ModelConfig
     data: DataSource
     split: SplitConfig
+    augmentation: AugmentationConfig
     loss: dict[str, Any]
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
@@ -89,6 +91,16 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class PrepareConfig:
+    """The configuration of ``prepare.py``."""
+
+    name: str
+    data: DataSource
+    split: SplitConfig
+    paths: PathsConfig
+
+
+@dataclass(frozen=True)
 class _TrainTop:
     """Values at the top of ``train.py``'s configuration."""
 
@@ -104,6 +116,13 @@ class _EvaluateTop:
     name: str = setting()
     ckpt_path: str = setting()
     subset: str | None = setting(choices=("train", "val", "test", "all"))
+
+
+@dataclass(frozen=True)
+class _PrepareTop:
+    """Values at the top of ``prepare.py``'s configuration."""
+
+    name: str = setting()
 
 
 def data_source(section: Mapping[str, Any]) -> DataSource:
@@ -149,6 +168,7 @@ def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
         **_top(_TrainTop, plain),
         data=data_source(plain["data"]),
         split=build(SplitConfig, plain["split"], "split"),
+        augmentation=build(AugmentationConfig, plain["augmentation"], "augmentation"),
         loss=_open_section("loss", plain, LossSettings, choices),
         optimizer=_open_section("optimizer", plain, OptimizerSettings, choices),
         scheduler=_open_section("scheduler", plain, SchedulerSettings, choices),
@@ -181,6 +201,21 @@ def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
         paths=build(PathsConfig, plain["paths"], "paths"),
         given=given,
+    )
+
+
+def prepare_config(cfg: DictConfig) -> PrepareConfig:
+    """Check the composed configuration of ``prepare.py``.
+
+    Raises:
+        UserError: a key or value that is not allowed.
+    """
+    plain = _plain(cfg, _names(PrepareConfig))
+    return PrepareConfig(
+        **_top(_PrepareTop, plain),
+        data=data_source(plain["data"]),
+        split=build(SplitConfig, plain["split"], "split"),
+        paths=build(PathsConfig, plain["paths"], "paths"),
     )
 
 

@@ -22,12 +22,14 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lss_lightning.config import config_folder, data_source, evaluate_config, train_config
+from lss_lightning.config import config_folder, data_source, evaluate_config, prepare_config, train_config
 from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
 from lss_lightning.resume import resumed_arguments
 
-USAGE = "lss train …, lss evaluate …: as python train.py …, python evaluate.py …; lss train --help lists the settings"
+USAGE = (
+    "lss prepare …, lss train …, lss evaluate …: as python train.py … and so on; lss train --help lists the settings"
+)
 
 
 def _check_train(cfg: DictConfig, hydra_cfg: Any) -> Any:
@@ -49,7 +51,17 @@ def _check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> Any:
     return config
 
 
-COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {"train": _check_train, "evaluate": _check_evaluate}
+def _check_prepare(cfg: DictConfig, hydra_cfg: Any) -> Any:
+    config = prepare_config(cfg)
+    config.data.check()
+    return config
+
+
+COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
+    "train": _check_train,
+    "evaluate": _check_evaluate,
+    "prepare": _check_prepare,
+}
 """Each command's check of its composed configuration; its work is `run` in the module of `workflows` of its name."""
 
 

@@ -89,7 +89,8 @@ def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
     tops = sorted({name.partition(".")[0] for name in settings} | set(groups))
     top = re.split(r"[.@/]", key)[0]
     if top not in tops and (config_folder() / top).is_dir():
-        return f"{key}: {command} has no such setting, it comes with the checkpoint; allowed: {', '.join(tops)}"
+        reason = ", it comes with the checkpoint" if command == "evaluate" else ""
+        return f"{key}: {command} has no such setting{reason}; allowed: {', '.join(tops)}"
     section = key.rpartition(".")[0]
     siblings = {name[len(section) + 1 :].partition(".")[0] for name in settings if name.startswith(f"{section}.")}
     if section and not siblings:

@@ -150,7 +150,7 @@ def composed():
         ({"split.select_on_test": True}, "split.select_on_test=true with split.val_fraction=0.1"),
         ({"name": "a/b"}, "name=a/b: it names the run's folder"),
         ({"name": ".."}, "name=..: it names the run's folder"),
-        ({"foo": 1}, "foo: no such setting; allowed: callbacks, ckpt_path, data"),
+        ({"foo": 1}, "foo: no such setting; allowed: augmentation, callbacks, ckpt_path"),
     ],
     ids=str,
 )

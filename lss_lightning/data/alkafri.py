@@ -1,21 +1,27 @@
-"""The Al-Kafri / Sudirman lumbar-spine data (Mendeley Data zbf6b4pttk), as it lies on disk when unpacked."""
+"""The Al-Kafri / Sudirman lumbar-spine data (Mendeley Data zbf6b4pttk), as downloaded or unpacked."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import Path as ZipPath
 
-from lss_lightning.data.slices import Slice
+from lss_lightning.data.archive import ZipMember, unpack, zip_top
+from lss_lightning.data.download import API, GROUND_TRUTH, MRI, download
+from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.data.source import CHANNELS, DataSource, Found
 from lss_lightning.errors import UserError
+from lss_lightning.settings import setting
 
 FIELD_OF_VIEW = 220.0
 """Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
 
 FINAL = "05_Final_Ground_Truth_Data"
 INTERMEDIATE = "04_Intermediary_Ground_Truth_Data"
+RAW = "01_MRI_Data"
 
 IMAGES = {
     "t1": (f"{INTERMEDIATE}/T1_Output", "T1"),
@@ -29,30 +35,70 @@ LABELS = (f"{FINAL}/Label_Images", "L1")
 
 @dataclass(frozen=True, kw_only=True)
 class AlKafri(DataSource):
-    """Slices of the final ground truth: a label, and the images that the channels need, paired by name."""
+    """Slices of the final ground truth: a label, and the images that the channels need, paired by name.
+
+    With ``download`` what is missing under ``root`` is fetched: the ground truth, with ``raw`` the DICOM studies too.
+    With ``unpack`` the ground truth's archive is unpacked; its images are else read where they lie.
+    """
+
+    download: bool = setting(False)
+    raw: bool = setting(False)
+    unpack: bool = setting(False)
+    download_url: str = setting(API)
+
+    def __post_init__(self) -> None:
+        if self.raw and not self.download:
+            raise UserError(
+                "data.raw=true with data.download=false: it chooses what is downloaded; add data.download=true"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """``root``, with the home directory spelt out."""
+        return Path(self.root).expanduser()
 
     def check(self) -> None:
-        """Look for the ground truth's folder.
+        """Look for the ground truth, unless it may be downloaded.
 
         Raises:
-            UserError: it is not there.
+            UserError: it is not there, or not in a folder where it could be unpacked.
         """
-        _find_top(Path(self.root).expanduser())
+        if self.unpack and self.folder.is_file():
+            raise UserError(f"data.unpack=true with data.root={self.root}: a file; give the folder that holds it")
+        if not self.download or (self.folder.exists() and not self.folder.is_dir()):
+            _find_top(self.folder)
+
+    def prepare(self) -> None:
+        """Download and unpack what the settings ask for and is not there.
+
+        Raises:
+            UserError: a download or an archive failed.
+        """
+        folder = self.folder
+        if self.download:
+            if not any(map(_holds_labels, _places(folder))):
+                download(GROUND_TRUTH, folder, api=self.download_url)
+            if self.raw and not (folder / RAW).is_dir():
+                download(MRI, folder, api=self.download_url)
+        if self.unpack and isinstance(top := _find_top(folder), ZipPath):
+            archive = Path(str(top.root.filename))
+            unpack(archive, archive.with_suffix(""))
 
     def find(self) -> Found:
-        """List the slices under ``root`` or the one folder below it that holds the ground truth.
+        """List the slices under ``root``.
 
         Raises:
             UserError: no such folder, no labels in it, or no label that has the images needed.
         """
-        return find_slices(Path(self.root).expanduser(), self.channels)
+        return find_slices(self.folder, self.channels)
 
 
 def find_slices(root: Path, channels: str) -> Found:
     """Pair labels and images by name in the layout of the data set.
 
     Args:
-        root: The folder that holds ``05_Final_Ground_Truth_Data``, or one around it.
+        root: The folder that holds ``05_Final_Ground_Truth_Data``, the images' folders alone, or a zip archive of
+            either; or one around it. What is unpacked comes before what is not.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
 
     Raises:
@@ -63,15 +109,16 @@ def find_slices(root: Path, channels: str) -> Found:
     images = {kind: _by_name(top, *place) for kind, place in IMAGES.items()}
     needed = CHANNELS[channels]
     left_out: Counter[str] = Counter()
-    slices = []
+    slices, incomplete = [], []
     for name in sorted(labels):
-        lacking = [kind for kind in needed if name not in images[kind]]
-        if lacking:
-            left_out[f"label without {' and '.join(lacking)} image"] += 1
-            continue
         patient, level = name
         present = {kind: files[name] for kind, files in images.items() if name in files}
-        slices.append(Slice(patient, level, present, labels[name], FIELD_OF_VIEW))
+        piece = Slice(patient, level, present, labels[name], FIELD_OF_VIEW)
+        if lacking := [kind for kind in needed if kind not in present]:
+            left_out[f"label without {' and '.join(lacking)} image"] += 1
+            incomplete.append(piece)
+        else:
+            slices.append(piece)
     unlabelled = set.union(*(set(images[kind]) for kind in needed)) - set(labels)
     if unlabelled:
         left_out["image without label"] = len(unlabelled)
@@ -82,37 +129,71 @@ def find_slices(root: Path, channels: str) -> Found:
             f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
             f"as {' and '.join(wanted)}: complete them, or choose other data.channels"
         )
-    return Found(slices, left_out)
+    return Found(slices, left_out, incomplete)
 
 
-def _find_top(root: Path) -> Path:
-    """The folder that holds ``05_Final_Ground_Truth_Data``: ``root``, its parent if it is that folder, or a child."""
+def _find_top(root: Path) -> Path | ZipPath:
+    """The folder, on disk or in an archive, that holds the labels' folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not root.exists():
+        raise UserError(f"data.root={root}: no such folder; give the folder that holds {FINAL}, or data.download=true")
+    for place in _places(root):
+        if _holds_labels(place):
+            return place
     if not root.is_dir():
-        what = "a file, not a folder" if root.exists() else "no such folder"
-        raise UserError(f"data.root={root}: {what}; give the folder that holds {FINAL}")
-    itself = root.resolve().name == FINAL
-    for top in [root.resolve().parent] if itself else [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
-        if (top / LABELS[0]).is_dir():
-            return top
+        raise UserError(f"data.root={root}: a file, not a folder or the data's archive; give what holds {FINAL}")
     raise UserError(
-        f"data.root={root}: holds no {LABELS[0]}; unpack Ground_Truth_Label.zip (Mendeley Data zbf6b4pttk) there, "
-        "or give the folder where it lies"
+        f"data.root={root}: holds no {LABELS[0]}; put {GROUND_TRUTH.name} of {GROUND_TRUTH.page} there, give the "
+        "folder where the data lies, or data.download=true"
     )
 
 
-def _by_name(top: Path, folder: str, prefix: str) -> dict[tuple[str, str], Path]:
+def _places(root: Path) -> Iterator[Path | ZipPath]:
+    """Where the data may lie: in ``root`` or a folder in it, else in a zip archive there or a folder in that."""
+    if root.is_dir():
+        if root.resolve().name == FINAL:
+            yield root.resolve().parent
+            return
+        yield root
+        yield from sorted(path for path in root.iterdir() if path.is_dir())
+        archives = sorted(root.glob("*.zip"), key=lambda path: (path.name != GROUND_TRUTH.name, path.name))
+    else:
+        archives = [root] if root.suffix.lower() == ".zip" and root.is_file() else []
+    for archive in archives:
+        top = zip_top(archive)
+        yield top
+        yield from sorted((path for path in top.iterdir() if path.is_dir()), key=lambda path: path.name)
+
+
+def _holds_labels(place: Path | ZipPath) -> bool:
+    return _images_folder(place, LABELS[0]).is_dir()
+
+
+def _images_folder(top: Path | ZipPath, folder: str) -> Path | ZipPath:
+    """A folder of images as published or, where the numbered folder around it is not there, directly below ``top``."""
+    outer, inner = folder.split("/")
+    return top / outer / inner if (top / outer).is_dir() else top / inner
+
+
+def _by_name(top: Path | ZipPath, folder: str, prefix: str) -> dict[tuple[str, str], ImageFile]:
     """Files ``<prefix>_<patient>_<level>.png`` by patient and level; a file manager's own do not count.
 
     Raises:
         UserError: two files of one name, but for upper and lower case.
     """
     pattern = re.compile(rf"{prefix}_(\d+)_(D\d)\.png", re.IGNORECASE)
-    found: dict[tuple[str, str], Path] = {}
-    if (top / folder).is_dir():
-        for path in sorted((top / folder).iterdir()):
+    found: dict[tuple[str, str], ImageFile] = {}
+    place = _images_folder(top, folder)
+    if place.is_dir():
+        paths: list[Path | ZipPath] = [*place.iterdir()]
+        for path in sorted(paths, key=lambda path: path.name):
             if match := pattern.fullmatch(path.name):
+                file = path if isinstance(path, Path) else ZipMember(Path(str(path.root.filename)), path.at)
                 name = match[1], match[2].upper()
                 if name in found:
-                    raise UserError(f"{path}: the same slice as {found[name].name}; keep one of the two")
-                found[name] = path
+                    raise UserError(f"{file}: the same slice as {found[name].name}; keep one of the two")
+                found[name] = file
     return found

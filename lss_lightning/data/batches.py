@@ -17,11 +17,16 @@ Size = tuple[int, int]
 
 
 class Item(TypedDict):
-    """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``."""
+    """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``.
+
+    ``digest`` names its content, and ``spacing`` is the image's pixel in mm, or None where unknown.
+    """
 
     image: Tensor
     label: Tensor
     index: int
+    digest: str
+    spacing: float | None
 
 
 class Batch(TypedDict):
@@ -29,7 +34,7 @@ class Batch(TypedDict):
 
     ``image`` (B, C, h, w) uint8 on the working grid, padded with 0; ``label`` (B, H, W) uint8 class indices, padded
     with ``IGNORED``; ``index`` (B,) int64, the slice's place in its part; ``image_sizes`` and ``label_sizes``: height
-    and width of each slice without the padding, in pixels.
+    and width of each slice without the padding, in pixels; ``digests`` and ``spacings`` as in its :class:`Item`.
     """
 
     image: Tensor
@@ -37,6 +42,8 @@ class Batch(TypedDict):
     index: Tensor
     image_sizes: list[Size]
     label_sizes: list[Size]
+    digests: list[str]
+    spacings: list[float | None]
 
 
 class SliceDataset(Dataset[Item]):
@@ -53,6 +60,7 @@ class SliceDataset(Dataset[Item]):
         sizes = [working_size(piece.label.shape, piece.spacing, spacing) for piece in slices]
         self.images = [resample_image(piece.image, size) for piece, size in zip(slices, sizes, strict=True)]
         self.labels = [piece.label for piece in slices]
+        self.spacings = [spacing if spacing and piece.spacing else piece.spacing for piece in slices]
         if label_on_working_grid:
             self.labels = [resample_label(label, size) for label, size in zip(self.labels, sizes, strict=True)]
 
@@ -64,6 +72,8 @@ class SliceDataset(Dataset[Item]):
             "image": torch.from_numpy(self.images[index]),
             "label": torch.from_numpy(self.labels[index]),
             "index": index,
+            "digest": self.slices[index].digest,
+            "spacing": self.spacings[index],
         }
 
 
@@ -75,6 +85,8 @@ def collate(items: Sequence[Item]) -> Batch:
         "index": torch.tensor([item["index"] for item in items]),
         "image_sizes": [_size(item["image"]) for item in items],
         "label_sizes": [_size(item["label"]) for item in items],
+        "digests": [item["digest"] for item in items],
+        "spacings": [item["spacing"] for item in items],
     }
 
 

@@ -9,7 +9,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from lss_lightning.data.batches import EpochSampler, Item, SliceDataset, collate
+from lss_lightning.data.augment import AugmentationConfig
+from lss_lightning.data.augment.augmenter import Augmenter
+from lss_lightning.data.batches import Batch, EpochSampler, Item, SliceDataset, collate
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import Split, SplitConfig, split_slices
@@ -24,7 +26,8 @@ class SliceDataModule(pl.LightningDataModule):
     Args:
         source: Where the slices come from, and how they are read.
         split: How they are divided.
-        seed: Of the order in which training slices are shown.
+        seed: Of the order in which training slices are shown, and of their augmentation.
+        augmentation: What is done to training slices; None leaves them as they are.
 
     Attributes:
         slices: All slices, once :meth:`setup` has run.
@@ -33,12 +36,15 @@ class SliceDataModule(pl.LightningDataModule):
             has called :meth:`choose_spacing`, the training part's.
     """
 
-    def __init__(self, source: DataSource, split: SplitConfig, seed: int = 0) -> None:
+    def __init__(
+        self, source: DataSource, split: SplitConfig, seed: int = 0, augmentation: AugmentationConfig | None = None
+    ) -> None:
         super().__init__()
         self.source, self.split, self.seed = source, split, seed
         self.spacing = source.spacing
         self.slices: list[LoadedSlice] = []
         self.parts: Split = {}
+        self.augmenter = Augmenter(augmentation or AugmentationConfig(), seed, source.channels)
 
     def prepare_data(self) -> None:
         """Make the source's files ready; Lightning calls this in one process per machine."""
@@ -82,6 +88,20 @@ class SliceDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """Batches of the part that tests."""
         return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment training slices, on the device that trains on them."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        image, label = self.augmenter(
+            batch["image"],
+            batch["label"],
+            sizes=batch["image_sizes"],
+            spacings=batch["spacings"],
+            digests=batch["digests"],
+            epoch=self.trainer.current_epoch,
+        )
+        return {**batch, "image": image, "label": label}
 
     def _loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Item]:
         dataset = SliceDataset(self.part(part), self.spacing, label_on_working_grid=shuffle)

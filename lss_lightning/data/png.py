@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
 
 _MODES = {
@@ -20,7 +21,7 @@ _MODES = {
 """Pillow's mode and whether one colour is declared transparent, to the mode that holds the same without loss."""
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
+def read_grey(path: ImageFile) -> NDArray[np.uint8]:
     """Read an 8-bit grey image.
 
     Other formats are converted where nothing is lost: 16 bits that hold an 8-bit image, colours that are all grey, an
@@ -42,7 +43,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: ImageFile) -> NDArray[np.uint8]:
     """Read an 8-bit RGB image; other formats are converted where nothing is lost, as in :func:`read_grey`.
 
     Returns:
@@ -55,16 +56,15 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def _read(path: ImageFile) -> NDArray[np.uint8]:
     """(H, W) or (H, W, 3) uint8, alpha dropped if opaque."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with path.open("rb") as stream:
-            header = stream.read(26)
-        with Image.open(path, formats=["PNG"]) as image:
+        content = path.read_bytes()
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
             # Pillow cuts all but plain grey to 8 bits without a word; the header tells (IHDR: bit depth, colour type).
-            if header[24] == 16 and header[25] != 0:
+            if content[24] == 16 and content[25] != 0:
                 raise UserError(
                     f"{path}: 16 bits per channel where 8 are expected; convert it to 8 bits, or replace the file"
                 )
@@ -82,7 +82,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return pixels if pixels.dtype == np.uint8 else _narrow(path, pixels)
 
 
-def _narrow(path: Path, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _narrow(path: ImageFile, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """16 bits to 8 where that loses nothing: values below 256, or 8 bits stretched by 257."""
     values = pixels.astype(np.int64)
     if values.min() >= 0:

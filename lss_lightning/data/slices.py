@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
+
+
+class ImageFile(Protocol):
+    """A file on disk (``Path``) or in an archive (``ZipMember``); its text is what an error names."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without folders."""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folders and suffix."""
+
+    def stat(self) -> os.stat_result:
+        """Size and times that differ after the file has changed."""
+
+    def read_bytes(self) -> bytes:
+        """The file's content."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +41,8 @@ class Slice:
 
     patient: str
     level: str
-    images: Mapping[str, Path]
-    label: Path
+    images: Mapping[str, ImageFile]
+    label: ImageFile
     field_of_view: float | None
 
     @property

@@ -25,10 +25,12 @@ class Found:
     Attributes:
         slices: Those that offer a label and every image the channels need, sorted by name.
         left_out: Reasons, each with the number of slices left out for it.
+        incomplete: Those left out that have a label, but not every image the channels need.
     """
 
     slices: list[Slice]
     left_out: Counter[str] = field(default_factory=Counter)
+    incomplete: list[Slice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from lss_lightning.data.statistics import intensity_moments
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card, NetworkSpec
 
-FIXED = ("model", "encoder", "data", "split", "seed", "loss", "optimizer")
+FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer")
 """Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
 
-FREE = {"data": {"root", "num_workers"}}
+FREE = {"data": {"root", "num_workers", "download", "raw", "unpack", "download_url"}}
 """Settings within fixed sections that may differ: where the data lies, and how many processes read it."""
 
 

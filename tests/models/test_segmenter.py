@@ -21,7 +21,13 @@ class Brightness(nn.Module):
 
 
 def item(image, label, index=0):
-    return {"image": torch.from_numpy(image), "label": torch.from_numpy(label), "index": index}
+    return {
+        "image": torch.from_numpy(image),
+        "label": torch.from_numpy(label),
+        "index": index,
+        "digest": "",
+        "spacing": None,
+    }
 
 
 def test_normalises_with_the_training_images_figures():

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import secrets
-import shutil
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
@@ -17,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lss_lightning.data.parallel import spread
 from lss_lightning.data.phantom.patient import LEVELS
 from lss_lightning.data.phantom.render import check_request, render_slice
+from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 
@@ -64,21 +60,20 @@ def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, work
         raise UserError(
             f"phantom patients is {patients}: 1 to 9999 are possible, as file names give a patient four digits"
         )
-    if workers is not None and workers < 1:
-        raise UserError(f"phantom workers is {workers}: at least 1 is needed")
     manifest = _Manifest(VERSION, patients, image_size, seed)
     root = root.resolve()
     if _holds(root, manifest):
         return
-    draft = root.with_name(f".{root.name}.{secrets.token_hex(4)}.part")
     try:
-        for folder, _ in (_T1, _T2, _COMPOSITE, _LABEL):
-            (draft / folder).mkdir(parents=True)
-        _write_slices(draft, manifest, workers or os.cpu_count() or 1)
-        (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
-        _publish(draft, root, manifest)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with whole_folder(root) as draft:
+            for folder, _ in (_T1, _T2, _COMPOSITE, _LABEL):
+                (draft / folder).mkdir(parents=True)
+            _write_slices(draft, manifest, (os.cpu_count() or 1) if workers is None else workers)
+            (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    except OSError:
+        # Another process may meanwhile have put the same there.
+        if not _holds(root, manifest):
+            raise
 
 
 def _holds(root: Path, manifest: _Manifest) -> bool:
@@ -102,38 +97,10 @@ def _holds(root: Path, manifest: _Manifest) -> bool:
     return True
 
 
-def _publish(draft: Path, root: Path, manifest: _Manifest) -> None:
-    """Put the finished draft in its place, unless another process has meanwhile put the same there."""
-    try:
-        draft.replace(root)
-    except OSError:
-        if not _holds(root, manifest):
-            raise
-
-
 def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
     names = list(product(range(1, manifest.patients + 1), LEVELS))
-    done = _rendered(partial(_write_slice, root, manifest), names, min(workers, len(names)))
-    for _ in track(
-        done,
-        description="Phantom",
-        total=len(names),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ):
+    for _ in spread(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3):
         pass
-
-
-def _rendered(write: partial[None], names: list[tuple[int, str]], workers: int) -> Iterator[None]:
-    if workers == 1:
-        yield from map(write, names)
-        return
-    # Spawned, not forked: the caller may already run the threads of a numerical library.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(write, names, chunksize=3)
 
 
 def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None:

@@ -55,6 +55,7 @@ class Stream(IntEnum):
     EXAM = 4
     T1 = 5
     T2 = 6
+    STUDY = 7
 
 
 def generator(seed: int, patient: int, level: str | None, stream: Stream) -> np.random.Generator:

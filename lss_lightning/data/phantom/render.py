@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.phantom.canvas import Canvas
 from lss_lightning.data.phantom.drawing import draw_spine, draw_torso
-from lss_lightning.data.phantom.patient import LEVELS, Stream, generator, sample_subject
-from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion, to_bytes
+from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion
 from lss_lightning.data.phantom.spine import sample_spine
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
 from lss_lightning.data.phantom.torso import sample_torso
+from lss_lightning.data.stretch import to_bytes
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 
@@ -55,22 +56,44 @@ def render_slice(seed: int, patient: int, level: str, image_size: int) -> Render
         raise UserError(f"phantom patient {patient} does not exist: patients are numbered from 1")
     if level not in LEVELS:
         raise UserError(f"phantom level {level!r} does not exist: choose one of {', '.join(LEVELS)}")
-    streams = (Stream.ANATOMY, Stream.TEXTURE, Stream.EXAM, Stream.T1, Stream.T2)
-    anatomy, texture, exam_rng, t1_rng, t2_rng = (generator(seed, patient, level, stream) for stream in streams)
+    exam_rng, t1_rng, t2_rng = (
+        generator(seed, patient, level, stream) for stream in (Stream.EXAM, Stream.T1, Stream.T2)
+    )
     subject = sample_subject(seed, patient, level)
+    body = draw_body(seed, patient, subject, image_size)
+    canvas = body.canvas
+    exam = sample_exam(subject.shift[1] + body.disc_front, exam_rng)
+    covered = sample_motion(exam_rng).covers(image_size)
+    t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, body.skin, t1_rng)
+    t2 = acquire(canvas, T2_WEIGHTED, subject.hydration, exam, body.skin, t2_rng)
+    label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))
+    return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A subject, drawn.
+
+    Attributes:
+        canvas: Tissue and class at every sample point.
+        disc_front: Where the disc begins in front, on the body's y axis, mm.
+        skin: Where the back's skin lies on that axis, mm.
+    """
+
+    canvas: Canvas
+    disc_front: float
+    skin: float
+
+
+def draw_body(seed: int, patient: int, subject: Subject, image_size: int) -> Body:
+    """Draw a subject; where the subject lies, ``shift`` and ``turn``, moves the body without changing it."""
+    anatomy, texture = (generator(seed, patient, subject.level, stream) for stream in (Stream.ANATOMY, Stream.TEXTURE))
     spine = sample_spine(subject, anatomy)
     torso = sample_torso(subject, spine, anatomy)
     canvas = Canvas(image_size, subject.shift, subject.turn)
     draw_torso(canvas, torso, texture)
     draw_spine(canvas, spine, texture)
-
-    exam = sample_exam(subject.shift[1] - 2 * spine.disc.b, exam_rng)
-    covered = sample_motion(exam_rng).covers(image_size)
-    skin = torso.body.centre[1] + torso.body.b
-    t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, skin, t1_rng)
-    t2 = acquire(canvas, T2_WEIGHTED, subject.hydration, exam, skin, t2_rng)
-    label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))
-    return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label)
+    return Body(canvas, -2 * spine.disc.b, torso.body.centre[1] + torso.body.b)
 
 
 def check_request(seed: int, image_size: int) -> None:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas, Mask
 from lss_lightning.data.phantom.shapes import Floats
@@ -106,13 +105,6 @@ def acquire(
     clean = _blur(signal * (1 + 0.03 * lumps) * coil * band, exam.blur)
     real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(exam.noise)
     return np.hypot(clean + real, imaginary)
-
-
-def to_bytes(image: Floats, covered: Mask) -> NDArray[np.uint8]:
-    """Stretch an image's 0.5th to 99.5th percentile to 0-255, as the data set's slices are; black where not covered."""
-    low, high = np.percentile(image[covered], (0.5, 99.5))
-    stretched = np.clip((image - low) / (high - low), 0, 1) * 255
-    return np.where(covered, np.rint(stretched), 0).astype(np.uint8)
 
 
 def _pixel_middles(image_size: int) -> tuple[Floats, Floats]:
