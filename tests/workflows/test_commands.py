@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def command(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments], capture_output=True, text=True, check=False, timeout=300
-    )
+    # One thread each: tests run side by side.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)
 
 
 @pytest.fixture(scope="module")
