@@ -49,6 +49,7 @@ class Augmenter:
         third = third if channels == "composite" else None
         self.misregisters = config.misregistration > 0 and (third is not None or channels == "t1_t2")
         self.third = third if config.shades or self.misregisters else None
+        self.changes = config.flip > 0 or config.warps or config.shades or self.misregisters
 
     def __call__(
         self,
@@ -74,6 +75,8 @@ class Augmenter:
             Images of the same shape, float32 from 0 to 255, or uint8 where nothing but mirroring can occur; labels of
             the same shape, uint8.
         """
+        if not self.changes:
+            return images, labels
         config, device, padded = self.config, images.device, (images.shape[2], images.shape[3])
         known = [spacing or FIELD_OF_VIEW / width for spacing, (_, width) in zip(spacings, sizes, strict=True)]
         acquired = 2 if self.third else images.shape[1]
