@@ -11,6 +11,7 @@ import SimpleITK
 from PIL import Image as Pillow
 
 from lss_lightning.data.alkafri import IMAGES, INTERMEDIATE
+from lss_lightning.data.composite import composite
 from lss_lightning.data.dicom.archive import Read, UnreadableError, reader
 from lss_lightning.data.dicom.geometry import facing
 from lss_lightning.data.dicom.images import Image, read_image, read_pixels, short
@@ -170,7 +171,7 @@ def _write(output: Path, name: str, pixels: np.ndarray, registration: Registrati
     images = {
         IMAGES["t1"]: t1,
         IMAGES["t2"]: t2,
-        IMAGES["composite"]: np.stack((t1, t2, np.maximum(t1, t2) - t2), axis=-1),
+        IMAGES["composite"]: composite(t1, t2),
         BLANK_LABELS: LUMBAR.to_codes(np.where(covered, other, unregistered).astype(np.uint8)),
     }
     for (folder, prefix), image in images.items():

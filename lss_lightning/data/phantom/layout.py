@@ -9,8 +9,8 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
+from lss_lightning.data.alkafri import IMAGES, LABELS
+from lss_lightning.data.composite import composite
 from lss_lightning.data.parallel import spread
 from lss_lightning.data.phantom.patient import LEVELS
 from lss_lightning.data.phantom.render import check_request, render_slice
@@ -22,11 +22,6 @@ VERSION = 1
 """Raised whenever the same parameters give other pixels."""
 
 _MANIFEST = "phantom.json"
-# Folder and file prefix of each kind of image, as in the records of Mendeley Data zbf6b4pttk.
-_T1 = ("04_Intermediary_Ground_Truth_Data/T1_Output", "T1")
-_T2 = ("04_Intermediary_Ground_Truth_Data/T2_Output", "T2")
-_COMPOSITE = ("05_Final_Ground_Truth_Data/Composite_Images", "C1")
-_LABEL = ("05_Final_Ground_Truth_Data/Label_Images", "L1")
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, work
         return
     try:
         with whole_folder(root) as draft:
-            for folder, _ in (_T1, _T2, _COMPOSITE, _LABEL):
+            for folder, _ in (*IMAGES.values(), LABELS):
                 (draft / folder).mkdir(parents=True)
             _write_slices(draft, manifest, (os.cpu_count() or 1) if workers is None else workers)
             (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
@@ -108,12 +103,11 @@ def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None
 
     patient, level = name
     rendered = render_slice(manifest.seed, patient, level, manifest.image_size)
-    difference = np.maximum(rendered.t1, rendered.t2) - rendered.t2
     images = {
-        _T1: rendered.t1,
-        _T2: rendered.t2,
-        _COMPOSITE: np.stack((rendered.t1, rendered.t2, difference), axis=-1),
-        _LABEL: LUMBAR.to_codes(rendered.label),
+        IMAGES["t1"]: rendered.t1,
+        IMAGES["t2"]: rendered.t2,
+        IMAGES["composite"]: composite(rendered.t1, rendered.t2),
+        LABELS: LUMBAR.to_codes(rendered.label),
     }
     for (folder, prefix), pixels in images.items():
         Image.fromarray(pixels).save(root / folder / f"{prefix}_{patient:04d}_{level}.png")
