@@ -12,7 +12,7 @@ from zipfile import Path as ZipPath
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, download
 from lss_lightning.data.slices import ImageFile, Slice
-from lss_lightning.data.source import CHANNELS, DataSource, Found
+from lss_lightning.data.source import CHANNELS, DataSource, Found, lacking
 from lss_lightning.errors import UserError
 from lss_lightning.settings import setting
 
@@ -107,24 +107,28 @@ def find_slices(root: Path, channels: str) -> Found:
     top = _find_top(root)
     labels = _by_name(top, *LABELS)
     images = {kind: _by_name(top, *place) for kind, place in IMAGES.items()}
-    needed = CHANNELS[channels]
     left_out: Counter[str] = Counter()
     slices, incomplete = [], []
     for name in sorted(labels):
         patient, level = name
         present = {kind: files[name] for kind, files in images.items() if name in files}
         piece = Slice(patient, level, present, labels[name], FIELD_OF_VIEW)
-        if lacking := [kind for kind in needed if kind not in present]:
-            left_out[f"label without {' and '.join(lacking)} image"] += 1
+        if missing := lacking(channels, present):
+            left_out[f"label without {' and '.join(missing)} image"] += 1
             incomplete.append(piece)
         else:
             slices.append(piece)
-    unlabelled = set.union(*(set(images[kind]) for kind in needed)) - set(labels)
+    unlabelled = [
+        name
+        for name in set().union(*images.values()) - set(labels)
+        if not lacking(channels, [kind for kind, files in images.items() if name in files])
+    ]
     if unlabelled:
         left_out["image without label"] = len(unlabelled)
     if not slices:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.items()) or "no label images"
-        wanted = [f"{folder}/{prefix}_0001_D3.png" for folder, prefix in (LABELS, *(IMAGES[kind] for kind in needed))]
+        kinds = [IMAGES[kind] for kind in CHANNELS[channels]]
+        wanted = [f"{folder}/{prefix}_0001_D3.png" for folder, prefix in (LABELS, *kinds)]
         raise UserError(
             f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
             f"as {' and '.join(wanted)}: complete them, or choose other data.channels"

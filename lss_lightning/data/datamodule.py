@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.batches import Batch, EpochSampler, Item, SliceDataset, collate
+from lss_lightning.data.composite import THIRD
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import Split, SplitConfig, split_slices
@@ -44,7 +45,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.spacing = source.spacing
         self.slices: list[LoadedSlice] = []
         self.parts: Split = {}
-        self.augmenter = Augmenter(augmentation or AugmentationConfig(), seed, source.channels)
+        self.augmenter = Augmenter(augmentation or AugmentationConfig(), seed, source.channels, THIRD[source.third])
 
     def prepare_data(self) -> None:
         """Make the source's files ready; Lightning calls this in one process per machine."""
@@ -62,7 +63,7 @@ class SliceDataModule(pl.LightningDataModule):
         for reason, count in found.left_out.items():
             warn("left out: %d × %s", count, reason)
         self.parts = split_slices(found.slices, self.split)
-        self.slices = load_slices(found.slices, self.source.channels, self.source.labels)
+        self.slices = load_slices(found.slices, self.source.channels, self.source.labels, self.source.third)
 
     def choose_spacing(self) -> None:
         """Where none is set, take the training part's most frequent pixel spacing as the working one."""

@@ -72,16 +72,18 @@ def take_inventory(found: Found, examined: Sequence[Examined], labels: LabelSet,
 
     Returns:
         Plain data, as written to ``inventory.json``. All but ``slices`` and ``split`` also counts incomplete slices,
-        of which ``incomplete_slices`` names the images that they do have. Sizes are in pixels, ``spacing_mm`` is None
-        where unknown. ``classes`` has the mean over labels of each class's share of the pixels (0 to 1), and in how
-        many labels it occurs; labels that cannot be read or hold unknown codes do not count there. ``crosses_split``
-        of duplicates is True where two of them lie in different parts, None without a split.
+        of which ``incomplete_slices`` names the images that they do have; ``images`` counts files by kind. Sizes are
+        in pixels, ``spacing_mm`` is None where unknown. ``classes`` has the mean over labels of each class's share of
+        the pixels (0 to 1), and in how many labels it occurs; labels that cannot be read or hold unknown codes do not
+        count there. ``crosses_split`` of duplicates is True where two of them lie in different parts, None without a
+        split.
     """
     return {
         "schema": SCHEMA,
         "labels": len(examined),
         "slices": len(found.slices),
         "patients": len({one.slice.patient for one in examined}),
+        "images": _sorted(Counter(kind for one in examined for kind in one.slice.images)),
         "levels": _sorted(Counter(one.slice.level for one in examined)),
         "sizes": _sizes(examined),
         **_classes(examined, labels),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.composite import PUBLISHED, composite
 from lss_lightning.data.png import read_grey, read_rgb
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.source import CHANNELS
@@ -26,7 +27,8 @@ class LoadedSlice:
         image: (C, H, W), uint8.
         label: (H, W), uint8 class indices.
         spacing: Pixel size in mm, or None where unknown.
-        digest: Hash of the image's content, the same wherever the file lies and whatever its name.
+        digest: Hash of the image's content, the same wherever the file lies and whatever its name; a composite's third
+            channel, which follows from the others, does not count.
     """
 
     slice: Slice
@@ -36,39 +38,52 @@ class LoadedSlice:
     digest: str
 
 
-def load_slice(piece: Slice, channels: str, labels: LabelSet) -> LoadedSlice:
+def load_slice(piece: Slice, channels: str, labels: LabelSet, third: str = PUBLISHED) -> LoadedSlice:
     """Read a slice's images and label.
 
     Args:
         piece: The slice; it must offer the images that the channels need.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
         labels: The classes whose codes the label file holds.
+        third: A composite's third channel: a key of :data:`~lss_lightning.data.composite.THIRD`. The stored one is
+            taken where it follows the formula that is asked for.
 
     Raises:
         UserError: a file that is broken or of another format, images and label of different size, or a label code that
             belongs to no class.
     """
-    planes = []
-    for kind in CHANNELS[channels]:
-        path = piece.images[kind]
-        pixels = read_rgb(path) if kind == "composite" else read_grey(path)[..., None]
-        planes.append(pixels)
     label = labels.to_indices(read_grey(piece.label), piece.label)
-    for kind, plane in zip(CHANNELS[channels], planes, strict=True):
-        if plane.shape[:2] != label.shape:
-            raise UserError(
-                f"{piece.images[kind]}: {plane.shape[1]} × {plane.shape[0]} pixels, but its label {piece.label} has "
-                f"{label.shape[1]} × {label.shape[0]}; both must be of one size: restore the originals"
-            )
-    image = np.ascontiguousarray(np.concatenate(planes, axis=2).transpose(2, 0, 1))
+    stored = "composite" in piece.images
+    kinds = ("t1", "t2") if channels == "composite" and not stored else CHANNELS[channels]
+    planes = np.concatenate([_read_image(piece, kind, label.shape) for kind in kinds], axis=2)
+    acquired = planes[..., :2] if channels == "composite" else planes
+    if channels == "composite" and not (stored and third == PUBLISHED):
+        planes = composite(planes[..., 0], planes[..., 1], third)
+    image = np.ascontiguousarray(planes.transpose(2, 0, 1))
     spacing = None if piece.field_of_view is None else piece.field_of_view / image.shape[2]
-    return LoadedSlice(piece, image, label, spacing, content_digest(image))
+    return LoadedSlice(piece, image, label, spacing, content_digest(acquired))
 
 
-def load_slices(pieces: Sequence[Slice], channels: str, labels: LabelSet) -> list[LoadedSlice]:
+def _read_image(piece: Slice, kind: str, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """One of a slice's images, (H, W, C) uint8.
+
+    Raises:
+        UserError: it is broken, of another format, or not of the label's size.
+    """
+    path = piece.images[kind]
+    pixels = read_rgb(path) if kind == "composite" else read_grey(path)[..., None]
+    if pixels.shape[:2] != size:
+        raise UserError(
+            f"{path}: {pixels.shape[1]} × {pixels.shape[0]} pixels, but its label {piece.label} has "
+            f"{size[1]} × {size[0]}; both must be of one size: restore the originals"
+        )
+    return pixels
+
+
+def load_slices(pieces: Sequence[Slice], channels: str, labels: LabelSet, third: str = PUBLISHED) -> list[LoadedSlice]:
     """Read many slices, several at a time; see :func:`load_slice`."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda piece: load_slice(piece, channels, labels), pieces))
+        return list(pool.map(lambda piece: load_slice(piece, channels, labels, third), pieces))
 
 
 def content_digest(image: NDArray[np.uint8]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
+from lss_lightning.data.composite import PUBLISHED, THIRD
 from lss_lightning.data.slices import Slice
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.settings import setting
@@ -15,7 +17,14 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "t2": ("t2",),
     "t1_t2": ("t1", "t2"),
 }
-"""The kinds of image files that each choice of ``data.channels`` needs of a slice."""
+"""The kinds of image files that each choice of ``data.channels`` needs of a slice; a composite can be built instead."""
+
+
+def lacking(channels: str, kinds: Container[str]) -> tuple[str, ...]:
+    """What a slice with these kinds of image files lacks for the channels; empty where it has all they need."""
+    if channels == "composite" and "t1" in kinds and "t2" in kinds:
+        return ()
+    return tuple(kind for kind in CHANNELS[channels] if kind not in kinds)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class DataSource:
     name: str = setting()
     root: str = setting()
     channels: str = setting("composite", choices=tuple(CHANNELS))
+    third: str = setting(PUBLISHED, choices=tuple(THIRD))
     batch_size: int = setting(8, at_least=1)
     num_workers: int = setting(2, at_least=0)
     spacing: float | None = setting(None, above=0)

@@ -121,13 +121,18 @@ def _overview(inventory: Mapping[str, Any]) -> Table:
     table.add_row("Labels", f"{inventory['labels']:,}")
     table.add_row("Slices", f"{inventory['slices']:,} with all images that data.channels={channels} needs")
     table.add_row("Patients", f"{inventory['patients']:,}")
-    table.add_row("Levels", ", ".join(f"{level}: {count:,}" for level, count in inventory["levels"].items()))
+    table.add_row("Images", _counts(inventory["images"]))
+    table.add_row("Levels", _counts(inventory["levels"]))
     table.add_row("Sizes", "\n".join(map(_size, inventory["sizes"])))
     if inventory["split"]:
         shared = inventory["split"]["patients_in_train_and_test"]
         parts = ", ".join(f"{part} {inventory['split'][part]:,}" for part in ("train", "val", "test"))
         table.add_row("Split", f"{parts}; patients both in train and in test: {shared:,}")
     return table
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
 
 
 def _size(size: Mapping[str, Any]) -> str:

@@ -79,13 +79,13 @@ def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:
         UserError: the user's settings contradict the checkpoint, or the classes differ.
     """
     trained = card.config["data"]
+    fixed: dict[str, Any] = {"channels": trained["channels"], "third": trained["third"], "spacing": card.spacing}
     if own:
         given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
         section = {**trained, **given}
     else:
         given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
-        section = {**config.data, "channels": trained["channels"], "spacing": card.spacing}
-    fixed: dict[str, Any] = {"channels": trained["channels"], "spacing": card.spacing}
+        section = {**config.data, **fixed}
     for key, value in fixed.items():
         if key in given and given[key] != value:
             raise UserError(f"data.{key}={given[key]}: the checkpoint was trained with {value}; leave data.{key} out")

@@ -67,6 +67,6 @@ def _panels(examined: list[Examined], source: DataSource) -> list[Panel]:
     places = np.linspace(0, len(sound) - 1, min(MOST, len(sound))).round().astype(int)
     panels = []
     for piece in (sound[place] for place in places):
-        loaded = load_slice(piece, source.channels, source.labels)
+        loaded = load_slice(piece, source.channels, source.labels, source.third)
         panels.append(Panel(f"{piece.patient} {piece.level}", loaded.image.transpose(1, 2, 0), loaded.label))
     return panels

@@ -92,16 +92,23 @@ def test_home_is_expanded(tree, monkeypatch):
 
 
 def test_incomplete_slices_are_left_out_counted_and_said_once(tree, caplog):
-    place(tree, "composite", "0001_D3").unlink()
-    place(tree, "composite", "0002_D3").unlink()
+    for name, other in (("0001_D3", "t1"), ("0002_D3", "t2")):
+        place(tree, "composite", name).unlink()
+        place(tree, other, name).unlink()
+    place(tree, "composite", "0005_D3").unlink()
     place(tree, "label", "0003_D4").unlink()
     place(tree, "t1", "0004_D4").unlink()
     assert find_slices(tree, "composite").left_out == {"label without composite image": 2, "image without label": 1}
     assert len(find_slices(tree, "composite").slices) == 27
     place(tree, "t2", "0004_D4").unlink()
     found = find_slices(tree, "t1_t2")
-    assert found.left_out == {"label without t1 and t2 image": 1, "image without label": 1}
-    assert len(found.slices) == 28
+    assert found.left_out == {
+        "label without t1 image": 1,
+        "label without t2 image": 1,
+        "label without t1 and t2 image": 1,
+        "image without label": 1,
+    }
+    assert len(found.slices) == 26
 
     data = SliceDataModule(AlKafri(name="alkafri", root=str(tree)), SplitConfig("patient"))
     with caplog.at_level(logging.WARNING):
@@ -112,11 +119,12 @@ def test_incomplete_slices_are_left_out_counted_and_said_once(tree, caplog):
 
 @pytest.mark.parametrize(
     ("removed", "reason"),
-    [("composite", "30 × label without composite image"), ("label", "30 × image without label")],
+    [(("composite", "t1"), "30 × label without composite image"), (("label",), "30 × image without label")],
 )
 def test_nothing_left_is_an_error(tree, removed, reason):
-    for path in place(tree, removed).parent.iterdir():
-        path.unlink()
+    for kind in removed:
+        for path in place(tree, kind).parent.iterdir():
+            path.unlink()
     with pytest.raises(UserError) as refused:
         find_slices(tree, "composite")
     for part in (f"data.root={tree}", "data.channels=composite", reason, "L1_0001_D3.png", "C1_0001_D3.png"):

@@ -111,10 +111,13 @@ def test_labels_that_are_all_useless_leave_no_share(tmp_path):
 
 def test_slices_left_out_are_named_and_their_labels_counted(clean):
     place(clean, "composite", "0002_D3").unlink()
+    place(clean, "t1", "0002_D3").unlink()
+    place(clean, "composite", "0002_D4").unlink()
     place(clean, "label", "0003_D3").unlink()
     held = inventory_of(clean)
     assert held["left_out"] == {"image without label": 1, "label without composite image": 1}
-    assert held["incomplete_slices"] == {"0002_D3": ["t1", "t2"]}
+    assert held["incomplete_slices"] == {"0002_D3": ["t2"]}
+    assert held["images"] == {"composite": 27, "t1": 28, "t2": 29}
     assert (held["labels"], held["slices"], held["labels_counted"]) == (29, 28, 29)
     assert held["incomplete_patients"] == {"0003": ["D4", "D5"]}
 
@@ -146,7 +149,8 @@ def test_exact_duplicates_are_found_by_content_and_held_against_the_split(clean)
 
 def test_duplicate_of_an_incomplete_slice_crosses_nothing(clean):
     copy(clean, "label", "0001_D3", "0002_D3")
-    place(clean, "composite", "0002_D3").unlink()
+    for kind in ("composite", "t1"):
+        place(clean, kind, "0002_D3").unlink()
     (group,) = inventory_of(clean, split=SplitConfig("patient"))["duplicates"]
     assert group == {"slices": ["0001_D3", "0002_D3"], "kinds": ["label"], "crosses_split": False}
 
@@ -200,6 +204,7 @@ def test_real_slices(sample):
     held = inventory_of(sample)
     assert (held["labels"], held["slices"], held["patients"]) == (9, 5, 9)
     assert held["levels"] == {"D4": 9}
+    assert held["images"] == {"composite": 5, "t1": 5, "t2": 9}
     assert {(size["width"], size["height"]): size["slices"] for size in held["sizes"]} == {
         (256, 256): 4,
         (320, 320): 3,

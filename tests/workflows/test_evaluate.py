@@ -129,6 +129,7 @@ def test_resubstitution_leaves_nothing_out(tree, tmp_path):
     ("overrides", "says"),
     [
         (("data.channels=t2",), "data.channels=t2: the checkpoint was trained with composite"),
+        (("data.third=mean",), "data.third=mean: the checkpoint was trained with positive_difference"),
         (("data.spacing=1.0",), "data.spacing=1.0: the checkpoint was trained with"),
         (("data=alkafri", "data.root=/nowhere"), "data.root=/nowhere: no such folder"),
         (("data.root=/nowhere",), "data.root=/nowhere: no such folder"),

@@ -91,6 +91,7 @@ def test_findings_are_printed_and_useless_slices_not_drawn(run, tree, monkeypatc
     composite = tree / IMAGES["composite"][0]
     (composite / "C1_0001_D5.png").write_bytes(b"\x89PNG")
     (composite / "C1_0002_D3.png").unlink()
+    (tree / IMAGES["t1"][0] / "T1_0002_D3.png").unlink()
     held, printed, folder = run("data=alkafri", f"data.root={tree}", "split=resubstitution")
     assert sheets == [["0001 D4", "0002 D4", "0002 D5"]]
     assert held["split"]["train"] == held["split"]["test"] == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,15 +14,8 @@ from lss_lightning.data.augment.draw import Draw, Size, draw_image, image_genera
 from lss_lightning.data.augment.fields import to_device
 from lss_lightning.data.augment.geometry import covered, inside, mirror, sample, source_positions
 from lss_lightning.data.augment.intensity import blur, per_image, shade
+from lss_lightning.data.composite import Third, positive_difference
 from lss_lightning.labels import IGNORED
-
-Third = Callable[[Tensor, Tensor], Tensor]
-"""From T1 and T2 to a composite's third channel; float tensors of one shape, 0 to 255."""
-
-
-def positive_difference(t1: Tensor, t2: Tensor) -> Tensor:
-    """max(T1 − T2, 0)."""
-    return (t1 - t2).clamp(min=0)
 
 
 class Augmenter:
@@ -43,7 +36,7 @@ class Augmenter:
     """
 
     def __init__(
-        self, config: AugmentationConfig, seed: int, channels: str, third: Third | None = positive_difference
+        self, config: AugmentationConfig, seed: int, channels: str, third: Third[Tensor] | None = positive_difference
     ) -> None:
         self.config, self.seed = config, seed
         third = third if channels == "composite" else None
