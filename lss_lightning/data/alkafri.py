@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,18 +11,21 @@ from pathlib import Path
 from zipfile import Path as ZipPath
 
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
-from lss_lightning.data.download import API, GROUND_TRUTH, MRI, download
+from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.data.source import CHANNELS, DataSource, Found, lacking
 from lss_lightning.errors import UserError
 from lss_lightning.settings import setting
+
+_log = logging.getLogger(__name__)
 
 FIELD_OF_VIEW = 220.0
 """Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
 
 FINAL = "05_Final_Ground_Truth_Data"
 INTERMEDIATE = "04_Intermediary_Ground_Truth_Data"
-RAW = "01_MRI_Data"
+REGISTERED = "Registered_From_DICOM"
+"""Folder under the root, of the same layout: T1, T2 and composites made here from the raw studies."""
 
 IMAGES = {
     "t1": (f"{INTERMEDIATE}/T1_Output", "T1"),
@@ -38,6 +42,7 @@ class AlKafri(DataSource):
     """Slices of the final ground truth: a label, and the images that the channels need, paired by name.
 
     With ``download`` what is missing under ``root`` is fetched: the ground truth, with ``raw`` the DICOM studies too.
+    With ``raw`` the images are not the published ones: T2 is registered to T1 anew, once, out of the DICOM studies.
     With ``unpack`` the ground truth's archive is unpacked; its images are else read where they lie.
     """
 
@@ -46,40 +51,40 @@ class AlKafri(DataSource):
     unpack: bool = setting(False)
     download_url: str = setting(API)
 
-    def __post_init__(self) -> None:
-        if self.raw and not self.download:
-            raise UserError(
-                "data.raw=true with data.download=false: it chooses what is downloaded; add data.download=true"
-            )
-
     @property
     def folder(self) -> Path:
         """``root``, with the home directory spelt out."""
         return Path(self.root).expanduser()
 
     def check(self) -> None:
-        """Look for the ground truth, unless it may be downloaded.
+        """Look for what is needed, unless it may be downloaded.
 
         Raises:
-            UserError: it is not there, or not in a folder where it could be unpacked.
+            UserError: it is not there, or not in a folder where something could be unpacked or written.
         """
-        if self.unpack and self.folder.is_file():
-            raise UserError(f"data.unpack=true with data.root={self.root}: a file; give the folder that holds it")
+        for key in ("unpack", "raw"):
+            if getattr(self, key) and self.folder.is_file():
+                raise UserError(f"data.{key}=true with data.root={self.root}: a file; give the folder that holds it")
         if not self.download or (self.folder.exists() and not self.folder.is_dir()):
             _find_top(self.folder)
+            if self.raw and not (self.folder / REGISTERED).exists():
+                from lss_lightning.data.dicom.archive import find_raw
+                from lss_lightning.data.dicom.picks import read_picks
+
+                find_raw(self.folder)
+                read_picks(self.folder)
 
     def prepare(self) -> None:
-        """Download and unpack what the settings ask for and is not there.
+        """Download, unpack and register what the settings ask for and is not there.
 
         Raises:
-            UserError: a download or an archive failed.
+            UserError: a download or an archive failed, or the raw data cannot be used.
         """
         folder = self.folder
-        if self.download:
-            if not any(map(_holds_labels, _places(folder))):
-                download(GROUND_TRUTH, folder, api=self.download_url)
-            if self.raw and not (folder / RAW).is_dir():
-                download(MRI, folder, api=self.download_url)
+        if self.download and not any(map(_holds_labels, _places(folder))):
+            download(GROUND_TRUTH, folder, api=self.download_url)
+        if self.raw:
+            self._register()
         if self.unpack and isinstance(top := _find_top(folder), ZipPath):
             archive = Path(str(top.root.filename))
             unpack(archive, archive.with_suffix(""))
@@ -90,23 +95,52 @@ class AlKafri(DataSource):
         Raises:
             UserError: no such folder, no labels in it, or no label that has the images needed.
         """
-        return find_slices(self.folder, self.channels)
+        return find_slices(self.folder, self.channels, self.folder / REGISTERED if self.raw else None)
+
+    def _register(self) -> None:
+        """Make T1, T2 and composites out of the DICOM studies, in one process while others wait."""
+        from filelock import FileLock
+
+        from lss_lightning.data.dicom import REGISTRATION, convert_studies
+        from lss_lightning.data.dicom.archive import RAW
+        from lss_lightning.data.dicom.picks import find_picks
+
+        folder, target = self.folder, self.folder / REGISTERED
+        with FileLock(folder / f".{REGISTERED}.lock"):
+            if target.exists():
+                return
+            if self.download:
+                if not (folder / RAW).is_dir():
+                    download(MRI, folder, api=self.download_url)
+                if find_picks(folder) is None:
+                    download(SOURCE_CODE, folder, api=self.download_url)
+            rows = convert_studies(folder, folder, target)
+        counts = Counter(row.status.replace("_", " ") for row in rows)
+        flagged = sum(bool(row.flags) for row in rows)
+        _log.info(
+            "%s: %s; %d flagged: see %s",
+            target,
+            ", ".join(f"{count} slices {status}" for status, count in sorted(counts.items(), reverse=True)),
+            flagged,
+            REGISTRATION,
+        )
 
 
-def find_slices(root: Path, channels: str) -> Found:
+def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> Found:
     """Pair labels and images by name in the layout of the data set.
 
     Args:
         root: The folder that holds ``05_Final_Ground_Truth_Data``, the images' folders alone, or a zip archive of
             either; or one around it. What is unpacked comes before what is not.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
+        elsewhere: A folder of the same layout whose images are to be taken instead.
 
     Raises:
         UserError: no such folder, no labels in it, or no label that has the images needed.
     """
     top = _find_top(root)
     labels = _by_name(top, *LABELS)
-    images = {kind: _by_name(top, *place) for kind, place in IMAGES.items()}
+    images = {kind: _by_name(elsewhere or top, *place) for kind, place in IMAGES.items()}
     left_out: Counter[str] = Counter()
     slices, incomplete = [], []
     for name in sorted(labels):

@@ -52,6 +52,7 @@ class Remote:
 
 GROUND_TRUTH = Remote("zbf6b4pttk", "Ground_Truth_Label.zip")
 MRI = Remote("k57fr854j2", "MRI_Data.zip")
+SOURCE_CODE = Remote("8cp2cp7km8", "Source_Code.zip")
 
 
 def download(

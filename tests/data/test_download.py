@@ -2,142 +2,30 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lss_lightning.data import download as module
-from lss_lightning.data.alkafri import FINAL, RAW, AlKafri
+from lss_lightning.data.alkafri import FINAL, AlKafri
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.download import GROUND_TRUTH, MRI, Remote, download
+from lss_lightning.data.download import GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.splits import SplitConfig
 from lss_lightning.errors import UserError
+from tests.data.mendeley import CONTENT, FILE, LIST, REMOTE, Handler, Server, list_of, serve
 from tests.data.test_archive import pack
-
-REMOTE = Remote("abc123", "Data.zip", version=2)
-CONTENT = bytes(range(256)) * 20_000  # 5 MB: several blocks
-FILE = "/public-files/datasets/abc123/files/uuid/file_downloaded"
-
-
-def list_of(remote: Remote) -> str:
-    return f"/public-api/datasets/{remote.dataset}/files?version=2&folder_id=root"
-
-
-LIST = list_of(REMOTE)
-
-
-@dataclass
-class Server:
-    """Mendeley's API on this machine, with the faults a test asks for.
-
-    `faults` are taken one per request of the file; each is a handler that answers in the place of the usual one.
-    """
-
-    content: bytes = CONTENT
-    names: dict[str, str] = field(default_factory=lambda: {LIST: REMOTE.name})
-    etag: str | None = '"one"'
-    ranges: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-    listing: Callable[[Handler], None] | None = None
-    faults: list[Callable[[Handler], None]] = field(default_factory=list)
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-    address: str = ""
-
-    @property
-    def api(self) -> str:
-        return f"{self.address}/public-api/datasets"
-
-    def entries(self, name: str) -> list[dict[str, Any]]:
-        stated = {
-            "download_url": self.address + FILE,
-            "sha256_hash": hashlib.sha256(self.content).hexdigest(),
-            "size": len(self.content),
-        }
-        details = {key: value for key, value in {**stated, **self.details}.items() if value is not None}
-        other = {"filename": "Other.zip", "content_details": {"download_url": f"{self.address}/other"}}
-        return [other, {"filename": name, "size": details.get("size"), "content_details": details}]
-
-
-class Handler(BaseHTTPRequestHandler):
-    state: Server
-
-    def do_GET(self) -> None:
-        self.state.requests.append((self.path, self.headers.get("Range")))
-        if self.path in self.state.names:
-            (self.state.listing or Handler.send_list)(self)
-        elif self.path == FILE:
-            (self.state.faults.pop(0) if self.state.faults else Handler.send_file)(self)
-        else:
-            self.send(b"", 404)
-
-    def send_list(self) -> None:
-        self.send(json.dumps(self.state.entries(self.state.names[self.path])).encode())
-
-    def send_file(self) -> None:
-        content, asked, condition = self.state.content, self.headers.get("Range"), self.headers.get("If-Range")
-        headers = {"ETag": self.state.etag} if self.state.etag else {}
-        if not asked or not self.state.ranges or (condition and condition != self.state.etag):
-            self.send(content, **headers)
-            return
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        if start >= len(content):
-            self.send(b"", 416)
-            return
-        headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.send(content[start:], 206, **headers)
-
-    def send(self, body: bytes, status: int = 200, kind: str = "application/octet-stream", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        with suppress(ConnectionError):
-            self.wfile.write(body)
-
-    def break_off(self, after: int = 2_000_000) -> None:
-        """Promise everything that was asked for, send some, and close."""
-        write, self.wfile = self.wfile, Cut(self.wfile, after)
-        self.send_file()
-        self.wfile = write
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-class Cut:
-    """A stream that passes the headers and then so many bytes of the body."""
-
-    def __init__(self, stream: Any, after: int) -> None:
-        self.stream, self.after = stream, after
-
-    def write(self, data: bytes) -> None:
-        self.stream.write(data if len(data) < 1000 else data[: self.after])
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
 
 
 @pytest.fixture
 def server(monkeypatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "*")
-    state = Server()
-    handler = type("Bound", (Handler,), {"state": state})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        state.address = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serve() as state:
         yield state
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -449,9 +337,9 @@ def test_of_several_callers_one_downloads(server, tmp_path):
 
 @pytest.fixture
 def published(server, tree, tmp_path) -> Server:
-    """A server of the ground truth and the raw data, both the same archive."""
+    """A server of the ground truth."""
     server.content = pack(tree, tmp_path / "packed.zip").read_bytes()
-    server.names = {list_of(remote): remote.name for remote in (GROUND_TRUTH, MRI)}
+    server.names = {list_of(GROUND_TRUTH): GROUND_TRUTH.name}
     return server
 
 
@@ -487,19 +375,6 @@ def test_nothing_is_downloaded_unless_told(published, tmp_path):
             look()
     assert published.requests == []
     assert not (tmp_path / "new").exists()
-    with pytest.raises(UserError, match=r"add data\.download=true"):
-        source(published, tmp_path, raw=True)
-
-
-def test_raw_data_comes_only_when_asked_for_and_lacking(published, tree):
-    source(published, tree, download=True, raw=True).prepare()
-    assert (tree / "MRI_Data.zip").read_bytes() == published.content
-    assert not (tree / "Ground_Truth_Label.zip").exists()
-    source(published, tree, download=True, raw=True).prepare()
-    (tree / "MRI_Data.zip").unlink()
-    (tree / RAW).mkdir()
-    source(published, tree, download=True, raw=True).prepare()
-    assert ranges(published) == [None]
 
 
 def test_file_in_the_place_of_the_folder_is_refused_before_the_download(published, tmp_path):
@@ -511,5 +386,6 @@ def test_file_in_the_place_of_the_folder_is_refused_before_the_download(publishe
 def test_the_published_files():
     assert (GROUND_TRUTH.dataset, GROUND_TRUTH.name) == ("zbf6b4pttk", "Ground_Truth_Label.zip")
     assert (MRI.dataset, MRI.name) == ("k57fr854j2", "MRI_Data.zip")
+    assert (SOURCE_CODE.dataset, SOURCE_CODE.name) == ("8cp2cp7km8", "Source_Code.zip")
     assert GROUND_TRUTH.page == "https://data.mendeley.com/datasets/zbf6b4pttk/2"
     assert module.API == "https://data.mendeley.com/public-api/datasets"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lss_lightning.data.download import SOURCE_CODE
 from lss_lightning.errors import UserError
 
 PICKS = "09_Source_Code/03_Extract_Best_Slices"
@@ -37,15 +39,16 @@ def read_picks(root: Path) -> list[Pick]:
     alone, in the order of the first file.
 
     Args:
-        root: The folder that holds them, or the one around ``09_Source_Code``.
+        root: The folder that holds them, or the one around ``09_Source_Code`` or ``Source_Code.zip``.
 
     Raises:
         UserError: a file is missing, or a row makes no sense.
     """
-    root = root.expanduser()
-    folder = next((place for place in (root / PICKS, root) if (place / SLICES).is_file()), None)
+    folder = find_picks(root.expanduser())
     if folder is None:
-        raise UserError(f"{root}: holds no {SLICES}; give the folder {PICKS} of Source_Code.zip (Mendeley 8cp2cp7km8)")
+        raise UserError(
+            f"{root}: holds no {SLICES}; put {SOURCE_CODE.name} of {SOURCE_CODE.page} there, or its folder {PICKS}"
+        )
     places: dict[str, dict[str, int]] = {}
     for line, row in _rows(folder / SLICES):
         numbers = [int(cell) if cell.isdecimal() else 0 for cell in row]
@@ -64,7 +67,24 @@ def read_picks(root: Path) -> list[Pick]:
     return [Pick(patient, slices, t1.get(patient), t2.get(patient)) for patient, slices in places.items()]
 
 
-def _folders(path: Path, patients: list[str]) -> dict[str, str]:
+def find_picks(root: Path) -> Path | zipfile.Path | None:
+    """The folder of the CSVs, unpacked or in ``Source_Code.zip``; None where there is none.
+
+    Raises:
+        UserError: a broken zip.
+    """
+    archive = root / SOURCE_CODE.name
+    places: list[Path | zipfile.Path] = [root / PICKS, root]
+    if archive.is_file():
+        try:
+            top = zipfile.Path(archive)
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{archive}: a broken zip ({error}); download it again") from error
+        places += [top / PICKS, top / PICKS.partition("/")[2]]
+    return next((place for place in places if (place / SLICES).is_file()), None)
+
+
+def _folders(path: Path | zipfile.Path, patients: list[str]) -> dict[str, str]:
     """Folder by patient; nothing where there is no such file."""
     if not path.is_file():
         return {}
@@ -82,10 +102,10 @@ def _folders(path: Path, patients: list[str]) -> dict[str, str]:
     return found
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _rows(path: Path | zipfile.Path) -> list[tuple[int, list[str]]]:
     """Rows that are not empty, stripped, each with its line number."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with path.open("r", newline="", encoding="utf-8-sig") as stream:
             rows = [(line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(stream), start=1)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV in UTF-8 ({error}); save it as such") from error
