@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
 from lss_lightning.sections import (
@@ -28,6 +28,8 @@ from lss_lightning.sections import (
     TrainerConfig,
 )
 from lss_lightning.settings import build, check, check_keys, check_kind, check_section, required_keys, setting, shown
+
+T = TypeVar("T")
 
 
 def config_folder() -> Path:
@@ -54,7 +56,7 @@ class TrainConfig:
     encoder: EncoderConfig
     model: ModelConfig
     data: DataSource
-    split: SplitConfig
+    split: SplitProtocol
     augmentation: AugmentationConfig
     loss: dict[str, Any]
     optimizer: dict[str, Any]
@@ -68,8 +70,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.callbacks.early_stopping is not None and self.split.selecting_part is None:
             raise UserError(
-                f"callbacks.early_stopping={self.callbacks.early_stopping}: split.protocol={self.split.protocol} with "
-                "split.val_fraction=0 has no part to watch; set callbacks.early_stopping=null or split.val_fraction"
+                f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
+                "has no part to watch; set callbacks.early_stopping=null, or give the split a validation part"
             )
 
 
@@ -96,7 +98,7 @@ class PrepareConfig:
 
     name: str
     data: DataSource
-    split: SplitConfig
+    split: SplitProtocol
     paths: PathsConfig
 
 
@@ -135,18 +137,42 @@ def data_source(section: Mapping[str, Any]) -> DataSource:
     target = section.get("_target_")
     if target is None:
         raise UserError(f"data.name={section.get('name')}: no data source; choose one by data=alkafri or data=phantom")
-    # The section may come out of somebody's checkpoint: only our own classes are looked up.
-    module, _, name = str(target).rpartition(".")
-    found: Any = None
-    if module.startswith("lss_lightning.data."):
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-    if not (isinstance(found, type) and issubclass(found, DataSource)):
+    found = _class_of_data(str(target), DataSource)
+    if found is None:
         raise UserError(f"data._target_={target}: no data source; name a DataSource of lss_lightning.data")
     return build(found, section, "data")
+
+
+def split_protocol(section: Mapping[str, Any]) -> SplitProtocol:
+    """The protocol that a split section describes.
+
+    Raises:
+        UserError: the section names no protocol of this package, or one of its values is wrong.
+    """
+    check_section("split", section)
+    target = section.get("_target_")
+    found = _class_of_data(str(target), SplitProtocol)
+    if found is None:
+        names = ", ".join(sorted(path.stem for path in (config_folder() / "split").glob("*.yaml")))
+        raise UserError(f"split._target_={shown(target)}: no split protocol; choose one by split=…: {names}")
+    return build(found, section, "split")
+
+
+def _class_of_data(target: str, base: type[T]) -> type[T] | None:
+    """The class of that name, if it is one of ``lss_lightning.data`` that derives from ``base``.
+
+    The name may come out of somebody's checkpoint: only our own classes are looked up.
+    """
+    module, _, name = target.rpartition(".")
+    if not module.startswith("lss_lightning.data."):
+        return None
+    try:
+        found: Any = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        return None
+    return found if isinstance(found, type) and issubclass(found, base) and found is not base else None
 
 
 def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
@@ -167,7 +193,7 @@ def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
         model=build(ModelConfig, plain["model"], "model"),
         **_top(_TrainTop, plain),
         data=data_source(plain["data"]),
-        split=build(SplitConfig, plain["split"], "split"),
+        split=split_protocol(plain["split"]),
         augmentation=build(AugmentationConfig, plain["augmentation"], "augmentation"),
         loss=_open_section("loss", plain, LossSettings, choices),
         optimizer=_open_section("optimizer", plain, OptimizerSettings, choices),
@@ -214,7 +240,7 @@ def prepare_config(cfg: DictConfig) -> PrepareConfig:
     return PrepareConfig(
         **_top(_PrepareTop, plain),
         data=data_source(plain["data"]),
-        split=build(SplitConfig, plain["split"], "split"),
+        split=split_protocol(plain["split"]),
         paths=build(PathsConfig, plain["paths"], "paths"),
     )
 

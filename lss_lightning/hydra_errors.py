@@ -95,7 +95,16 @@ def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
     siblings = {name[len(section) + 1 :].partition(".")[0] for name in settings if name.startswith(f"{section}.")}
     if section and not siblings:
         key = key.partition(".")[0]
-    return unknown_key(key, [*settings, *groups], siblings or tops)
+    return unknown_key(key, [*settings, *groups], siblings or tops) + _in_other_files(key)
+
+
+def _in_other_files(key: str) -> str:
+    """Which choices of the key's group have it, where the chosen one does not; empty if none has."""
+    group, _, name = key.rpartition(".")
+    files = sorted((config_folder() / group).glob("*.yaml")) if group else []
+    plain: dict[str, Any] = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in files}
+    holders = [f"{group}={choice}" for choice, held in plain.items() if held.get(name) is not None]
+    return f"; it belongs to {' or '.join(holders)}" if holders else ""
 
 
 def _known(command: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -53,6 +53,7 @@ def run_commands(lines: Sequence[str], workflow: str = "None") -> list[Result]:
 def furnish(folder: Path) -> None:
     """What command lines may name: a file, an empty folder, a checkpoint, and a run that can be resumed."""
     (folder / "file").write_text("")
+    (folder / "split.csv").write_text("patient,part\n0001,train\n0002,test\n")
     (folder / "empty").mkdir()
     (folder / "best.ckpt").write_text("")
     (folder / "run" / "checkpoints").mkdir(parents=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf, open_dict
@@ -9,7 +10,7 @@ import lss_lightning.config
 from lss_lightning.config import config_folder, data_source, evaluate_config, train_config
 from lss_lightning.data.alkafri import AlKafri
 from lss_lightning.data.phantom.source import Phantom
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
 from lss_lightning.sections import CallbacksConfig, LoggerConfig, ModelConfig, PathsConfig, TrainerConfig
 from tests.conftest import compose_command, configure
@@ -21,16 +22,19 @@ CHOICES = sorted(
 )
 
 
-def further(group: str, name: str) -> list[str]:
+def further(group: str, name: str, folder: Path) -> list[str]:
     """The keys that a file leaves to the user."""
+    if (group, name) == ("split", "file"):
+        (folder / "split.csv").write_text("patient,part\n0001,train\n0002,test\n")
+        return [f"split.file={folder / 'split.csv'}"]
     if name == "alkafri" or (name.startswith("paper_") and group == "experiment"):
         return ["data.root=/data/lss"]
     return ["encoder.name=resnet26"] if name == "timm" else []
 
 
 @pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice != ("data", "checkpoint")])
-def test_every_file_composes(group, name):
-    cfg, hydra = compose_command("train", f"{group}={name}", *further(group, name))
+def test_every_file_composes(group, name, tmp_path):
+    cfg, hydra = compose_command("train", f"{group}={name}", *further(group, name, tmp_path))
     assert hydra.runtime.choices[group] == name
     config = train_config(cfg, hydra.runtime.choices)
     values = OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
@@ -44,8 +48,8 @@ def test_every_file_composes(group, name):
 @pytest.mark.parametrize(
     ("group", "name"), [choice for choice in CHOICES if choice[0] in ("data", "trainer", "paths", "hydra/job_logging")]
 )
-def test_every_file_that_evaluation_takes_composes(group, name):
-    cfg, hydra = compose_command("evaluate", "ckpt_path=best.ckpt", f"{group}={name}", *further(group, name))
+def test_every_file_that_evaluation_takes_composes(group, name, tmp_path):
+    cfg, hydra = compose_command("evaluate", "ckpt_path=best.ckpt", f"{group}={name}", *further(group, name, tmp_path))
     config = evaluate_config(cfg, frozenset())
     assert hydra.runtime.choices[group] == name
     assert config.data["name"] == (name if group == "data" else "checkpoint")
@@ -67,7 +71,8 @@ def test_every_folder_is_a_group_of_a_command():
         ("encoder=inception_v4 model=inception_unet", "inception_unet-inception_v4", "inception_v4", {}),
         ("encoder=timm encoder.name=efficientnet_b3", "resunet-efficientnet_b3", "efficientnet_b3", {}),
         ("experiment=paper_resunet data.root=/data/lss", "paper_resunet", "resnet34",
-         {"data.batch_size": 8, "trainer.max_epochs": 200, "optimizer.lr": 1e-4, "split.protocol": "image",
+         {"data.batch_size": 8, "trainer.max_epochs": 200, "optimizer.lr": 1e-4, "split.test_fraction": 0.1,
+          "split._target_": "lss_lightning.data.splits.fractions.ImageSplit",
           "model.pretrained": False, "loss.class_weights": "none", "optimizer.weight_decay": 0.0}),
         ("experiment=paper_vgg16_unet data.root=/data/lss", "paper_vgg16_unet", "vgg16", {"data.name": "alkafri"}),
         ("experiment=paper_inception_unet encoder=inception_v4 data.root=/data/lss data.batch_size=2",
@@ -87,7 +92,7 @@ def test_command_lines_of_the_design(line, name, encoder, more):
     [
         ("model", ModelConfig),
         ("data", Phantom),
-        ("split", SplitConfig),
+        ("split", PatientSplit),
         ("trainer", TrainerConfig),
         ("callbacks", CallbacksConfig),
         ("logger", LoggerConfig),
@@ -137,7 +142,7 @@ def composed():
         ({"trainer.limit_test_batches": 2.0}, "trainer.limit_test_batches=2.0: give a whole number of batches"),
         ({"trainer.precision": 16}, "trainer.precision=16: unknown; allowed: auto, 32-true"),
         ({"callbacks.progress_bar": 1}, "callbacks.progress_bar=1: not of the allowed type; give true or false"),
-        ({"callbacks.early_stopping": 5, "split.val_fraction": 0}, "callbacks.early_stopping=5: split.protocol="),
+        ({"callbacks.early_stopping": 5, "split.val_fraction": 0}, "callbacks.early_stopping=5: split=patient, as"),
         ({"logger.wandb.mode": "onlin"}, "logger.wandb.mode=onlin: unknown; did you mean 'online'"),
         ({"logger.wandb.tags": "a"}, "logger.wandb.tags=a: not of the allowed type; give a list"),
         ({"logger.wandb": True}, "logger.wandb=true: a section of settings, not a value"),
@@ -145,8 +150,17 @@ def composed():
         ({"seed": -1}, "seed=-1: out of range; it must be at least 0 and at most 4294967295"),
         ({"seed": 2**32}, "seed=4294967296: out of range"),
         ({"split.test_fraction": 1.2}, "split.test_fraction=1.2: out of range"),
-        ({"split.test_fraction": 0}, "split.test_fraction=0: leaves no slices to test"),
+        ({"split.test_fraction": 0}, "split.test_fraction=0: out of range; it must be above 0 and below 1"),
         ({"split.test_fraction": 0.95}, "split.val_fraction=0.1 and split.test_fraction=0.95: together"),
+        (
+            {"split._target_": None},
+            "split._target_=null: no split protocol; choose one by split=…: file, image, kfold,",
+        ),
+        (
+            {"split._target_": "lss_lightning.data.alkafri.AlKafri"},
+            "split._target_=lss_lightning.data.alkafri.AlKafri: no",
+        ),
+        ({"split": "patient"}, "split=patient: a section of settings, not a value"),
         ({"split.select_on_test": True}, "split.select_on_test=true with split.val_fraction=0.1"),
         ({"name": "a/b"}, "name=a/b: it names the run's folder"),
         ({"name": ".."}, "name=..: it names the run's folder"),
@@ -182,7 +196,7 @@ def test_removed_key_is_missed(composed, key):
         (["trainer.limit_train_batches=1.0"], "trainer.limit_train_batches", 1.0),
         (["trainer.limit_train_batches=3"], "trainer.limit_train_batches", 3),
         (["split=image", "split.select_on_test=true", "callbacks=early_stopping"], "callbacks.early_stopping", 20),
-        (["split=resubstitution", "callbacks=early_stopping"], "split.test_fraction", 0.0),
+        (["split=resubstitution", "callbacks=early_stopping"], "callbacks.early_stopping", 20),
         (["+optimizer.betas=[0.8,0.9]"], "optimizer.betas", [0.8, 0.9]),
         (["logger=[csv,wandb]"], "logger.csv", True),
         (["name='fold 1'"], "name", "fold 1"),
@@ -199,7 +213,7 @@ def test_what_may_be_set(overrides, key, value):
         ({"_target_": "os.system"}, "data._target_=os.system: no data source"),
         ({"_target_": "lss_lightning.data.nope.Nope"}, "data._target_=lss_lightning.data.nope.Nope: no data source"),
         ({"_target_": "lss_lightning.data.alkafri.find_slices"}, "data._target_=lss_lightning.data.alkafri.find_s"),
-        ({"_target_": "lss_lightning.data.splits.SplitConfig"}, "data._target_=lss_lightning.data.splits.SplitConfig:"),
+        ({"_target_": "lss_lightning.data.source.DataSource"}, "data._target_=lss_lightning.data.source.DataSource:"),
     ],
 )  # fmt: skip
 def test_only_data_sources_of_this_package_are_looked_up(section, message):

@@ -15,7 +15,7 @@ from lss_lightning.data.batches import Batch, EpochSampler, Item, SliceDataset, 
 from lss_lightning.data.composite import THIRD
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import Split, SplitConfig, split_slices
+from lss_lightning.data.splits import Split, SplitProtocol, slices_left_out
 
 # Several devices mean several processes, and one is enough to say a thing.
 warn = rank_zero_only(logging.getLogger(__name__).warning)
@@ -38,7 +38,7 @@ class SliceDataModule(pl.LightningDataModule):
     """
 
     def __init__(
-        self, source: DataSource, split: SplitConfig, seed: int = 0, augmentation: AugmentationConfig | None = None
+        self, source: DataSource, split: SplitProtocol, seed: int = 0, augmentation: AugmentationConfig | None = None
     ) -> None:
         super().__init__()
         self.source, self.split, self.seed = source, split, seed
@@ -62,7 +62,9 @@ class SliceDataModule(pl.LightningDataModule):
         found = self.source.find()
         for reason, count in found.left_out.items():
             warn("left out: %d × %s", count, reason)
-        self.parts = split_slices(found.slices, self.split)
+        self.parts = self.split.divide(found.slices)
+        if unnamed := slices_left_out(found.slices, self.parts):
+            warn("left out: %d × slice in no part of the split", unnamed)
         self.slices = load_slices(found.slices, self.source.channels, self.source.labels, self.source.third)
 
     def choose_spacing(self) -> None:

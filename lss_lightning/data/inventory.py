@@ -15,7 +15,7 @@ from lss_lightning.data.loading import content_digest
 from lss_lightning.data.png import read_grey, read_rgb
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.data.source import Found
-from lss_lightning.data.splits import PARTS, Split, shared_patients
+from lss_lightning.data.splits import PARTS, Split, shared_patients, slices_left_out
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 
@@ -211,7 +211,11 @@ def _parts(index: int, split: Split) -> frozenset[str]:
 
 def _split(found: Found, split: Split) -> dict[str, int]:
     sizes = {part: len(split[part]) for part in PARTS}
-    return {**sizes, "patients_in_train_and_test": shared_patients(found.slices, split)}
+    return {
+        **sizes,
+        "in_no_part": slices_left_out(found.slices, split),
+        "patients_in_train_and_test": shared_patients(found.slices, split),
+    }
 
 
 def _incomplete(slices: Iterable[Slice]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from lss_lightning.models.encoders import build_encoder
 from lss_lightning.models.segmenter import CARD_KEY, Segmenter
 from lss_lightning.models.unet import UNet
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,8 @@ def _overview(inventory: Mapping[str, Any]) -> Table:
     if inventory["split"]:
         shared = inventory["split"]["patients_in_train_and_test"]
         parts = ", ".join(f"{part} {inventory['split'][part]:,}" for part in ("train", "val", "test"))
+        if unnamed := inventory["split"]["in_no_part"]:
+            parts += f", in no part {unnamed:,}"
         table.add_row("Split", f"{parts}; patients both in train and in test: {shared:,}")
     return table
 

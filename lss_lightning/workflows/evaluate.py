@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.config import EvaluateConfig, data_source
+from lss_lightning.config import EvaluateConfig, data_source, split_protocol
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card, load_segmenter
 from lss_lightning.workflows.hardware import make_trainer
 from lss_lightning.workflows.identity import refuse_used
-from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.subject import Subject, crossing_remarks
 from lss_lightning.workflows.testing import show_files, test_and_report
 
 
@@ -31,25 +31,26 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     segmenter, card = load_segmenter(checkpoint)
     own = config.data["name"] == "checkpoint"
     source = _source(config, card, own=own)
-    split = SplitConfig(**card.config["split"])
+    split = split_protocol(card.config["split"])
     subset = config.subset or ("test" if own else "all")
 
     # Data that is tested whole need not be large enough to be divided.
-    data = SliceDataModule(source, SplitConfig("resubstitution") if subset == "all" else split)
+    data = SliceDataModule(source, Resubstitution() if subset == "all" else split)
     data.spacing = card.spacing
     data.prepare_data()
     data.setup()
+    crossing = crossing_remarks(split, data.slices, data.parts) if own and subset == "test" else []
     # What the user asks for by name is tested although it was seen; the page says so.
     asked = own and (subset != "test" or split.selecting_part == "test")
     indices = data.parts["test" if subset == "all" else subset]
     seen = {index for index in indices if data.slices[index].digest in set(card.seen)}
-    excluded = set() if asked or split.protocol == "resubstitution" else seen
+    excluded = set() if asked or split.resubstitutes else seen
     data.parts["test"] = [index for index in indices if index not in excluded]
     if not data.parts["test"]:
         why = f"the checkpoint was trained or selected on all {len(seen)} slices of it" if seen else "it is empty"
         raise UserError(f"subset={subset} of {source.name}: nothing to test, {why}; give other data or another subset")
 
-    remarks = [split.stamp] if own or seen - excluded else []
+    remarks = [split.stamp, *crossing] if own or seen - excluded else []
     if excluded:
         remarks.append(f"{len(excluded)} slices left out: the checkpoint was trained or selected on them.")
     if seen - excluded:
@@ -60,6 +61,7 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         dataset=source.name,
         subset=subset,
         protocol=split.protocol if own else "external",
+        division=split.in_words if own else "not the data of the checkpoint's run",
         disclaimer=source.disclaimer,
         remarks=tuple(remark for remark in remarks if remark),
         excluded_seen=len(excluded),

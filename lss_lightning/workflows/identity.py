@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from lss_lightning.models.checkpoint import Card, NetworkSpec
 FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer")
 """Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
 
-FREE = {"data": {"root", "num_workers", "download", "raw", "unpack", "download_url"}}
-"""Settings within fixed sections that may differ: where the data lies, and how many processes read it."""
+FREE = {"data": {"root", "num_workers", "download", "raw", "unpack", "download_url"}, "split": {"file", "content"}}
+"""Settings within fixed sections that may differ: where files lie, and how many processes read them.
+
+What a split file says is compared by what the checkpoint saw.
+"""
 
 
 def describe(config: TrainConfig, data: SliceDataModule) -> Card:
@@ -38,7 +42,8 @@ def describe(config: TrainConfig, data: SliceDataModule) -> Card:
         mean=mean,
         std=std,
         spacing=data.spacing,
-        config=config.plain,
+        # With what the split has read: a checkpoint stands on its own.
+        config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
         seen=sorted({piece.digest for piece in [*training, *selecting]}),
     )
 

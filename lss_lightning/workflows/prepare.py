@@ -13,7 +13,7 @@ from lss_lightning.config import PrepareConfig
 from lss_lightning.data.inventory import Examined, examine, take_inventory
 from lss_lightning.data.loading import load_slice
 from lss_lightning.data.source import DataSource, Found
-from lss_lightning.data.splits import Split, SplitConfig, split_slices, write_split
+from lss_lightning.data.splits import Split, SplitProtocol, write_split
 from lss_lightning.errors import UserError
 from lss_lightning.reporting.inventory import MOST, Panel, plot_contact_sheet, print_inventory
 from lss_lightning.workflows.subject import shown_path
@@ -53,10 +53,10 @@ def run(config: PrepareConfig, folder: Path) -> None:
         Console().print(str(shown_path(path)), highlight=False, soft_wrap=True)
 
 
-def _split(found: Found, config: SplitConfig) -> Split | None:
-    """The split, or None where the slices are too few for it: that must not keep anybody from looking at them."""
+def _split(found: Found, protocol: SplitProtocol) -> Split | None:
+    """The split, or None where it does not fit the slices: that must not keep anybody from looking at them."""
     try:
-        return split_slices(found.slices, config)
+        return protocol.divide(found.slices)
     except UserError as error:
         _log.warning("not split: %s", error)
         return None

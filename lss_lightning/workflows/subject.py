@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.data.splits import Split, SplitProtocol, shared_patients
 
 _PARTS = {
     "train": "training part",
@@ -16,12 +17,7 @@ _PARTS = {
     "fit": "training and validation parts",
     "all": "all slices",
 }
-_PROTOCOLS = {
-    "patient": "split by patient",
-    "image": "split by image",
-    "resubstitution": "resubstitution",
-    "external": "not the data of the checkpoint's run",
-}
+_CROSSINGS = (("test", "train"), ("test", "val"), ("val", "train"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,7 @@ class Subject:
         dataset: Name of the data source.
         subset: ``train``, ``val``, ``test``, ``fit`` (``train`` and ``val``) or ``all``.
         protocol: The split's, or ``external`` where the data is not what the checkpoint's run divided.
+        division: The protocol in words.
         remarks: What else a reader must know: stamps of the protocol, slices left out.
         disclaimer: The data source's.
         excluded_seen: Slices left out because the checkpoint was trained or selected on them.
@@ -44,6 +41,7 @@ class Subject:
     dataset: str
     subset: str
     protocol: str
+    division: str
     disclaimer: str
     remarks: tuple[str, ...] = ()
     excluded_seen: int = 0
@@ -57,7 +55,7 @@ class Subject:
         """The text under a figure or table; ``convention`` says how its figures are pooled."""
         slice_count, patients = _count(len(slices), "slice"), _count(_patients(slices), "patient")
         sentences = (
-            f"{self.dataset}, {self.part}, {_PROTOCOLS[self.protocol]}: {slice_count} of {patients}.",
+            f"{self.dataset}, {self.part}, {self.division}: {slice_count} of {patients}.",
             f"{self.name}, {shown_path(self.checkpoint)}.",
             convention,
             *self.remarks,
@@ -78,6 +76,19 @@ class Subject:
             "remarks": list(self.remarks),
             "disclaimer": self.disclaimer,
         }
+
+
+def crossing_remarks(split: SplitProtocol, slices: Sequence[LoadedSlice], parts: Split) -> list[str]:
+    """How many patients lie in two parts, a sentence for each two that share any; none where the stamp says it all."""
+    if split.resubstitutes:
+        return []
+    pieces = [piece.slice for piece in slices]
+    shared = {pair: shared_patients(pieces, parts, *pair) for pair in _CROSSINGS}
+    return [
+        f"{count} of the {_PARTS[one]}'s patients also lie in the {_PARTS[other]}."
+        for (one, other), count in shared.items()
+        if count
+    ]
 
 
 def shown_path(path: Path) -> Path:

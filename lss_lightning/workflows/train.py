@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lss_lightning.config import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.splits import PARTS, shared_patients, write_split
+from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.resume import record_resume
@@ -18,7 +18,7 @@ from lss_lightning.workflows.hardware import make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import make_loss, make_optimizers
-from lss_lightning.workflows.subject import Subject, shown_path
+from lss_lightning.workflows.subject import Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
 
@@ -84,8 +84,9 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         dataset=config.data.name,
         subset="test",
         protocol=config.split.protocol,
+        division=config.split.in_words,
         disclaimer=config.data.disclaimer,
-        remarks=_remarks(data),
+        remarks=tuple(filter(None, (data.split.stamp, *crossing_remarks(data.split, data.slices, data.parts)))),
     )
     more = {
         "validation": {"objective": objective, "epoch": epoch},
@@ -103,17 +104,6 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     return objective
 
 
-def _remarks(data: SliceDataModule) -> tuple[str, ...]:
-    """What the split does to the figures."""
-    shared = (
-        0
-        if data.split.protocol == "resubstitution"
-        else shared_patients([piece.slice for piece in data.slices], data.parts)
-    )
-    crossing = f"{shared} of the test part's patients also lie in the training part." if shared else ""
-    return tuple(remark for remark in (data.split.stamp, crossing) if remark)
-
-
 def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, folder: Path) -> str:
     """What is about to happen, in a few lines."""
     sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
@@ -121,7 +111,7 @@ def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, folde
     batch = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
     grid = "native pixels" if data.spacing is None else f"{data.spacing:g} mm pixels"
     return (
-        f"{config.name}: {config.data.name} ({config.data.channels}, {grid}), split {config.split.protocol}: {sizes}\n"
+        f"{config.name}: {config.data.name} ({config.data.channels}, {grid}), {config.split.in_words}: {sizes}\n"
         f"{trainer.world_size} × {trainer.strategy.root_device.type}, precision {precision} ({reason}), "
         f"effective batch size {batch}, run folder {shown_path(folder)}"
     )

@@ -11,7 +11,7 @@ from PIL import Image
 from lss_lightning.data.alkafri import FINAL, IMAGES, INTERMEDIATE, LABELS, AlKafri, find_slices
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import load_slice, load_slices
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from tests.conftest import write_slice
@@ -110,7 +110,7 @@ def test_incomplete_slices_are_left_out_counted_and_said_once(tree, caplog):
     }
     assert len(found.slices) == 26
 
-    data = SliceDataModule(AlKafri(name="alkafri", root=str(tree)), SplitConfig("patient"))
+    data = SliceDataModule(AlKafri(name="alkafri", root=str(tree)), PatientSplit())
     with caplog.at_level(logging.WARNING):
         data.setup("fit")
         data.setup("test")

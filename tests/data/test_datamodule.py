@@ -8,14 +8,15 @@ import pytest
 from lss_lightning.data.alkafri import IMAGES, AlKafri
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.phantom.source import Phantom
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
+from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 from tests.conftest import write_slice
 
 
 def ready(root, split=None, **settings):
     source = AlKafri(name="alkafri", root=str(root), **{"num_workers": 0, "batch_size": 4, **settings})
-    data = SliceDataModule(source, split or SplitConfig("patient"), seed=1)
+    data = SliceDataModule(source, split or PatientSplit(), seed=1)
     data.prepare_data()
     data.setup()
     data.choose_spacing()
@@ -56,10 +57,10 @@ def test_nothing_is_read_twice(tree):
 @pytest.mark.parametrize(
     ("split", "part"),
     [
-        (SplitConfig("image", val_fraction=0.0), None),
-        (SplitConfig("image", val_fraction=0.0, select_on_test=True), "test"),
-        (SplitConfig("patient"), "val"),
-        (SplitConfig("resubstitution"), "val"),
+        (ImageSplit(val_fraction=0.0), None),
+        (ImageSplit(val_fraction=0.0, select_on_test=True), "test"),
+        (PatientSplit(), "val"),
+        (Resubstitution(), "val"),
     ],
 )
 def test_the_selecting_part_is_what_validation_sees(tree, split, part):
@@ -110,7 +111,7 @@ def test_too_few_patients_are_refused_before_any_image_is_read(tree):
     with pytest.raises(UserError, match="3 patients leave none for the val part"):
         ready(tree)
     with pytest.raises(UserError, match="C1_0001_D3"):
-        ready(tree, SplitConfig("resubstitution"))
+        ready(tree, Resubstitution())
 
 
 @pytest.mark.parametrize(("asked", "used"), [(0, 0), (2, 1), (8, 1)])
@@ -120,7 +121,7 @@ def test_no_more_workers_than_batches(tree, asked, used):
 
 def test_the_phantom_is_read_by_the_same_reader(tmp_path):
     source = Phantom(name="phantom", root=str(tmp_path), patients=3, image_size=64, num_workers=0)
-    data = SliceDataModule(source, SplitConfig("patient", val_fraction=0.0, test_fraction=0.3))
+    data = SliceDataModule(source, PatientSplit(val_fraction=0.0, test_fraction=0.3))
     data.prepare_data()
     data.setup()
     data.choose_spacing()
@@ -131,7 +132,7 @@ def test_the_phantom_is_read_by_the_same_reader(tmp_path):
 
 def test_the_real_slices_make_batches(sample):
     for channels, count in (("composite", 5), ("t2", 9)):
-        data = ready(sample, SplitConfig("resubstitution"), channels=channels)
+        data = ready(sample, Resubstitution(), channels=channels)
         batch = next(iter(data.test_dataloader()))
         assert batch["image"].shape[1] == (3 if channels == "composite" else 1)
         assert len(names(data, data.test_dataloader(), "test")) == count

@@ -15,7 +15,7 @@ from lss_lightning.data import download as module
 from lss_lightning.data.alkafri import FINAL, AlKafri
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.download import GROUND_TRUTH, MRI, SOURCE_CODE, download
-from lss_lightning.data.splits import SplitConfig
+from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
 from tests.data.mendeley import CONTENT, FILE, LIST, REMOTE, Handler, Server, list_of, serve
 from tests.data.test_archive import pack
@@ -348,7 +348,7 @@ def source(published: Server, root: Path, **settings: Any) -> AlKafri:
 
 
 def test_training_downloads_what_it_lacks(published, tmp_path):
-    data = SliceDataModule(source(published, tmp_path / "new" / "data", download=True), SplitConfig("patient"))
+    data = SliceDataModule(source(published, tmp_path / "new" / "data", download=True), PatientSplit())
     data.source.check()
     data.prepare_data()
     data.prepare_data()

@@ -9,14 +9,15 @@ from PIL import Image
 
 from lss_lightning.data.alkafri import IMAGES, LABELS, find_slices
 from lss_lightning.data.inventory import examine, pixels_inside, take_inventory
-from lss_lightning.data.splits import SplitConfig, split_slices
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
+from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.labels import LUMBAR, Label, LabelSet
 from tests.conftest import write_slice
 
 
 def inventory_of(root, channels="composite", split=None, labels=LUMBAR):
     found = find_slices(root, channels)
-    parts = None if split is None else split_slices(found.slices, split)
+    parts = None if split is None else split.divide(found.slices)
     result = take_inventory(found, examine([*found.slices, *found.incomplete], labels), labels, parts)
     assert json.loads(json.dumps(result, allow_nan=False))["slices"] == len(found.slices)
     return result
@@ -42,12 +43,12 @@ def clean(tree):
 
 
 def test_sound_data_is_counted_and_without_findings(clean):
-    held = inventory_of(clean, split=SplitConfig("patient"))
+    held = inventory_of(clean, split=PatientSplit())
     assert (held["labels"], held["slices"], held["patients"]) == (30, 30, 10)
     assert held["levels"] == {"D3": 10, "D4": 10, "D5": 10}
     assert held["sizes"] == [{"width": 64, "height": 64, "spacing_mm": 220 / 64, "slices": 30}]
     assert held["labels_counted"] == 30
-    assert held["split"] == {"train": 24, "val": 3, "test": 3, "patients_in_train_and_test": 0}
+    assert held["split"] == {"train": 24, "val": 3, "test": 3, "in_no_part": 0, "patients_in_train_and_test": 0}
     for finding in ("left_out", "incomplete_slices", "unknown_codes", "broken", "duplicates", "incomplete_patients"):
         assert not held[finding]
     assert not held["unregistered_inside"]
@@ -129,7 +130,7 @@ def copy(root, kind, source, *targets):
 
 def test_exact_duplicates_are_found_by_content_and_held_against_the_split(clean):
     slices = find_slices(clean, "composite").slices
-    parts = split_slices(slices, SplitConfig("patient"))
+    parts = PatientSplit().divide(slices)
     train = [slices[index].name for index in parts["train"]]
     test = [slices[index].name for index in parts["test"]]
     for kind in ("composite", "label"):
@@ -140,10 +141,10 @@ def test_exact_duplicates_are_found_by_content_and_held_against_the_split(clean)
     Image.open(path).save(path, compress_level=0)
     across = {"slices": sorted([train[0], train[5], test[0]]), "kinds": ["composite", "label"], "crosses_split": True}
     within = {"slices": [train[1], train[2]], "kinds": ["t1"], "crosses_split": False}
-    found = inventory_of(clean, split=SplitConfig("patient"))["duplicates"]
+    found = inventory_of(clean, split=PatientSplit())["duplicates"]
     assert sorted(found, key=lambda group: group["kinds"]) == [across, within]
     assert {group["crosses_split"] for group in inventory_of(clean)["duplicates"]} == {None}
-    everywhere = SplitConfig("resubstitution", val_fraction=0, test_fraction=0)
+    everywhere = Resubstitution()
     assert {group["crosses_split"] for group in inventory_of(clean, split=everywhere)["duplicates"]} == {False}
 
 
@@ -151,14 +152,14 @@ def test_duplicate_of_an_incomplete_slice_crosses_nothing(clean):
     copy(clean, "label", "0001_D3", "0002_D3")
     for kind in ("composite", "t1"):
         place(clean, kind, "0002_D3").unlink()
-    (group,) = inventory_of(clean, split=SplitConfig("patient"))["duplicates"]
+    (group,) = inventory_of(clean, split=PatientSplit())["duplicates"]
     assert group == {"slices": ["0001_D3", "0002_D3"], "kinds": ["label"], "crosses_split": False}
 
 
 def test_patients_in_two_parts_are_counted(clean):
-    split = SplitConfig("image", val_fraction=0)
+    split = ImageSplit(val_fraction=0)
     slices = find_slices(clean, "composite").slices
-    parts = split_slices(slices, split)
+    parts = split.divide(slices)
     patients = [{slices[index].patient for index in parts[part]} for part in ("train", "test")]
     shared = inventory_of(clean, split=split)["split"]["patients_in_train_and_test"]
     assert shared == len(patients[0] & patients[1]) > 0

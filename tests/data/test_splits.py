@@ -7,12 +7,40 @@ import numpy as np
 import pytest
 
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits import PARTS, SplitConfig, shared_patients, split_slices, write_split
+from lss_lightning.data.splits import PARTS, SplitProtocol, shared_patients, slices_left_out, write_split
+from lss_lightning.data.splits.file import FileSplit
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
+from lss_lightning.data.splits.kfold import KFoldSplit
+from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
+
+EVERY = [
+    PatientSplit(),
+    PatientSplit(val_fraction=0.0, test_fraction=0.25),
+    PatientSplit(val_fraction=0.3, test_fraction=0.15, seed=2),
+    ImageSplit(),
+    ImageSplit(val_fraction=0.0),
+    KFoldSplit(fold=4),
+    KFoldSplit(fold=1, folds=3, val_fraction=0.0),
+    KFoldSplit(fold=1, folds=2, val_fraction=0.4, seed=7),
+    Resubstitution(),
+]
 
 
 def study(patients, levels=("D3", "D4", "D5")):
     return [Slice(f"{patient:04d}", level, {}, Path(), None) for patient in range(1, patients + 1) for level in levels]
+
+
+def random_study(seed):
+    """From 12 to 60 patients with gaps between their numbers, one to three levels each, in random order."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice(1000, size=int(rng.integers(12, 61)), replace=False)
+    slices = [
+        Slice(f"{number:04d}", level, {}, Path(), None)
+        for number in numbers
+        for level in rng.permutation(["D3", "D4", "D5"])[: rng.integers(1, 4)]
+    ]
+    return [slices[index] for index in rng.permutation(len(slices))]
 
 
 def sizes(split):
@@ -23,104 +51,141 @@ def names(slices, split):
     return {part: {slices[index].name for index in split[part]} for part in PARTS}
 
 
+def patients(slices, split):
+    return {part: {slices[index].patient for index in split[part]} for part in PARTS}
+
+
 @pytest.mark.parametrize(
-    ("config", "patients", "expected"),
+    ("protocol", "count", "expected"),
     [
-        (SplitConfig("image", val_fraction=0.0), 515, (1390, 0, 155)),
-        (SplitConfig("patient"), 515, (3 * 412, 3 * 51, 3 * 52)),
-        (SplitConfig("patient"), 10, (24, 3, 3)),
-        (SplitConfig("patient", val_fraction=0.2, test_fraction=0.2), 5, (9, 3, 3)),
-        (SplitConfig("patient", val_fraction=0.0, test_fraction=0.3), 10, (21, 0, 9)),
-        (SplitConfig("image"), 10, (24, 3, 3)),
+        (ImageSplit(val_fraction=0.0), 515, (1390, 0, 155)),
+        (PatientSplit(), 515, (3 * 412, 3 * 51, 3 * 52)),
+        (PatientSplit(), 10, (24, 3, 3)),
+        (PatientSplit(val_fraction=0.2, test_fraction=0.2), 5, (9, 3, 3)),
+        (PatientSplit(val_fraction=0.0, test_fraction=0.3), 10, (21, 0, 9)),
+        (ImageSplit(), 10, (24, 3, 3)),
         # In floating point the shares of these are a hair too small.
-        (SplitConfig("patient", val_fraction=0.15, test_fraction=0.05), 10, (24, 3, 3)),
-        (SplitConfig("resubstitution", val_fraction=0.0, test_fraction=0.0), 2, (6, 6, 6)),
+        (PatientSplit(val_fraction=0.15, test_fraction=0.05), 10, (24, 3, 3)),
+        (KFoldSplit(), 10, (3 * 7, 3 * 1, 3 * 2)),
+        (KFoldSplit(folds=2, val_fraction=0.0), 5, (3 * 2, 0, 3 * 3)),
+        (KFoldSplit(), 515, (3 * 370, 3 * 42, 3 * 103)),
+        (Resubstitution(), 2, (6, 6, 6)),
     ],
 )
-def test_sizes(config, patients, expected):
-    assert tuple(sizes(split_slices(study(patients), config)).values()) == expected
+def test_sizes(protocol, count, expected):
+    assert tuple(sizes(protocol.divide(study(count))).values()) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("fractions", [(0.1, 0.1), (0.3, 0.15), (0.0, 0.25)])
-@pytest.mark.parametrize("protocol", ["patient", "image"])
-def test_every_slice_lies_in_one_part_and_no_patient_crosses(protocol, fractions, seed):
-    slices = study(37)[2:]
-    config = SplitConfig(protocol, *fractions, seed=seed)
-    split = split_slices(slices, config)
-    assert sorted(index for part in PARTS for index in split[part]) == list(range(len(slices)))
+@pytest.mark.parametrize("protocol", EVERY, ids=str)
+def test_no_patient_crosses_a_boundary_unless_the_protocol_says_so(protocol, seed):
+    slices = random_study(seed)
+    split = protocol.divide(slices)
+    assert set().union(*split.values()) == set(range(len(slices)))
+    assert slices_left_out(slices, split) == 0
     assert all(split[part] == sorted(split[part]) for part in PARTS)
-    patients = {part: {slices[index].patient for index in split[part]} for part in PARTS}
-    crossing = patients["train"] & patients["test"]
-    assert shared_patients(slices, split) == len(crossing)
-    assert bool(crossing) == (protocol == "image")
-    assert protocol == "image" or not patients["val"] & (patients["train"] | patients["test"])
+    held = patients(slices, split)
+    shared = {(one, other): held[one] & held[other] for one in PARTS for other in PARTS if one < other}
+    for (one, other), crossing in shared.items():
+        assert shared_patients(slices, split, one, other) == len(crossing)
+        assert protocol.protocol in ("image", "resubstitution") or not crossing
+    assert bool(shared["test", "train"]) == (protocol.protocol in ("image", "resubstitution"))
+    assert (sum(sizes(split).values()) == len(slices)) == (protocol.protocol != "resubstitution")
 
 
-@pytest.mark.parametrize("protocol", ["patient", "image"])
+@pytest.mark.parametrize("protocol", [PatientSplit, ImageSplit, KFoldSplit])
 def test_seed_decides_and_the_order_of_files_does_not(protocol):
     slices = study(20)
-    first = split_slices(slices, SplitConfig(protocol, seed=3))
-    assert split_slices(slices, SplitConfig(protocol, seed=3)) == first
-    assert split_slices(slices, SplitConfig(protocol, seed=4)) != first
+    first = protocol(seed=3).divide(slices)
+    assert protocol(seed=3).divide(slices) == first
+    assert protocol(seed=4).divide(slices) != first
     shuffled = [slices[index] for index in np.random.default_rng(0).permutation(len(slices))]
-    assert names(shuffled, split_slices(shuffled, SplitConfig(protocol, seed=3))) == names(slices, first)
+    assert names(shuffled, protocol(seed=3).divide(shuffled)) == names(slices, first)
 
 
 def test_the_split_of_a_seed_never_changes():
     # A published split must be had again with any later version of numpy and of this package.
-    test = split_slices(study(20, ("D3",)), SplitConfig("patient", seed=0))["test"]
-    assert test == [1, 15]
+    slices = study(20, ("D3",))
+    assert PatientSplit(seed=0).divide(slices)["test"] == [1, 15]
+    fold = KFoldSplit(fold=1, seed=0).divide(slices)
+    assert (fold["test"], fold["val"]) == ([3, 12, 14, 19], [6, 11])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("folds", [2, 3, 5, 12])
+def test_each_patient_is_tested_by_exactly_one_fold(folds, seed):
+    slices = random_study(seed)
+    splits = [KFoldSplit(fold, folds, seed=seed).divide(slices) for fold in range(folds)]
+    tested = [patients(slices, split)["test"] for split in splits]
+    assert sorted(patient for part in tested for patient in part) == sorted({piece.patient for piece in slices})
+    counts = [len(part) for part in tested]
+    assert max(counts) - min(counts) <= 1
+    validating = {frozenset(patients(slices, split)["val"]) for split in splits}
+    assert len(validating) == folds  # each fold selects on other patients
+    without = [KFoldSplit(fold, folds, val_fraction=0.0, seed=seed).divide(slices) for fold in range(folds)]
+    assert [split["test"] for split in without] == [split["test"] for split in splits]
 
 
 @pytest.mark.parametrize(
-    ("config", "patients", "parts"),
+    ("protocol", "count", "parts"),
     [
-        (SplitConfig("patient"), 5, ["5 patients", "the val part", "split.val_fraction=0.1", "resubstitution"]),
-        (SplitConfig("patient", val_fraction=0.0), 1, ["1 patients", "the train part"]),
-        (SplitConfig("image"), 1, ["3 slices", "the val part"]),
-        (SplitConfig("patient"), 0, ["0 patients", "the train part"]),
+        (PatientSplit(), 5, ["split=patient: 5 patients", "the val part", "split.val_fraction=0.1", "resubstitution"]),
+        (PatientSplit(val_fraction=0.0), 1, ["split=patient: 1 patients", "the train part"]),
+        (ImageSplit(), 1, ["split=image: 3 slices", "the val part"]),
+        (PatientSplit(), 0, ["split=patient: 0 patients", "the train part"]),
+        (KFoldSplit(), 4, ["split.folds=5: the data has 4 patients", "lower split.folds"]),
+        (KFoldSplit(folds=2), 2, ["split=kfold: the 1 patients outside", "the train part", "split.val_fraction=0.1"]),
     ],
 )
-def test_too_few_are_refused(config, patients, parts):
+def test_too_few_are_refused(protocol, count, parts):
     with pytest.raises(UserError) as refused:
-        split_slices(study(patients), config)
-    assert str(refused.value).startswith(f"split={config.protocol}: ")
+        protocol.divide(study(count))
+    assert str(refused.value).startswith(parts[0])
     assert [part for part in parts if part not in str(refused.value)] == []
 
 
 @pytest.mark.parametrize(
-    ("config", "part", "stamp"),
+    ("protocol", "part", "stamp"),
     [
-        (SplitConfig("patient"), "val", ""),
-        (SplitConfig("image", val_fraction=0.0), None, ""),
-        (SplitConfig("image", val_fraction=0.0, select_on_test=True), "test", "Selected on test."),
-        (SplitConfig("resubstitution", val_fraction=0.0), "val", "Trained, selected and tested on the same slices"),
+        (PatientSplit(), "val", ""),
+        (ImageSplit(val_fraction=0.0), None, ""),
+        (ImageSplit(val_fraction=0.0, select_on_test=True), "test", "Selected on test."),
+        (KFoldSplit(), "val", ""),
+        (KFoldSplit(val_fraction=0.0), None, ""),
+        (Resubstitution(), "val", "Trained, selected and tested on the same slices"),
     ],
 )
-def test_what_selects_and_what_pages_must_say(config, part, stamp):
-    assert config.selecting_part == part
-    assert config.stamp.startswith(stamp)
-    assert bool(config.stamp) == bool(stamp)
+def test_what_selects_and_what_pages_must_say(protocol, part, stamp):
+    assert protocol.selecting_part == part
+    assert protocol.stamp.startswith(stamp)
+    assert bool(protocol.stamp) == bool(stamp)
+
+
+def test_every_protocol_is_named_in_words():
+    words = [protocol.in_words for protocol in (PatientSplit(), ImageSplit(), KFoldSplit(2, 3), Resubstitution())]
+    assert words == ["split by patient", "split by image", "split by patient, fold 2 of 0 to 2", "resubstitution"]
 
 
 @pytest.mark.parametrize(
-    ("fractions", "message"),
+    ("make", "message"),
     [
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "split.val_fraction=0.5 and split.test_fraction=0.5: together"),
-        ({"test_fraction": 0.0}, "split.test_fraction=0: leaves no slices to test"),
-        ({"select_on_test": True}, "split.select_on_test=true with split.val_fraction=0.1"),
+        (
+            lambda: PatientSplit(val_fraction=0.5, test_fraction=0.5),
+            "split.val_fraction=0.5 and split.test_fraction=0.5: together",
+        ),
+        (lambda: ImageSplit(select_on_test=True), "split.select_on_test=true with split.val_fraction=0.1"),
+        (lambda: KFoldSplit(fold=5), "split.fold=5: the split.folds=5 folds are numbered 0 to 4"),
     ],
 )
-def test_fractions_that_contradict_one_another_are_refused(fractions, message):
+def test_settings_that_contradict_one_another_are_refused(make, message):
     with pytest.raises(UserError) as refused:
-        SplitConfig("patient", **fractions)
+        make()
     assert str(refused.value).startswith(message)
 
 
 def test_split_is_written_as_a_table(tmp_path):
     slices = study(10)
-    split = split_slices(slices, SplitConfig("patient"))
+    split = PatientSplit().divide(slices)
     write_split(tmp_path / "split.csv", slices, split)
     with (tmp_path / "split.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -128,5 +193,127 @@ def test_split_is_written_as_a_table(tmp_path):
     assert len(rows) == 30
     written = {part: {f"{row['patient']}_{row['level']}" for row in rows if row["part"] == part} for part in PARTS}
     assert written == names(slices, split)
-    write_split(tmp_path / "split.csv", slices, split_slices(slices, SplitConfig("resubstitution")))
+    write_split(tmp_path / "split.csv", slices, Resubstitution().divide(slices))
     assert len((tmp_path / "split.csv").read_text().splitlines()) == 1 + 90
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("protocol", EVERY, ids=str)
+def test_a_written_split_is_read_back(protocol: SplitProtocol, seed, tmp_path):
+    slices = random_study(seed)
+    split = protocol.divide(slices)
+    path = tmp_path / "split.csv"
+    write_split(path, slices, split)
+    again = FileSplit(str(path))
+    assert again.divide(slices) == split
+    assert (again.stamp, again.selecting_part) == (protocol.stamp, protocol.selecting_part)
+    assert again.resubstitutes == (protocol.protocol == "resubstitution")
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Writes ``a.csv`` into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str | bytes) -> str:
+        (tmp_path / "a.csv").write_bytes(text.encode() if isinstance(text, str) else text)
+        return "a.csv"
+
+    return write
+
+
+PLAIN = "patient,part\n0001,train\n0002,val\n0003,test\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        "patient,part\r\n0001,train\r\n0002,val\r\n0003,test\r\n",
+        "\ufeff" + PLAIN,
+        "part,patient\n test , 0003\ntrain,0001\n\n,\nval,0002",
+        '"patient","part"\n"0001","train"\n0001,train\n0002,val\n0003,test\n0003,test\n',
+    ],
+    ids=["plain", "windows", "byte order mark", "other order, spaces, blank lines", "quoted, said twice"],
+)
+def test_patients_by_file(text, table):
+    slices = study(3)
+    split = FileSplit(table(text))
+    assert split.divide(slices) == {"train": [0, 1, 2], "val": [3, 4, 5], "test": [6, 7, 8]}
+    assert (split.selecting_part, split.stamp, split.in_words) == ("val", "", "split as in a.csv")
+
+
+def test_images_by_file_may_part_a_patient(table):
+    slices = study(2)
+    split = FileSplit(table("image,part\n0001_D3,train\n0001_D4,test\n0002_D5,train\n")).divide(slices)
+    assert split == {"train": [0, 5], "val": [], "test": [1]}
+    assert shared_patients(slices, split) == 1
+    assert slices_left_out(slices, split) == 3
+
+
+def test_without_validation_rows_the_test_part_selects_only_if_asked(table):
+    path = table("patient,part\n0001,train\n0003,test\n")
+    assert FileSplit(path).selecting_part is None
+    asked = FileSplit(path, select_on_test=True)
+    assert (asked.selecting_part, asked.stamp) == ("test", "Selected on test.")
+
+
+def test_a_checkpoint_s_content_stands_for_the_file(table):
+    kept = FileSplit(table(PLAIN)).content
+    assert FileSplit("long/gone.csv", content=kept).divide(study(3)) == FileSplit("a.csv").divide(study(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty; its first line must name the columns patient,part or patient,level,part or image,part"),
+        (" \n,\n", "empty; its first line"),
+        ("0001,train\n0002,test\n", "its first line names the columns 0001,train; allowed: patient,part or"),
+        ("patient;part\n0001;train\n", "its first line names the columns patient;part; allowed:"),
+        ("patient,image,part\n", "its first line names the columns patient,image,part; allowed:"),
+        ("patient,part,part\n", "its first line names the columns patient,part,part; allowed:"),
+        (b"\x89PNG\r\n", "not a text file in UTF-8"),
+        ("patient,part\n0001,train\n0002,trian\n", "line 3: part 'trian' is unknown; did you mean 'train'?; allowed:"),
+        ("patient,part\n0001,\n", "line 2: part '' is unknown; allowed: train, val, test"),
+        ("patient,part\n0001\n", "line 2: 1 cells under 2 columns"),
+        ("patient,part\n\n,train\n", "line 3: no patient"),
+        (PLAIN + "0003,train\n", "0003 is in test (line 4) and in train (line 5); one part each, unless all are in"),
+        ("patient,level,part\n1,D3,train\n1,D3,test\n", "1 D3 is in train (line 2) and in test (line 3)"),
+        ("image,part\n0001_D3,val\n0001_D3,test\n", "0001_D3 is in val (line 2) and in test (line 3)"),
+        ("patient,part\n0001,train\n0002,val\n", "no test rows; a split needs both train and test"),
+        ("patient,part\n0001,test\n", "no train rows; a split needs both train and test"),
+        ("patient,part\n", "no train rows"),
+        ("patient,part\n0001,tr\x00ain\n", "line 2: part 'tr\\x00ain' is unknown"),
+    ],
+    ids=repr,
+)
+def test_a_file_that_is_wrong_in_itself_is_refused(text, message, table):
+    path = table(text)
+    with pytest.raises(UserError) as refused:
+        FileSplit(path)
+    assert str(refused.value).startswith(f"split.file=a.csv: {message}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    for path, what in ((tmp_path / "no.csv", "no such file"), (tmp_path, "a folder")):
+        with pytest.raises(UserError) as refused:
+            FileSplit(str(path))
+        assert str(refused.value).startswith(f"split.file={path}: {what}; give a CSV with columns patient,part")
+
+
+def test_selecting_on_test_beside_validation_rows_is_refused(table):
+    with pytest.raises(UserError, match=r"split.file=a.csv: has val rows, which select, but split.select_on_test=true"):
+        FileSplit(table(PLAIN), select_on_test=True)
+
+
+def test_who_is_not_in_the_data_is_named(table):
+    rows = "".join(f"{patient},train\n" for patient in range(4, 11))
+    with pytest.raises(UserError) as refused:
+        FileSplit(table(PLAIN + rows)).divide(study(6))
+    assert str(refused.value) == (
+        "split.file=a.csv: 7 of its 10 patients are not in the data: 10, 4, 5, 6, 7, …; the data has 0001, 0002, "
+        "0003, 0004, 0005, …; correct the names, or remove the rows"
+    )
+    with pytest.raises(UserError, match="1 of its 2 slices are not in the data: 0001 D2; the data has 0001 D3, 0001"):
+        FileSplit(table("patient,level,part\n0001,D2,train\n0001,D3,test\n")).divide(study(1))

@@ -1,0 +1,6 @@
+"""Which slices train, select and test: a module per protocol, and what the parts of a split have in common."""
+
+from lss_lightning.data.splits.parts import PARTS, Split, shared_patients, slices_left_out, write_split
+from lss_lightning.data.splits.protocol import SplitProtocol
+
+__all__ = ["PARTS", "Split", "SplitProtocol", "shared_patients", "slices_left_out", "write_split"]
