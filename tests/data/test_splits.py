@@ -272,9 +272,10 @@ def test_a_checkpoint_s_content_stands_for_the_file(table):
         ("patient;part\n0001;train\n", "its first line names the columns patient;part; allowed:"),
         ("patient,image,part\n", "its first line names the columns patient,image,part; allowed:"),
         ("patient,part,part\n", "its first line names the columns patient,part,part; allowed:"),
-        (b"\x89PNG\r\n", "not a text file in UTF-8"),
+        (b"\x89PNG\r\n", "not text in UTF-8"),
         ("patient,part\n0001,train\n0002,trian\n", "line 3: part 'trian' is unknown; did you mean 'train'?; allowed:"),
         ("patient,part\n0001,\n", "line 2: part '' is unknown; allowed: train, val, test"),
+        (f"patient,part\n{'1' * 200_000},train\n", "line 2: not CSV (field larger than field limit"),
         ("patient,part\n0001\n", "line 2: 1 cells under 2 columns"),
         ("patient,part\n\n,train\n", "line 3: no patient"),
         (PLAIN + "0003,train\n", "0003 is in test (line 4) and in train (line 5); one part each, unless all are in"),
@@ -285,7 +286,7 @@ def test_a_checkpoint_s_content_stands_for_the_file(table):
         ("patient,part\n", "no train rows"),
         ("patient,part\n0001,tr\x00ain\n", "line 2: part 'tr\\x00ain' is unknown"),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:60],
 )
 def test_a_file_that_is_wrong_in_itself_is_refused(text, message, table):
     path = table(text)
@@ -300,6 +301,17 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         with pytest.raises(UserError) as refused:
             FileSplit(str(path))
         assert str(refused.value).startswith(f"split.file={path}: {what}; give a CSV with columns patient,part")
+
+
+def test_a_file_that_may_not_be_read_is_refused(table, monkeypatch):
+    path = table(PLAIN)
+
+    def forbidden(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(UserError, match=r"split.file=a.csv: cannot be read \(Permission denied\)"):
+        FileSplit(path)
 
 
 def test_selecting_on_test_beside_validation_rows_is_refused(table):

@@ -109,3 +109,36 @@ def test_a_sweep_leaves_a_folder_a_job(place, phantom):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.iterdir()} == {"0", "1", "multirun.yaml"}
     assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
+
+
+def test_folds_are_swept_and_evaluated(place, phantom):
+    folder = place / "folds"
+    folds = ("-m", "split=kfold", "split.fold=0,1", "split.folds=2")
+    done = command("train.py", *folds, *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    tested = [{row["patient"] for row in rows(folder / job / "split.csv") if row["part"] == "test"} for job in "01"]
+    assert [len(part) for part in tested] == [5, 5]
+    assert not tested[0] & tested[1]
+    out = place / "fold evaluated"
+    checkpoint = f"ckpt_path={folder}/1/checkpoints/best.ckpt"
+    done = command("evaluate.py", *phantom[:2], checkpoint, "trainer=cpu", f"hydra.run.dir='{out}'")
+    assert done.returncode == 0, done.stderr
+    about = [json.loads((path / "metrics.json").read_text())["data"] for path in (folder / "1", out)]
+    assert about[0] == about[1]
+    assert (about[1]["protocol"], about[1]["images"]) == ("kfold", 15)
+
+
+def test_a_run_s_split_is_used_by_another(run, place, phantom):
+    folder, given = place / "by file", place / "given.csv"
+    given.write_bytes((run / "split.csv").read_bytes())
+    by_file = ("split=file", f"split.file={given}", f"hydra.run.dir='{folder}'")
+    done = command("train.py", *phantom, *QUICK, "trainer.max_epochs=1", *by_file)
+    assert done.returncode == 0, done.stderr
+    assert "split as in given.csv: train 24, val 3, test 3" in done.stdout
+    assert (folder / "split.csv").read_bytes() == given.read_bytes()
+
+    given.unlink()
+    done = command("train.py", f"ckpt_path='{folder}/checkpoints/last.ckpt'", "trainer.max_epochs=2")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: split.file={given}: no such file; give a CSV with columns patient,part or")
+    assert done.stderr.count("\n") == 1

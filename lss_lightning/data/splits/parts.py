@@ -1,10 +1,8 @@
-"""A split's parts: their names, what crosses between them, and the table that a run writes of them."""
+"""A split's parts: their names, what crosses between them, and what lies in none."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 from lss_lightning.data.slices import Slice
 
@@ -23,12 +21,3 @@ def shared_patients(slices: Sequence[Slice], split: Split, one: str = "train", o
 def slices_left_out(slices: Sequence[Slice], split: Split) -> int:
     """How many slices lie in no part."""
     return len(slices) - len({index for part in PARTS for index in split[part]})
-
-
-def write_split(path: Path, slices: Sequence[Slice], split: Split) -> None:
-    """Write ``patient, level, part`` rows, which ``split=file`` reads; a slice in several parts has a row for each."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("patient", "level", "part"))
-        for part in PARTS:
-            writer.writerows((slices[index].patient, slices[index].level, part) for index in split[part])
