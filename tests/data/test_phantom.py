@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from shapely import MultiPolygon, Polygon, box, contains_xy, unary_union
 
 from lss_lightning.data.phantom import RenderedSlice, layout, render_slice, write_phantom
 from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
-from lss_lightning.data.phantom.patient import LEVELS, Stream, generator, sample_subject
+from lss_lightning.data.phantom.patient import LEVELS, NARROWED, Site, Stream, generator, sample_subject
+from lss_lightning.data.phantom.regions import class_regions
 from lss_lightning.data.phantom.scanner import Motion
 from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule, Harmonic, gap
 from lss_lightning.data.phantom.spine import sample_spine
@@ -56,7 +59,7 @@ def test_layout_and_pixel_formats(written: Path) -> None:
     expected = {f"{folder}/{prefix}_{name}.png" for folder, prefix in FOLDERS.values() for name in names}
     assert set(contents(written)) == expected | {"phantom.json"}
     assert json.loads((written / "phantom.json").read_text()) == {
-        "version": 1,
+        "version": layout.VERSION,
         "patients": 2,
         "image_size": SIZE,
         "seed": 5,
@@ -173,18 +176,80 @@ def test_severity_narrows_the_canal() -> None:
         for level in LEVELS:
             subject = sample_subject(2, patient, level)
             spine = sample_spine(subject, generator(2, patient, level, Stream.ANATOMY))
-            gaps = [gap(side.superior, spine.disc) for side in spine.sides]
-            cases.append((subject.severity, spine.sac.area, min(gaps), abs(np.degrees(subject.turn))))
-            assert gap(spine.sac, spine.disc) > 0
-    severity, area, gaps, turn = np.array(cases).T
-    assert np.corrcoef(severity, area)[0, 1] < -0.9
-    assert np.corrcoef(severity, gaps)[0, 1] < -0.9
-    assert area.min() > 35
-    assert area.max() < 240
-    assert gaps.min() > 1.4
-    assert gaps.max() < 7.1
-    assert turn.max() <= 5
+            regions = class_regions(spine)
+            halves = [regions.posterior.intersection(box(left, -99, left + 99, 99)) for left in (-99, 0)]
+            gaps = [regions.disc.distance(half) for half in halves]
+            bulge = spine.disc.outline[:, 1].max()
+            flavum = np.mean([side.flavum for side in spine.sides])
+            process = np.mean([side.superior.area for side in spine.sides]) / subject.size**2
+            cases.append((subject.severity, regions.sac.area, np.mean(gaps), bulge, flavum, process))
+            assert regions.sac.distance(regions.disc) < 2.4
+            assert gaps == pytest.approx([side.gap for side in spine.sides], abs=0.3)
+            assert abs(np.degrees(subject.turn)) <= 5
+    severity, area, gaps, bulge, flavum, process = np.array(cases).T
+    # The best line through each measure against severity: its ends at severity 0 and 1.
+    for measure, start, end, tolerance in (
+        (area, 190, 45, 8),
+        (gaps, 7.0, 1.5, 0.5),
+        (bulge, -0.5, 5.2, 0.8),
+        (flavum, 3, 6, 0.2),
+        (process, 98, 129, 2),
+    ):
+        slope, origin = np.polyfit(severity, measure, 1)
+        assert (origin, origin + slope) == pytest.approx((start, end), abs=tolerance)
+        assert abs(np.corrcoef(severity, measure)[0, 1]) > 0.9
     assert ((np.abs(area - 75) < 15) | (np.abs(area - 100) < 15)).mean() > 0.2
+
+
+def test_a_narrowed_side_is_the_patients_own() -> None:
+    gaps: dict[Site, list[float]] = {site: [] for site in Site}
+    for patient in range(1, 81):
+        subject = sample_subject(2, patient, "D4")
+        spine = sample_spine(subject, generator(2, patient, "D4", Stream.ANATOMY))
+        image_left, image_right = (gap(side.superior, spine.disc) for side in spine.sides)
+        gaps[subject.site].append(image_left - image_right)
+        assert (subject.site is Site.NONE) == (subject.severity < NARROWED)
+    # Radiological: the image's right is the patient's left.
+    assert np.mean(gaps[Site.LEFT]) > 0.8
+    assert np.mean(gaps[Site.RIGHT]) < -0.8
+    assert abs(np.mean(gaps[Site.CENTRAL])) < 0.4
+    assert min(map(len, gaps.values())) > 5
+
+
+def test_a_sac_larger_than_its_canal_is_refused() -> None:
+    spine = sample_spine(sample_subject(2, 1, "D4"), generator(2, 1, "D4", Stream.ANATOMY))
+    with pytest.raises(UserError, match=r"impossible anatomy: a thecal sac of .* larger than the canal"):
+        class_regions(replace(spine, sac=spine.sac.with_area(1.5 * spine.sac.area)))
+
+
+def test_regions_are_disjoint_and_touch_as_the_labellers_drew_them() -> None:
+    for level in LEVELS:
+        spine = sample_spine(sample_subject(2, 3, level), generator(2, 3, level, Stream.ANATOMY))
+        regions = class_regions(spine)
+        shapes = [region for _, region in regions.items()]
+        assert unary_union(shapes).area == pytest.approx(sum(shape.area for shape in shapes), abs=1e-6)
+        assert regions.sac.distance(regions.posterior) < 1.6
+        # Fat lies behind the sac, and reaches out to both sides of the disc's hind corners.
+        left, _, right, back = regions.aap.bounds
+        assert back > regions.sac.bounds[3]
+        assert min(-left, right) > 0.7 * spine.disc.a
+
+
+def test_a_canvas_finds_the_samples_within_a_region() -> None:
+    canvas = Canvas(96, shift=(3.0, 5.0), turn=0.1)
+    ring = Polygon(Blob((0.0, 0.0), 21.3, 17.1).outline, [Blob((1.0, 2.0), 5.2, 6.1).outline])
+    region = MultiPolygon([ring, Polygon(Blob((60.0, -9.0), 8.0, 12.0).outline)])
+    for window in (canvas.over(region), canvas.over(ring), canvas.window((10.0, 10.0), 12.0)):
+        expected = contains_xy(region, canvas.x[window].astype(float), canvas.y[window].astype(float))
+        assert 0.1 < expected.mean() < 0.9
+        np.testing.assert_array_equal(canvas.inside(region, window), expected)
+
+
+def test_an_interpolated_distance_is_that_of_the_shape() -> None:
+    canvas, shape = Canvas(96, shift=(3.0, 5.0), turn=0.1), Blob((0.0, -20.0), 150.0, 90.0)
+    exact = shape.distance(canvas.x, canvas.y)
+    near = np.abs(exact) < 20
+    np.testing.assert_allclose(canvas.smooth_distance(shape)[near], exact[near], atol=0.06)
 
 
 def test_blob_distance_outline_and_area_agree() -> None:

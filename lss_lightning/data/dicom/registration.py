@@ -14,6 +14,8 @@ from lss_lightning.errors import UserError
 _BINS = 32
 _SHRINK, _SMOOTH_MM = (4, 2, 1), (2.0, 1.0, 0.5)
 _SHARE, _SEED = 0.25, 20190701
+# First steps, mm: the longer one can leave the slope for good, and then the search is begun again with the shorter.
+_STRIDES = (2.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,12 @@ def register(t1: NDArray[np.floating], t1_plane: Plane, t2: NDArray[np.floating]
     still = SimpleITK.Euler2DTransform()
     pair = _clipped(fixed), _clipped(moving)
     try:
-        found = _optimise(*pair, headers)
-        before, after = (_information(*pair, headers, way) for way in (still, found))
+        before = _information(*pair, headers, still)
+        for stride in _STRIDES:
+            found = _optimise(*pair, headers, stride)
+            after = _information(*pair, headers, found)
+            if after >= before:
+                break
     except RuntimeError as error:
         raise UserError(
             "T1 and T2 overlap too little, or one of them is blank: they cannot be registered; look at both series"
@@ -94,7 +100,7 @@ def _clipped(image: SimpleITK.Image) -> SimpleITK.Image:
 
 
 def _optimise(
-    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform
+    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform, stride: float
 ) -> SimpleITK.Euler2DTransform:
     method = _method(headers)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -103,7 +109,7 @@ def _optimise(
     method.SetSmoothingSigmasPerLevel(_SMOOTH_MM)
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
+        learningRate=stride, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
     )
     method.SetOptimizerScalesFromPhysicalShift()
     found = SimpleITK.Euler2DTransform()

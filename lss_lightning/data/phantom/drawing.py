@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from lss_lightning.data.phantom.canvas import Canvas, Window
+from lss_lightning.data.phantom.regions import Regions
 from lss_lightning.data.phantom.shapes import Blob, Capsule, Floats, enclosing_circle, smooth_union
 from lss_lightning.data.phantom.spine import Spine
 from lss_lightning.data.phantom.texture import Texture
@@ -14,7 +15,7 @@ from lss_lightning.data.phantom.tissue import Tissue
 from lss_lightning.data.phantom.torso import Group, Torso
 
 # Thickness of the bones' dense shell; it thins out towards the marrow over the same distance, mm.
-_CORTEX = 1.2
+_CORTEX = 0.8
 # Circle that holds everything of the anatomical classes, in the spine's frame, mm.
 _SPINE_CENTRE, _SPINE_REACH = (0.0, 25.0), 42.0
 
@@ -43,35 +44,35 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _draw_muscles(canvas, group, fibres, lumps, patches, torso.infiltration)
 
 
-def draw_spine(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
+def draw_spine(canvas: Canvas, spine: Spine, regions: Regions, rng: np.random.Generator) -> None:
     """Paint the spine over its surroundings: first the fat that it lies in, the sac last."""
     window = canvas.window(_SPINE_CENTRE, _SPINE_REACH)
     x, y = canvas.x[window], canvas.y[window]
+    posterior, between = (canvas.inside(region, window) for region in (regions.posterior, regions.aap))
     arch = _arch_distance(spine, x, y)
-    flavum = np.minimum(*(side.flavum.distance(x, y) for side in spine.sides))
-    canal = spine.canal.distance(x, y)
-    between = np.minimum(canal, np.minimum(*(side.foramen.distance(x, y) for side in spine.sides))) < 0
 
     texture = canvas.coarse(Texture(rng, (3.5, 3.5)))[window]
-    halo = 3.0 + 1.6 * texture - np.maximum(y - 32, 0) * 0.15
+    halo = spine.padding + 1.6 * texture - np.maximum(y - 32, 0) * 0.15
     vessels = np.clip(0.04 + 0.2 * texture, 0, 0.7)
     canvas.paint(window, (arch < halo) & (y > 4) | between, Tissue.FAT, second=Tissue.LIGAMENT, mixture=vessels)
-    canvas.classify(window, between, "aap")
     for side in spine.sides:
         part = canvas.around(side.ganglion)
         canvas.paint(part, canvas.distance(side.ganglion, part) < 0, Tissue.ROOT, second=Tissue.FAT, mixture=0.2)
-    canvas.paint(window, flavum < 0, Tissue.LIGAMENT)
-    _draw_bone(canvas, window, arch, Texture(rng, (1.6, 1.6)))
+    # The flavum and the joints' capsules are what the posterior element has beside bone.
+    canvas.paint(window, posterior, Tissue.LIGAMENT)
+    _draw_bone(canvas, window, np.where(posterior, arch, np.inf), Texture(rng, (1.6, 1.6)))
     for side in spine.sides:
         _draw_joint(canvas, side.joint)
-    canvas.classify(window, (arch < 0) | (flavum < 0), "posterior_element")
-    _draw_disc(canvas, spine.disc, rng)
     _draw_sac(canvas, spine.sac, rng)
+    _draw_disc(canvas, spine.disc, rng)
+    for key, region in regions.items():
+        part = canvas.over(region)
+        canvas.classify(part, canvas.inside(region, part), key)
 
 
 def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     everything = (slice(None), slice(None))
-    depth = canvas.distance(torso.body, everything)
+    depth = canvas.smooth_distance(torso.body)
     canvas.paint(everything, depth < 0, Tissue.SKIN)
     canvas.paint(everything, depth < -1.8, Tissue.FAT)
     wave = canvas.coarse(Texture(rng, (25.0, 25.0)))
@@ -79,7 +80,7 @@ def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         canvas.paint(everything, np.abs(depth + line + wave) < 0.35, Tissue.FAT, second=Tissue.LIGAMENT, mixture=0.5)
     # The abdominal wall: three sheets of muscle with fat between, ending where the back's muscles begin.
     front = (slice(0, canvas.samples * 3 // 4), slice(None))
-    wall = canvas.distance(torso.cavity, front)
+    wall = canvas.smooth_distance(torso.cavity)[front]
     sheets = (wall > 0) & (wall < 13) & (np.remainder(wall + 0.4 * wave[front], 4.5) > 0.8) & (canvas.y[front] < 5)
     canvas.paint(front, sheets & (depth[front] < -3), Tissue.MUSCLE, second=Tissue.FAT, mixture=torso.infiltration)
 
@@ -148,7 +149,6 @@ def _draw_disc(canvas: Canvas, disc: Blob, rng: np.random.Generator) -> None:
     nucleus = np.clip((0.95 - gauge) / 0.5 + 0.12 * mottle, 0, 1)
     canvas.paint(window, depth < 0, Tissue.LIGAMENT)
     canvas.paint(window, depth < -1.0, Tissue.ANNULUS, second=Tissue.NUCLEUS, mixture=nucleus)
-    canvas.classify(window, depth < 0, "intervertebral_disc")
 
 
 def _draw_sac(canvas: Canvas, sac: Blob, rng: np.random.Generator) -> None:
@@ -164,4 +164,3 @@ def _draw_sac(canvas: Canvas, sac: Blob, rng: np.random.Generator) -> None:
     settled = (y - sac.centre[1]) / sac.b
     roots = np.clip((strands + 0.7 * settled + 1.2 * (crowding - 1.15)) * 2, 0, 0.85)
     canvas.paint(window, depth < -0.6, Tissue.CSF, second=Tissue.ROOT, mixture=roots)
-    canvas.classify(window, depth < 0, "thecal_sac")

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 
 LEVELS = ("D3", "D4", "D5")
 """L3/L4, L4/L5 and L5/S1, by the names that the Al-Kafri files bear."""
 
+NARROWED = 0.25
+"""Severity from which on a level counts as narrowed."""
+
 # Levels most often narrowed: L4/L5 before L3/L4 and L5/S1.
 _SEVERITY_OFFSET = {"D3": -0.04, "D4": 0.08, "D5": -0.02}
 # L5/S1 lies deepest in the lordosis, so nearest the middle of a slice.
 _DEPTH = {"D3": 20.0, "D4": 18.0, "D5": 10.0}
+
+
+class Site(StrEnum):
+    """Where a level is narrowed most; left and right are the patient's, so the other way round in the image."""
+
+    NONE = "none"
+    CENTRAL = "central"
+    LEFT = "left"
+    RIGHT = "right"
+
+    @property
+    def side(self) -> int:
+        """-1 for image left, 1 for image right, 0 for neither."""
+        return {Site.LEFT: 1, Site.RIGHT: -1}.get(self, 0)
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,7 @@ class Subject:
         level: One of :data:`LEVELS`.
         size: Linear size relative to the average adult.
         severity: Of the stenosis, 0 (none) to 1 (severe).
+        site: Where the stenosis is worst.
         hydration: Of the disc's nucleus, 0 (desiccated) to 1 (normal).
         fat: Thickness of the fat behind the muscles, mm.
         infiltration: Share of the muscles that is fat.
@@ -37,6 +55,7 @@ class Subject:
     level: str
     size: float
     severity: float
+    site: Site
     hydration: float
     fat: float
     infiltration: float
@@ -74,12 +93,15 @@ def sample_subject(seed: int, patient: int, level: str) -> Subject:
     infiltration = common.uniform(0.05, 0.30)
     width = 150 + fat + common.normal(0, 10)
     groove = common.uniform(0, 10)
+    narrowed = Site(local.choice(list(Site)[1:], p=(0.6, 0.2, 0.2)))
     turn = common.normal(0, 1.5) + local.normal(0, 1.0)
     shift = common.normal(0, 5, 2) + local.normal(0, 2, 2)
     return Subject(
         level=level,
         size=size,
         severity=severity,
+        # Below the threshold nothing presses on the sac, and the sides differ by chance alone.
+        site=narrowed if severity >= NARROWED else Site.NONE,
         hydration=float(np.clip(hydration, 0, 1)),
         fat=fat,
         infiltration=infiltration,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lss_lightning.data.phantom.canvas import Canvas
 from lss_lightning.data.phantom.drawing import draw_spine, draw_torso
 from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.data.phantom.regions import class_regions
 from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion
 from lss_lightning.data.phantom.spine import sample_spine
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
@@ -92,7 +93,7 @@ def draw_body(seed: int, patient: int, subject: Subject, image_size: int) -> Bod
     torso = sample_torso(subject, spine, anatomy)
     canvas = Canvas(image_size, subject.shift, subject.turn)
     draw_torso(canvas, torso, texture)
-    draw_spine(canvas, spine, texture)
+    draw_spine(canvas, spine, class_regions(spine), texture)
     return Body(canvas, -2 * spine.disc.b, torso.body.centre[1] + torso.body.b)
 
 

@@ -10,9 +10,15 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import Point as ShapelyPoint
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 Floats: TypeAlias = NDArray[np.floating]
 Point: TypeAlias = tuple[float, float]
+
+BACK = math.pi / 2
+"""Angle of the posterior direction."""
 
 _OUTLINE = 256
 # A blob's radius is looked up by angle in this many steps, so to within about 0.01 mm.
@@ -108,6 +114,26 @@ class Blob:
         cos, sin = math.cos(self.turn), math.sin(self.turn)
         return np.stack((self.centre[0] + cos * u - sin * v, self.centre[1] + sin * u + cos * v), axis=1)
 
+    @cached_property
+    def polygon(self) -> Polygon:
+        """The outline as a polygon, mm."""
+        return Polygon(self.outline)
+
+    def beyond(self, angle: float, distance: float) -> Point:
+        """The point that lies so far outside the outline, mm, on the ray at an angle of the axes scaled to one."""
+        radius = float(self._radius(np.array([angle]))[0])
+        u, v = self.a * radius * math.cos(angle), self.b * radius * math.sin(angle)
+        scale = 1 + distance / math.hypot(u, v)
+        cos, sin = math.cos(self.turn), math.sin(self.turn)
+        return self.centre[0] + scale * (cos * u - sin * v), self.centre[1] + scale * (sin * u + cos * v)
+
+    def clearance(self, points: Floats) -> Floats:
+        """Least distance of points (N, 2) from the outline, mm, negative inside."""
+        outline = self.outline
+        squared = (points[:, None, 0] - outline[None, :, 0]) ** 2 + (points[:, None, 1] - outline[None, :, 1]) ** 2
+        least = np.sqrt(squared.min(axis=1))
+        return np.where(self.gauge(points[:, 0], points[:, 1]) < 1, -least, least)
+
     @property
     def area(self) -> float:
         """Enclosed area in mm²: a·b/2 times the integral of the squared radius over the angle."""
@@ -166,6 +192,12 @@ class Capsule:
         across = np.hypot(x - self.start[0] - along * dx, y - self.start[1] - along * dy)
         return across - (self.start_radius + along * (self.end_radius - self.start_radius))
 
+    @property
+    def polygon(self) -> BaseGeometry:
+        """The outline as a polygon, mm: the hull of the two ends' circles."""
+        start = ShapelyPoint(self.start).buffer(self.start_radius, 32)
+        return start.union(ShapelyPoint(self.end).buffer(self.end_radius, 32)).convex_hull
+
     def moved(self, dx: float, dy: float) -> Capsule:
         """The same stroke elsewhere, shift in mm."""
         start, end = self.start, self.end
@@ -189,9 +221,12 @@ def enclosing_circle(shapes: Sequence[Shape], margin: float) -> tuple[Point, flo
 
 def gap(first: Blob, second: Blob) -> float:
     """Least distance between two blobs' outlines in mm; negative when they cross."""
-    a, b = first.outline, second.outline
-    least = math.sqrt(((a[:, None, 0] - b[None, :, 0]) ** 2 + (a[:, None, 1] - b[None, :, 1]) ** 2).min())
-    return -least if (second.gauge(a[:, 0], a[:, 1]) < 1).any() else least
+    return float(second.clearance(first.outline).min())
+
+
+def irregular(rng: np.random.Generator, amplitude: float) -> tuple[Harmonic, ...]:
+    """Random low harmonics, so that an outline is not a textbook curve; amplitude as a share of the radius."""
+    return tuple(Harmonic(k, rng.normal(0, amplitude / k), rng.uniform(0, 2 * math.pi)) for k in (2, 3, 4, 5))
 
 
 def _angles(count: int) -> Floats:

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from lss_lightning.data.phantom.patient import Subject
-from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule
-from lss_lightning.data.phantom.spine import BACK, Spine, irregular
+from lss_lightning.data.phantom.shapes import BACK, Blob, Bump, Capsule, irregular
+from lss_lightning.data.phantom.spine import Spine
 
 Group: TypeAlias = tuple[Blob, ...]
 
@@ -98,7 +98,7 @@ def _lumbar_front(spine: Spine, size: float, rng: np.random.Generator) -> tuple[
     for side in (-1, 1):
         psoas = _muscle(rng, side, 0, -13 * size, 18.5 * size, 21 * size, tilt=-25, boxy=2.1)
         lumborum = _muscle(rng, side, 74 * size, 2 * size, 21 * size, 8.5 * size, tilt=14, boxy=2.2)
-        groups += [(lumborum,), (psoas.moved(side * (spine.disc.a + 17.5 * size), 0),)]
+        groups += [(lumborum,), (psoas.moved(side * (spine.disc.a + 16 * size), 0),)]
     return tuple(groups)
 
 
