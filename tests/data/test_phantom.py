@@ -63,6 +63,7 @@ def test_layout_and_pixel_formats(written: Path) -> None:
         "patients": 2,
         "image_size": SIZE,
         "seed": 5,
+        "randomise": 0.0,
     }
     for kind, mode in (("t1", "L"), ("t2", "L"), ("composite", "RGB"), ("label", "L")):
         folder, prefix = FOLDERS[kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ FIELD_OF_VIEW = 220.0
 
 Window: TypeAlias = tuple[slice, slice]
 Mask: TypeAlias = NDArray[np.bool_]
+Complex: TypeAlias = NDArray[np.complexfloating]
+Numbers = TypeVar("Numbers", Floats, Complex)
 
 OTHER = LUMBAR.keys.index("other")
 
@@ -140,11 +142,12 @@ class Canvas:
         k = self.oversampling
         return values[k // 2 :: k, k // 2 :: k]
 
-    def pixel_mean(self, values: Floats) -> Floats:
+    def pixel_mean(self, values: Numbers) -> Numbers:
         """Average over each pixel's samples: (samples, samples) to (image_size, image_size)."""
         n, k = self.image_size, self.oversampling
         rows = values.reshape(n, k, self.samples).sum(axis=1)
-        return sum(rows[:, offset::k] for offset in range(k)) / np.float32(k * k)
+        mean: Numbers = sum(rows[:, offset::k] for offset in range(k)) / np.float32(k * k)
+        return mean
 
     def pixel_label(self) -> NDArray[np.uint8]:
         """The class that most of each pixel's samples have, uint8 of shape (image_size, image_size)."""

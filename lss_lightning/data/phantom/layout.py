@@ -32,9 +32,12 @@ class _Manifest:
     patients: int
     image_size: int
     seed: int
+    randomise: float
 
 
-def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, workers: int | None = None) -> None:
+def write_phantom(
+    root: Path, *, patients: int, image_size: int, seed: int, randomise: float = 0.0, workers: int | None = None
+) -> None:
     """Write a phantom, or keep the one that is there if it was made with the same parameters.
 
     Three slices (D3, D4, D5) a patient, each as T1, T2, composite (red T1, green T2, blue max(T1 − T2, 0)) and label
@@ -45,6 +48,7 @@ def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, work
         patients: Number of patients, 1 to 9999.
         image_size: Pixels a side, at least 64; the field of view is always 220 mm.
         seed: 0 or more; the same seed gives the same bytes, whatever the number of workers.
+        randomise: Share of slices whose signal and artefacts are drawn far beyond what is realistic, 0 to 1.
         workers: Processes to render with; None means one per processor.
 
     Raises:
@@ -55,7 +59,7 @@ def write_phantom(root: Path, *, patients: int, image_size: int, seed: int, work
         raise UserError(
             f"phantom patients is {patients}: 1 to 9999 are possible, as file names give a patient four digits"
         )
-    manifest = _Manifest(VERSION, patients, image_size, seed)
+    manifest = _Manifest(VERSION, patients, image_size, seed, randomise)
     root = root.resolve()
     if _holds(root, manifest):
         return
@@ -102,7 +106,7 @@ def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None
     from PIL import Image
 
     patient, level = name
-    rendered = render_slice(manifest.seed, patient, level, manifest.image_size)
+    rendered = render_slice(manifest.seed, patient, level, manifest.image_size, manifest.randomise)
     images = {
         IMAGES["t1"]: rendered.t1,
         IMAGES["t2"]: rendered.t2,

@@ -75,6 +75,7 @@ class Stream(IntEnum):
     T1 = 5
     T2 = 6
     STUDY = 7
+    RANDOMISATION = 8
 
 
 def generator(seed: int, patient: int, level: str | None, stream: Stream) -> np.random.Generator:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.phantom.canvas import Canvas
+from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
 from lss_lightning.data.phantom.drawing import draw_spine, draw_torso
 from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.data.phantom.randomise import random_exam
 from lss_lightning.data.phantom.regions import class_regions
 from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion
 from lss_lightning.data.phantom.spine import sample_spine
@@ -40,7 +41,7 @@ class RenderedSlice:
     label: NDArray[np.uint8]
 
 
-def render_slice(seed: int, patient: int, level: str, image_size: int) -> RenderedSlice:
+def render_slice(seed: int, patient: int, level: str, image_size: int, randomise: float = 0.0) -> RenderedSlice:
     """Render one slice.
 
     Args:
@@ -48,6 +49,7 @@ def render_slice(seed: int, patient: int, level: str, image_size: int) -> Render
         patient: Number of the patient, from 1.
         level: ``D3``, ``D4`` or ``D5``.
         image_size: Pixels a side, at least 64; the pixel is 220 / ``image_size`` mm.
+        randomise: Probability that signal and artefacts are drawn far beyond what is realistic; the label stays.
 
     Raises:
         UserError: an argument outside its range.
@@ -63,8 +65,12 @@ def render_slice(seed: int, patient: int, level: str, image_size: int) -> Render
     subject = sample_subject(seed, patient, level)
     body = draw_body(seed, patient, subject, image_size)
     canvas = body.canvas
-    exam = sample_exam(subject.shift[1] + body.disc_front, exam_rng)
+    front = subject.shift[1] + body.disc_front
+    exam = sample_exam(front, exam_rng)
     covered = sample_motion(exam_rng).covers(image_size)
+    strange = generator(seed, patient, level, Stream.RANDOMISATION)
+    if strange.random() < randomise:
+        exam = random_exam(front, FIELD_OF_VIEW / image_size, strange)
     t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, body.skin, t1_rng)
     t2 = acquire(canvas, T2_WEIGHTED, subject.hydration, exam, body.skin, t2_rng)
     label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))

@@ -1,4 +1,4 @@
-"""The virtual scanner: from tissue to an 8-bit image, with what coil, band, motion and noise do to it."""
+"""The virtual scanner: from tissue to an image, with what coil, saturation band, slice and readout do to it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas, Mask
+from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas, Complex, Mask
+from lss_lightning.data.phantom.encoding import Encoding, encode, through_plane
 from lss_lightning.data.phantom.shapes import Floats
 from lss_lightning.data.phantom.texture import Texture
-from lss_lightning.data.phantom.tissue import Sequence, signal_table
+from lss_lightning.data.phantom.tissue import FAT_SHARE, Sequence, signal_table
 
-_COIL_DEPTH = 60.0
 _JITTER = 0.10
+
+
+@dataclass(frozen=True)
+class Coil:
+    """The surface coil's sensitivity: 1 + gain · e^(−d / depth) at d mm under the back's skin, times a polynomial.
+
+    Attributes:
+        gain: What the skin has more than the depth.
+        depth: Over which that falls to 1/e, mm.
+        bias: Coefficients of a smooth second-order field about 1 in the image's coordinates.
+    """
+
+    gain: float
+    depth: float
+    bias: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """The saturation band that darkens the front.
+
+    Attributes:
+        edge: Row in mm from the image's middle above which it darkens; far outside if there is none.
+        width: Softness of that edge, mm.
+        floor: Signal left within the band, as a share.
+    """
+
+    edge: float
+    width: float
+    floor: float
 
 
 @dataclass(frozen=True)
@@ -21,20 +51,24 @@ class Exam:
     """How a slice was acquired, which T1 and T2 share.
 
     Attributes:
-        band_edge: Row in mm from the image's middle above which a saturation band darkens; far outside if none.
-        band_width: Softness of that edge, mm.
-        band_floor: Signal left within the band, as a share.
-        noise: Rician noise's sigma as a share of fat's signal.
-        blur: Sigma of the point spread, pixels.
-        bias: Coefficients of the coil's polynomial in the image's coordinates.
+        coil: The receiving coil.
+        band: The saturation band.
+        encoding: How the slice is read out.
+        slopes: How far structures move down and across per mm of height, in the body's frame.
+        steepness: Factor to those slopes.
+        mottle: Standard deviation of the signal's variation within a tissue, as a share of it.
+        estrangement: 0 leaves the tissues' signals as they are, 1 replaces them by random ones.
+        gamma: Power that the magnitude is raised to.
     """
 
-    band_edge: float
-    band_width: float
-    band_floor: float
-    noise: float
-    blur: float
-    bias: tuple[float, ...]
+    coil: Coil
+    band: Band
+    encoding: Encoding
+    slopes: tuple[Texture, Texture]
+    steepness: float = 0.3
+    mottle: float = 0.03
+    estrangement: float = 0.0
+    gamma: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,15 +90,24 @@ class Motion:
 
 def sample_exam(disc_front: float, rng: np.random.Generator) -> Exam:
     """Draw the acquisition; ``disc_front`` is the row of the disc's front in mm from the image's middle."""
-    banded = rng.random() < 0.8
+    banded = rng.random() < 0.85
     return Exam(
-        band_edge=disc_front - rng.uniform(-4, 14) if banded else -2 * FIELD_OF_VIEW,
-        band_width=rng.uniform(2.0, 6.0),
-        band_floor=rng.uniform(0.01, 0.06),
-        noise=rng.uniform(0.02, 0.05),
-        blur=rng.uniform(0.3, 0.5),
         # Four terms of at most 0.05 each: ±20 % in the corners.
-        bias=tuple(rng.uniform(-0.05, 0.05, 4)),
+        coil=Coil(gain=rng.uniform(0.8, 2.2), depth=rng.uniform(45, 75), bias=tuple(rng.uniform(-0.05, 0.05, 4))),
+        band=Band(
+            edge=disc_front - rng.uniform(-4, 25) if banded else -2 * FIELD_OF_VIEW,
+            width=rng.uniform(1.5, 6.0),
+            floor=rng.uniform(0.01, 0.06),
+        ),
+        encoding=Encoding(
+            readout=int(rng.integers(2)),
+            chemical_shift=float(rng.choice((-1, 1)) * rng.uniform(0.4, 1.0)),
+            moved_lines=rng.uniform(0.05, 0.15),
+            jerk=(rng.normal(0, 0.5), rng.normal(0, 0.5)),
+            blur=rng.uniform(0.3, 0.5),
+            noise=rng.uniform(0.02, 0.05),
+        ),
+        slopes=(Texture(rng, (28.0, 28.0)), Texture(rng, (28.0, 28.0))),
     )
 
 
@@ -87,24 +130,29 @@ def acquire(
         hydration: Of the disc's nucleus, 0-1.
         exam: What both acquisitions share.
         skin: Where the back's skin lies on the body's y axis, mm.
-        rng: Source of jitter, texture and noise.
+        rng: Source of jitter, texture, motion and noise.
 
     Returns:
-        Magnitude image, float32 (image_size, image_size), fat about 1 to 2.
+        Magnitude image, float32 (image_size, image_size), fat about 1 to 3.
     """
     table = signal_table(sequence, hydration)
     table *= rng.normal(1, _JITTER / 2, table.shape).clip(1 - _JITTER, 1 + _JITTER).astype(np.float32)
-    first, second = table[canvas.tissue], table[canvas.second]
+    table += np.float32(exam.estrangement) * (rng.uniform(0, 1.2, table.shape).astype(np.float32) - table)
+    # Water's signal is the real part, fat's the imaginary one: what follows treats them alike and goes once over both.
+    protons: Complex = (table * (1 + (1j - 1) * FAT_SHARE)).astype(np.complex64)
+    first, second = protons[canvas.tissue], protons[canvas.second]
     signal = canvas.pixel_mean(first + canvas.mixture * (second - first))
+
+    spacing = FIELD_OF_VIEW / canvas.image_size
+    x, y = canvas.pixel_middle(canvas.x), canvas.pixel_middle(canvas.y)
+    slopes = [np.float32(exam.steepness) * texture(x, y) for texture in exam.slopes]
+    signal = through_plane(signal, (slopes[0], slopes[1]), spacing)
+
     across, down = _pixel_middles(canvas.image_size)
-    depth = np.maximum(skin - canvas.pixel_middle(canvas.y), 0)
     lumps = Texture(rng, (9.0, 9.0))(across, down) + Texture(rng, (3.5, 3.5))(across, down)
-    coil = (1 + np.exp(-depth / _COIL_DEPTH)) * _polynomial(exam.bias, across, down)
-    outside = 1 / (1 + np.exp(np.clip((exam.band_edge - down) / exam.band_width, -50, 50)))
-    band = exam.band_floor + (1 - exam.band_floor) * outside
-    clean = _blur(signal * (1 + 0.03 * lumps) * coil * band, exam.blur)
-    real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(exam.noise)
-    return np.hypot(clean + real, imaginary)
+    signal *= 1 + np.float32(exam.mottle) * lumps
+    signal *= _sensitivity(exam.coil, np.maximum(skin - y, 0), across, down) * _passed(exam.band, down)
+    return encode(signal.real, signal.imag, exam.encoding, spacing, rng) ** np.float32(exam.gamma)
 
 
 def _pixel_middles(image_size: int) -> tuple[Floats, Floats]:
@@ -113,18 +161,14 @@ def _pixel_middles(image_size: int) -> tuple[Floats, Floats]:
     return axis[None, :], axis[:, None]
 
 
-def _polynomial(coefficients: tuple[float, ...], across: Floats, down: Floats) -> Floats:
-    """A smooth second-order field about 1, from the image's middle outwards."""
+def _sensitivity(coil: Coil, under_skin: Floats, across: Floats, down: Floats) -> Floats:
     u, v = across / np.float32(FIELD_OF_VIEW / 2), down / np.float32(FIELD_OF_VIEW / 2)
-    tilt_x, tilt_y, bow_x, twist = coefficients
-    return (1 + tilt_x * u + tilt_y * v + bow_x * u * u + twist * u * v).astype(np.float32)
+    tilt_x, tilt_y, bow_x, twist = map(np.float32, coil.bias)
+    polynomial = 1 + tilt_x * u + tilt_y * v + bow_x * u * u + twist * u * v
+    return (1 + np.float32(coil.gain) * np.exp(-under_skin / np.float32(coil.depth))) * polynomial
 
 
-def _blur(image: Floats, sigma: float) -> Floats:
-    """Gaussian blur over the two neighbours on each side; edges are repeated."""
-    weights = np.exp(-0.5 * (np.arange(-2, 3) / sigma) ** 2).astype(np.float32)
-    weights /= weights.sum()
-    n = len(image)
-    padded = np.pad(image, 2, mode="edge")
-    rows = sum(weight * padded[k : k + n] for k, weight in enumerate(weights))
-    return sum(weight * rows[:, k : k + n] for k, weight in enumerate(weights))
+def _passed(band: Band, down: Floats) -> Floats:
+    """Share of the signal that the saturation band leaves."""
+    outside = 1 / (1 + np.exp(np.clip((band.edge - down) / band.width, -50, 50)))
+    return (band.floor + (1 - band.floor) * outside).astype(np.float32)

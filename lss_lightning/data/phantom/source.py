@@ -17,11 +17,15 @@ class Phantom(DataSource):
     patients: int = setting(100, at_least=1)
     image_size: int = setting(320, at_least=64)
     seed: int = setting(0, at_least=0)
+    randomise: float = setting(0.0, at_least=0, at_most=1)
 
     @property
     def folder(self) -> Path:
         """Where this set of parameters lies."""
-        return Path(self.root).expanduser() / f"{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
+        name = f"{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
+        if self.randomise:
+            name += f"-randomise-{self.randomise}"
+        return Path(self.root).expanduser() / name
 
     @property
     def disclaimer(self) -> str:
@@ -32,7 +36,13 @@ class Phantom(DataSource):
         """Write the phantom unless it is there."""
         from lss_lightning.data.phantom import write_phantom
 
-        write_phantom(self.folder, patients=self.patients, image_size=self.image_size, seed=self.seed)
+        write_phantom(
+            self.folder,
+            patients=self.patients,
+            image_size=self.image_size,
+            seed=self.seed,
+            randomise=self.randomise,
+        )
 
     def find(self) -> Found:
         """List the slices."""

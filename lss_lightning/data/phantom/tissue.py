@@ -69,6 +69,13 @@ _RELAXATION = {
     Tissue.BOWEL: Relaxation(900, 65, 70),
 }
 
+FAT_SHARE = np.zeros(len(Tissue), dtype=np.float32)
+"""Share of each tissue's signal that comes from fat's protons, indexed by :class:`Tissue`."""
+FAT_SHARE[Tissue.FAT] = 1.0
+# Adults' lumbar marrow is about half fat; dermis a little. Assumed.
+FAT_SHARE[Tissue.MARROW] = 0.5
+FAT_SHARE[Tissue.SKIN] = 0.2
+
 
 def spin_echo(relaxation: Relaxation, sequence: Sequence) -> float:
     """Signal PD (1 − e^(−TR/T1)) e^(−TE/T2), in percent of fat's proton density."""
