@@ -82,7 +82,7 @@ REFUSED = {
     "train -m seed=glob(*)": ["seed=glob(*)", "no value"],
     # Preparation.
     "prepare data=alkafri": ["data.root is not set"],
-    "prepare data=alkafri data.root=nowhere data.raw=true": ["data.root=nowhere: no such folder", "or data.download=true"],
+    "prepare data=alkafri data.root=nowhere data.raw=true": ["no such folder", "or data.download=true"],
     "prepare data=alkafri data.root=file data.download=true": ["data.root=file: a file, not a folder"],
     "prepare model=resunet": ["model: prepare has no such setting; allowed: data, name"],
     # Evaluation.
