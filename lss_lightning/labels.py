@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from lss_lightning.errors import UserError
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
 
 IGNORED = 255
 """Value of a label map's pixels that belong to no class (padding); neither loss nor metrics count them."""
+
+
+PALETTE = (
+    "#0072b2", "#e69f00", "#cc79a7", "#009e73", "#56b4e9", "#f0e442",
+    "#6900d2", "#692d0f", "#c3f0b4", "#2d3c5a", "#b45aff", "#e1004b", "#00fff0",
+    "#c3a55a", "#96ff78", "#6900a5", "#0000ff", "#4b2d78", "#3c693c", "#d200b4",
+)  # fmt: skip
+"""Colours of anatomical classes: Okabe & Ito's, then others, each at least as far from all before it as those six are
+from one another (CIE Lab difference of 16), also as people without one kind of cone see them (Machado, Oliveira &
+Fernandes, IEEE TVCG 15(6), 2009). Their black, grey and vermilion mark backgrounds and differences."""
+
+NEUTRAL = ("#000000", "#999999", "#555555", "#cccccc")
+"""Colours of the other classes."""
+
+LONGEST_NAME = 40
+"""Characters; more have no room in tables and legends."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +143,39 @@ class LabelSet(Sequence[Label]):
         return [asdict(label) for label in self.labels]
 
     @classmethod
+    def of_codes(cls, codes: Mapping[str, int], background: Collection[str]) -> LabelSet:
+        """Classes by their names and codes alone; keys and colours follow from these.
+
+        Args:
+            codes: Code by name, in the order of the indices.
+            background: The names of those that are no structure of the body.
+
+        Raises:
+            UserError: a name that makes no key or is too long, or as the constructor.
+        """
+        colours = {True: cycle(PALETTE), False: cycle(NEUTRAL)}
+        labels = []
+        for name, code in codes.items():
+            if len(name) > LONGEST_NAME:
+                raise UserError(f"class {name}: {len(name)} characters; a class name has at most {LONGEST_NAME}")
+            anatomical = name not in background
+            shown = name[:1].upper() + name[1:].replace("_", " ")
+            labels.append(Label(shown, _key(name), shown, code, next(colours[anatomical]), anatomical))
+        return cls(tuple(labels))
+
+    @classmethod
     def from_plain(cls, labels: list[dict[str, Any]]) -> LabelSet:
         """The inverse of :meth:`to_plain`."""
         return cls(tuple(Label(**label) for label in labels))
+
+
+def _key(name: str) -> str:
+    """A name as it is written in files: lower case, without accents, anything but letters and digits as ``_``."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    key = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    if not re.match(r"[a-z]", key):
+        raise UserError(f"class name {name!r}: it must begin with a Latin letter, since files and metrics are named so")
+    return key
 
 
 # Names: Altun & Alkan (2023), Table 2. Codes: the label files of Mendeley Data zbf6b4pttk. Colours: Okabe & Ito's

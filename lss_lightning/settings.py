@@ -142,9 +142,11 @@ def check_kind(path: str, value: Any, example: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value as the command line spells it: ``null``, ``true``, ``[1, 2]``."""
+    """A value as the command line spells it: ``null``, ``true``, ``[1, 2]``, ``{a: 1}``."""
     if isinstance(value, list):
         return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {shown(entry)}' for key, entry in value.items())}}}"
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
@@ -170,6 +172,8 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _describe(hint: Any) -> str:
     if get_origin(hint) is list:
         return f"a list, each item {_describe(get_args(hint)[0])}"
+    if get_origin(hint) is dict:
+        return f"{{name: value, …}}, each value {_describe(get_args(hint)[1])}"
     return " or ".join(_WORDS.get(part, str(part)) for part in _parts(hint))
 
 
@@ -179,7 +183,7 @@ def _converted(path: str, value: Any, hint: Any) -> Any:
     if nested is not None:
         return None if value is None and type(None) in _parts(hint) else build(nested, value, path)  # type: ignore[arg-type]
     # OmegaConf would take any number for a truth value.
-    if isinstance(value, Mapping) or (hint is bool and not isinstance(value, bool)):
+    if isinstance(value, Mapping) is not (get_origin(hint) is dict) or (hint is bool and not isinstance(value, bool)):
         raise _wrong_type(path, value, hint)
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:

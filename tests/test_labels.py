@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.labels import IGNORED, LUMBAR, Label, LabelSet
+from lss_lightning.labels import IGNORED, LUMBAR, NEUTRAL, PALETTE, Label, LabelSet
 
 
 def label(key="disc", code=50, **more):
@@ -73,6 +73,41 @@ def test_foreign_codes_are_named_with_their_counts(codes, named):
 def test_classes_that_cannot_be_told_apart_or_written_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_classes_by_name_and_code_get_keys_and_colours():
+    labels = LabelSet.of_codes({"nerve root (left)": 3, "Ödem": 9, "Sac_2": 1, "rest": 0}, ["rest"])
+    assert labels.keys == ("nerve_root_left", "odem", "sac_2", "rest")
+    assert [entry.name for entry in labels] == ["Nerve root (left)", "Ödem", "Sac 2", "Rest"]
+    assert [entry.colour for entry in labels] == [*PALETTE[:3], NEUTRAL[0]]
+    assert labels.anatomical == (0, 1, 2)
+    assert len(LabelSet.of_codes({f"c{code}": code for code in range(255)}, [])) == 255
+
+
+def test_palette_begins_with_that_of_the_paper_s_classes_and_repeats_none():
+    assert {entry.colour for entry in LUMBAR if entry.anatomical} == set(PALETTE[:4])
+    assert len({*PALETTE, *NEUTRAL}) == len(PALETTE) + len(NEUTRAL)
+
+
+# Machado, Oliveira & Fernandes (2009), severity 1: protanopia, deuteranopia, tritanopia.
+SEEN_BY = [
+    np.eye(3),
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+]
+
+
+@pytest.mark.parametrize("matrix", SEEN_BY)
+def test_colours_are_told_apart_by_everybody(matrix):
+    rgb = np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in PALETTE]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.transpose(matrix)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    share = linear.clip(0, 1) @ to_xyz.T / to_xyz.sum(axis=1)
+    x, y, z = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    assert apart[~np.eye(len(PALETTE), dtype=bool)].min() > 15.5
 
 
 def test_largest_set_leaves_the_ignored_value_free():

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -24,6 +24,7 @@ class Section:
     weights: bool | str = setting(False)
     names: list[str] = setting([])
     inner: Inner | None = None
+    codes: dict[str, int] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ class Section:
         ("weights", True, True),
         ("weights", "a.pth", "a.pth"),
         ("names", ["a", "b"], ["a", "b"]),
+        ("codes", {"a": 1, "b": "2"}, {"a": 1, "b": 2}),
         ("inner", None, None),
         ("inner", {"depth": 2}, Inner(2)),
         ("inner", {}, Inner(1)),
@@ -63,7 +65,7 @@ def test_value_is_taken_as_its_type(key, given, expected):
         ("size", "two", "part.size=two: not of the allowed type; give a whole number"),
         ("size", None, "part.size=null: not of the allowed type; give a whole number"),
         ("size", [1, None], "part.size=[1, null]: not of the allowed type; give a whole number"),
-        ("size", {"a": 1}, "part.size={'a': 1}: not of the allowed type; give a whole number"),
+        ("size", {"a": 1}, "part.size={a: 1}: not of the allowed type; give a whole number"),
         ("size", "???", "part.size is not set: give part.size=…"),
         ("size", " ", "part.size is empty: give part.size=…"),
         ("rate", 0, "part.rate=0: out of range; it must be above 0 and below 1"),
@@ -77,10 +79,11 @@ def test_value_is_taken_as_its_type(key, given, expected):
         ("limit", "all", "part.limit=all: not of the allowed type; give a whole number or a number or null"),
         ("weights", 1, "part.weights=1: not of the allowed type; give true or false or text"),
         ("names", "a", "part.names=a: not of the allowed type; give a list, each item text"),
+        ("codes", 3, "part.codes=3: not of the allowed type; give {name: value, …}, each value a whole number"),
         ("inner", {"depth": 0}, "part.inner.depth=0: out of range; it must be at least 1"),
         ("inner", True, "part.inner=true: a section of settings, not a value; set one of its own: part.inner.…=…"),
-        ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: flag, inner, kind, "
-                     "limit, names, rate, size, weights"),
+        ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: codes, flag, inner, "
+                     "kind, limit, names, rate, size, weights"),
     ],
 )  # fmt: skip
 def test_value_is_refused(key, given, message):
