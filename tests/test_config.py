@@ -29,6 +29,8 @@ def further(group: str, name: str, folder: Path) -> list[str]:
         return [f"split.file={folder / 'split.csv'}"]
     if name == "alkafri" or (name.startswith("paper_") and group == "experiment"):
         return ["data.root=/data/lss"]
+    if (group, name) == ("data", "folder"):
+        return ["data.root=/data/mine", "data.classes={background: 0, disc: 1}"]
     return ["encoder.name=resnet26"] if name == "timm" else []
 
 

@@ -13,7 +13,7 @@ from zipfile import Path as ZipPath
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.slices import ImageFile, Slice
-from lss_lightning.data.source import CHANNELS, DataSource, Found, lacking
+from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, Found, lacking
 from lss_lightning.errors import UserError
 from lss_lightning.settings import setting
 
@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 FIELD_OF_VIEW = 220.0
 """Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
+
+LEVELS = ("D3", "D4", "D5")
+"""Slices of a complete patient: L3/L4, L4/L5 and L5/S1."""
 
 FINAL = "05_Final_Ground_Truth_Data"
 INTERMEDIATE = "04_Intermediary_Ground_Truth_Data"
@@ -46,6 +49,7 @@ class AlKafri(DataSource):
     With ``unpack`` the ground truth's archive is unpacked; its images are else read where they lie.
     """
 
+    channels: str = setting("composite", choices=PAIRED)
     download: bool = setting(False)
     raw: bool = setting(False)
     unpack: bool = setting(False)
@@ -167,7 +171,7 @@ def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> Fou
             f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
             f"as {' and '.join(wanted)}: complete them, or choose other data.channels"
         )
-    return Found(slices, left_out, incomplete)
+    return Found(slices, left_out, incomplete, levels=LEVELS)
 
 
 def _find_top(root: Path) -> Path | ZipPath:

@@ -62,6 +62,8 @@ class SliceDataModule(pl.LightningDataModule):
         found = self.source.find()
         for reason, count in found.left_out.items():
             warn("left out: %d × %s", count, reason)
+        for note in found.notes:
+            warn(note)
         self.parts = self.split.divide(found.slices)
         if unnamed := slices_left_out(found.slices, self.parts):
             warn("left out: %d × slice in no part of the split", unnamed)

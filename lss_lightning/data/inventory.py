@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.formats import read_image, read_mask
 from lss_lightning.data.loading import content_digest
-from lss_lightning.data.png import read_grey, read_rgb
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.data.source import Found
 from lss_lightning.data.splits import PARTS, Split, shared_patients, slices_left_out
@@ -20,8 +20,6 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 
 SCHEMA = 1
-LEVELS = 3
-"""Slices that a patient of the Al-Kafri data has: L3/L4, L4/L5 and L5/S1."""
 
 UNREGISTERED = "unregistered"
 """Key of the class that marks where the registered T2 has no signal, which can only be at the image's border."""
@@ -76,7 +74,7 @@ def take_inventory(found: Found, examined: Sequence[Examined], labels: LabelSet,
         in pixels, ``spacing_mm`` is None where unknown. ``classes`` has the mean over labels of each class's share of
         the pixels (0 to 1), and in how many labels it occurs; labels that cannot be read or hold unknown codes do not
         count there. ``crosses_split`` of duplicates is True where two of them lie in different parts, None without a
-        split.
+        split. ``levels`` and ``incomplete_patients`` are empty where a complete patient has no set of levels.
     """
     return {
         "schema": SCHEMA,
@@ -84,10 +82,11 @@ def take_inventory(found: Found, examined: Sequence[Examined], labels: LabelSet,
         "slices": len(found.slices),
         "patients": len({one.slice.patient for one in examined}),
         "images": _sorted(Counter(kind for one in examined for kind in one.slice.images)),
-        "levels": _sorted(Counter(one.slice.level for one in examined)),
+        "levels": _sorted(Counter(one.slice.level for one in examined)) if found.levels else {},
         "sizes": _sizes(examined),
         **_classes(examined, labels),
         "left_out": _sorted(found.left_out),
+        "notes": list(found.notes),
         "incomplete_slices": {piece.name: sorted(piece.images) for piece in found.incomplete},
         "unknown_codes": [
             {"slice": one.slice.name, "file": str(one.slice.label), "pixels_by_code": one.unknown_codes}
@@ -100,7 +99,7 @@ def take_inventory(found: Found, examined: Sequence[Examined], labels: LabelSet,
             for file, problem in one.broken.items()
         ],
         "duplicates": _duplicates(examined, split),
-        "incomplete_patients": _incomplete(one.slice for one in examined),
+        "incomplete_patients": _incomplete((one.slice for one in examined), found.levels),
         "unregistered_inside": [{"slice": one.slice.name, "pixels": one.inside} for one in examined if one.inside],
         "split": None if split is None else _split(found, split),
     }
@@ -146,7 +145,7 @@ def _examine(piece: Slice, labels: LabelSet) -> Examined:
 def _read(kind: str, file: ImageFile, result: Examined) -> NDArray[np.uint8] | None:
     """Read a file and note its hash; or note what is wrong with it."""
     try:
-        pixels = read_rgb(file) if kind == "composite" else read_grey(file)
+        pixels = read_mask(file) if kind == "label" else read_image(file, kind)
     except UserError as error:
         result.broken[str(file)] = str(error).removeprefix(f"{file}: ")
         return None
@@ -218,11 +217,11 @@ def _split(found: Found, split: Split) -> dict[str, int]:
     }
 
 
-def _incomplete(slices: Iterable[Slice]) -> dict[str, list[str]]:
+def _incomplete(slices: Iterable[Slice], complete: Collection[str]) -> dict[str, list[str]]:
     levels: defaultdict[str, list[str]] = defaultdict(list)
     for piece in slices:
         levels[piece.patient].append(piece.level)
-    return {patient: sorted(held) for patient, held in sorted(levels.items()) if len(held) < LEVELS}
+    return {patient: sorted(held) for patient, held in sorted(levels.items()) if len(held) < len(complete)}
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:

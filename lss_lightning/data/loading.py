@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.data.composite import PUBLISHED, composite
-from lss_lightning.data.png import read_grey, read_rgb
+from lss_lightning.data.formats import read_image, read_mask
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.source import CHANNELS
 from lss_lightning.errors import UserError
@@ -52,7 +52,7 @@ def load_slice(piece: Slice, channels: str, labels: LabelSet, third: str = PUBLI
         UserError: a file that is broken or of another format, images and label of different size, or a label code that
             belongs to no class.
     """
-    label = labels.to_indices(read_grey(piece.label), piece.label)
+    label = labels.to_indices(read_mask(piece.label), piece.label)
     stored = "composite" in piece.images
     kinds = ("t1", "t2") if channels == "composite" and not stored else CHANNELS[channels]
     planes = np.concatenate([_read_image(piece, kind, label.shape) for kind in kinds], axis=2)
@@ -71,7 +71,7 @@ def _read_image(piece: Slice, kind: str, size: tuple[int, ...]) -> NDArray[np.ui
         UserError: it is broken, of another format, or not of the label's size.
     """
     path = piece.images[kind]
-    pixels = read_rgb(path) if kind == "composite" else read_grey(path)[..., None]
+    pixels = read_image(path, kind)
     if pixels.shape[:2] != size:
         raise UserError(
             f"{path}: {pixels.shape[1]} × {pixels.shape[0]} pixels, but its label {piece.label} has "

@@ -32,9 +32,11 @@ class Slice:
 
     Attributes:
         patient: Patient id; slices of one patient share it.
-        level: ``D3`` (L3/L4), ``D4`` (L4/L5) or ``D5`` (L5/S1) in the Al-Kafri data.
-        images: Files by kind: ``t1`` and ``t2`` (8-bit grey), ``composite`` (8-bit RGB: T1, T2, third channel).
-        label: File of 8-bit class codes, of the images' size.
+        level: ``D3`` (L3/L4), ``D4`` (L4/L5) or ``D5`` (L5/S1) in the Al-Kafri data; else what tells a patient's
+            slices apart, empty where there is but one.
+        images: Files by kind: ``t1`` and ``t2`` (8-bit grey), ``composite`` (8-bit RGB: T1, T2, third channel); of any
+            depth ``grey``, ``rgb`` or ``image`` (grey or RGB).
+        label: File of class codes (0-255), of the images' size.
         field_of_view: Width of the image in mm, or None where unknown; the pixel spacing is this divided by the
             number of columns.
     """
@@ -48,4 +50,9 @@ class Slice:
     @property
     def name(self) -> str:
         """``<patient>_<level>``, unique within a data set."""
-        return f"{self.patient}_{self.level}"
+        return "_".join(filter(None, (self.patient, self.level)))
+
+    @property
+    def title(self) -> str:
+        """``<patient> <level>``, as pictures name it."""
+        return " ".join(filter(None, (self.patient, self.level)))

@@ -16,8 +16,14 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "t1": ("t1",),
     "t2": ("t2",),
     "t1_t2": ("t1", "t2"),
+    "image": ("image",),
+    "grey": ("grey",),
+    "rgb": ("rgb",),
 }
 """The kinds of image files that each choice of ``data.channels`` needs of a slice; a composite can be built instead."""
+
+PAIRED = ("composite", "t1", "t2", "t1_t2")
+"""The choices of ``data.channels`` where each slice is a T1 and a T2 image, registered to one another."""
 
 
 def lacking(channels: str, kinds: Container[str]) -> tuple[str, ...]:
@@ -35,11 +41,15 @@ class Found:
         slices: Those that offer a label and every image the channels need, sorted by name.
         left_out: Reasons, each with the number of slices left out for it.
         incomplete: Those left out that have a label, but not every image the channels need.
+        notes: What a user must know of how they are read, a sentence each.
+        levels: Those that a complete patient has; empty where the data has no such thing.
     """
 
     slices: list[Slice]
     left_out: Counter[str] = field(default_factory=Counter)
     incomplete: list[Slice] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

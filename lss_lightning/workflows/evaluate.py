@@ -10,6 +10,7 @@ from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
+from lss_lightning.labels import LabelSet
 from lss_lightning.models.checkpoint import Card, load_segmenter
 from lss_lightning.workflows.hardware import make_trainer
 from lss_lightning.workflows.identity import refuse_used
@@ -81,10 +82,10 @@ def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:
         UserError: the user's settings contradict the checkpoint, or the classes differ.
     """
     trained = card.config["data"]
-    fixed: dict[str, Any] = {"channels": trained["channels"], "third": trained["third"], "spacing": card.spacing}
+    fixed: dict[str, Any] = {"channels": _channels(card), "third": trained["third"], "spacing": card.spacing}
     if own:
         given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
-        section = {**trained, **given}
+        section = {**trained, **given, "channels": fixed["channels"]}
     else:
         given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
         section = {**config.data, **fixed}
@@ -92,9 +93,32 @@ def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:
         if key in given and given[key] != value:
             raise UserError(f"data.{key}={given[key]}: the checkpoint was trained with {value}; leave data.{key} out")
     source = data_source(section)
-    if source.labels.to_plain() != card.labels:
-        raise UserError(
-            f"data={source.name}: its classes {', '.join(source.labels.keys)} are not the checkpoint's "
-            f"{', '.join(card.label_set.keys)}; test it on data with the same classes"
-        )
+    if difference := _difference(source.labels, card.label_set):
+        raise UserError(f"data={source.name}: its classes are not the checkpoint's: {difference}; make them the same")
     return source
+
+
+def _channels(card: Card) -> str:
+    """The ``data.channels`` that give the images which the checkpoint was trained with."""
+    trained: str = card.config["data"]["channels"]
+    if trained != "image":
+        return trained
+    return "rgb" if card.network.in_channels == 3 else "grey"
+
+
+def _difference(given: LabelSet, trained: LabelSet) -> str:
+    """What is wrong with classes that a checkpoint does not have; empty where but codes and colours differ."""
+    differences = [
+        f"{what} {', '.join(keys)}"
+        for what, keys in (
+            ("without", [key for key in trained.keys if key not in given.keys]),
+            ("with", [key for key in given.keys if key not in trained.keys]),
+        )
+        if keys
+    ]
+    if not differences and given.keys != trained.keys:
+        return f"in the order {', '.join(given.keys)}, but the checkpoint's is {', '.join(trained.keys)}"
+    if not differences and given.anatomical != trained.anatomical:
+        anatomy = ", ".join(trained.keys[index] for index in trained.anatomical)
+        return f"data.background must leave as anatomy {anatomy}"
+    return " and ".join(differences)

@@ -68,5 +68,5 @@ def _panels(examined: list[Examined], source: DataSource) -> list[Panel]:
     panels = []
     for piece in (sound[place] for place in places):
         loaded = load_slice(piece, source.channels, source.labels, source.third)
-        panels.append(Panel(f"{piece.patient} {piece.level}", loaded.image.transpose(1, 2, 0), loaded.label))
+        panels.append(Panel(piece.title, loaded.image.transpose(1, 2, 0), loaded.label))
     return panels

@@ -95,7 +95,7 @@ def _cases(
     predictions = trainer.predict(segmenter, loader) or []
     return [
         Case(
-            title=f"{rank}: patient {piece.slice.patient}, {piece.slice.level}",
+            title=f"{rank}: patient {piece.slice.title}",
             image=(piece.image if len(piece.image) == 3 else piece.image[:1]).transpose(1, 2, 0),
             label=piece.label,
             prediction=maps[0],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.source import DataSource, Found
+from lss_lightning.data.source import PAIRED, DataSource, Found
 from lss_lightning.settings import setting
 
 
@@ -14,6 +14,7 @@ from lss_lightning.settings import setting
 class Phantom(DataSource):
     """Synthetic patients of three levels each; ``root`` holds a folder per set of parameters."""
 
+    channels: str = setting("composite", choices=PAIRED)
     patients: int = setting(100, at_least=1)
     image_size: int = setting(320, at_least=64)
     seed: int = setting(0, at_least=0)

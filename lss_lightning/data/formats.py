@@ -1,0 +1,287 @@
+"""Images and masks in the formats that users have: PNG, TIFF, NPY and NIfTI; of a stack, one plane at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.data.png import decode, narrow, read_codes
+from lss_lightning.data.slices import ImageFile
+from lss_lightning.data.stretch import to_bytes
+from lss_lightning.errors import UserError
+
+SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
+
+_SCREEN = (72.0, 96.0)
+"""Dots per inch that programs write where they know no pixel size."""
+
+_BYTES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
+"""Pillow's modes of 8 bits or fewer."""
+
+_GREY = {"1", "L", "LA", "I", "F"}
+"""Pillow's modes of one channel, but for those of 16 bits, ``I;16`` and the like."""
+
+_reading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane of a stack, as a file of its own.
+
+    Attributes:
+        path: The NIfTI or TIFF file.
+        index: From 0.
+    """
+
+    path: Path
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.path}[{self.index}]"
+
+    @property
+    def name(self) -> str:
+        """The stack's name without folders."""
+        return self.path.name
+
+    @property
+    def stem(self) -> str:
+        """The stack's name without folders and suffix."""
+        return stem(self.path.name)
+
+    def stat(self) -> os.stat_result:
+        """Size and times of the stack."""
+        return self.path.stat()
+
+    def read_bytes(self) -> bytes:
+        """The whole stack."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its pixels are read.
+
+    Attributes:
+        planes: Images in it.
+        width: Columns, pixels.
+        channels: 1 (grey) or 3 (RGB).
+        bytes: Whether grey values are stored in 8 bits.
+        spacing: Pixel's width and height in mm, or None where the file does not state them.
+        place: Origin and direction of a NIfTI file in the patient, mm; empty for other files.
+    """
+
+    planes: int
+    width: int
+    channels: int
+    bytes: bool
+    spacing: tuple[float, float] | None = None
+    place: tuple[float, ...] = ()
+
+
+def suffix(name: str) -> str:
+    """The suffix of a supported format that a file's name ends in, or an empty text."""
+    return next((ending for ending in SUFFIXES if name.lower().endswith(ending)), "")
+
+
+def stem(name: str) -> str:
+    """A file's name without the suffix of a supported format."""
+    return name[: len(name) - len(suffix(name))]
+
+
+def read_header(path: Path) -> Header:
+    """Look what a file holds.
+
+    Raises:
+        UserError: it is broken, or has another number of dimensions than an image or a stack.
+    """
+    kind = suffix(path.name)
+    if kind == ".npy":
+        return _npy_header(path)
+    return _nifti_header(path) if kind.startswith(".nii") else _pillow_header(path)
+
+
+def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
+    """Read an image as 8 bits.
+
+    Args:
+        file: A ``Path``, :class:`Plane` or member of an archive (PNG only).
+        kind: ``image`` (grey or RGB, as stored), ``rgb`` or ``composite`` (RGB; grey gives three equal channels), else
+            grey (RGB whose channels are equal is grey). PNG files of ``t1``, ``t2`` and ``composite`` hold 8 bits;
+            other grey values of more than 8 bits are stretched by
+            :func:`~lss_lightning.data.stretch.to_bytes`, over all of a stack.
+
+    Returns:
+        (H, W, 1) or (H, W, 3), uint8.
+
+    Raises:
+        UserError: the file is missing, broken or of another format, or has colours where grey is needed.
+    """
+    pixels = _pixels(file)
+    if suffix(file.name) == ".png" and kind in ("t1", "t2", "composite"):
+        pixels = narrow(file, pixels)
+    if pixels.dtype != np.uint8:
+        pixels = to_bytes(pixels.astype(np.float64), np.isfinite(pixels))
+    plane: NDArray[np.uint8] = pixels[file.index] if isinstance(file, Plane) else pixels
+    if plane.ndim == 2:
+        plane = plane[..., None]
+    if kind in ("rgb", "composite"):
+        return np.broadcast_to(plane, (*plane.shape[:2], 3))
+    if kind != "image" and plane.shape[2] == 3:
+        if not (plane == plane[..., :1]).all():
+            raise UserError(
+                f"{file}: a colour image where 8-bit grey is expected; convert it to grey, or replace the file"
+            )
+        return plane[..., :1]
+    return plane
+
+
+def read_mask(file: ImageFile) -> NDArray[np.uint8]:
+    """Read a map of class codes.
+
+    Returns:
+        (H, W), uint8.
+
+    Raises:
+        UserError: the file is missing, broken or of another format, has colours, or values that are no codes.
+    """
+    if suffix(file.name) == ".png":
+        return read_codes(file)
+    pixels = _pixels(file, places=True)
+    plane = pixels[file.index] if isinstance(file, Plane) else pixels
+    if plane.ndim != 2:
+        raise UserError(f"{file}: a mask of shape {plane.shape}, with colours; it must hold one code per pixel")
+    with np.errstate(invalid="ignore"):  # NaN is no code, as the comparison shows
+        codes = plane.astype(np.uint8)
+    if not (codes == plane).all():
+        raise UserError(
+            f"{file}: values {plane.min():g} to {plane.max():g} in a mask; it must hold class codes, whole numbers "
+            "from 0 to 255"
+        )
+    return codes
+
+
+def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
+    """All pixels of a file as stored: (H, W) or (H, W, 3), with the planes of a stack before them."""
+    kind = suffix(file.name)
+    if kind == ".png":
+        return decode(file, places=places)
+    try:
+        if isinstance(file, Plane):
+            now = file.stat()
+            with _reading:  # the other threads want planes of the same stack
+                return _stack(file.path, places, now.st_size, now.st_mtime_ns)
+        if kind.startswith(".nii"):
+            file.stat()
+            return _nifti(Path(str(file)))[0]
+        if kind == ".npy":
+            return _npy(file, np.load(BytesIO(file.read_bytes()), allow_pickle=False))
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such file") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: not an array as numpy.save writes it ({error}); replace it") from error
+    return decode(file, "TIFF", places=places)
+
+
+@lru_cache(maxsize=2)
+def _stack(path: Path, places: bool, size: int, changed: int) -> NDArray[Any]:
+    """(N, H, W) or (N, H, W, 3); ``size`` and ``changed`` tell a file from what it was before."""
+    if suffix(path.name).startswith(".nii"):
+        return _nifti(path)
+    return np.stack([decode(path, "TIFF", page, places=places) for page in range(_pillow_header(path).planes)])
+
+
+def _npy_header(path: Path) -> Header:
+    try:
+        array = _npy(path, np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not an array as numpy.save writes it ({error}); replace it") from error
+    return Header(1, array.shape[1], array.shape[2] if array.ndim == 3 else 1, array.dtype == np.uint8)
+
+
+def _npy(path: ImageFile, array: NDArray[Any]) -> NDArray[Any]:
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or array.dtype.kind not in "buif":
+        raise UserError(
+            f"{path}: an array of shape {array.shape} and type {array.dtype}; an image has the shape (height, width) "
+            "or (height, width, 3) and holds numbers"
+        )
+    return array
+
+
+def _pillow_header(path: Path) -> Header:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=["PNG", "TIFF"]) as image:
+            grey = image.mode in _GREY or image.mode.startswith("I;")
+            spacing = _tiff_spacing(image) if image.format == "TIFF" else None
+            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            return Header(pages, image.width, 1 if grey else 3, image.mode in _BYTES, spacing)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path}: neither a PNG nor a TIFF file, or only the beginning of one; replace it") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
+
+
+def _tiff_spacing(image: Any) -> tuple[float, float] | None:
+    tags = image.tag_v2
+    # TIFF 6.0: XResolution, YResolution and ResolutionUnit, of which 2 is the inch and 3 the centimetre.
+    unit = {2: 25.4, 3: 10.0}.get(tags.get(296, 2))
+    across, down = (float(tags.get(key, 0)) for key in (282, 283))
+    if unit is None or across <= 0 or down <= 0 or round(across * 25.4 / unit, 1) in _SCREEN:
+        return None
+    return unit / across, unit / down
+
+
+def _nifti_header(path: Path) -> Header:
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _broken_nifti(path, error) from error
+    size, channels = reader.GetSize(), reader.GetNumberOfComponents()
+    planes = _planes(path, size, channels)
+    across, down = reader.GetSpacing()[:2]
+    place = (*reader.GetOrigin(), *reader.GetDirection())
+    narrow = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
+    return Header(planes, size[0], channels, narrow, (across, down), place)
+
+
+def _nifti(path: Path) -> NDArray[Any]:
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
+    except RuntimeError as error:
+        raise _broken_nifti(path, error) from error
+    size, channels = image.GetSize(), image.GetNumberOfComponentsPerPixel()
+    planes = _planes(path, size, channels)
+    return SimpleITK.GetArrayFromImage(image).reshape(planes, size[1], size[0], *((3,) if channels == 3 else ()))
+
+
+def _planes(path: Path, size: Sequence[int], channels: int) -> int:
+    """The number of planes in a volume of so many voxels along each axis."""
+    if len(size) < 2 or any(length > 1 for length in size[3:]) or channels not in (1, 3):
+        raise UserError(
+            f"{path}: a volume of {' × '.join(map(str, size))} with {channels} value(s) each; it must have two or "
+            "three dimensions and be grey or RGB: save each image of a series on its own"
+        )
+    return size[2] if len(size) > 2 else 1
+
+
+def _broken_nifti(path: Path, error: RuntimeError) -> UserError:
+    reason = str(error).strip().splitlines()[-1].strip()
+    return UserError(f"{path}: not a NIfTI file that can be read ({reason}); replace it")
