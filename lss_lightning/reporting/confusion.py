@@ -39,19 +39,28 @@ def draw_confusion(counts: NDArray[np.int64], labels: LabelSet, *, caption: str)
         pixels. The row of a class that no label holds shows a dash.
     """
     with style.look():
+        fits = len(labels) <= _MOST
         cells = min(len(labels), _MOST)
-        figure, body = style.new_figure(0.9 + _CELL[1] * cells, caption, max(style.WIDTH, 1.9 + _CELL[0] * cells))
+        names = [_lines(label.name) if fits else label.name for label in labels]
+        shorts = [_lines(label.short) if fits else label.short for label in labels]
+        longest = max(len(word) for short in shorts for word in short.splitlines()) if fits else 0
+        across = max(_CELL[0], 0.1 + style.CHARACTER * longest)
+        figure, body = style.new_figure(0.9 + _CELL[1] * cells, caption, max(style.WIDTH, 1.9 + across * cells))
         axes = body.subplots()
         totals = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
         _heat(axes, shares)
-        if len(labels) <= _MOST:
+        if fits:
             for row, column in np.ndindex(counts.shape):
                 _cell(axes, row, column, shares[row, column], int(counts[row, column]))
-        axes.set_yticks(range(len(labels)), [textwrap.fill(label.name, 14) for label in labels])
-        axes.set_xticks(range(len(labels)), [label.short for label in labels])
+        axes.set_yticks(range(len(labels)), names)
+        axes.set_xticks(range(len(labels)), shorts, rotation=0 if fits else 90)
         axes.set(xlabel="Predicted class (share of the true class, pixels)", ylabel="True class")
         return figure
+
+
+def _lines(name: str) -> str:
+    return textwrap.fill(name, 14, break_long_words=False)
 
 
 def _heat(axes: Axes, shares: NDArray[np.float64]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.typing import ColorType
 
 _COLUMNS = ("Image", "Label", "Prediction", "Differences")
+_DIFFER = "Label and prediction differ"
 _OPACITY = {True: 0.4, False: 0.15}  # of anatomical classes and of the others
 _MARGIN = 0.12  # of the anatomy's longer side, left around it
 _STRAY = 0.1  # of the anatomy's pixels; a part set apart that holds fewer does not widen the view
@@ -62,11 +63,12 @@ def draw_examples(cases: Sequence[Case], labels: LabelSet, *, caption: str) -> F
         percent; beneath the last stand the numbers of differing pixels within the square and outside it.
     """
     with style.look():
-        figure, body = style.new_figure(2.15 * len(cases) + 0.6, caption)
+        legend = style.legend_size([*(label.name for label in labels), _DIFFER])
+        figure, body = style.new_figure(2.15 * len(cases) + legend.height, caption)
         rows = body.subfigures(len(cases), 1, squeeze=False)[:, 0]
         for row, case in zip(rows, cases, strict=True):
             _draw_case(row, case, labels)
-        _legend(body, labels)
+        _legend(body, labels, legend.columns)
         return figure
 
 
@@ -151,9 +153,9 @@ def _fill(label: Label) -> ColorType:
     return label.colour, _OPACITY[label.anatomical]
 
 
-def _legend(body: SubFigure, labels: LabelSet) -> None:
+def _legend(body: SubFigure, labels: LabelSet, columns: int) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(facecolor=_fill(label), edgecolor=label.colour, label=label.name) for label in labels]
-    patches.append(Patch(color=style.DIFFERENCE, label="Label and prediction differ"))
-    body.legend(handles=patches, loc="outside lower center", ncols=4)
+    patches.append(Patch(color=style.DIFFERENCE, label=_DIFFER))
+    body.legend(handles=patches, loc="outside lower center", ncols=columns)

@@ -24,6 +24,7 @@ MOST = 24
 """Slices on a contact sheet."""
 
 _COLUMNS = 4
+_TITLE = 22  # characters that fit above a panel
 _NAMED = 5  # of the cases of a finding; the file has them all
 
 
@@ -58,6 +59,8 @@ def print_inventory(
     console.print(_overview(inventory))
     console.print(_classes(inventory, labels))
     console.print(_findings(inventory))
+    for note in inventory["notes"]:
+        console.print(Text(f"Note: {note}."), soft_wrap=True)
 
 
 def plot_contact_sheet(panels: Sequence[Panel], labels: LabelSet, path: Path, *, caption: str) -> None:
@@ -76,14 +79,15 @@ def draw_contact_sheet(panels: Sequence[Panel], labels: LabelSet, *, caption: st
     """
     with style.look():
         rows = -(-len(panels) // _COLUMNS)
-        figure, body = style.new_figure(1.95 * rows + 0.5, caption)
+        outlined = _outlined(panels, labels)
+        legend = style.legend_size([label.name for label in outlined.values()])
+        figure, body = style.new_figure(1.95 * rows + legend.height, caption)
         grid = body.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
-        outlined = _outlined(panels, labels)
         for axes, panel in zip(grid, panels, strict=False):
             _draw(axes, panel, outlined)
-        _legend(body, outlined.values())
+        _legend(body, outlined.values(), legend.columns)
         return figure
 
 
@@ -95,24 +99,30 @@ def _outlined(panels: Sequence[Panel], labels: LabelSet) -> dict[int, Label]:
 
 
 def _draw(axes: Axes, panel: Panel, outlined: Mapping[int, Label]) -> None:
-    axes.set_title(panel.title, fontsize=style.SMALLEST)
+    axes.set_title(_shortened(panel.title), fontsize=style.SMALLEST)
     grey = panel.image.mean(axis=-1)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=max(float(np.percentile(grey, 99)), 1.0))
     height, width = panel.label.shape
     across, down = np.arange(-1, width + 1), np.arange(-1, height + 1)
     # One pixel of nothing around them, so that a region at the border is outlined there too.
-    masks = {label.colour: np.pad(panel.label == index, 1) for index, label in outlined.items()}
+    masks = [(label.colour, np.pad(panel.label == index, 1)) for index, label in outlined.items()]
     # The smallest last, because neighbours share a line.
-    for colour, mask in sorted(masks.items(), key=lambda item: -item[1].sum()):
+    for colour, mask in sorted(masks, key=lambda item: -item[1].sum()):
         if mask.any():
             axes.contour(across, down, mask, levels=[0.5], colors=[colour], linewidths=0.7)
 
 
-def _legend(body: SubFigure, labels: Iterable[Label]) -> None:
+def _shortened(title: str) -> str:
+    """A title that fits above a panel; of a longer one, as files may give it, its two ends."""
+    half = _TITLE // 2
+    return title if len(title) <= _TITLE else f"{title[:half]}…{title[-half:]}"
+
+
+def _legend(body: SubFigure, labels: Iterable[Label], columns: int) -> None:
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=label.colour, label=label.name) for label in labels]
-    body.legend(handles=lines, loc="outside lower center", ncols=5)
+    body.legend(handles=lines, loc="outside lower center", ncols=columns)
 
 
 def _overview(inventory: Mapping[str, Any]) -> Table:
@@ -122,7 +132,8 @@ def _overview(inventory: Mapping[str, Any]) -> Table:
     table.add_row("Slices", f"{inventory['slices']:,} with all images that data.channels={channels} needs")
     table.add_row("Patients", f"{inventory['patients']:,}")
     table.add_row("Images", _counts(inventory["images"]))
-    table.add_row("Levels", _counts(inventory["levels"]))
+    if inventory["levels"]:
+        table.add_row("Levels", _counts(inventory["levels"]))
     table.add_row("Sizes", "\n".join(map(_size, inventory["sizes"])))
     if inventory["split"]:
         shared = inventory["split"]["patients_in_train_and_test"]
@@ -174,10 +185,13 @@ def _findings(inventory: Mapping[str, Any]) -> Table:
     add("Broken files", (f"{entry['file']}: {entry['problem']}" for entry in inventory["broken"]))
     add("Labels with unknown codes", map(_codes, inventory["unknown_codes"]))
     add("Exact duplicates", map(_duplicate, inventory["duplicates"]))
-    few = inventory["incomplete_patients"].items()
-    add("Patients with fewer than three levels", (f"{patient}: {', '.join(levels)}" for patient, levels in few))
-    inside = inventory["unregistered_inside"]
-    add("Labels with Unregistered pixels away from the border", (f"{x['slice']}: {x['pixels']:,} px" for x in inside))
+    if inventory["levels"]:
+        few = inventory["incomplete_patients"].items()
+        add("Patients with fewer than three levels", (f"{patient}: {', '.join(levels)}" for patient, levels in few))
+    if "unregistered" in inventory["classes"]:
+        inside = inventory["unregistered_inside"]
+        where = (f"{found['slice']}: {found['pixels']:,} px" for found in inside)
+        add("Labels with Unregistered pixels away from the border", where)
     return table
 
 

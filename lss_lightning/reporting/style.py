@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -16,6 +19,9 @@ WIDTH = 7.1
 
 SMALLEST = 9
 """Smallest font, in points at that width."""
+
+CHARACTER = 0.072
+"""Mean width of the smallest font's letters, inches."""
 
 DPI = 150
 MISSING = "–"
@@ -49,6 +55,8 @@ _RC: dict[Any, Any] = {
     "text.parse_math": False,
 }
 _LINE = 0.16  # inches
+_COLUMNS = 5  # of a legend at most
+_KEY = 0.55  # inches that a legend's patch or line takes, with the gaps around it
 
 
 @contextmanager
@@ -95,6 +103,24 @@ def _wrap(text: str, width: float) -> list[str]:
         if widest <= width * DPI:
             return lines
         characters = min(characters - 1, int(characters * width * DPI / widest))
+
+
+@dataclass(frozen=True)
+class LegendSize:
+    """What a legend over the whole width of a figure takes: columns, and inches of height."""
+
+    columns: int
+    height: float
+
+
+def legend_size(names: Sequence[str]) -> LegendSize:
+    """As many columns as the names leave room for, filled one after the other, and the height of their rows."""
+    columns, rows = 1, len(names)
+    for count in range(2, min(_COLUMNS, len(names)) + 1):
+        filled = np.array_split([len(name) for name in names], count)
+        if sum(_KEY + CHARACTER * lengths.max() for lengths in filled) <= WIDTH:
+            columns, rows = count, len(filled[0])
+    return LegendSize(columns, 0.2 + 0.19 * rows)
 
 
 def save(figure: Figure, path: Path) -> None:
