@@ -85,10 +85,14 @@ class LoggerConfig:
 
 @dataclass(frozen=True)
 class PathsConfig:
-    """``paths``: where runs and data are written, relative to the working directory."""
+    """``paths``: where runs and data are written, relative to the working directory.
+
+    Without ``cache`` every process decodes the slices into its own memory.
+    """
 
     logs: str = setting("logs")
     data: str = setting("data")
+    cache: str | None = setting("data/cache")
 
 
 @dataclass(frozen=True)

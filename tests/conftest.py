@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,15 @@ from lss_lightning.data.alkafri import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 
 torch.set_num_threads(1)  # the processes of pytest-xdist share the cores
+
+
+@pytest.fixture(scope="session", autouse=True)
+def work_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is written relative to the working directory, such as the pixel cache, goes with the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for Python started there
+        yield
 
 
 @pytest.fixture

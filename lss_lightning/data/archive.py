@@ -58,6 +58,16 @@ class ZipMember:
         """Size and times of the archive: a member changes only with it."""
         return self.archive.stat()
 
+    def size_and_checksum(self) -> tuple[int, int]:
+        """The member's own size in bytes, and its CRC-32, as the archive states them.
+
+        Raises:
+            FileNotFoundError: the archive is gone, or has no such member.
+            UserError: the archive is broken.
+        """
+        _, info = self._opened()
+        return info.file_size, info.CRC
+
     def read_bytes(self) -> bytes:
         """Read the whole file.
 
@@ -65,15 +75,18 @@ class ZipMember:
             FileNotFoundError: the archive is gone, or has no such member.
             UserError: the archive or the member is broken, encrypted or too large for an image.
         """
-        archive = _thread_s_own(self.archive)
-        try:
-            info = archive.getinfo(self.member)
-        except KeyError as error:
-            raise FileNotFoundError(str(self)) from error
+        archive, info = self._opened()
         if info.file_size > LARGEST_IMAGE:
             raise UserError(f"{self}: declares {info.file_size:,} bytes; an image has at most {LARGEST_IMAGE:,}")
         with _readable(self), archive.open(info) as stream:
             return stream.read()
+
+    def _opened(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+        archive = _thread_s_own(self.archive)
+        try:
+            return archive, archive.getinfo(self.member)
+        except KeyError as error:
+            raise FileNotFoundError(str(self)) from error
 
 
 def zip_top(archive: Path) -> zipfile.Path:

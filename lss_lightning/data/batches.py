@@ -7,6 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -19,11 +20,12 @@ Size = tuple[int, int]
 class Item(TypedDict):
     """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``.
 
-    ``digest`` names its content, and ``spacing`` is the image's pixel in mm, or None where unknown.
+    ``digest`` names its content, and ``spacing`` is the image's pixel in mm, or None where unknown. The arrays may be
+    those of the slice itself.
     """
 
-    image: Tensor
-    label: Tensor
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
     index: int
     digest: str
     spacing: float | None
@@ -47,7 +49,7 @@ class Batch(TypedDict):
 
 
 class SliceDataset(Dataset[Item]):
-    """Slices on the working grid.
+    """Slices on the working grid; those that lie on another one are resampled when they are asked for.
 
     Args:
         slices: Loaded slices.
@@ -56,24 +58,20 @@ class SliceDataset(Dataset[Item]):
     """
 
     def __init__(self, slices: Sequence[LoadedSlice], spacing: float | None, *, label_on_working_grid: bool) -> None:
-        self.slices = slices
-        sizes = [working_size(piece.label.shape, piece.spacing, spacing) for piece in slices]
-        self.images = [resample_image(piece.image, size) for piece, size in zip(slices, sizes, strict=True)]
-        self.labels = [piece.label for piece in slices]
-        self.spacings = [spacing if spacing and piece.spacing else piece.spacing for piece in slices]
-        if label_on_working_grid:
-            self.labels = [resample_label(label, size) for label, size in zip(self.labels, sizes, strict=True)]
+        self.slices, self.spacing, self.label_on_working_grid = slices, spacing, label_on_working_grid
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.slices)
 
     def __getitem__(self, index: int) -> Item:
+        piece = self.slices[index]
+        size = working_size(piece.label.shape, piece.spacing, self.spacing)
         return {
-            "image": torch.from_numpy(self.images[index]),
-            "label": torch.from_numpy(self.labels[index]),
+            "image": resample_image(piece.image, size),
+            "label": resample_label(piece.label, size) if self.label_on_working_grid else piece.label,
             "index": index,
-            "digest": self.slices[index].digest,
-            "spacing": self.spacings[index],
+            "digest": piece.digest,
+            "spacing": self.spacing if self.spacing and piece.spacing else piece.spacing,
         }
 
 
@@ -90,18 +88,18 @@ def collate(items: Sequence[Item]) -> Batch:
     }
 
 
-def _size(pixels: Tensor) -> Size:
+def _size(pixels: NDArray[np.uint8]) -> Size:
     height, width = pixels.shape[-2:]
     return height, width
 
 
-def _stack(parts: list[Tensor], fill: int) -> Tensor:
+def _stack(parts: list[NDArray[np.uint8]], fill: int) -> Tensor:
     height = max(part.shape[-2] for part in parts)
     width = max(part.shape[-1] for part in parts)
-    stacked = parts[0].new_full((len(parts), *parts[0].shape[:-2], height, width), fill)
+    stacked = np.full((len(parts), *parts[0].shape[:-2], height, width), fill, np.uint8)
     for place, part in zip(stacked, parts, strict=True):
         place[..., : part.shape[-2], : part.shape[-1]] = part
-    return stacked
+    return torch.from_numpy(stacked)
 
 
 class EpochSampler(Sampler[int]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.batches import Batch, EpochSampler, Item, SliceDataset, collate
+from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import THIRD
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
@@ -29,6 +31,7 @@ class SliceDataModule(pl.LightningDataModule):
         split: How they are divided.
         seed: Of the order in which training slices are shown, and of their augmentation.
         augmentation: What is done to training slices; None leaves them as they are.
+        cache: The folder of decoded slices (``paths.cache``); without, this process decodes them into its memory.
 
     Attributes:
         slices: All slices, once :meth:`setup` has run.
@@ -38,10 +41,16 @@ class SliceDataModule(pl.LightningDataModule):
     """
 
     def __init__(
-        self, source: DataSource, split: SplitProtocol, seed: int = 0, augmentation: AugmentationConfig | None = None
+        self,
+        source: DataSource,
+        split: SplitProtocol,
+        seed: int = 0,
+        augmentation: AugmentationConfig | None = None,
+        cache: str | None = None,
     ) -> None:
         super().__init__()
         self.source, self.split, self.seed = source, split, seed
+        self.cache = None if cache is None else Path(cache).expanduser()
         self.spacing = source.spacing
         self.slices: list[LoadedSlice] = []
         self.parts: Split = {}
@@ -55,7 +64,7 @@ class SliceDataModule(pl.LightningDataModule):
         """List, split and read the slices, once.
 
         Raises:
-            UserError: there are too few, or one cannot be read.
+            UserError: there are too few, one cannot be read, or the cache cannot be written.
         """
         if self.slices:
             return
@@ -67,7 +76,8 @@ class SliceDataModule(pl.LightningDataModule):
         self.parts = self.split.divide(found.slices)
         if unnamed := slices_left_out(found.slices, self.parts):
             warn("left out: %d × slice in no part of the split", unnamed)
-        self.slices = load_slices(found.slices, self.source.channels, self.source.labels, self.source.third)
+        reading = found.slices, self.source.channels, self.source.labels, self.source.third
+        self.slices = load_slices(*reading) if self.cache is None else cached_slices(*reading, folder=self.cache)
 
     def choose_spacing(self) -> None:
         """Where none is set, take the training part's most frequent pixel spacing as the working one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,9 @@ from lss_lightning.data.slices import Slice
 from lss_lightning.data.source import CHANNELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
+
+_AHEAD = 64
+"""Slices in work or waiting to be taken."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,18 @@ def _read_image(piece: Slice, kind: str, size: tuple[int, ...]) -> NDArray[np.ui
 
 
 def load_slices(pieces: Sequence[Slice], channels: str, labels: LabelSet, third: str = PUBLISHED) -> list[LoadedSlice]:
-    """Read many slices, several at a time; see :func:`load_slice`."""
+    """Read many slices; see :func:`load_slice`."""
+    return list(iterate_slices(pieces, channels, labels, third))
+
+
+def iterate_slices(
+    pieces: Sequence[Slice], channels: str, labels: LabelSet, third: str = PUBLISHED
+) -> Iterator[LoadedSlice]:
+    """Read many slices, several at a time, of which few are held at once; see :func:`load_slice`."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda piece: load_slice(piece, channels, labels, third), pieces))
+        for start in range(0, len(pieces), _AHEAD):
+            ahead = pieces[start : start + _AHEAD]
+            yield from pool.map(lambda piece: load_slice(piece, channels, labels, third), ahead)
 
 
 def content_digest(image: NDArray[np.uint8]) -> str:

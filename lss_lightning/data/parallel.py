@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ def spread(
 ) -> Iterator[Result]:
     """Do the work on every item and yield the results in the items' order, whatever the number of processes.
 
-    A progress bar is drawn on standard error where that is a terminal.
+    A progress bar is drawn, see :func:`progress`.
 
     Args:
         work: Must be picklable, and so must items and results.
@@ -31,14 +31,18 @@ def spread(
     Raises:
         UserError: fewer than one worker.
     """
+    if workers < 1:
+        raise UserError(f"{description}: workers is {workers}: at least 1 is needed")
+    yield from progress(_results(work, items, min(workers, len(items)), chunk), description, len(items))
+
+
+def progress(results: Iterable[Result], description: str, total: int) -> Iterator[Result]:
+    """Pass results on, and draw a progress bar on standard error where that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
-    if workers < 1:
-        raise UserError(f"{description}: workers is {workers}: at least 1 is needed")
-    results = _results(work, items, min(workers, len(items)), chunk)
     console = Console(stderr=True)
-    yield from track(results, description, total=len(items), console=console, disable=not sys.stderr.isatty())
+    yield from track(results, description, total=total, console=console, disable=not sys.stderr.isatty())
 
 
 def _results(work: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int) -> Iterator[Result]:

@@ -36,7 +36,8 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     subset = config.subset or ("test" if own else "all")
 
     # Data that is tested whole need not be large enough to be divided.
-    data = SliceDataModule(source, Resubstitution() if subset == "all" else split)
+    division = Resubstitution() if subset == "all" else split
+    data = SliceDataModule(source, division, cache=config.paths.cache)
     data.spacing = card.spacing
     data.prepare_data()
     data.setup()

@@ -38,7 +38,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     optimizers = make_optimizers(config)
-    data = SliceDataModule(config.data, config.split, config.seed, config.augmentation)
+    data = SliceDataModule(config.data, config.split, config.seed, config.augmentation, config.paths.cache)
     data.prepare_data()
     data.setup()
     data.choose_spacing()

@@ -35,7 +35,7 @@ def test_training_labels_follow_the_image_and_scored_labels_stay(on_working_grid
     np.testing.assert_array_equal(item["image"], resample_image(piece.image, (80, 112)))
     expected = resample_label(piece.label, (80, 112)) if on_working_grid else piece.label
     np.testing.assert_array_equal(item["label"], expected)
-    assert (item["image"].dtype, item["label"].dtype, item["index"]) == (torch.uint8, torch.uint8, 0)
+    assert (item["image"].dtype, item["label"].dtype, item["index"]) == (np.uint8, np.uint8, 0)
 
 
 @pytest.mark.parametrize(("own", "working"), [(None, 0.5), (1.0, None), (None, None)])
@@ -57,7 +57,7 @@ def test_sizes_are_padded_at_the_right_and_the_bottom():
     for place, index in enumerate((2, 0, 1)):
         height, width = batch["image_sizes"][place]
         image = batch["image"][place]
-        np.testing.assert_array_equal(image[:, :height, :width], dataset.images[index])
+        np.testing.assert_array_equal(image[:, :height, :width], dataset[index]["image"])
         assert not image[:, height:].any()
         assert not image[:, :, width:].any()
         height, width = batch["label_sizes"][place]
@@ -116,4 +116,4 @@ def test_batches_do_not_depend_on_the_number_of_workers(workers):
     assert [index for batch in batches for index in batch["index"].tolist()] == list(sampler)
     for batch in batches:
         for index, image in zip(batch["index"].tolist(), batch["image"], strict=True):
-            np.testing.assert_array_equal(image, dataset.images[index])
+            np.testing.assert_array_equal(image, dataset[index]["image"])

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 
 from lss_lightning.data.alkafri import IMAGES, AlKafri
 from lss_lightning.data.datamodule import SliceDataModule
@@ -14,9 +15,9 @@ from lss_lightning.errors import UserError
 from tests.conftest import write_slice
 
 
-def ready(root, split=None, **settings):
+def ready(root, split=None, cache=None, **settings):
     source = AlKafri(name="alkafri", root=str(root), **{"num_workers": 0, "batch_size": 4, **settings})
-    data = SliceDataModule(source, split or PatientSplit(), seed=1)
+    data = SliceDataModule(source, split or PatientSplit(), seed=1, cache=cache)
     data.prepare_data()
     data.setup()
     data.choose_spacing()
@@ -52,6 +53,27 @@ def test_nothing_is_read_twice(tree):
     slices = data.slices
     data.setup("test")
     assert data.slices is slices
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_out_of_the_cache_are_those_out_of_the_files(tree, tmp_path, workers):
+    for _ in range(2):
+        for spacing in (None, 2.0):
+            cached = ready(tree, cache=str(tmp_path / "cache"), spacing=spacing, num_workers=workers)
+            batches = zip(cached.train_dataloader(), ready(tree, spacing=spacing).train_dataloader(), strict=True)
+            for one, other in batches:
+                for key, value in other.items():
+                    if isinstance(value, torch.Tensor):
+                        assert torch.equal(one[key], value), key
+                    else:
+                        assert one[key] == value, key
+    assert len(list((tmp_path / "cache").glob("slices-*"))) == 1
+
+
+def test_the_cache_may_lie_in_the_home_directory(tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ready(tree, cache="~/cache")
+    assert len(list((tmp_path / "cache").glob("slices-*"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ def renamed_copy(tree: Path, root: Path) -> Path:
 
 
 def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path):
-    metrics = score(tmp_path / "out", checkpoint)
+    metrics = score(tmp_path / "out", checkpoint, f"paths.cache={tmp_path / 'cache'}")
+    assert len(list((tmp_path / "cache").glob("slices-*"))) == 1
     before = json.loads((trained / "run/metrics.json").read_text())
     assert metrics["iou"] == before["iou"]
     assert metrics["data"] == before["data"]

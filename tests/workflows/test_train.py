@@ -63,6 +63,7 @@ def test_every_model_takes_a_batch_through_training_validation_and_test(model, t
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["data"]["name"] == "phantom"
     assert metrics["data"]["images"] == 2  # one batch
+    assert len(list((tmp_path / "cache").glob("slices-*"))) == 1
     assert set(metrics["iou"]) == set(LUMBAR.keys)
     assert "Phantom" in (run / "report" / "table2.md").read_text()
 
@@ -129,6 +130,12 @@ def test_without_a_selecting_part_the_last_epoch_is_tested(tree, tmp_path):
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["validation"] == {"objective": None, "epoch": 1}
     assert any("also lie in the training part" in remark for remark in metrics["data"]["remarks"])
+
+
+def test_without_a_cache_none_is_written(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start(tmp_path / "run", tree, "paths.cache=null", "trainer.max_epochs=1", "trainer.limit_train_batches=1")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "tree"}
 
 
 def test_selecting_on_test_is_stamped(tree, tmp_path):
