@@ -28,6 +28,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
 from tests.commands import REPOSITORY
 from tests.conftest import write_slice
+from tests.data import test_folder
 from tests.data.test_archive import pack
 
 
@@ -225,6 +226,19 @@ def test_members_changed_in_an_archive_of_the_same_size_and_time(tree, tmp_path,
         after = pool.submit(read, archive, folder).result()
     np.testing.assert_array_equal(after[0].image, before[1].image)
     np.testing.assert_array_equal(after[1].image, before[0].image)
+
+
+def test_planes_of_a_volume(tmp_path, folder, decoded):
+    for name, one in (("images", test_folder.picture), ("masks", test_folder.mask)):
+        test_folder.save(tmp_path / f"data/{name}/p1.nii", np.stack([one(number) for number in range(3)]))
+    source = test_folder.folder(tmp_path / "data", patient="(.*)")
+    found = source.find().slices, source.channels, source.labels, source.third
+    for count in (4, 0):
+        decoded.clear()
+        slices = cached_slices(*found, folder)
+        assert len(decoded) == count
+        assert_same(slices, load_slices(*found))
+        assert len({piece.digest for piece in slices}) == 3
 
 
 def test_nothing_can_be_written_into_the_cache(tree, folder):
