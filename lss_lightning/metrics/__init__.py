@@ -1,6 +1,25 @@
-"""From predicted and true label maps to confusion counts, and from counts to scores."""
+"""From predicted and true label maps to confusion counts, boundary distances and calibration, and on to scores."""
 
 from lss_lightning.metrics.confusion import ImageConfusion
-from lss_lightning.metrics.summary import dice, iou, mean_defined, pool_patients, precision, recall, summarise
+from lss_lightning.metrics.intervals import Difference, compare, holm
+from lss_lightning.metrics.overlap import dice, iou, mean_defined, overlap, pool_patients, precision, recall
+from lss_lightning.metrics.records import ImageRecords, Records
+from lss_lightning.metrics.summary import summarise, summarise_overlap
 
-__all__ = ["ImageConfusion", "dice", "iou", "mean_defined", "pool_patients", "precision", "recall", "summarise"]
+__all__ = [
+    "Difference",
+    "ImageConfusion",
+    "ImageRecords",
+    "Records",
+    "compare",
+    "dice",
+    "holm",
+    "iou",
+    "mean_defined",
+    "overlap",
+    "pool_patients",
+    "precision",
+    "recall",
+    "summarise",
+    "summarise_overlap",
+]

@@ -1,75 +1,81 @@
-"""Scores from confusion counts.
-
-Counts are (..., K, K) integers, rows true classes, columns predicted ones, and scores (..., K) floats. A score that is
-not defined, such as the IoU of a class that neither label nor prediction holds, is NaN here and null in
-``metrics.json``: it is never 0 or 1, and no mean counts it.
-"""
+"""From what was found in single images to the figures of ``metrics.json``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
-
-Counts = NDArray[np.int64]
-Scores = NDArray[np.float64]
-
-
-def iou(counts: Counts) -> Scores:
-    """Intersection over union (Jaccard index) of each class; NaN where the class is in neither label nor prediction."""
-    hits, true, predicted = _marginals(counts)
-    return _ratio(hits, true + predicted - hits)
-
-
-def dice(counts: Counts) -> Scores:
-    """Dice coefficient (F1 score) of each class; NaN where the class is in neither label nor prediction."""
-    hits, true, predicted = _marginals(counts)
-    return _ratio(2 * hits, true + predicted)
-
-
-def precision(counts: Counts) -> Scores:
-    """Share of the pixels predicted as a class that are of it; NaN where the class is never predicted."""
-    hits, _, predicted = _marginals(counts)
-    return _ratio(hits, predicted)
+from lss_lightning.metrics.boundary import summarise_boundary
+from lss_lightning.metrics.calibration import reliability, summarise_calibration
+from lss_lightning.metrics.intervals import interval95, resample
+from lss_lightning.metrics.overlap import (
+    Counts,
+    dice,
+    iou,
+    mean_defined,
+    not_anatomical,
+    overlap,
+    pool_patients,
+    precision,
+    recall,
+)
+from lss_lightning.metrics.plain import by_key, plain, plain_intervals
+from lss_lightning.metrics.records import Records
 
 
-def recall(counts: Counts) -> Scores:
-    """Share of the pixels of a class that are predicted as it; NaN where the class is not in the label."""
-    hits, true, _ = _marginals(counts)
-    return _ratio(hits, true)
-
-
-def mean_defined(scores: Scores, axis: int = -1) -> Scores:
-    """Mean along an axis over the scores that are defined; NaN where none is."""
-    return _ratio(np.nansum(scores, axis=axis), np.sum(~np.isnan(scores), axis=axis))
-
-
-def pool_patients(counts: Counts, patients: Sequence[str]) -> Counts:
-    """Sum the counts of each patient's images.
+def summarise(
+    records: Records,
+    patients: Sequence[str],
+    spacings: Sequence[float | None],
+    labels: LabelSet,
+    columns: Mapping[str, Sequence[str | None]],
+) -> dict[str, Any]:
+    """Compute all figures of ``metrics.json``, for all images and group by group.
 
     Args:
-        counts: (N, K, K).
-        patients: Each image's patient, N of them.
+        records: Of N images; N may be 0.
+        patients: Each image's patient.
+        spacings: Each label's pixel size in mm, or None where unknown.
+        labels: The K classes.
+        columns: What to group by, such as ``level``: each image's group, or None for an image that is in none.
 
     Returns:
-        (P, K, K), patients in ascending order of their ids.
+        Plain data: :func:`summarise_overlap`'s, ``boundary``, ``calibration`` with its ``reliability`` diagrams, and
+        ``by``: for each column and group the number of ``images`` and ``patients`` and the same figures again, but for
+        the diagrams.
 
     Raises:
-        ValueError: the numbers of images and patients differ.
+        ValueError: the numbers of images, patients, spacings and groups differ.
     """
-    if len(counts) != len(patients):
-        raise ValueError(f"{len(counts)} images but {len(patients)} patient ids")
-    names, places = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
-    pooled = np.zeros((len(names), *counts.shape[1:]), dtype=np.int64)
-    np.add.at(pooled, places, counts)
-    return pooled
+
+    def figures(chosen: list[int]) -> dict[str, Any]:
+        part = records[np.array(chosen, dtype=np.int64)]
+        millimetres = [spacings[place] for place in chosen]
+        return {
+            **summarise_overlap(part.counts, [patients[place] for place in chosen], labels),
+            "boundary": summarise_boundary(part.boundary, part.counts, millimetres, part.bf_tolerance, labels),
+            "calibration": summarise_calibration(part.reliability, labels),
+        }
+
+    for values in (patients, spacings, *columns.values()):
+        if len(values) != len(records.indices):
+            raise ValueError(f"{len(records.indices)} images but {len(values)} patients, spacings or groups")
+    whole = figures(list(range(len(patients))))
+    whole["calibration"]["reliability"] = reliability(records.reliability, labels)
+    whole["by"] = {}
+    for column, values in columns.items():
+        whole["by"][column] = {}
+        for group in sorted({value for value in values if value is not None}):
+            chosen = [place for place, value in enumerate(values) if value == group]
+            sizes = {"images": len(chosen), "patients": len({patients[place] for place in chosen})}
+            whole["by"][column][group] = {**sizes, **figures(chosen)}
+    return whole
 
 
-def summarise(counts: Counts, patients: Sequence[str], labels: LabelSet) -> dict[str, Any]:
+def summarise_overlap(counts: Counts, patients: Sequence[str], labels: LabelSet) -> dict[str, Any]:
     """Compute the overlap part of ``metrics.json``.
 
     Args:
@@ -79,45 +85,46 @@ def summarise(counts: Counts, patients: Sequence[str], labels: LabelSet) -> dict
 
     Returns:
         Plain data. ``iou``, ``dice``, ``precision`` and ``recall`` by class key are pooled: summed over all images,
-        then divided. ``mean_iou`` averages ``iou`` over the classes present, ``mean_iou_anatomy`` over the anatomical
-        ones present. ``per_image`` and ``per_patient`` average, class by class, the IoU of single images or of
-        patients (a patient's images pooled) over those where it is defined; their ``mean_iou`` averages these class
+        then divided. ``mean_iou`` and ``mean_dice`` are over the classes present, ``mean_iou_anatomy`` and
+        ``mean_dice_anatomy`` over the anatomical ones present, ``mean_iou_without`` over all but the class named. Each
+        of these but precision and recall has its 95 % interval over patients under its name with ``_ci95``, null with
+        fewer than two patients. ``per_image`` and ``per_patient`` average, class by class, the scores of single images
+        or of patients (a patient's images pooled) over those where they are defined; their means average these class
         figures.
 
     Raises:
         ValueError: the numbers of images and patients differ.
     """
+    by_patient = pool_patients(counts, patients)
     pooled = counts.sum(axis=0)
-    pooled_iou = iou(pooled)
+    drawn = overlap(resample(by_patient), labels) if len(by_patient) > 1 else {}
+    figures: dict[str, Any] = {}
+    for name, scores in overlap(pooled, labels).items():
+        bounds = interval95(drawn[name]) if drawn else np.full((*scores.shape, 2), np.nan)
+        figures[name] = _by_name(name, plain(scores), labels)
+        figures[f"{name}_ci95"] = _by_name(name, plain_intervals(bounds), labels)
     return {
-        "iou": _by_key(pooled_iou, labels),
-        "dice": _by_key(dice(pooled), labels),
-        "precision": _by_key(precision(pooled), labels),
-        "recall": _by_key(recall(pooled), labels),
-        "mean_iou": _plain(mean_defined(pooled_iou)),
-        "mean_iou_anatomy": _plain(mean_defined(pooled_iou[list(labels.anatomical)])),
-        "per_image": _averaged(iou(counts), labels),
-        "per_patient": _averaged(iou(pool_patients(counts, patients)), labels),
+        **figures,
+        "precision": by_key(plain(precision(pooled)), labels),
+        "recall": by_key(plain(recall(pooled)), labels),
+        "per_image": _averaged(counts, labels),
+        "per_patient": _averaged(by_patient, labels),
     }
 
 
-def _averaged(scores: Scores, labels: LabelSet) -> dict[str, Any]:
-    means = mean_defined(scores, axis=0)
-    return {"iou": _by_key(means, labels), "mean_iou": _plain(mean_defined(means))}
+def _by_name(name: str, values: Any, labels: LabelSet) -> Any:
+    """The values of a figure of :func:`overlap` by class key, where it has one a class."""
+    if name in ("iou", "dice"):
+        return by_key(values, labels)
+    if name == "mean_iou_without":
+        return dict(zip((labels.keys[index] for index in not_anatomical(labels)), values, strict=True))
+    return values
 
 
-def _by_key(scores: Scores, labels: LabelSet) -> dict[str, float | None]:
-    return {key: _plain(score) for key, score in zip(labels.keys, scores, strict=True)}
-
-
-def _plain(score: Scores | np.float64) -> float | None:
-    return None if np.isnan(score) else float(score)
-
-
-def _marginals(counts: Counts) -> tuple[Counts, Counts, Counts]:
-    return np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
-
-
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Scores:
-    undefined = np.full(np.shape(denominator), np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+def _averaged(counts: Counts, labels: LabelSet) -> dict[str, Any]:
+    averaged: dict[str, Any] = {}
+    for name, scores in (("iou", iou(counts)), ("dice", dice(counts))):
+        means = mean_defined(scores, axis=0)
+        averaged[name] = by_key(plain(means), labels)
+        averaged[f"mean_{name}"] = plain(mean_defined(means))
+    return averaged

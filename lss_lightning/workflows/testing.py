@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.metrics import iou, mean_defined, summarise
+from lss_lightning.metrics import iou, mean_defined, summarise_overlap
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.examples import Case, plot_examples
@@ -59,7 +59,7 @@ def test_and_report(
     metrics = {
         "schema": METRICS_SCHEMA,
         "data": subject.about(slices, data.spacing),
-        **summarise(counts, [piece.slice.patient for piece in slices], segmenter.labels),
+        **summarise_overlap(counts, [piece.slice.patient for piece in slices], segmenter.labels),
         **more,
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.metrics import summarise
+from lss_lightning.metrics import summarise_overlap
 from lss_lightning.reporting import print_table, write_table2
 from lss_lightning.reporting.tables import format_score
 
@@ -21,7 +21,7 @@ CAPTION = (
 def metrics():
     counts = np.diag([0, 700, 800, 900, 1000, 5000])
     counts[1, 2] = 300
-    return summarise(counts[None], ["0001"], LUMBAR)
+    return summarise_overlap(counts[None], ["0001"], LUMBAR)
 
 
 def markdown_rows(folder):

@@ -6,7 +6,16 @@ import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from lss_lightning.labels import IGNORED, LUMBAR, Label, LabelSet
-from lss_lightning.metrics import ImageConfusion, dice, iou, mean_defined, pool_patients, precision, recall, summarise
+from lss_lightning.metrics import (
+    ImageConfusion,
+    dice,
+    iou,
+    mean_defined,
+    pool_patients,
+    precision,
+    recall,
+    summarise_overlap,
+)
 
 FOUR = LabelSet(
     (
@@ -29,7 +38,7 @@ def two_images():
 
 
 def test_pooled_figures_worked_out_by_hand(two_images):
-    summary = summarise(two_images, ["a", "b"], FOUR)
+    summary = summarise_overlap(two_images, ["a", "b"], FOUR)
 
     # Pooled pixels (hits, true, predicted): background 9, 9, 10; disc 3, 4, 4; sac 1, 2, 1; cyst none.
     assert summary["iou"] == {"background": 9 / 10, "disc": 3 / 5, "sac": 1 / 2, "cyst": None}
@@ -38,10 +47,12 @@ def test_pooled_figures_worked_out_by_hand(two_images):
     assert summary["recall"] == {"background": 1.0, "disc": 3 / 4, "sac": 1 / 2, "cyst": None}
     assert summary["mean_iou"] == pytest.approx((0.9 + 0.6 + 0.5) / 3)
     assert summary["mean_iou_anatomy"] == pytest.approx((0.6 + 0.5) / 2)
+    assert summary["mean_dice"] == pytest.approx((18 / 19 + 6 / 8 + 2 / 3) / 3)
+    assert summary["mean_iou_without"] == {"background": pytest.approx((0.6 + 0.5) / 2)}
 
 
 def test_per_image_averages_images_where_the_class_is_defined(two_images):
-    per_image = summarise(two_images, ["a", "a"], FOUR)["per_image"]
+    per_image = summarise_overlap(two_images, ["a", "a"], FOUR)["per_image"]
 
     # Background 3/4 and 1, disc 2/4 and 1, sac 1/2 in the one image that has it.
     assert per_image["iou"] == {"background": 0.875, "disc": 0.75, "sac": 0.5, "cyst": None}
@@ -49,15 +60,15 @@ def test_per_image_averages_images_where_the_class_is_defined(two_images):
 
 
 def test_per_patient_pools_the_images_of_a_patient(two_images):
-    one_patient = summarise(two_images, ["a", "a"], FOUR)
+    one_patient = summarise_overlap(two_images, ["a", "a"], FOUR)
     assert one_patient["per_patient"]["iou"] == one_patient["iou"]
 
-    two_patients = summarise(two_images, ["b", "a"], FOUR)
+    two_patients = summarise_overlap(two_images, ["b", "a"], FOUR)
     assert two_patients["per_patient"] == two_patients["per_image"]
 
     # The disc: patient a has 3/5 over the first two images, patient b 1 on a copy of the second.
     three_images = two_images[[0, 1, 1]]
-    mixed = summarise(three_images, ["a", "a", "b"], FOUR)
+    mixed = summarise_overlap(three_images, ["a", "a", "b"], FOUR)
     assert mixed["per_patient"]["iou"]["disc"] == pytest.approx((3 / 5 + 1) / 2)
     assert mixed["per_image"]["iou"]["disc"] == pytest.approx((2 / 4 + 1 + 1) / 3)
     assert mixed["iou"]["disc"] == pytest.approx(4 / 6)
@@ -77,7 +88,7 @@ def test_pooled_iou_is_that_of_torchmetrics():
     metric = ImageConfusion(len(LUMBAR))
     metric.update(predicted, target, torch.arange(4))
 
-    summary = summarise(metric.compute()[1], ["a", "a", "b", "c"], LUMBAR)
+    summary = summarise_overlap(metric.compute()[1], ["a", "a", "b", "c"], LUMBAR)
 
     for average, ours in (("none", list(summary["iou"].values())), ("macro", summary["mean_iou"])):
         theirs = MulticlassJaccardIndex(len(LUMBAR), average=average, ignore_index=IGNORED)(predicted, target)
@@ -101,13 +112,17 @@ def test_mean_leaves_out_the_undefined():
 
 @pytest.mark.filterwarnings("error")
 def test_no_images_give_null_throughout():
-    summary = summarise(np.zeros((0, 6, 6), dtype=np.int64), [], LUMBAR)
+    summary = summarise_overlap(np.zeros((0, 6, 6), dtype=np.int64), [], LUMBAR)
     nothing = dict.fromkeys(LUMBAR.keys)
-    averaged = {"iou": nothing, "mean_iou": None}
+    averaged = {"iou": nothing, "dice": nothing, "mean_iou": None, "mean_dice": None}
+    by_class = ("iou", "iou_ci95", "dice", "dice_ci95", "precision", "recall")
+    means = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
+    without = {"unregistered": None, "other": None}
     assert summary == {
-        **dict.fromkeys(("iou", "dice", "precision", "recall"), nothing),
-        "mean_iou": None,
-        "mean_iou_anatomy": None,
+        **dict.fromkeys(by_class, nothing),
+        **dict.fromkeys((*means, *(f"{mean}_ci95" for mean in means))),
+        "mean_iou_without": without,
+        "mean_iou_without_ci95": without,
         "per_image": averaged,
         "per_patient": averaged,
     }
@@ -115,11 +130,11 @@ def test_no_images_give_null_throughout():
 
 def test_a_label_set_without_anatomy_has_no_anatomical_mean(two_images):
     plain = LabelSet(tuple(Label(x.name, x.key, x.short, x.code, x.colour, anatomical=False) for x in FOUR))
-    assert summarise(two_images, ["a", "b"], plain)["mean_iou_anatomy"] is None
+    assert summarise_overlap(two_images, ["a", "b"], plain)["mean_iou_anatomy"] is None
 
 
 def test_summary_is_strict_json(two_images):
-    summary = summarise(two_images, ["a", "b"], FOUR)
+    summary = summarise_overlap(two_images, ["a", "b"], FOUR)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
