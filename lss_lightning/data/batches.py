@@ -20,8 +20,8 @@ Size = tuple[int, int]
 class Item(TypedDict):
     """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``.
 
-    ``digest`` names its content, and ``spacing`` is the image's pixel in mm, or None where unknown. The arrays may be
-    those of the slice itself.
+    ``digest`` names its content. ``spacing`` is the image's pixel in mm, ``label_spacing`` the label's; None where
+    unknown. The arrays may be those of the slice itself.
     """
 
     image: NDArray[np.uint8]
@@ -29,6 +29,7 @@ class Item(TypedDict):
     index: int
     digest: str
     spacing: float | None
+    label_spacing: float | None
 
 
 class Batch(TypedDict):
@@ -36,7 +37,8 @@ class Batch(TypedDict):
 
     ``image`` (B, C, h, w) uint8 on the working grid, padded with 0; ``label`` (B, H, W) uint8 class indices, padded
     with ``IGNORED``; ``index`` (B,) int64, the slice's place in its part; ``image_sizes`` and ``label_sizes``: height
-    and width of each slice without the padding, in pixels; ``digests`` and ``spacings`` as in its :class:`Item`.
+    and width of each slice without the padding, in pixels; ``digests``, ``spacings`` and ``label_spacings`` as in its
+    :class:`Item`.
     """
 
     image: Tensor
@@ -46,6 +48,7 @@ class Batch(TypedDict):
     label_sizes: list[Size]
     digests: list[str]
     spacings: list[float | None]
+    label_spacings: list[float | None]
 
 
 class SliceDataset(Dataset[Item]):
@@ -66,12 +69,14 @@ class SliceDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         piece = self.slices[index]
         size = working_size(piece.label.shape, piece.spacing, self.spacing)
+        working = self.spacing if self.spacing and piece.spacing else piece.spacing
         return {
             "image": resample_image(piece.image, size),
             "label": resample_label(piece.label, size) if self.label_on_working_grid else piece.label,
             "index": index,
             "digest": piece.digest,
-            "spacing": self.spacing if self.spacing and piece.spacing else piece.spacing,
+            "spacing": working,
+            "label_spacing": working if self.label_on_working_grid else piece.spacing,
         }
 
 
@@ -85,6 +90,7 @@ def collate(items: Sequence[Item]) -> Batch:
         "label_sizes": [_size(item["label"]) for item in items],
         "digests": [item["digest"] for item in items],
         "spacings": [item["spacing"] for item in items],
+        "label_spacings": [item["label_spacing"] for item in items],
     }
 
 

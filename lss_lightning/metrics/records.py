@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +103,8 @@ class ImageRecords(PerImage):
             finite=finite,
         )
 
-    def compute(self) -> Records:
-        """The records of all images, from all devices, in the order of the data set."""
+    def compute(self) -> dict[str, NDArray[Any]]:
+        """The :class:`Records` of all images, from all devices, in the order of the data set, by field."""
+        # Not as a dataclass, which torchmetrics would take apart.
         indices, arrays = self.gathered()
-        return Records(indices, **arrays)
+        return {"indices": indices, **arrays}

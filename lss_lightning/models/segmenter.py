@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import ImageRecords, Records
 from lss_lightning.models.scores import EpochScores
 
 Optimizers = Callable[[nn.Module], dict[str, Any]]
@@ -62,8 +63,9 @@ class Segmenter(pl.LightningModule):
         self.loss = loss
         self.optimizers_for = optimizers
         self.card = dict(card or {})
-        self.train_scores, self.val_scores, self.test_scores = (EpochScores(labels) for _ in range(3))
-        self.test_counts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self.train_scores, self.val_scores = EpochScores(labels), EpochScores(labels)
+        self.test_images = ImageRecords(labels)
+        self.records: Records | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K, H, W) float32 of images (B, C, H, W) uint8."""
@@ -94,7 +96,9 @@ class Segmenter(pl.LightningModule):
 
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Lightning's hook."""
-        self._step(batch, self.test_scores)
+        logits = to_label_grid(self(batch["image"]), batch)
+        sizes, spacings = batch["label_sizes"], batch["label_spacings"]
+        self.test_images.update(logits, batch["label"], batch["index"], sizes, spacings)
 
     def predict_step(self, batch: dict[str, Any], batch_index: int) -> list[NDArray[np.uint8]]:
         """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""
@@ -112,8 +116,9 @@ class Segmenter(pl.LightningModule):
         self._log_epoch("val", self.val_scores)
 
     def on_test_epoch_end(self) -> None:
-        """Keep the test images' counts for the report, in :attr:`test_counts`: their indices, and (N, K, K)."""
-        self.test_counts = self.test_scores.counts()
+        """Keep what was found in the test images, from all devices, for the report, in :attr:`records`."""
+        self.records = Records(**self.test_images.compute())
+        self.test_images.reset()
 
     def configure_optimizers(self) -> Any:
         """Lightning's hook."""

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.metrics import iou, mean_defined, summarise_overlap
+from lss_lightning.errors import UserError
+from lss_lightning.metrics import Records, iou, mean_defined, summarise
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.examples import Case, plot_examples
@@ -44,22 +45,37 @@ def test_and_report(
         subject: What is tested.
         folder: Where ``metrics.json`` and ``report/`` go.
         more: Further parts of ``metrics.json``.
+
+    Raises:
+        UserError: there is no slice to test, or the network's output for one is not finite.
     """
-    trainer.test(segmenter, data, verbose=False)
-    assert segmenter.test_counts is not None
-    indices, counts = segmenter.test_counts
-    part = data.part("test")
-    slices = [part[index] for index in indices]
+    part, what = data.part("test"), f"{subject.dataset}, {subject.part}"
+    if not part:
+        raise UserError(f"{what}: it is empty, so there is nothing to test; give other data, another subset or split")
+    try:
+        trainer.test(segmenter, data, verbose=False)
+    except pl.utilities.exceptions.MisconfigurationException as error:
+        raise UserError(f"{what}: {len(part)} slices cannot be tested as set ({error})") from error
+    records = segmenter.records
+    assert records is not None
+    slices = [part[index] for index in records.indices]
+    _refuse_broken(slices, records, subject)
     if len(slices) < len(part):
         cut = f"Only {len(slices)} of {len(part)} slices tested (trainer.limit_test_batches)."
         subject = replace(subject, remarks=(*subject.remarks, cut))
-    cases = _cases(trainer, segmenter, slices, counts, data.spacing)
+    cases = _cases(trainer, segmenter, slices, records.counts, data.spacing)
     if not trainer.is_global_zero:
         return
     metrics = {
         "schema": METRICS_SCHEMA,
         "data": subject.about(slices, data.spacing),
-        **summarise_overlap(counts, [piece.slice.patient for piece in slices], segmenter.labels),
+        **summarise(
+            records,
+            patients=[piece.slice.patient for piece in slices],
+            spacings=[piece.spacing for piece in slices],
+            labels=segmenter.labels,
+            columns={"level": [piece.slice.level for piece in slices]},
+        ),
         **more,
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
@@ -68,11 +84,28 @@ def test_and_report(
     report.mkdir(exist_ok=True)
     labels, pooled = segmenter.labels, "Pooled: counts summed over all slices."
     write_table2(metrics, labels, report, name=f"Ours: {subject.name}", caption=subject.caption(slices, ""))
-    plot_confusion(counts.sum(axis=0), labels, report / "confusion.png", caption=subject.caption(slices, pooled))
+    plot_confusion(
+        records.counts.sum(axis=0), labels, report / "confusion.png", caption=subject.caption(slices, pooled)
+    )
     if cases:
         caption = subject.caption(slices, "IoU of the single slice.")
         plot_examples(cases, labels, report / "examples.png", caption=caption)
     print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=subject.caption(slices, pooled))
+
+
+def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Subject) -> None:
+    """Refuse figures where the network's output is not finite.
+
+    Raises:
+        UserError: it is not for some slice.
+    """
+    broken = [piece.slice.name for piece, finite in zip(slices, records.finite, strict=True) if not finite]
+    if broken:
+        several = f" and {len(broken) - 1} more of {len(slices)} slices" if len(broken) > 1 else ""
+        raise UserError(
+            f"slice {broken[0]}{several}: {shown_path(subject.checkpoint)} gives NaN or infinity there, so nothing "
+            "can be scored; use an earlier checkpoint, or trainer.precision=32-true if 16-mixed was set"
+        )
 
 
 def _cases(

@@ -27,6 +27,7 @@ def item(image, label, index=0):
         "index": index,
         "digest": "",
         "spacing": None,
+        "label_spacing": None,
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lss_lightning.config import EvaluateConfig, evaluate_config
@@ -162,3 +163,30 @@ def test_a_used_folder_is_refused(checkpoint, tmp_path):
     score(tmp_path / "out", checkpoint)
     with pytest.raises(UserError, match="already holds"):
         evaluate.run(evaluation(f"ckpt_path={checkpoint}", "trainer=cpu"), tmp_path / "out")
+
+
+def test_a_checkpoint_that_gives_nan_is_refused_by_the_slice_s_name(trained, checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    weights = content["state_dict"]
+    next(value for name, value in weights.items() if name.startswith("network.head"))[:] = torch.nan
+    torch.save(content, tmp_path / "broken.ckpt")
+    tested = [row.split(",")[:2] for row in (trained / "run/split.csv").read_text().splitlines() if "test" in row]
+    with pytest.raises(UserError, match=f"slice {'_'.join(tested[0])} and 2 more of 3 slices: .*NaN") as refusal:
+        score(tmp_path / "out", tmp_path / "broken.ckpt")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out/metrics.json").exists()
+
+
+def test_a_test_of_no_slice_is_refused(trained, checkpoint, tmp_path):
+    with pytest.raises(UserError, match=r"alkafri, test part: 3 slices cannot .*limit_test_batches"):
+        score(tmp_path / "out", checkpoint, "trainer.limit_test_batches=0.01")
+
+
+def test_every_figure_is_there_for_all_slices_and_by_level(checkpoint, tmp_path):
+    metrics = score(tmp_path / "out", checkpoint)
+    assert set(metrics["by"]["level"]) == {"D3", "D4", "D5"}
+    for figures in (metrics, *metrics["by"]["level"].values()):
+        assert set(figures["boundary"]) >= {"nsd_0.7mm", "nsd_1.4mm", "hd95_mm", "assd_mm", "bf", "bf_tolerance_mm"}
+        assert set(figures["calibration"]["ece"]) == set(figures["iou"])
+    assert metrics["mean_iou_anatomy_ci95"] is None  # one patient
+    assert metrics["calibration"]["pixels"] > 0
