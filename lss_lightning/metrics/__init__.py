@@ -1,5 +1,6 @@
 """From predicted and true label maps to confusion counts, boundary distances and calibration, and on to scores."""
 
+from lss_lightning.metrics.boundary import boundary_by_key
 from lss_lightning.metrics.confusion import ImageConfusion
 from lss_lightning.metrics.intervals import Difference, compare, holm
 from lss_lightning.metrics.overlap import dice, iou, mean_defined, overlap, pool_patients, precision, recall
@@ -11,6 +12,7 @@ __all__ = [
     "ImageConfusion",
     "ImageRecords",
     "Records",
+    "boundary_by_key",
     "compare",
     "dice",
     "holm",

@@ -49,10 +49,10 @@ class Unit:
     tolerances: tuple[float, float]
 
     def key(self, measure: str) -> str:
-        """A measure's key in ``metrics.json``, such as ``nsd_1.4mm``, ``hd95_mm`` or ``bf``."""
+        """A measure's key in ``metrics.json``, such as ``nsd_1.4mm`` or ``hd95_mm``."""
         if measure in MEASURES[:2]:
             return f"nsd_{self.tolerances[MEASURES.index(measure)]:g}{self.name}"
-        return measure if measure == "bf" else f"{measure}_{self.name}"
+        return f"{measure}_{self.name}"
 
 
 MILLIMETRES = Unit("mm", (0.7, 1.4))
@@ -105,6 +105,24 @@ def boundary_measures(
     return measures
 
 
+def boundary_by_key(measures: Scores, spacings: Sequence[float | None]) -> dict[str, Scores]:
+    """Name the measures by their unit.
+
+    Args:
+        measures: (N, K, 5), of :func:`boundary_measures`.
+        spacings: Each image's pixel size in mm, or None where unknown.
+
+    Returns:
+        By key of ``metrics.json``, (N, K) each; NaN also for images that are measured in the other unit.
+    """
+    named = {}
+    for unit, chosen in _by_unit(spacings).items():
+        for place, measure in enumerate(MEASURES):
+            if measure != "bf":
+                named[unit.key(measure)] = np.where(chosen[:, None], measures[:, :, place], np.nan)
+    return {**named, "bf": measures[:, :, MEASURES.index("bf")]}
+
+
 def summarise_boundary(
     measures: Scores, counts: Counts, spacings: Sequence[float | None], tolerances: Scores, labels: LabelSet
 ) -> dict[str, Any]:
@@ -126,32 +144,26 @@ def summarise_boundary(
     """
     means: dict[str, Any] = {}
     images: dict[str, Any] = {}
-    tolerance: dict[str, Any] = {}
-
-    def add(key: str, values: Scores) -> None:
+    for key, values in boundary_by_key(measures, spacings).items():
         means[key] = by_key(plain(mean_defined(values, axis=0)), labels)
         images[key] = by_key((~np.isnan(values)).sum(axis=0).tolist(), labels)
-
-    units = np.array([unit_of(spacing).name for spacing in spacings], dtype=np.str_)
-    for unit in (MILLIMETRES, PIXELS):
-        measured = units == unit.name
-        if measured.any():
-            for place, measure in enumerate(MEASURES):
-                if measure != "bf":
-                    add(unit.key(measure), measures[measured, :, place])
-            tolerance[f"bf_tolerance_{unit.name}"] = [
-                float(tolerances[measured].min()),
-                float(tolerances[measured].max()),
-            ]
-    add("bf", measures[:, :, MEASURES.index("bf")])
+    for unit, chosen in _by_unit(spacings).items():
+        bounds = (tolerances[chosen].min(), tolerances[chosen].max())
+        means[f"bf_tolerance_{unit.name}"] = [float(bound) for bound in bounds]
     true, predicted = counts.sum(axis=2) > 0, counts.sum(axis=1) > 0
     return {
         **means,
-        **tolerance,
         "images": images,
         "missed": by_key((true & ~predicted).sum(axis=0).tolist(), labels),
         "invented": by_key((predicted & ~true).sum(axis=0).tolist(), labels),
     }
+
+
+def _by_unit(spacings: Sequence[float | None]) -> dict[Unit, NDArray[np.bool_]]:
+    """The units in use, each with a mask of its images."""
+    units = [unit_of(spacing) for spacing in spacings]
+    masks = {unit: np.array([each == unit for each in units], dtype=bool) for unit in (MILLIMETRES, PIXELS)}
+    return {unit: mask for unit, mask in masks.items() if mask.any()}
 
 
 def _distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], pixel: float) -> tuple[Scores, Scores]:

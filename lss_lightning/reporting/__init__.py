@@ -1,8 +1,23 @@
 """Results as tables and figures. Stands on dictionaries and arrays, never on training."""
 
+from lss_lightning.reporting.boundary import plot_boundary
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.reporting.examples import Case, plot_examples
+from lss_lightning.reporting.per_image import write_per_image
+from lss_lightning.reporting.reliability import plot_reliability
+from lss_lightning.reporting.scores import write_scores
 from lss_lightning.reporting.tables import print_table, write_table2
 
-__all__ = ["Case", "plot_confusion", "plot_curves", "plot_examples", "print_table", "write_table2"]
+__all__ = [
+    "Case",
+    "plot_boundary",
+    "plot_confusion",
+    "plot_curves",
+    "plot_examples",
+    "plot_reliability",
+    "print_table",
+    "write_per_image",
+    "write_scores",
+    "write_table2",
+]

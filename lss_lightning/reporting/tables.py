@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lss_lightning.labels import LUMBAR, LabelSet
+from lss_lightning.labels import LUMBAR, Label, LabelSet
 from lss_lightning.reporting.paper import TABLE_2, TABLE_2_NOTES
 from lss_lightning.reporting.style import MISSING
 
@@ -25,6 +26,14 @@ _CONVENTION = (
     "IoU is pooled: intersections and unions are summed over all images of the subset, then divided. Means are over "
     f"the classes for which it is defined; {MISSING} marks a class that neither labels nor predictions hold."
 )
+INTERVALS = (
+    "In brackets: 95 % percentile interval of a bootstrap over patients (2,000 draws); none for one patient alone."
+)
+"""What the brackets behind a score mean."""
+
+
+Interval = Sequence[float]
+"""Lower and upper bound."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class _Column:
     name: str
     scores: list[float | None]
     decimals: int = 3
+    intervals: list[Interval | None] = field(default_factory=list)
 
 
 def format_score(score: float | None, decimals: int = 3) -> str:
@@ -42,21 +52,36 @@ def format_score(score: float | None, decimals: int = 3) -> str:
     return str(Decimal(f"{score:.9f}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
 
 
+def format_interval(score: float | None, interval: Interval | None, decimals: int = 3) -> str:
+    """A score as :func:`format_score` writes it, and its interval, where there is one, as ``0.912 [0.901, 0.920]``."""
+    if interval is None:
+        return format_score(score, decimals)
+    low, high = (format_score(bound, decimals) for bound in interval)
+    return f"{format_score(score, decimals)} [{low}, {high}]"
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table: the first row is its heading, the first column stands left, others right."""
+    rule = ["---", *("---:" for _ in rows[0][1:])]
+    return ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in (rows[0], rule, *rows[1:])]
+
+
 def write_table2(metrics: Mapping[str, Any], labels: LabelSet, folder: Path, *, name: str, caption: str) -> None:
     """Write ``table2.md`` and ``table2.csv``: the IoU of each class, for the paper's classes beside its Table 2.
 
     Args:
-        metrics: As in ``metrics.json``; ``iou``, ``mean_iou`` and ``mean_iou_anatomy`` are read.
+        metrics: As in ``metrics.json``; ``iou``, the means of it, and their intervals are read.
         labels: The classes. Published figures are shown only for the paper's own.
         folder: An existing folder.
         name: Heading of our column.
         caption: Which data, subset, protocol, convention and checkpoint made our column. It opens the Markdown file
             and is the last line of the CSV, where a reader of numbers finds it in the first column.
     """
-    ours = _Column(name, [*_by_label(metrics["iou"], labels), metrics["mean_iou"], metrics["mean_iou_anatomy"]])
+    ours = _ours(metrics, labels, name)
     published = _published(labels) if labels.keys == LUMBAR.keys else []
-    notes = [*TABLE_2_NOTES, _CONVENTION] if published else [_CONVENTION]
-    classes = [*(label.name for label in labels), MEAN, MEAN_ANATOMY]
+    notes = [*(TABLE_2_NOTES if published else []), _CONVENTION, INTERVALS]
+    without = [f"Mean without {label.name}" for label in _left_out(labels)]
+    classes = [*(label.name for label in labels), MEAN, *without, MEAN_ANATOMY]
     _write_markdown(folder / "table2.md", classes, [*published, ours], caption, notes)
     _write_csv(folder / "table2.csv", classes, [*published, ours], caption)
 
@@ -87,22 +112,43 @@ def print_table(
     console.print(Text(caption), soft_wrap=True)  # the terminal wraps it, so that a path can be copied
 
 
+def _ours(metrics: Mapping[str, Any], labels: LabelSet, name: str) -> _Column:
+    def column(suffix: str) -> list[Any]:
+        without = (metrics[f"mean_iou_without{suffix}"][label.key] for label in _left_out(labels))
+        means = (metrics[f"mean_iou{suffix}"], *without, metrics[f"mean_iou_anatomy{suffix}"])
+        return [*_by_label(metrics[f"iou{suffix}"], labels), *means]
+
+    return _Column(name, column(""), intervals=column("_ci95"))
+
+
 def _published(labels: LabelSet) -> list[_Column]:
-    return [
-        _Column(work.name, [*_by_label(work.iou, labels), work.mean_iou, work.mean_iou_anatomy], work.decimals)
-        for work in TABLE_2
-    ]
+    columns = []
+    for work in TABLE_2:
+        without = (fmean(score for key, score in work.iou.items() if key != label.key) for label in _left_out(labels))
+        means = (work.mean_iou, *without, work.mean_iou_anatomy)
+        columns.append(_Column(work.name, [*_by_label(work.iou, labels), *means], work.decimals))
+    return columns
 
 
-def _by_label(scores: Mapping[str, float | None], labels: LabelSet) -> list[float | None]:
+def _left_out(labels: LabelSet) -> list[Label]:
+    """The classes that a mean may leave out one at a time: those not anatomical, where there are several."""
+    others = [label for label in labels if not label.anatomical]
+    return others if len(others) > 1 else []
+
+
+def _by_label(scores: Mapping[str, Any], labels: LabelSet) -> list[Any]:
     return [scores[key] for key in labels.keys]
 
 
 def _write_markdown(path: Path, classes: list[str], columns: list[_Column], caption: str, notes: list[str]) -> None:
-    table = [["Class", *(column.name for column in columns)], ["---", *("---:" for _ in columns)]]
+    table = [["Class", *(column.name for column in columns)]]
     for place, name in enumerate(classes):
-        table.append([name, *(format_score(column.scores[place], column.decimals) for column in columns)])
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in table]
+        cells = []
+        for column in columns:
+            interval = column.intervals[place] if column.intervals else None
+            cells.append(format_interval(column.scores[place], interval, column.decimals))
+        table.append([name, *cells])
+    lines = markdown_table(table)
     text = [f"**Intersection over union by class.** {caption}", "", *lines, "", *(f"- {note}" for note in notes)]
     path.write_text("\n".join(text) + "\n", encoding="utf-8")
 
@@ -110,9 +156,12 @@ def _write_markdown(path: Path, classes: list[str], columns: list[_Column], capt
 def _write_csv(path: Path, classes: list[str], columns: list[_Column], caption: str) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", *(column.name for column in columns)])
+        ours = columns[-1]
+        bounds = [f"{ours.name}, 95 % {end}" for end in ("low", "high")]
+        writer.writerow(["class", *(column.name for column in columns), *bounds])
         for place, name in enumerate(classes):
-            writer.writerow([name, *(_cell(column.scores[place]) for column in columns)])
+            scores = (column.scores[place] for column in columns)
+            writer.writerow([name, *map(_cell, (*scores, *(ours.intervals[place] or (None, None))))])
         writer.writerow([f"# {caption}"])
 
 

@@ -20,9 +20,8 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
 from lss_lightning.metrics import Records, iou, mean_defined, summarise
 from lss_lightning.models.segmenter import Segmenter
-from lss_lightning.reporting.confusion import plot_confusion
-from lss_lightning.reporting.examples import Case, plot_examples
-from lss_lightning.reporting.tables import print_table, write_table2
+from lss_lightning.reporting import Case
+from lss_lightning.workflows.pages import COUNTS, save_counts, write_pages
 from lss_lightning.workflows.subject import Subject, shown_path
 
 METRICS_SCHEMA = 1
@@ -79,18 +78,8 @@ def test_and_report(
         **more,
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-
-    report = folder / "report"
-    report.mkdir(exist_ok=True)
-    labels, pooled = segmenter.labels, "Pooled: counts summed over all slices."
-    write_table2(metrics, labels, report, name=f"Ours: {subject.name}", caption=subject.caption(slices, ""))
-    plot_confusion(
-        records.counts.sum(axis=0), labels, report / "confusion.png", caption=subject.caption(slices, pooled)
-    )
-    if cases:
-        caption = subject.caption(slices, "IoU of the single slice.")
-        plot_examples(cases, labels, report / "examples.png", caption=caption)
-    print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=subject.caption(slices, pooled))
+    save_counts(folder / COUNTS, slices, records)
+    write_pages(folder, metrics, records, slices, cases, segmenter.labels, subject)
 
 
 def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Subject) -> None:

@@ -87,3 +87,20 @@ def test_scores_start_anew_each_epoch():
     assert segmenter.val_scores.figures()["iou/intervertebral_disc"] == 0.0
     segmenter.validation_step(collate([item(255 - image, label)]), 0)
     assert segmenter.val_scores.figures()["iou/intervertebral_disc"] == 1.0
+
+
+def test_a_test_scores_the_label_maps_that_predicting_gives():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, 40, 40), dtype=np.uint8)
+    sizes = [(40, 40), (60, 60), (20, 20)]
+    labels = [rng.integers(0, 6, size, dtype=np.uint8) for size in sizes]
+    batch = collate([item(image, label, index) for index, label in enumerate(labels)])
+    segmenter = Segmenter(Brightness(), LUMBAR, [0.5], [0.5])
+    segmenter.test_step(batch, 0)
+    segmenter.on_test_epoch_end()
+    for counts, predicted, label in zip(
+        segmenter.records.counts, segmenter.predict_step(batch, 0), labels, strict=True
+    ):
+        pairs = np.bincount(6 * label.ravel() + predicted.ravel(), minlength=36)
+        np.testing.assert_array_equal(counts, pairs.reshape(6, 6))
+    assert not sum(map(len, segmenter.test_images.indices))  # the next test starts anew

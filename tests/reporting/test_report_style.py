@@ -8,9 +8,11 @@ from matplotlib.text import Text
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import Case, style
+from lss_lightning.reporting.boundary import draw_boundary
 from lss_lightning.reporting.confusion import draw_confusion
 from lss_lightning.reporting.curves import draw_curves
 from lss_lightning.reporting.examples import draw_examples
+from lss_lightning.reporting.reliability import draw_reliability
 
 CAPTION = (
     "Phantom data, test subset (153 images of 51 patients), split by patient; IoU pooled over all images; checkpoint "
@@ -35,7 +37,17 @@ def confusion():
     return draw_confusion(np.full((6, 6), 12_345_678), LUMBAR, caption=CAPTION)
 
 
-@pytest.mark.parametrize("draw", [curves, examples, confusion])
+def boundary():
+    return draw_boundary(np.full((5, 6), 1234.5), np.full((5, 6), 2.5), LUMBAR, unit="mm", caption=CAPTION)
+
+
+def reliability():
+    bins = {"pixels": [7, 5], "probability": [0.01, 0.99], "frequency": [0.0, 1.0]}
+    calibration = {"ece": dict.fromkeys(LUMBAR.keys, 0.01), "reliability": dict.fromkeys(LUMBAR.keys, bins)}
+    return draw_reliability(calibration, LUMBAR, caption=CAPTION)
+
+
+@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability])
 def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
     figure = draw()
     with style.look():
@@ -47,7 +59,7 @@ def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= style.SMALLEST
 
 
-@pytest.mark.parametrize("draw", [curves, examples, confusion])
+@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability])
 def test_caption_stands_whole_as_given_beneath_all_else(draw):
     figure = draw()
     figure.draw_without_rendering()

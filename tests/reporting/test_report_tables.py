@@ -49,6 +49,8 @@ def test_markdown_sets_our_column_beside_the_papers(tmp_path, metrics):
         ["AAP", "0.53", "0.952", "0.56", "0.13", "1.000"],
         ["Other", "0.98", "0.999", "0.90", "0.96", "1.000"],
         ["Mean over classes", "0.71", "0.988", "0.72", "0.49", "0.885"],
+        ["Mean without Unregistered", "0.81", "0.986", "0.75", "0.54", "0.885"],
+        ["Mean without Other", "0.66", "0.986", "0.68", "0.39", "0.857"],
         ["Mean over anatomical classes", "0.77", "0.983", "0.71", "0.44", "0.857"],
     ]
 
@@ -73,7 +75,8 @@ def test_csv_holds_numbers_and_ends_with_the_caption(tmp_path, metrics):
 
     heading, *rows, last = csv_rows(tmp_path)
     table = {row[0]: dict(zip(heading[1:], row[1:], strict=True)) for row in rows}
-    assert list(table) == [*(label.name for label in LUMBAR), "Mean over classes", "Mean over anatomical classes"]
+    means = ["over classes", "without Unregistered", "without Other", "over anatomical classes"]
+    assert list(table) == [*(label.name for label in LUMBAR), *(f"Mean {which}" for which in means)]
     assert table["Unregistered"]["ours"] == ""
     assert float(table["Posterior Element"]["ours"]) == pytest.approx(800 / 1100, abs=1e-6)
     assert float(table["Mean over classes"]["ours"]) == pytest.approx((0.7 + 800 / 1100 + 3) / 5, abs=1e-6)
@@ -91,7 +94,20 @@ def test_other_classes_stand_alone(tmp_path, metrics):
     assert r"| Class | a\|b |" in lines
     assert "| Intervertebral Disc | 0.700 |" in lines
     assert not any("Altun" in line or "Other" in line for line in lines)
-    assert csv_rows(tmp_path)[0] == ["class", "a|b"]
+    assert csv_rows(tmp_path)[0] == ["class", "a|b", "a|b, 95 % low", "a|b, 95 % high"]
+
+
+def test_our_column_has_its_intervals(tmp_path, metrics):
+    intervals = {**metrics["iou_ci95"], "thecal_sac": [0.95049, 1.0]}
+    metrics = {**metrics, "iou_ci95": intervals, "mean_iou_anatomy_ci95": [0.8, 0.9]}
+    write_table2(metrics, LUMBAR, tmp_path, name="ours", caption=CAPTION)
+    cells = {row[0]: row[-1] for row in markdown_rows(tmp_path)}
+    assert cells["Thecal Sac"] == "1.000 [0.950, 1.000]"
+    assert cells["Mean over anatomical classes"] == "0.857 [0.800, 0.900]"
+    assert cells["AAP"] == "1.000"
+    bounds = {row[0]: row[-2:] for row in csv_rows(tmp_path)}
+    assert bounds["Thecal Sac"] == ["0.95049", "1.0"]
+    assert bounds["AAP"] == ["", ""]
 
 
 @pytest.mark.parametrize(

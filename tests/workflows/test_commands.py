@@ -47,7 +47,8 @@ def test_table_and_paths_are_printed(run, phantom):
     assert "Thecal Sac" in done.stdout
     assert "Phantom data: no clinical meaning." in done.stdout
     pictures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
-    assert {path.name for path in pictures} == {"examples.png", "confusion.png"}
+    names = {"examples.png", "confusion.png", "boundary_mm.png", "reliability.png"}
+    assert {path.name for path in pictures} == names
     assert all(path.is_file() for path in pictures)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,9 @@ from PIL import Image
 
 from lss_lightning.config import EvaluateConfig, evaluate_config
 from lss_lightning.errors import UserError
+from lss_lightning.metrics import iou
 from lss_lightning.workflows import evaluate, train
+from lss_lightning.workflows.pages import COUNTS
 from tests.conftest import compose_command, configure, write_slice
 from tests.workflows.test_train import QUICK
 
@@ -64,8 +67,12 @@ def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path
     assert {path.name for path in (tmp_path / "out/report").iterdir()} == {
         "table2.md",
         "table2.csv",
+        "scores.md",
+        "scores.csv",
         "examples.png",
         "confusion.png",
+        "boundary_mm.png",
+        "reliability.png",
     }
 
 
@@ -190,3 +197,17 @@ def test_every_figure_is_there_for_all_slices_and_by_level(checkpoint, tmp_path)
         assert set(figures["calibration"]["ece"]) == set(figures["iou"])
     assert metrics["mean_iou_anatomy_ci95"] is None  # one patient
     assert metrics["calibration"]["pixels"] > 0
+
+
+def test_slices_are_kept_for_pairing_with_another_run(checkpoint, tmp_path):
+    metrics = score(tmp_path / "out", checkpoint)
+    with np.load(tmp_path / "out" / COUNTS) as kept:
+        assert sorted(kept.files) == ["counts", "digest", "level", "patient"]
+        np.testing.assert_array_equal(iou(kept["counts"].sum(axis=0)), list(metrics["iou"].values()))
+        assert kept["level"].tolist() == ["D3", "D4", "D5"]
+        digests = set(kept["digest"].tolist())
+    with (tmp_path / "out/per_image.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["digest"] for row in rows} == digests
+    assert len(rows) == 3 * len(metrics["iou"])
+    assert {row["spacing_mm"] for row in rows} == {"3.4375"}
