@@ -171,7 +171,14 @@ def _distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], pixel: float)
     from monai.metrics.utils import get_mask_edges, get_surface_distance
 
     # Once for all measures; MONAI's own metrics would each find edges and distances anew.
-    edges, other_edges = get_mask_edges(torch.from_numpy(ours), torch.from_numpy(theirs))
+    box = _bounding_box(ours | theirs)
+    edges, other_edges = get_mask_edges(torch.from_numpy(ours[box]), torch.from_numpy(theirs[box]), crop=False)
     there = get_surface_distance(edges, other_edges, spacing=pixel)
     back = get_surface_distance(other_edges, edges, spacing=pixel)
     return np.asarray(there), np.asarray(back)
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The least rows and columns that hold a mask (H, W), which is not empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
