@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from lss_lightning.data.alkafri import LEVELS
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
@@ -73,7 +74,8 @@ def test_and_report(
             patients=[piece.slice.patient for piece in slices],
             spacings=[piece.spacing for piece in slices],
             labels=segmenter.labels,
-            columns={"level": [piece.slice.level for piece in slices]},
+            # What other data calls a level may be a name of the single slice.
+            columns={"level": [piece.slice.level if piece.slice.level in LEVELS else None for piece in slices]},
         ),
         **more,
     }
