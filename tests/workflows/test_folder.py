@@ -76,7 +76,10 @@ def test_all_that_a_run_writes_follows_the_class_list(colour):
     assert "Altun" not in table
     with (colour / "report/table2.csv").open() as stream:
         assert [row[0] for row in csv.reader(stream)][1:4] == ["Background", "Disc", "Thecal sac"]
-    assert {path.name for path in (colour / "report").glob("*.png")} == {"curves.png", "examples.png", "confusion.png"}
+    pictures = {path.stem for path in (colour / "report").glob("*.png")}
+    assert pictures == {"curves", "examples", "confusion", "boundary_mm", "reliability"}
+    assert list(metrics["boundary"]["hd95_mm"]) == list(metrics["calibration"]["ece"]) == KEYS
+    assert metrics["by"] == {"level": {}}  # its slices have no levels of the spine
 
 
 def test_own_data_gives_the_training_run_s_figures(colour, tmp_path):
@@ -99,6 +102,15 @@ def test_other_data_may_have_other_codes_and_formats(colour, tmp_path):
     done = evaluate(colour, tmp_path / "seen", *more)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "seen/metrics.json").read_text())["data"]["excluded_seen"] == 18
+
+
+def test_without_a_pixel_size_distances_are_in_pixels_and_said_so(tmp_path):
+    run = train(write(tmp_path / "data"))
+    boundary = json.loads((run / "metrics.json").read_text())["boundary"]
+    assert {"nsd_1px", "nsd_2px", "hd95_px", "assd_px", "bf_tolerance_px"} < set(boundary)
+    assert not [key for key in boundary if key.endswith("mm")]
+    assert (run / "report/boundary_px.png").is_file()
+    assert "In pixels (px)" in (run / "report/scores.md").read_text()
 
 
 @pytest.mark.parametrize(
