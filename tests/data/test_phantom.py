@@ -57,7 +57,7 @@ def read(root: Path, kind: str, name: str) -> np.ndarray:
 def test_layout_and_pixel_formats(written: Path) -> None:
     names = [f"{patient:04d}_{level}" for patient in (1, 2) for level in LEVELS]
     expected = {f"{folder}/{prefix}_{name}.png" for folder, prefix in FOLDERS.values() for name in names}
-    assert set(contents(written)) == expected | {"phantom.json"}
+    assert set(contents(written)) == expected | {"phantom.json", "truth.csv"}
     assert json.loads((written / "phantom.json").read_text()) == {
         "version": layout.VERSION,
         "patients": 2,
@@ -326,7 +326,7 @@ def test_a_foreign_folder_is_refused_and_an_empty_one_filled(tmp_path: Path) -> 
     empty = tmp_path / "empty"
     empty.mkdir()
     write_phantom(empty, patients=1, image_size=SIZE, seed=0, workers=1)
-    assert len(contents(empty)) == 13
+    assert len(contents(empty)) == 14
 
 
 def test_nothing_half_made_stays_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_two_writers_of_the_same_phantom_agree(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(layout, "_write_slices", overtaken)
     write_phantom(root, patients=1, image_size=SIZE, seed=0, workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    assert len(contents(root)) == 13
+    assert len(contents(root)) == 14
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ import pytest
 
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.data.dicom.picks import PICKS
-from lss_lightning.data.phantom.dicom import T1_SERIES, T2_SERIES, TRUTH, write_studies, write_study
+from lss_lightning.data.phantom.dicom import T1_SERIES, T2_SERIES, write_studies, write_study
+from lss_lightning.data.phantom.patient import Site, sample_subject
+from lss_lightning.data.phantom.render import draw_body
 from lss_lightning.data.phantom.study import Study, StudySlice, render_study, sagittal
+from lss_lightning.data.phantom.tissue import Tissue
+from lss_lightning.data.phantom.vertebra import Height, sample_vertebra
 from lss_lightning.errors import UserError
 
 SIZE, T2_SIZE, SEED = 64, 72, 4
@@ -95,20 +99,52 @@ def test_identifiers_tell_series_apart(written: tuple[Path, list[StudySlice]]) -
     assert t1[0].StudyInstanceUID != series(root, 2, T1_SERIES)[0].StudyInstanceUID
 
 
-def test_truth_names_discs_and_placeholders(written: tuple[Path, list[StudySlice]]) -> None:
+def test_truth_names_discs_and_vertebrae(written: tuple[Path, list[StudySlice]]) -> None:
     root, truth = written
-    with (root / TRUTH).open() as stream:
+    with (root / "truth.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert rows == [{key: str(value) for key, value in asdict(row).items()} for row in truth]
+    assert len(rows) == len(truth)
+    for row, piece in zip(rows, truth, strict=True):
+        assert (row["patient"], row["number"]) == (f"{piece.patient:04d}", str(piece.number))
+        assert (row["level"], row["content"]) == (piece.level, piece.content)
+        for column, value in (("severity", piece.severity), ("t2_dx_mm", piece.dx), ("t2_turn_deg", piece.turn)):
+            assert float(row[column]) == pytest.approx(value, abs=1e-6)
+        # A slice that shows no disc has nothing to measure.
+        assert (row["canal_ap_mm"] == "") == (piece.content == "vertebra")
     for patient in (1, 2):
         mine = [row for row in truth if row.patient == patient]
         assert [row.number for row in mine] == list(range(1, len(mine) + 1))
         assert [row.level for row in mine if row.content == "disc"] == ["D3", "D4", "D5"]
     others = [row for row in truth if row.content != "disc"]
-    assert {row.content for row in others} == {"vertebra_placeholder"}
+    assert {row.content for row in others} == {"vertebra"}
     assert {row.severity for row in others} == {0.0}
     assert all(max(abs(row.dx), abs(row.dy)) <= 6 and abs(row.turn) <= 2 for row in truth)
     assert len({row.dx for row in truth}) == 6
+
+
+def test_vertebrae_are_marrow_with_pedicles_below_the_disc_and_none_above() -> None:
+    subject = replace(sample_subject(SEED, 1, "D4"), severity=0.0, site=Site.NONE, shift=(0.0, 10.0), turn=0.0)
+    bodies = {height: draw_body(SEED, 1, subject, 192, height) for height in Height}
+
+    def tissue(height: Height, x: float, y: float, reach: float = 1.0) -> set[int]:
+        canvas = bodies[height].canvas
+        window = canvas.window((x, y), reach)
+        return set(np.unique(canvas.tissue[window]).tolist())
+
+    spine = bodies[Height.DISC].spine
+    middle = spine.disc.centre[1]
+    assert tissue(Height.DISC, -14.0, middle) == {Tissue.ANNULUS}
+    for height in (Height.FORAMEN, Height.PEDICLE, Height.VEIN):
+        assert tissue(height, -14.0, middle) == {Tissue.MARROW}
+        # Nothing is left of the disc that the body does not reach.
+        canvas = bodies[height].canvas
+        assert not np.isin(canvas.tissue, (Tissue.ANNULUS, Tissue.NUCLEUS)).any()
+    for pedicle in sample_vertebra(spine, Height.PEDICLE).pedicles:
+        x, y = pedicle.start[0], pedicle.start[1] + 4.0
+        assert Tissue.MARROW not in tissue(Height.FORAMEN, x, y)
+        assert tissue(Height.PEDICLE, x, y) == tissue(Height.VEIN, x, y) == {Tissue.MARROW}
+    assert Tissue.CSF in tissue(Height.VEIN, 0.0, -5.0)
+    assert Tissue.CSF not in tissue(Height.PEDICLE, 0.0, -5.0)
 
 
 def test_csvs_name_the_disc_slices_and_the_series(written: tuple[Path, list[StudySlice]]) -> None:

@@ -1,14 +1,11 @@
-"""Phantom examinations as DICOM files, laid out as the raw Al-Kafri data: what the DICOM route is tried out on.
-
-The slices between the discs are placeholders: the nearest disc's anatomy without stenosis, not vertebral bodies.
-"""
+"""Phantom examinations as DICOM files, laid out as the raw Al-Kafri data: what the DICOM route is tried out on."""
 
 from __future__ import annotations
 
 import csv
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +17,12 @@ from lss_lightning.data.dicom.picks import PICKS, SLICES, T1_FOLDERS, T2_FOLDERS
 from lss_lightning.data.parallel import spread
 from lss_lightning.data.phantom.render import check_request
 from lss_lightning.data.phantom.study import SLICE_SPACING, Picture, Study, StudySlice, render_study, sagittal
+from lss_lightning.data.phantom.table import TRUTH, write_truth
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Sequence
 from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 
 T1_SERIES, T2_SERIES = "T1_TSE_TRA_0005", "T2_TSE_TRA_384_0004"
-TRUTH = "phantom_truth.csv"
 
 _LOCALISER = Sequence(repetition=8.6, echo=4.0)
 _SAGITTAL_SLICES = (-8.8, -4.4, 0.0, 4.4, 8.8)
@@ -61,7 +58,7 @@ def write_studies(
         workers: Processes to render with; None means one per processor.
 
     Returns:
-        The truth, which ``phantom_truth.csv`` holds too: a row per axial slice.
+        The truth, which ``truth.csv`` holds too: a row per axial slice.
 
     Raises:
         UserError: an argument outside its range, or a folder that holds anything.
@@ -77,9 +74,7 @@ def write_studies(
         written = list(spread(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "Phantom studies"))
         _write_picks(draft / PICKS, written)
         truth = [truth for study in written for truth in study]
-        _write_rows(
-            draft / TRUTH, [[field.name for field in fields(StudySlice)], *(asdict(row).values() for row in truth)]
-        )
+        write_truth(draft / TRUTH, [piece.truth for piece in truth])
     return truth
 
 

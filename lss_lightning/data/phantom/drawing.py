@@ -13,6 +13,7 @@ from lss_lightning.data.phantom.spine import Spine
 from lss_lightning.data.phantom.texture import Texture
 from lss_lightning.data.phantom.tissue import Tissue
 from lss_lightning.data.phantom.torso import Group, Torso
+from lss_lightning.data.phantom.vertebra import Vertebra
 
 # Thickness of the bones' dense shell; it thins out towards the marrow over the same distance, mm.
 _CORTEX = 0.8
@@ -68,6 +69,22 @@ def draw_spine(canvas: Canvas, spine: Spine, regions: Regions, rng: np.random.Ge
     for key, region in regions.items():
         part = canvas.over(region)
         canvas.classify(part, canvas.inside(region, part), key)
+
+
+def draw_vertebra(canvas: Canvas, vertebra: Vertebra, rng: np.random.Generator) -> None:
+    """Paint a vertebral body in the disc's place; it has no class of its own."""
+    window = canvas.around(vertebra.body, margin=12.0)
+    x, y = canvas.x[window], canvas.y[window]
+    depth = vertebra.body.distance(x, y)
+    for pedicle in vertebra.pedicles:
+        depth = smooth_union(depth, pedicle.distance(x, y), 3.0)
+    trabeculae = Texture(rng, (1.6, 1.6))
+    canvas.paint(window, vertebra.disc.distance(x, y) < 0, Tissue.FAT)
+    _draw_bone(canvas, window, depth, trabeculae)
+    for vein in vertebra.veins:
+        part = canvas.around(vein)
+        # Slow blood, bright on T2 and dark on T1, with marrow about it in the slice's thickness.
+        canvas.paint(part, canvas.distance(vein, part) < 0, Tissue.CSF, second=Tissue.MARROW, mixture=0.5)
 
 
 def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:

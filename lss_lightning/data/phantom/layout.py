@@ -12,8 +12,10 @@ from pathlib import Path
 from lss_lightning.data.alkafri import IMAGES, LABELS
 from lss_lightning.data.composite import composite
 from lss_lightning.data.parallel import spread
+from lss_lightning.data.phantom.parameters import Record
 from lss_lightning.data.phantom.patient import LEVELS
 from lss_lightning.data.phantom.render import check_request, render_slice
+from lss_lightning.data.phantom.table import TRUTH, write_truth
 from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
@@ -41,7 +43,8 @@ def write_phantom(
     """Write a phantom, or keep the one that is there if it was made with the same parameters.
 
     Three slices (D3, D4, D5) a patient, each as T1, T2, composite (red T1, green T2, blue max(T1 − T2, 0)) and label
-    (codes of ``LUMBAR``), 8-bit PNG. ``phantom.json`` records the parameters. The folder appears only when complete.
+    (codes of ``LUMBAR``), 8-bit PNG. ``truth.csv`` holds a row per slice, ``phantom.json`` records the parameters.
+    The folder appears only when complete.
 
     Args:
         root: Folder to write; it must not exist, be empty, or hold this phantom.
@@ -98,11 +101,12 @@ def _holds(root: Path, manifest: _Manifest) -> bool:
 
 def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
     names = list(product(range(1, manifest.patients + 1), LEVELS))
-    for _ in spread(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3):
-        pass
+    rows = list(spread(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3))
+    write_truth(root / TRUTH, rows)
 
 
-def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None:
+def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> Record:
+    """Write one slice's images and give back its row of the truth."""
     from PIL import Image
 
     patient, level = name
@@ -115,3 +119,4 @@ def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> None
     }
     for (folder, prefix), pixels in images.items():
         Image.fromarray(pixels).save(root / folder / f"{prefix}_{patient:04d}_{level}.png")
+    return rendered.truth

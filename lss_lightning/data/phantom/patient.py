@@ -76,6 +76,7 @@ class Stream(IntEnum):
     T2 = 6
     STUDY = 7
     RANDOMISATION = 8
+    MOTION = 9
 
 
 def generator(seed: int, patient: int, level: str | None, stream: Stream) -> np.random.Generator:

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
-from lss_lightning.data.phantom.drawing import draw_spine, draw_torso
+from lss_lightning.data.phantom.drawing import draw_spine, draw_torso, draw_vertebra
+from lss_lightning.data.phantom.parameters import Record
 from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
 from lss_lightning.data.phantom.randomise import random_exam
-from lss_lightning.data.phantom.regions import class_regions
+from lss_lightning.data.phantom.regions import Regions, class_regions
 from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion
-from lss_lightning.data.phantom.spine import sample_spine
+from lss_lightning.data.phantom.spine import Spine, sample_spine
+from lss_lightning.data.phantom.table import truth_row
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
 from lss_lightning.data.phantom.torso import sample_torso
+from lss_lightning.data.phantom.vertebra import Height, sample_vertebra
 from lss_lightning.data.stretch import to_bytes
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
@@ -34,11 +37,13 @@ class RenderedSlice:
         t1: T1-weighted image, uint8 of shape (H, W).
         t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 where it has no signal.
         label: Class indices of ``LUMBAR``, uint8 of shape (H, W).
+        truth: The slice's row of ``truth.csv``, by column.
     """
 
     t1: NDArray[np.uint8]
     t2: NDArray[np.uint8]
     label: NDArray[np.uint8]
+    truth: Record
 
 
 def render_slice(seed: int, patient: int, level: str, image_size: int, randomise: float = 0.0) -> RenderedSlice:
@@ -67,14 +72,16 @@ def render_slice(seed: int, patient: int, level: str, image_size: int, randomise
     canvas = body.canvas
     front = subject.shift[1] + body.disc_front
     exam = sample_exam(front, exam_rng)
-    covered = sample_motion(exam_rng).covers(image_size)
+    motion = sample_motion(generator(seed, patient, level, Stream.MOTION))
+    covered = motion.covers(image_size)
     strange = generator(seed, patient, level, Stream.RANDOMISATION)
     if strange.random() < randomise:
         exam = random_exam(front, FIELD_OF_VIEW / image_size, strange)
     t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, body.skin, t1_rng)
     t2 = acquire(canvas, T2_WEIGHTED, subject.hydration, exam, body.skin, t2_rng)
     label = np.where(covered, canvas.pixel_label(), np.uint8(_UNREGISTERED))
-    return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label)
+    truth = truth_row(patient, subject, body.spine, body.regions, motion)
+    return RenderedSlice(to_bytes(t1, np.ones_like(covered)), to_bytes(t2, covered), label, truth)
 
 
 @dataclass(frozen=True)
@@ -83,24 +90,39 @@ class Body:
 
     Attributes:
         canvas: Tissue and class at every sample point.
+        spine: What was drawn.
+        regions: Its classes.
         disc_front: Where the disc begins in front, on the body's y axis, mm.
         skin: Where the back's skin lies on that axis, mm.
     """
 
     canvas: Canvas
+    spine: Spine
+    regions: Regions
     disc_front: float
     skin: float
 
 
-def draw_body(seed: int, patient: int, subject: Subject, image_size: int) -> Body:
-    """Draw a subject; where the subject lies, ``shift`` and ``turn``, moves the body without changing it."""
+def draw_body(seed: int, patient: int, subject: Subject, image_size: int, height: Height = Height.DISC) -> Body:
+    """Draw a subject; where the subject lies, ``shift`` and ``turn``, moves the body without changing it.
+
+    Args:
+        seed: Of the whole set.
+        patient: Number of the patient.
+        subject: The patient at a level.
+        image_size: Pixels a side.
+        height: Through the disc, or through a vertebra beside it.
+    """
     anatomy, texture = (generator(seed, patient, subject.level, stream) for stream in (Stream.ANATOMY, Stream.TEXTURE))
     spine = sample_spine(subject, anatomy)
     torso = sample_torso(subject, spine, anatomy)
     canvas = Canvas(image_size, subject.shift, subject.turn)
     draw_torso(canvas, torso, texture)
-    draw_spine(canvas, spine, class_regions(spine), texture)
-    return Body(canvas, -2 * spine.disc.b, torso.body.centre[1] + torso.body.b)
+    regions = class_regions(spine)
+    draw_spine(canvas, spine, regions, texture)
+    if height is not Height.DISC:
+        draw_vertebra(canvas, sample_vertebra(spine, height), texture)
+    return Body(canvas, spine, regions, -2 * spine.disc.b, torso.body.centre[1] + torso.body.b)
 
 
 def check_request(seed: int, image_size: int) -> None:

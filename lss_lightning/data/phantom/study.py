@@ -9,11 +9,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.data.phantom.parameters import Record
+from lss_lightning.data.phantom.patient import LEVELS, Site, Stream, Subject, generator, sample_subject
 from lss_lightning.data.phantom.render import Body, draw_body
 from lss_lightning.data.phantom.scanner import Motion, acquire, sample_exam
 from lss_lightning.data.phantom.shapes import Floats
+from lss_lightning.data.phantom.table import truth_row
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
+from lss_lightning.data.phantom.vertebra import Height
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -24,8 +27,9 @@ SLICE_SPACING = 4.4
 # is tipped towards the head, degrees. Assumed: discs about 36 mm apart, with the lordosis of a lying adult.
 _HEIGHT = dict(zip(LEVELS, (36.0, 0.0, -35.0), strict=True))
 _TIP = dict(zip(LEVELS, (-4.0, 5.0, 20.0), strict=True))
-# Which slice of its group lies in the disc.
-_IN_DISC = 2
+# What the slices of a group cut, from head to feet; the last is missing in some.
+_HEIGHTS = (Height.FORAMEN, Height.DISC, Height.PEDICLE, Height.VEIN, Height.VEIN)
+_IN_DISC = _HEIGHTS.index(Height.DISC)
 _UNITS_PER_FAT = 420.0
 _MOST_MM, _MOST_DEGREES = 6.0, 2.0
 
@@ -38,13 +42,14 @@ class StudySlice:
         patient: Number of the patient.
         number: 1-based place in both axial series.
         level: The disc it lies in or next to.
-        content: ``disc``, or ``vertebra_placeholder``: drawn as the nearest disc's anatomy without stenosis.
-        severity: Of the stenosis drawn, 0-1.
+        content: ``disc`` or ``vertebra``.
+        severity: Of the stenosis drawn, 0-1; 0 beside the disc.
         dx: Where T2's field of view lies in T1's image after what both headers say is accounted for, mm to the right.
         dy: The same, mm down.
         turn: The same, rotation about T1's middle, degrees; the right edge turned down is positive.
         spine_x: Where the spine lies in T1's image, mm from its middle to the right.
         spine_y: The same, mm down.
+        truth: Its row of ``truth.csv``, by column; without measures in a vertebra.
     """
 
     patient: int
@@ -57,6 +62,7 @@ class StudySlice:
     turn: float
     spine_x: float
     spine_y: float
+    truth: Record
 
 
 @dataclass(frozen=True)
@@ -124,23 +130,35 @@ def _render_group(
     tip = math.radians(_TIP[level])
     across, down = np.array((1.0, 0.0, 0.0)), np.array((0.0, math.cos(tip), math.sin(tip)))
     disc = sample_subject(seed, patient, level)
+    # Beside the disc nothing bulges and no joint is worn.
+    vertebra = replace(disc, severity=0.0, site=Site.NONE)
     drawn = {}
-    for content, subject in {"disc": disc, "vertebra_placeholder": replace(disc, severity=0.0)}.items():
+    for height in dict.fromkeys(_HEIGHTS[:count]):
+        subject = disc if height is Height.DISC else vertebra
         lying = _as_t2_sees(subject, motion, offset)
-        drawn[content] = subject, draw_body(seed, patient, subject, sizes[0]), draw_body(seed, patient, lying, sizes[1])
-    for k in range(count):
-        content = "disc" if k + 1 == _IN_DISC else "vertebra_placeholder"
-        subject, t1_body, t2_body = drawn[content]
+        bodies = [
+            draw_body(seed, patient, who, size, height) for who, size in zip((subject, lying), sizes, strict=True)
+        ]
+        drawn[height] = subject, bodies
+    for k, height in enumerate(_HEIGHTS[:count]):
+        subject, bodies = drawn[height]
         number = len(study.slices) + 1
-        place = (motion.dx, motion.dy, math.degrees(motion.turn))
-        study.slices.append(
-            StudySlice(patient, number, level, content, subject.severity, *place, subject.shift[0], subject.shift[1])
-        )
-        centre = np.array((0.0, 0.0, _HEIGHT[level])) + (k + 1 - _IN_DISC) * SLICE_SPACING * np.cross(down, across)
-        t1, t2 = _acquire_pair(seed, patient, number, subject, (t1_body, t2_body))
+        study.slices.append(_described(patient, number, height, subject, bodies[0], motion))
+        centre = np.array((0.0, 0.0, _HEIGHT[level])) + (k - _IN_DISC) * SLICE_SPACING * np.cross(down, across)
+        t1, t2 = _acquire_pair(seed, patient, number, subject, bodies)
         study.t1.append(Picture(t1, centre, across, down, (220 / len(t1),) * 2))
         centre = centre + offset[0] * across + offset[1] * down
         study.t2.append(Picture(t2, centre, across, down, (220 / len(t2),) * 2))
+
+
+def _described(patient: int, number: int, height: Height, subject: Subject, body: Body, motion: Motion) -> StudySlice:
+    content = "disc" if height is Height.DISC else "vertebra"
+    place: Record = {"number": number, "content": content}
+    row = truth_row(patient, subject, body.spine, body.regions if content == "disc" else None, motion)
+    offset = motion.dx, motion.dy, math.degrees(motion.turn)
+    return StudySlice(
+        patient, number, subject.level, content, subject.severity, *offset, *subject.shift, truth=place | row
+    )
 
 
 def _as_t2_sees(subject: Subject, motion: Motion, offset: Vector) -> Subject:
@@ -152,7 +170,7 @@ def _as_t2_sees(subject: Subject, motion: Motion, offset: Vector) -> Subject:
 
 
 def _acquire_pair(
-    seed: int, patient: int, number: int, subject: Subject, bodies: tuple[Body, Body]
+    seed: int, patient: int, number: int, subject: Subject, bodies: list[Body]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     exam = sample_exam(subject.shift[1] + bodies[0].disc_front, generator(seed, patient, subject.level, Stream.EXAM))
     streams = [np.random.default_rng([seed, patient, number, Stream.STUDY, stream]) for stream in (1, 2)]
