@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from lss_lightning.data.phantom.patient import LEVELS, NARROWED, Site, Stream, g
 from lss_lightning.data.phantom.regions import class_regions
 from lss_lightning.data.phantom.scanner import Motion
 from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule, Harmonic, gap
+from lss_lightning.data.phantom.source import Phantom
 from lss_lightning.data.phantom.spine import sample_spine
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Tissue, signal_table
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
+from tests.conftest import configure
 
 SIZE = 64
 UNREGISTERED, DISC, POSTERIOR, SAC, AAP, OTHER = range(6)
@@ -64,6 +67,7 @@ def test_layout_and_pixel_formats(written: Path) -> None:
         "image_size": SIZE,
         "seed": 5,
         "randomise": 0.0,
+        "severities": [0.0, 1.0],
     }
     for kind, mode in (("t1", "L"), ("t2", "L"), ("composite", "RGB"), ("label", "L")):
         folder, prefix = FOLDERS[kind]
@@ -202,6 +206,15 @@ def test_severity_narrows_the_canal() -> None:
     assert ((np.abs(area - 75) < 15) | (np.abs(area - 100) < 15)).mean() > 0.2
 
 
+def test_severities_keep_to_the_range_asked_for() -> None:
+    for patient in range(1, 30):
+        full, part = (sample_subject(2, patient, "D4", bounds) for bounds in ((0.0, 1.0), (0.5, 0.75)))
+        assert part.severity == pytest.approx(0.5 + 0.25 * full.severity)
+        assert part.size == full.size
+    with pytest.raises(UserError, match=r"impossible anatomy: phantom severity is 1.2:"):
+        replace(full, severity=1.2)
+
+
 def test_a_narrowed_side_is_the_patients_own() -> None:
     gaps: dict[Site, list[float]] = {site: [] for site in Site}
     for patient in range(1, 81):
@@ -301,8 +314,8 @@ def test_a_complete_phantom_is_kept(written: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
 
 
-@pytest.mark.parametrize("other", [{"patients": 3}, {"image_size": 65}, {"seed": 6}])
-def test_a_phantom_of_other_parameters_is_refused(written: Path, other: dict[str, int]) -> None:
+@pytest.mark.parametrize("other", [{"patients": 3}, {"image_size": 65}, {"seed": 6}, {"severities": (0.0, 0.9)}])
+def test_a_phantom_of_other_parameters_is_refused(written: Path, other: dict[str, Any]) -> None:
     before = contents(written)
     with pytest.raises(UserError, match=r"holds another phantom.*remove it or give another folder"):
         write_phantom(written, **({"patients": 2, "image_size": SIZE, "seed": 5} | other))
@@ -360,10 +373,13 @@ def test_two_writers_of_the_same_phantom_agree(tmp_path: Path, monkeypatch: pyte
         ({"patients": 10_000}, "1 to 9999"),
         ({"image_size": 63}, "image_size is 63"),
         ({"seed": -1}, "seed is -1"),
+        ({"severities": (0.2, 1.1)}, r"impossible anatomy: phantom severity is 0.2 to 1.1"),
+        ({"severities": (-0.1, 0.5)}, "impossible anatomy"),
+        ({"severities": (0.6, 0.5)}, "impossible anatomy"),
         ({"workers": 0}, "workers is 0"),
     ],
 )
-def test_impossible_requests_are_refused_in_one_line(tmp_path: Path, wrong: dict[str, int], message: str) -> None:
+def test_impossible_requests_are_refused_in_one_line(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as refusal:
         write_phantom(tmp_path / "set", **({"patients": 1, "image_size": SIZE, "seed": 0} | wrong))
     assert "\n" not in str(refusal.value)
@@ -375,3 +391,38 @@ def test_slices_that_do_not_exist_are_refused() -> None:
         render_slice(0, 0, "D3", SIZE)
     with pytest.raises(UserError, match="level 'D6'"):
         render_slice(0, 1, "D6", SIZE)
+
+
+def test_the_papers_number_of_patients_is_one_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[tuple[int, str]] = []
+
+    def plan(_: object, names: list[tuple[int, str]], *__: object, **___: object) -> Iterator[object]:
+        planned.extend(names)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layout, "spread", plan)
+    source = configure("data=phantom", "data.patients=515", f"data.root={tmp_path}").data
+    with pytest.raises(KeyboardInterrupt):
+        source.prepare()
+    assert len(planned) == len(set(planned)) == 1545
+    assert {level for _, level in planned} == set(LEVELS)
+
+
+def test_severity_is_a_setting_with_a_folder_of_its_own(tmp_path: Path) -> None:
+    severe, any_ = (
+        configure("data=phantom", f"data.root={tmp_path}", "data.patients=1", "data.image_size=64", *more).data
+        for more in (["data.severity=[0.8,1]"], [])
+    )
+    assert isinstance(severe, Phantom)
+    assert isinstance(any_, Phantom)
+    assert severe.folder != any_.folder
+    severe.prepare()
+    rows = (severe.folder / "truth.csv").read_text().splitlines()
+    column = rows[0].split(",").index("severity")
+    assert all(0.8 <= float(row.split(",")[column]) <= 1 for row in rows[1:])
+
+
+@pytest.mark.parametrize("given", ["[0,1.5]", "[-0.5,1]", "[0.7,0.3]", "[0.5]"])
+def test_impossible_severities_are_refused_before_anything_is_drawn(given: str) -> None:
+    with pytest.raises(UserError, match=r"data.severity=.*impossible anatomy.*within 0 to 1"):
+        configure("data=phantom", f"data.severity={given}")

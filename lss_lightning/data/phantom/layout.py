@@ -13,7 +13,7 @@ from lss_lightning.data.alkafri import IMAGES, LABELS
 from lss_lightning.data.composite import composite
 from lss_lightning.data.parallel import spread
 from lss_lightning.data.phantom.parameters import Record
-from lss_lightning.data.phantom.patient import LEVELS
+from lss_lightning.data.phantom.patient import FULL_RANGE, LEVELS, check_severities
 from lss_lightning.data.phantom.render import check_request, render_slice
 from lss_lightning.data.phantom.table import TRUTH, write_truth
 from lss_lightning.data.whole import whole_folder
@@ -35,10 +35,18 @@ class _Manifest:
     image_size: int
     seed: int
     randomise: float
+    severities: list[float]
 
 
 def write_phantom(
-    root: Path, *, patients: int, image_size: int, seed: int, randomise: float = 0.0, workers: int | None = None
+    root: Path,
+    *,
+    patients: int,
+    image_size: int,
+    seed: int,
+    randomise: float = 0.0,
+    severities: tuple[float, float] = FULL_RANGE,
+    workers: int | None = None,
 ) -> None:
     """Write a phantom, or keep the one that is there if it was made with the same parameters.
 
@@ -52,17 +60,19 @@ def write_phantom(
         image_size: Pixels a side, at least 64; the field of view is always 220 mm.
         seed: 0 or more; the same seed gives the same bytes, whatever the number of workers.
         randomise: Share of slices whose signal and artefacts are drawn far beyond what is realistic, 0 to 1.
+        severities: Least and greatest severity of the stenosis, within 0 to 1.
         workers: Processes to render with; None means one per processor.
 
     Raises:
         UserError: a parameter outside its range, or a folder that holds anything else.
     """
     check_request(seed, image_size)
+    check_severities(severities)
     if not 1 <= patients <= 9999:
         raise UserError(
             f"phantom patients is {patients}: 1 to 9999 are possible, as file names give a patient four digits"
         )
-    manifest = _Manifest(VERSION, patients, image_size, seed, randomise)
+    manifest = _Manifest(VERSION, patients, image_size, seed, randomise, [float(bound) for bound in severities])
     root = root.resolve()
     if _holds(root, manifest):
         return
@@ -110,7 +120,8 @@ def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> Reco
     from PIL import Image
 
     patient, level = name
-    rendered = render_slice(manifest.seed, patient, level, manifest.image_size, manifest.randomise)
+    low, high = manifest.severities
+    rendered = render_slice(manifest.seed, patient, level, manifest.image_size, manifest.randomise, (low, high))
     images = {
         IMAGES["t1"]: rendered.t1,
         IMAGES["t2"]: rendered.t2,

@@ -8,8 +8,13 @@ from enum import IntEnum, StrEnum
 
 import numpy as np
 
+from lss_lightning.errors import UserError
+
 LEVELS = ("D3", "D4", "D5")
 """L3/L4, L4/L5 and L5/S1, by the names that the Al-Kafri files bear."""
+
+FULL_RANGE = (0.0, 1.0)
+"""Severities that are possible."""
 
 NARROWED = 0.25
 """Severity from which on a level counts as narrowed."""
@@ -64,6 +69,9 @@ class Subject:
     shift: tuple[float, float]
     turn: float
 
+    def __post_init__(self) -> None:
+        check_severities((self.severity, self.severity))
+
 
 class Stream(IntEnum):
     """What randomness is used for; each use has a stream of its own, so that none depends on what another drew."""
@@ -84,12 +92,39 @@ def generator(seed: int, patient: int, level: str | None, stream: Stream) -> np.
     return np.random.default_rng([seed, patient, 0 if level is None else LEVELS.index(level) + 1, stream])
 
 
-def sample_subject(seed: int, patient: int, level: str) -> Subject:
-    """Draw a patient's body at a level; a patient's three levels share all that is not of the level."""
+def check_severities(severities: tuple[float, float]) -> None:
+    """Refuse a range of severities that no anatomy has.
+
+    Raises:
+        UserError: it is not ascending, or leaves 0 to 1.
+    """
+    low, high = severities
+    if not 0 <= low <= high <= 1:
+        given = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise UserError(
+            f"impossible anatomy: phantom severity is {given}: give the least and the greatest, each within 0 (no "
+            "stenosis) to 1 (severe)"
+        )
+
+
+def sample_subject(seed: int, patient: int, level: str, severities: tuple[float, float] = FULL_RANGE) -> Subject:
+    """Draw a patient's body at a level; a patient's three levels share all that is not of the level.
+
+    Args:
+        seed: Of the whole set.
+        patient: Number of the patient.
+        level: One of :data:`LEVELS`.
+        severities: The range that the full one, 0 to 1, is squeezed into.
+
+    Raises:
+        UserError: a range that leaves 0 to 1.
+    """
+    check_severities(severities)
     common, local = (generator(seed, patient, which, Stream.SUBJECT) for which in (None, level))
     size = float(np.clip(common.normal(1.0, 0.045), 0.9, 1.1))
     severity = common.beta(1.0, 1.7) + _SEVERITY_OFFSET[level] + local.normal(0, 0.16)
-    severity = float(np.clip(severity, 0, 1))
+    low, high = severities
+    severity = float(low + (high - low) * np.clip(severity, 0, 1))
     hydration = 1.1 * common.beta(1.6, 1.4) - 0.3 * severity + local.normal(0, 0.22)
     fat = 10 + 30 * common.beta(1.4, 2.4)
     infiltration = common.uniform(0.05, 0.30)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
 from lss_lightning.data.phantom.drawing import draw_spine, draw_torso, draw_vertebra
 from lss_lightning.data.phantom.parameters import Record
-from lss_lightning.data.phantom.patient import LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.data.phantom.patient import FULL_RANGE, LEVELS, Stream, Subject, generator, sample_subject
 from lss_lightning.data.phantom.randomise import random_exam
 from lss_lightning.data.phantom.regions import Regions, class_regions
 from lss_lightning.data.phantom.scanner import acquire, sample_exam, sample_motion
@@ -46,7 +46,14 @@ class RenderedSlice:
     truth: Record
 
 
-def render_slice(seed: int, patient: int, level: str, image_size: int, randomise: float = 0.0) -> RenderedSlice:
+def render_slice(
+    seed: int,
+    patient: int,
+    level: str,
+    image_size: int,
+    randomise: float = 0.0,
+    severities: tuple[float, float] = FULL_RANGE,
+) -> RenderedSlice:
     """Render one slice.
 
     Args:
@@ -55,6 +62,7 @@ def render_slice(seed: int, patient: int, level: str, image_size: int, randomise
         level: ``D3``, ``D4`` or ``D5``.
         image_size: Pixels a side, at least 64; the pixel is 220 / ``image_size`` mm.
         randomise: Probability that signal and artefacts are drawn far beyond what is realistic; the label stays.
+        severities: Least and greatest severity of the stenosis, within 0 to 1.
 
     Raises:
         UserError: an argument outside its range.
@@ -67,7 +75,7 @@ def render_slice(seed: int, patient: int, level: str, image_size: int, randomise
     exam_rng, t1_rng, t2_rng = (
         generator(seed, patient, level, stream) for stream in (Stream.EXAM, Stream.T1, Stream.T2)
     )
-    subject = sample_subject(seed, patient, level)
+    subject = sample_subject(seed, patient, level, severities)
     body = draw_body(seed, patient, subject, image_size)
     canvas = body.canvas
     front = subject.shift[1] + body.disc_front

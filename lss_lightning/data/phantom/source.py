@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.source import PAIRED, DataSource, Found
-from lss_lightning.settings import setting
+from lss_lightning.errors import UserError
+from lss_lightning.settings import setting, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,14 @@ class Phantom(DataSource):
     image_size: int = setting(320, at_least=64)
     seed: int = setting(0, at_least=0)
     randomise: float = setting(0.0, at_least=0, at_most=1)
+    severity: list[float] = setting([0.0, 1.0])
+
+    def __post_init__(self) -> None:
+        if len(self.severity) != 2 or not 0 <= self.severity[0] <= self.severity[1] <= 1:
+            raise UserError(
+                f"data.severity={shown(self.severity)}: impossible anatomy; give the least and the greatest severity "
+                "of the stenoses, each within 0 to 1, e.g. data.severity=[0.5,1]"
+            )
 
     @property
     def folder(self) -> Path:
@@ -26,6 +35,8 @@ class Phantom(DataSource):
         name = f"{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
         if self.randomise:
             name += f"-randomise-{self.randomise}"
+        if self.severity != [0, 1]:
+            name += f"-severity-{self.severity[0]:g}-{self.severity[1]:g}"
         return Path(self.root).expanduser() / name
 
     @property
@@ -43,6 +54,7 @@ class Phantom(DataSource):
             image_size=self.image_size,
             seed=self.seed,
             randomise=self.randomise,
+            severities=(self.severity[0], self.severity[1]),
         )
 
     def find(self) -> Found:
