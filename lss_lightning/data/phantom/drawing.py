@@ -98,8 +98,9 @@ def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     # The abdominal wall: three sheets of muscle with fat between, ending where the back's muscles begin.
     front = (slice(0, canvas.samples * 3 // 4), slice(None))
     wall = canvas.smooth_distance(torso.cavity)[front]
-    sheets = (wall > 0) & (wall < 13) & (np.remainder(wall + 0.4 * wave[front], 4.5) > 0.8) & (canvas.y[front] < 5)
-    canvas.paint(front, sheets & (depth[front] < -3), Tissue.MUSCLE, second=Tissue.FAT, mixture=torso.infiltration)
+    sheets = (wall > 0) & (wall < 13) & (canvas.y[front] < 5) & (depth[front] < -3)
+    sheets[sheets] = np.remainder(wall[sheets] + 0.4 * wave[front][sheets], 4.5) > 0.8
+    canvas.paint(front, sheets, Tissue.MUSCLE, second=Tissue.FAT, mixture=torso.infiltration)
 
 
 def _draw_bowel(canvas: Canvas, loop: Blob, lumps: Floats) -> None:

@@ -20,7 +20,7 @@ from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 
-VERSION = 2
+VERSION = 4
 """Raised whenever the same parameters give other pixels."""
 
 _MANIFEST = "phantom.json"

@@ -89,7 +89,9 @@ class Blob:
     @property
     def reach(self) -> float:
         """Radius of a circle about the centre that holds the whole blob, mm."""
-        return math.hypot(self.a, self.b) * float(self._modulation(_angles(_OUTLINE)).max())
+        x, y = (self.outline - self.centre).T
+        # Between two points of the outline it may bulge a little.
+        return 1.002 * float(np.hypot(x, y).max())
 
     def gauge(self, x: Floats, y: Floats) -> Floats:
         """0 at the centre, 1 on the outline, and linear along every ray between."""
