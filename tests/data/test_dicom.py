@@ -136,8 +136,9 @@ def test_the_table_gives_the_known_offsets(converted: Path, phantom: tuple[Path,
         assert (row["patient"], row["level"], row["status"]) == (f"{true.patient:04d}", true.level, "registered")
         assert row["t1_slice"] == row["t2_slice"] == str(true.number)
         assert float(row["gap_mm"]) == 0
-        assert float(row["shift_x_mm"]) == pytest.approx(true.dx, abs=0.4)
-        assert float(row["shift_y_mm"]) == pytest.approx(true.dy, abs=0.4)
+        # A third of these coarse pixels; test_registration.py asks for half a pixel of the real data.
+        assert float(row["shift_x_mm"]) == pytest.approx(true.dx, abs=220 / SIZE / 3)
+        assert float(row["shift_y_mm"]) == pytest.approx(true.dy, abs=220 / SIZE / 3)
         assert float(row["rotation_deg"]) == pytest.approx(true.turn, abs=0.3)
         assert float(row["information_after"]) > float(row["information_before"]) > 0
         sizes = "size_differs;" if true.patient == 2 else ""
@@ -319,7 +320,7 @@ def test_large_and_useless_registrations_are_flagged(raw: Path, monkeypatch: pyt
     assert rows["D3"].flags.endswith("frame_of_reference_differs;shift_over_15_mm;rotation_over_5_deg")
     assert rows["D3"].rotation_deg == pytest.approx(-6)
 
-    values = iter([1.0, 0.5] * 6)
+    values = iter([1.0, 0.5, 0.5] * 6)  # before, and after each of two strides
     monkeypatch.setattr("lss_lightning.data.dicom.registration._information", lambda *_: next(values))
     rows = {row.level: row for row in convert_studies(raw, raw, raw.parent / "fell", workers=1)}
     assert rows["D3"].status == "not_registered"
