@@ -139,7 +139,7 @@ def test_the_table_gives_the_known_offsets(converted: Path, phantom: tuple[Path,
         # A third of these coarse pixels; test_registration.py asks for half a pixel of the real data.
         assert float(row["shift_x_mm"]) == pytest.approx(true.dx, abs=220 / SIZE / 3)
         assert float(row["shift_y_mm"]) == pytest.approx(true.dy, abs=220 / SIZE / 3)
-        assert float(row["rotation_deg"]) == pytest.approx(true.turn, abs=0.3)
+        assert float(row["rotation_deg"]) == pytest.approx(true.turn, abs=0.5)
         assert float(row["information_after"]) > float(row["information_before"]) > 0
         sizes = "size_differs;" if true.patient == 2 else ""
         assert (row["flags"], row["problem"]) == (f"{sizes}frame_of_reference_differs", "")
