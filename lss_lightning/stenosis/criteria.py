@@ -1,0 +1,120 @@
+"""Published thresholds, and which of them a slice's measures lie below.
+
+A threshold passed is a finding to look at, never a diagnosis. Grades that need nerve roots and CSF told apart (Schizas
+A-D, Lee 0-3) cannot be read off label maps and are not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from lss_lightning.stenosis.measurements import MEASURES
+
+Site: TypeAlias = Literal["central", "left", "right"]
+"""Where a stenosis would lie; left and right are the patient's."""
+
+SITES: tuple[Site, ...] = ("central", "left", "right")
+
+_ALL = ("D3", "D4", "D5")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A published threshold.
+
+    Attributes:
+        measure: Name of the measure.
+        below: The threshold, in the measure's unit.
+        meaning: What the source takes a smaller value for.
+        source: Who published it.
+        site: Where a smaller value would place a stenosis; None where the threshold separates the groups of one study.
+        levels: Levels that it is applied at: of ``D3`` (L3/4), ``D4`` (L4/5) and ``D5`` (L5/S1).
+        unreliable_at: Those among them where it is only mentioned.
+        caution: What else to know, e.g. why it is unreliable there.
+    """
+
+    measure: str
+    below: float
+    meaning: str
+    source: str
+    site: Site | None
+    levels: tuple[str, ...] = _ALL
+    unreliable_at: tuple[str, ...] = ()
+    caution: str = ""
+
+
+_SCHONSTROM = "Schönström and Hansson, Spine 13:385 (1988)"
+_HAMANISHI = "Hamanishi et al., J Spinal Disord (October 1994)"
+_LIM = "Lim et al., Medicine 96:e9087 (2017)"
+_STEURER = "Steurer et al., BMC Musculoskelet Disord 12:175 (2011)"
+_KALICHMAN = "Kalichman et al., Spine J 9:545 (2009)"
+_TAPER = "at L5/S1 the sac tapers within fat, so its area is an unreliable sign there"
+_CT = "published for the bony canal on CT"
+_GAP = "measured as the axial disc-facet gap, while foraminal stenosis is graded on sagittal views"
+
+CRITERIA: tuple[Criterion, ...] = (
+    Criterion("sac_area_mm2", 75, "nerve roots affected", _SCHONSTROM, "central", _ALL, ("D5",), _TAPER),
+    Criterion("sac_area_mm2", 100, "intermittent claudication likely", _HAMANISHI, "central", _ALL, ("D5",), _TAPER),
+    Criterion("sac_area_mm2", 111.09, "best cut-off at L4/5, sensitivity 80 %, specificity 81 %", _LIM, None, ("D4",)),
+    Criterion("canal_area_mm2", 70, "central stenosis", _STEURER, "central"),
+    Criterion(
+        "canal_area_mm2", 147.12, "best cut-off at L4/5, sensitivity 75 %, specificity 79 %", _LIM, None, ("D4",)
+    ),
+    Criterion("canal_ap_mm", 10, "absolute stenosis", _KALICHMAN, "central", caution=_CT),
+    Criterion("canal_ap_mm", 12, "relative stenosis", _KALICHMAN, "central", caution=_CT),
+    Criterion("foramen_left_mm", 3, "foraminal stenosis", _STEURER, "left", caution=_GAP),
+    Criterion("foramen_right_mm", 3, "foraminal stenosis", _STEURER, "right", caution=_GAP),
+)
+"""The thresholds in use."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measure below a threshold.
+
+    Attributes:
+        criterion: The threshold.
+        value: The measure.
+        reliable: Whether the criterion counts at this level.
+    """
+
+    criterion: Criterion
+    value: float
+    reliable: bool
+
+    def __str__(self) -> str:
+        criterion, measure = self.criterion, MEASURES[self.criterion.measure]
+        text = (
+            f"{measure.title} {self.value:.1f} {measure.unit}: below the published threshold of "
+            f"{criterion.below:g} {measure.unit} ({criterion.meaning}; {criterion.source})"
+        )
+        limited = criterion.caution and (not self.reliable or not criterion.unreliable_at)
+        return f"{text}; {criterion.caution}" if limited else text
+
+
+def find_findings(values: Mapping[str, float | None], level: str | None) -> tuple[Finding, ...]:
+    """List the thresholds that a slice's measures lie below.
+
+    Args:
+        values: Measures by name, e.g. :meth:`Measurements.values`; None where withheld.
+        level: ``D3``, ``D4`` or ``D5``; of any other, and where it is unknown (None), only criteria that hold
+            at all levels apply.
+
+    Returns:
+        In the order of :data:`CRITERIA`.
+    """
+    findings = []
+    for criterion in CRITERIA:
+        value = values.get(criterion.measure)
+        applies = level in criterion.levels or (level not in _ALL and criterion.levels == _ALL)
+        if value is not None and value < criterion.below and applies:
+            findings.append(Finding(criterion, value, reliable=level not in criterion.unreliable_at))
+    return tuple(findings)
+
+
+def find_sites(findings: Iterable[Finding]) -> tuple[Site, ...]:
+    """Where the reliable findings would place a stenosis, in the order of :data:`SITES`; empty where nowhere."""
+    found = {finding.criterion.site for finding in findings if finding.reliable}
+    return tuple(site for site in SITES if site in found)

@@ -1,0 +1,51 @@
+"""A slice's structures in its own axes: what the measures are taken on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lss_lightning.stenosis.axes import Axes, find_axes
+from lss_lightning.stenosis.measurements import DISC, POSTERIOR, SAC, Points
+from lss_lightning.stenosis.regions import Regions
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+
+@dataclass(frozen=True)
+class View:
+    """Shapes in (u, v), mm; None where a structure was not found.
+
+    Attributes:
+        axes: How (u, v) lies in the image.
+        disc: The disc.
+        posterior: The posterior element, one part or several.
+        sac: The thecal sac.
+        content: The parts of sac ∪ AAP that the sac lies in.
+        aap: Middles of AAP's pixels, (N, 2).
+    """
+
+    axes: Axes
+    disc: BaseGeometry
+    posterior: BaseGeometry | None
+    sac: BaseGeometry | None
+    content: BaseGeometry | None
+    aap: Points
+
+
+def view_of(regions: Regions) -> View | None:
+    """Turn the regions into their own axes; None without a disc, which the axes come from."""
+    shapes = {key: region.shape for key, region in regions.found.items()}
+    if DISC not in shapes:
+        return None
+    axes = find_axes(shapes[DISC], shapes.get(POSTERIOR, shapes.get(SAC)))
+    posterior, sac = shapes.get(POSTERIOR), shapes.get(SAC)
+    return View(
+        axes,
+        disc=axes.apply(shapes[DISC]),
+        posterior=None if posterior is None else axes.apply(posterior),
+        sac=None if sac is None else axes.apply(sac),
+        content=None if regions.content is None else axes.apply(regions.content.shape),
+        aap=axes.coordinates(regions.aap),
+    )
