@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
 from shapely import affinity
-from skimage.draw import polygon as polygon_pixels
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC
@@ -40,7 +40,7 @@ class Spine:
     left: float = 3.0  # y of the facets' front edges in the image's left and right half
     right: float = 3.0
 
-    @property
+    @cached_property
     def shapes(self):
         disc = ellipse(0, -18, 25, 18)
         sac = ellipse(self.sac_x, self.clearance + self.sac_b, self.sac_a, self.sac_b)
@@ -65,7 +65,9 @@ class Spine:
         front = line.intersection(shapes[POSTERIOR]).bounds[1]
         left = shapely.box(-40, -60, self.sac_x - self.sac_a, 60)
         right = shapely.box(self.sac_x + self.sac_a, -60, 40, 60)
-        gaps = [shapes[DISC].intersection(side).distance(shapes[POSTERIOR].intersection(side)) for side in (left, right)]
+        gaps = [
+            shapes[DISC].intersection(side).distance(shapes[POSTERIOR].intersection(side)) for side in (left, right)
+        ]
         sac, disc = np.pi * self.sac_a * self.sac_b, np.pi * 25 * 18
         return {
             "canal_ap_mm": front - self.disc_rear(self.sac_x),
@@ -87,14 +89,18 @@ def fractions(shapes, spacing=(SPACING, SPACING), shape=(SIZE, SIZE), offset=(0.
 
     The origin lies at the image's middle, and ``offset`` (x, y) mm from it; ``turn`` is in degrees, clockwise.
     """
+    y, x = (
+        ((np.arange(size * _OVERSAMPLING) + 0.5) / _OVERSAMPLING - size / 2) * pixel
+        for size, pixel in zip(shape, spacing, strict=True)
+    )
     samples = np.full((shape[0] * _OVERSAMPLING, shape[1] * _OVERSAMPLING), OTHER, dtype=np.uint8)
     for key in (key for key in (AAP, POSTERIOR, DISC, SAC) if key in shapes):
         placed = affinity.scale(shapes[key], -1, 1, origin=(0, 0)) if mirrored else shapes[key]
         placed = affinity.translate(affinity.rotate(placed, turn, origin=(0, 0)), *offset)
-        for part in shapely.get_parts(placed):
-            points = shapely.get_coordinates(part.exterior) / spacing[::-1] + np.array(shape[::-1]) / 2
-            columns, rows = (points * _OVERSAMPLING - 0.5).T
-            samples[polygon_pixels(rows, columns, samples.shape)] = LUMBAR.keys.index(key)
+        shapely.prepare(placed)
+        left, top, right, bottom = placed.bounds
+        across, down = (slice(*np.searchsorted(axis, ends)) for axis, ends in ((x, (left, right)), (y, (top, bottom))))
+        samples[down, across][shapely.contains_xy(placed, *np.meshgrid(x[across], y[down]))] = LUMBAR.keys.index(key)
     blocks = samples.reshape(shape[0], _OVERSAMPLING, shape[1], _OVERSAMPLING)
     return np.stack([(blocks == index).mean(axis=(1, 3), dtype=np.float32) for index in range(len(LUMBAR))])
 
