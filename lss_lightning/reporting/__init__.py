@@ -1,6 +1,7 @@
 """Results as tables and figures. Stands on dictionaries and arrays, never on training."""
 
 from lss_lightning.reporting.boundary import plot_boundary
+from lss_lightning.reporting.calipers import plot_calipers
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.reporting.examples import Case, plot_examples
@@ -12,6 +13,7 @@ from lss_lightning.reporting.tables import print_table, write_table2
 __all__ = [
     "Case",
     "plot_boundary",
+    "plot_calipers",
     "plot_confusion",
     "plot_curves",
     "plot_examples",

@@ -38,7 +38,7 @@ _FORAMEN = (DISC, POSTERIOR, SAC, AAP)
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         "canal_ap_mm": Measure("Canal AP diameter", "mm", _CANAL),
-        "canal_ap_min_mm": Measure("Least canal AP diameter near the midline", "mm", _CANAL),
+        "canal_ap_min_mm": Measure("Least canal AP near its middle", "mm", _CANAL),
         "sac_ap_mm": Measure("Thecal sac AP diameter", "mm", (DISC, SAC)),
         "sac_transverse_mm": Measure("Thecal sac transverse diameter", "mm", (DISC, SAC)),
         "sac_area_mm2": Measure("Thecal sac area", "mm²", (SAC,)),

@@ -41,11 +41,15 @@ def view_of(regions: Regions) -> View | None:
         return None
     axes = find_axes(shapes[DISC], shapes.get(POSTERIOR, shapes.get(SAC)))
     posterior, sac = shapes.get(POSTERIOR), shapes.get(SAC)
+    content = regions.content.shape if regions.content else None
+    if sac is not None and content is not None:
+        # Outlined apart, the sac may stick out by a hair.
+        content = content.union(sac)
     return View(
         axes,
         disc=axes.apply(shapes[DISC]),
         posterior=None if posterior is None else axes.apply(posterior),
         sac=None if sac is None else axes.apply(sac),
-        content=None if regions.content is None else axes.apply(regions.content.shape),
+        content=None if content is None else axes.apply(content),
         aap=axes.coordinates(regions.aap),
     )
