@@ -99,6 +99,12 @@ def test_canal_between_laminae_ends_with_its_content():
     assert "no posterior element" in depth.doubt
 
 
+def test_least_canal_depth_leaves_out_a_gap_beside_the_midline():
+    arch = shapely.box(-30, 15, 30, 30).difference(shapely.box(1.5, 0, 2.9, 40))
+    _, least = canal_depth(DISC, arch, SAC, SAC)
+    assert least.value == pytest.approx(15, abs=1e-3)
+
+
 def test_canal_without_a_disc_in_front():
     assert canal_depth(affinity.translate(DISC, 60, 0), ARCH, SAC, SAC) is None
 
