@@ -254,6 +254,13 @@ def test_a_canal_open_to_the_back_is_told(label):
     assert result.canal_ap_mm == pytest.approx(16, abs=0.5)
 
 
+@pytest.mark.parametrize("turn", [0, 3, 7, 11])
+def test_a_sac_is_never_larger_than_its_canal(turn):
+    filled = label_map(Spine().shapes, offset=(0, -5), turn=turn)
+    filled[:, 46:98][filled[:, 46:98] == AAP_INDEX] = OTHER  # left only far out
+    assert 0.97 < measure_it(filled).sac_canal_area_ratio <= 1
+
+
 def test_no_foramen_without_aap_on_that_side(label):
     closed = label.copy()
     closed[:, : SIZE // 2][closed[:, : SIZE // 2] == AAP_INDEX] = OTHER
