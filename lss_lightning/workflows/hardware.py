@@ -14,6 +14,7 @@ import torch
 
 from lss_lightning.config import TrainerConfig
 from lss_lightning.errors import UserError
+from lss_lightning.workflows.saving import WholeFiles
 
 
 def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
@@ -30,13 +31,17 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     # Lightning 2.6 calls a function that torch 2.15 renamed.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated", module="pytorch_lightning")
+    # A resumed run goes on in its own folder.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     settings = asdict(config)
     settings["precision"], _ = resolve_precision(config.precision, config.accelerator)
     if config.accelerator == "cpu" and config.devices in ("auto", -1):
         settings["devices"] = 1
     try:
         # Our samplers deal slices to the ranks themselves: Lightning's would repeat some of them.
-        return pl.Trainer(**{**settings, **extra}, use_distributed_sampler=False, num_sanity_val_steps=0)
+        return pl.Trainer(
+            **{**settings, **extra}, plugins=[WholeFiles()], use_distributed_sampler=False, num_sanity_val_steps=0
+        )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

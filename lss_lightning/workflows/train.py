@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from lss_lightning.config import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
+from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.resume import record_resume
+from lss_lightning.workflows.fitting import fit
 from lss_lightning.workflows.hardware import make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
-from lss_lightning.workflows.identity import describe, refuse_changed, refuse_used
+from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import make_loss, make_optimizers
+from lss_lightning.workflows.saving import EpochSeed
 from lss_lightning.workflows.subject import Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
@@ -57,23 +61,35 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         config.trainer,
         default_root_dir=folder,
         logger=make_loggers(config, folder),
-        callbacks=[*make_callbacks(config.callbacks, selects=selects), history, *checkpoints],
+        callbacks=[EpochSeed(config.seed), *make_callbacks(config.callbacks, selects=selects), history, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if selects else 0,
     )
-    if trainer.is_global_zero:
-        if resumed is None:
-            refuse_used(folder)
-        else:
-            record_resume(folder, config.plain)
-        write_split(folder / "split.csv", [piece.slice for piece in data.slices], data.parts)
-        Console().print(_plan(config, data, trainer, folder), highlight=False, soft_wrap=True)
-        if config.callbacks.model_summary:
-            print_model(network, card.network)
-    trainer.fit(segmenter, data, ckpt_path=resumed)
+    with occupied(folder) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            if resumed is None:
+                refuse_used(folder)
+            else:
+                record_resume(folder, config.plain)
+            write_split(folder / "split.csv", [piece.slice for piece in data.slices], data.parts)
+            Console().print(_plan(config, data, trainer, folder), highlight=False, soft_wrap=True)
+            if config.callbacks.model_summary:
+                print_model(network, card.network)
+        fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
+        return _test(config, trainer, segmenter, data, folder, Path(checkpoints[0].best_model_path), history)
 
-    chosen = Path(checkpoints[0].best_model_path)
+
+def _test(
+    config: TrainConfig,
+    trainer: pl.Trainer,
+    segmenter: Segmenter,
+    data: SliceDataModule,
+    folder: Path,
+    chosen: Path,
+    history: History,
+) -> float | None:
+    """Test the chosen checkpoint, write the report, and return the checkpoint's objective."""
     content = read_checkpoint(chosen)
     load_weights(segmenter, content, chosen)
     epoch = content["epoch"]
@@ -97,9 +113,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         shown = replace(subject, subset="fit")
         slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
         caption = shown.caption(slices, "IoU pooled over the slices of an epoch.")
-        plot_curves(
-            history.rows, folder / "report" / "curves.png", caption=caption, best_epoch=epoch if selects else None
-        )
+        best_epoch = None if data.split.selecting_part is None else epoch
+        plot_curves(history.rows, folder / "report" / "curves.png", caption=caption, best_epoch=best_epoch)
         show_files(folder)
     return objective
 

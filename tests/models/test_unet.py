@@ -1,9 +1,11 @@
 from functools import cache
 
+import numpy as np
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from timm.models._features import FeatureInfo
 from torch import nn
 
@@ -85,6 +87,34 @@ def test_interpolation_joins_the_skip_to_all_channels_of_the_coarser_map():
         (32, 16),
         (16, 6),
     ]
+
+
+@pytest.fixture(params=["noise", "real"])
+def image(request):
+    """Four images (4, 3, H, W), H and W multiples of 32."""
+    if request.param == "noise":
+        return torch.randn(4, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    paths = sorted(request.getfixturevalue("sample").rglob("C1_*.png"))[:4]
+    pixels = [torch.from_numpy(np.array(Image.open(path)))[:224, :224].permute(2, 0, 1) for path in paths]
+    return torch.stack(pixels) / 255
+
+
+def test_interpolating_unet_is_that_of_segmentation_models_pytorch(image):
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="pip install -e .[dev] brings the other U-Net")
+    torch.manual_seed(0)
+    ours = UNet(build_encoder("resnet34", 3, pretrained=False), classes=6, upsampling="nearest")
+    theirs = smp.Unet("resnet34", encoder_weights=None, classes=6, decoder_interpolation="nearest")
+    with torch.no_grad():
+        ours(image)  # so that batch norm has statistics to tell apart
+        names = {"encoder.features": "encoder", "decoder": "decoder.blocks", "head": "segmentation_head.0"}
+        state = {}
+        for key, weights in ours.state_dict().items():
+            [part] = [name for name in names if key.startswith(f"{name}.")]
+            state[names[part] + key.removeprefix(part)] = weights
+        theirs.load_state_dict(state)
+        expected = theirs.eval()(image)
+        assert expected.std() > 0.01
+        torch.testing.assert_close(ours.eval()(image), expected, rtol=0, atol=1e-5)
 
 
 def test_full_resolution_map_of_vgg_is_the_last_skip():

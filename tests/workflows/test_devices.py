@@ -1,0 +1,81 @@
+"""Two processes give what one gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.models.checkpoint import NetworkSpec, load_segmenter, read_checkpoint
+from tests.conftest import configure, write_slice
+from tests.workflows.altered import frozen
+from tests.workflows.test_commands import python
+from tests.workflows.test_train import QUICK, rows, start
+
+ONE = ("data.batch_size=8",)
+TWO = ("data.batch_size=4", "trainer.devices=2")
+# Without augmentation, since pixels that it leaves without a label count for nothing: then each process's mean is over
+# another number of pixels.
+SAME = ("optimizer=sgd", "optimizer.lr=0.01", "trainer.precision=32-true", "augmentation=none")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with `tree`, ten patients of three slices, and with `one` and `two`, trained on 1 and 2 processes."""
+    place = tmp_path_factory.mktemp("devices")
+    for patient in range(1, 11):
+        for level in ("D3", "D4", "D5"):
+            write_slice(place / "tree", f"{patient:04d}", level)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetworkSpec, "build", NetworkSpec.build)
+        frozen()
+        start(place / "one", place / "tree", *ONE, *SAME, "trainer.max_epochs=2")
+    line = ["train", "data=alkafri", f"data.root={place / 'tree'}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]
+    done = python("-m", "tests.workflows.altered", "frozen", *line, f"hydra.run.dir={place / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert "2 × cpu" in done.stdout
+    assert done.stdout.count("effective batch size 8") == 1
+    return place
+
+
+def test_two_times_four_images_train_as_eight_on_one(place):
+    one, two = (read_checkpoint(place / run / "checkpoints/last.ckpt")["state_dict"] for run in ("one", "two"))
+    for name, weights in one.items():
+        torch.testing.assert_close(two[name], weights, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: name + text)
+    for first, second in zip(*(rows(place / run / "metrics.csv") for run in ("one", "two")), strict=True):
+        assert first.keys() == second.keys()
+        assert [float(text) for text in second.values()] == pytest.approx(list(map(float, first.values())), rel=1e-3)
+
+
+def test_two_processes_count_what_one_counts(place, tmp_path):
+    """On three slices, so that one process has one more than the other."""
+    counts = []
+    for name, devices in (("one", 1), ("two", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        line = [f"ckpt_path={place}/one/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
+        line += ["data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
+        done = python("-m", "tests.workflows.altered", "counted", "evaluate", *line, folder=folder)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((folder / "metrics.json").read_text())["data"]["images"] == 3
+        counts.append(np.load(folder / "counts.npy"))
+    assert counts[0].shape == counts[1].shape
+    assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
+    moved = int(np.abs(counts[0] - counts[1]).sum()) // 2
+    assert moved <= near_ties(place / "one/checkpoints/best.ckpt", place / "tree") < 100
+
+
+def near_ties(checkpoint: Path, tree: Path) -> int:
+    """Pixels of the test slices whose two best logits differ by less than 1e-4."""
+    segmenter, card = load_segmenter(checkpoint)
+    config = configure("data=alkafri", f"data.root={tree}")
+    data = SliceDataModule(config.data, config.split)
+    data.spacing = card.spacing
+    data.setup()
+    with torch.no_grad():
+        best = torch.cat([segmenter.eval()(batch["image"]).topk(2, dim=1).values for batch in data.test_dataloader()])
+    return int((best[:, 0] - best[:, 1] < 1e-4).sum())
