@@ -19,9 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from lss_lightning.apart import run_apart, takes_processes
 from lss_lightning.config import config_folder, data_source, evaluate_config, prepare_config, train_config
 from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
@@ -94,6 +96,8 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         sys.argv = command_line  # Lightning starts the other processes of a run with it
         with _one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
+        if HydraConfig.get().mode is RunMode.MULTIRUN and command != "prepare" and takes_processes(config.trainer):
+            return run_apart(command, HydraConfig.get())
         try:
             workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
             return workflow.run(config, Path(HydraConfig.get().runtime.output_dir))

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 
 from tests.workflows.test_train import QUICK, rows
 
@@ -99,13 +102,34 @@ def test_a_resume_that_changes_the_run_is_refused(run, override, says):
     assert sorted(run.rglob("*")) == before
 
 
-def test_a_sweep_leaves_a_folder_a_job(place, phantom):
+class Record(Callback):
+    """Writes down what the sweeper is given of each job."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
+        with (Path(config.hydra.sweep.dir) / "objectives.txt").open("a") as stream:
+            print(job_return.return_value, file=stream)
+
+
+def test_a_sweep_s_jobs_have_a_folder_their_devices_and_an_objective_each(place, phantom):
     folder = place / "sweep"
-    arguments = ("-m", "optimizer.lr=0.01,0.001", *phantom, *QUICK, "trainer.max_epochs=1")
-    done = command("train.py", *arguments, f"hydra.sweep.dir={folder}")
+    arguments = ("-m", "trainer.devices=2,1", *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
+    done = command("train.py", *arguments, "+hydra.callbacks.record._target_=tests.workflows.test_commands.Record")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"0", "1", "multirun.yaml"}
-    assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
+    assert {path.name for path in folder.iterdir()} == {"0", "1", "multirun.yaml", "objectives.txt"}
+    objectives = [json.loads((folder / job / "metrics.json").read_text())["validation"]["objective"] for job in "01"]
+    assert [float(line) for line in (folder / "objectives.txt").read_text().split()] == objectives
+    assert ["2 × cpu" in line for line in done.stdout.splitlines() if "× cpu" in line] == [True, False]
+    assert not (place / "logs/train").exists()
+    assert OmegaConf.load(folder / "0/.hydra/config.yaml").trainer.devices == 2
+
+
+def test_a_mistake_in_a_job_of_several_processes_is_one_line(place, phantom):
+    folder = place / "mistaken"
+    arguments = ("-m", "trainer.devices=2", *phantom, *QUICK, f"hydra.sweep.dir={folder}", "model.decoder_channels=[8]")
+    done = command("train.py", *arguments)
+    assert done.returncode == 2
+    assert "decoder_channels names 1" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_folds_are_swept_and_evaluated(place, phantom):

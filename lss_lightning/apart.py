@@ -1,0 +1,66 @@
+"""A sweep's job on several devices, in a process of its own.
+
+Lightning starts the other processes of a run by the command line of the first. In a sweep that line is the whole
+sweep's, so that each of them would begin a sweep of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lss_lightning.sections import TrainerConfig
+
+LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
+"""What tells Lightning that somebody else has started the processes."""
+
+
+def takes_processes(trainer: TrainerConfig) -> bool:
+    """Whether Lightning starts more processes than one."""
+    if isinstance(trainer.devices, int) and trainer.devices > 0:
+        return trainer.devices > 1
+    if trainer.accelerator in ("cpu", "mps"):
+        return False
+    import torch
+
+    return torch.cuda.device_count() > 1
+
+
+def run_apart(command: str, hydra: Any) -> float | None:
+    """Run a sweep's job as a fresh command line in the job's folder.
+
+    Args:
+        command: A key of :data:`lss_lightning.entry.COMMANDS`.
+        hydra: Hydra's configuration of the job.
+
+    Returns:
+        The validation objective that the job's ``metrics.json`` holds, or None.
+
+    Raises:
+        SystemExit: the job failed; it has said why.
+    """
+    package = Path(__file__).parent.parent
+    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH}
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    folder = hydra.runtime.output_dir
+    given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    line = [sys.executable, "-m", "lss_lightning", command, *hydra.overrides.task, f'hydra.run.dir="{folder}"']
+    line += [f"--config-dir={path}" for path in given]
+    with subprocess.Popen(line, env=environment, cwd=hydra.runtime.cwd) as job:
+        usual = signal.signal(signal.SIGTERM, lambda number, frame: job.send_signal(number))
+        try:
+            code = job.wait()
+        except KeyboardInterrupt:  # which the terminal has sent to the job as well
+            code = job.wait()
+        finally:
+            signal.signal(signal.SIGTERM, usual)
+    if code:
+        raise SystemExit(code if code > 0 else 128 - code)
+    metrics = json.loads((Path(folder) / "metrics.json").read_text())
+    return metrics.get("validation", {}).get("objective")
