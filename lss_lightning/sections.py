@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from lss_lightning.errors import UserError
@@ -32,7 +33,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """``trainer``: devices, precision and length, as Lightning's Trainer takes them."""
+    """``trainer``: devices, precision and length, mostly as Lightning's Trainer takes them."""
 
     accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
     devices: int | str = setting("auto", at_least=-1)
@@ -46,8 +47,22 @@ class TrainerConfig:
     limit_val_batches: int | float | None = setting(None, above=0)
     limit_test_batches: int | float | None = setting(None, above=0)
     deterministic: bool = setting(False)
+    sync_batchnorm: bool = setting(False)
+    compile: bool = setting(False)
+    max_time: str | None = setting(None)
+    check_every: int = setting(50, at_least=1)
+
+    @property
+    def seconds(self) -> int | None:
+        """``max_time`` in seconds."""
+        if self.max_time is None:
+            return None
+        days, hours, minutes, seconds = [0, 0, 0, *map(int, self.max_time.split(":"))][-4:]
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
     def __post_init__(self) -> None:
+        if self.max_time is not None and not re.fullmatch(r"(\d+:)?\d+:\d\d:\d\d", self.max_time):
+            raise UserError(f"trainer.max_time={self.max_time}: give hours:minutes:seconds, such as 11:30:00, or null")
         if self.devices == 0 or (isinstance(self.devices, str) and self.devices != "auto"):
             raise UserError(f"trainer.devices={self.devices}: give a number from 1, -1 for all, or auto")
         for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
@@ -61,6 +76,7 @@ class CallbacksConfig:
     """``callbacks``: what watches the training."""
 
     early_stopping: int | None = setting(None, at_least=1)
+    ema_decay: float | None = setting(None, above=0, below=1)
     progress_bar: bool = setting(True)
     model_summary: bool = setting(True)
 

@@ -12,6 +12,7 @@ from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.checkpoint import Card, load_segmenter
+from lss_lightning.workflows.fitting import memory_explained
 from lss_lightning.workflows.hardware import make_trainer
 from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.subject import Subject, crossing_remarks
@@ -71,7 +72,8 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
     if trainer.is_global_zero:
         refuse_used(folder)
-    test_and_report(trainer, segmenter, data, subject, folder, {})
+    with memory_explained(source.batch_size):
+        test_and_report(trainer, segmenter, data, subject, folder, {})
     if trainer.is_global_zero:
         show_files(folder)
 

@@ -59,8 +59,8 @@ def memory_explained(batch_size: int, accumulate: int = 1) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        # Only CUDA has a class of its own for it.
+    except RuntimeError as error:
+        # Only GPUs have a class of its own for it.
         texts = ("can't allocate memory", "not enough memory", "out of memory")
         if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in texts):
             raise

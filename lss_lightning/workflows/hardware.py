@@ -16,6 +16,9 @@ from lss_lightning.config import TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.workflows.saving import WholeFiles
 
+OURS = {"compile", "max_time", "check_every"}
+"""Settings of the section that Lightning's Trainer does not have, or means otherwise."""
+
 
 def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     """Build Lightning's Trainer from the ``trainer`` section.
@@ -33,13 +36,13 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated", module="pytorch_lightning")
     # A resumed run goes on in its own folder.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    settings = asdict(config)
+    settings = {key: value for key, value in asdict(config).items() if key not in OURS}
     settings["precision"], _ = resolve_precision(config.precision, config.accelerator)
     if config.accelerator == "cpu" and config.devices in ("auto", -1):
         settings["devices"] = 1
     try:
         # Our samplers deal slices to the ranks themselves: Lightning's would repeat some of them.
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **{**settings, **extra}, plugins=[WholeFiles()], use_distributed_sampler=False, num_sanity_val_steps=0
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
@@ -48,6 +51,10 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
             f"trainer.accelerator={config.accelerator}, trainer.devices={config.devices}, trainer.strategy="
             f"{config.strategy}: not to be had here ({reason}); trainer=cpu always works"
         ) from error
+    device = trainer.strategy.root_device.type
+    if config.sync_batchnorm and device != "cuda":
+        raise UserError(f"trainer.sync_batchnorm=true: only NVIDIA GPUs can, and this run is on {device}; leave it out")
+    return trainer
 
 
 def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:

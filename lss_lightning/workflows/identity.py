@@ -16,11 +16,15 @@ from lss_lightning.data.statistics import intensity_moments
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card, NetworkSpec
 
-FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer")
+FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
 """Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
 
-FREE = {"data": {"root", "num_workers", "download", "raw", "unpack", "download_url"}, "split": {"file", "content"}}
-"""Settings within fixed sections that may differ: where files lie, and how many processes read them.
+FREE = {
+    "data": {"root", "num_workers", "download", "raw", "unpack", "download_url"},
+    "split": {"file", "content"},
+    "callbacks": {"early_stopping", "progress_bar", "model_summary"},
+}
+"""Settings within fixed sections that may differ: where files lie, how many processes read them, what one watches.
 
 What a split file says is compared by what the checkpoint saw.
 """

@@ -21,7 +21,6 @@ from lss_lightning.workflows.hardware import make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import make_loss, make_optimizers
-from lss_lightning.workflows.saving import EpochSeed
 from lss_lightning.workflows.subject import Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
@@ -61,7 +60,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         config.trainer,
         default_root_dir=folder,
         logger=make_loggers(config, folder),
-        callbacks=[EpochSeed(config.seed), *make_callbacks(config.callbacks, selects=selects), history, *checkpoints],
+        callbacks=[*make_callbacks(config, data, selects=selects), history, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if selects else 0,

@@ -1,23 +1,29 @@
-"""What watches a training run: progress, checkpoints, early stopping, trackers."""
+"""What watches a training run: progress, checkpoints, limits, trackers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
 from rich.console import Console
+from rich.progress import BarColumn
 from rich.table import Table
 from torch import nn
 
-from lss_lightning.config import CallbacksConfig, TrainConfig
+from lss_lightning.config import TrainConfig
+from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmenter import OBJECTIVE
 from lss_lightning.models.unet import UNet
+from lss_lightning.workflows.limits import FiniteLoss, TimeLimit
+from lss_lightning.workflows.saving import EpochSeed
 
 
 def make_checkpoints(folder: Path, *, selects: bool) -> list[ModelCheckpoint]:
@@ -39,24 +45,55 @@ def make_checkpoints(folder: Path, *, selects: bool) -> list[ModelCheckpoint]:
     return [*best, write(filename="last")]
 
 
-def make_callbacks(config: CallbacksConfig, *, selects: bool) -> list[Callback]:
-    """Progress bar and early stopping, as configured."""
-    callbacks: list[Callback] = []
-    if config.progress_bar:
-        callbacks.append(Progress())
-    if config.early_stopping is not None and selects:
-        callbacks.append(EarlyStopping(OBJECTIVE, mode="max", patience=config.early_stopping))
+def make_callbacks(config: TrainConfig, data: SliceDataModule, *, selects: bool) -> list[Callback]:
+    """What stands by in every run, and the moving average, limits and progress bar that are configured."""
+    chosen, seconds = config.callbacks, config.trainer.seconds
+    callbacks: list[Callback] = [EpochSeed(config.seed), FiniteLoss(config.trainer.check_every, data.part("train"))]
+    if chosen.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=chosen.ema_decay))
+    if chosen.early_stopping is not None and selects:
+        callbacks.append(EarlyStopping(OBJECTIVE, mode="max", patience=chosen.early_stopping))
+    if seconds is not None:
+        callbacks.append(TimeLimit(seconds))
+    if chosen.progress_bar:
+        callbacks.append(Progress(data.source.batch_size))
     return callbacks
 
 
 class Progress(RichProgressBar):
-    """Lightning's bar with names that leave it room on a terminal of 80 columns."""
+    """Lightning's bar with speed, time left and scores of the whole run, on a terminal of 80 columns.
+
+    Args:
+        batch_size: Images per device and step.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self._began, self._first_step = time.monotonic(), 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._began, self._first_step = time.monotonic(), trainer.fit_loop.total_batch_idx + 1
+
+    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
+        """A short bar, and none of the epoch's own time and speed in batches."""
+        description, _, batches, *_ = super().configure_columns(trainer)
+        return [description, BarColumn(bar_width=14), batches]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """The mean IoU of the anatomical classes, of the last epoch's training and validation."""
+        """Images per second and time left; of the last epoch the mean IoU of the anatomical classes."""
         metrics = super().get_metrics(trainer, pl_module)
-        names = {"train/mean_iou_anatomy": "train IoU", OBJECTIVE: "val IoU"}
-        return {short: metrics[name] for name, short in names.items() if name in metrics}
+        names = {OBJECTIVE: "val IoU", "train/mean_iou_anatomy": "train IoU"}
+        shown: dict[str, Any] = dict([(short, metrics[name]) for name, short in names.items() if name in metrics][:1])
+        done, passed = trainer.fit_loop.total_batch_idx + 1 - self._first_step, time.monotonic() - self._began
+        if not done or not isinstance(trainer.num_training_batches, int):
+            return shown
+        assert trainer.max_epochs is not None
+        left = passed * (trainer.max_epochs * trainer.num_training_batches - self._first_step - done) / done
+        rate = done * self.batch_size * trainer.world_size / passed
+        return {"images/s": f"{rate:.3g}", "left": str(timedelta(seconds=round(left))), **shown}
 
 
 def print_model(network: UNet, spec: NetworkSpec) -> None:
