@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +73,11 @@ class TrainConfig:
                 f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
                 "has no part to watch; set callbacks.early_stopping=null, or give the split a validation part"
             )
+
+    def at_precision(self, precision: str) -> TrainConfig:
+        """The same with the precision that ``auto`` stands for on this machine."""
+        plain = {**self.plain, "trainer": {**self.plain["trainer"], "precision": precision}}
+        return replace(self, trainer=replace(self.trainer, precision=precision), plain=plain)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.checkpoint import Card, load_segmenter
 from lss_lightning.workflows.fitting import memory_explained
-from lss_lightning.workflows.hardware import make_trainer
+from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.subject import Subject, crossing_remarks
 from lss_lightning.workflows.testing import show_files, test_and_report
@@ -69,6 +69,8 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         remarks=tuple(remark for remark in remarks if remark),
         excluded_seen=len(excluded),
     )
+    if config.trainer.compile:
+        compile_network(segmenter.network)
     trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
     if trainer.is_global_zero:
         refuse_used(folder)

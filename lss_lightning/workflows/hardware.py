@@ -1,20 +1,24 @@
-"""Which device a run uses, at which precision, and why."""
+"""Which device a run uses, at which precision, how fast, and why."""
 
 from __future__ import annotations
 
 import logging
-import platform
+import os
+import shutil
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from lss_lightning.config import TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.workflows.saving import WholeFiles
+
+CPU_INFO = Path("/proc/cpuinfo")
 
 OURS = {"compile", "max_time", "check_every"}
 """Settings of the section that Lightning's Trainer does not have, or means otherwise."""
@@ -24,7 +28,7 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     """Build Lightning's Trainer from the ``trainer`` section.
 
     Args:
-        config: The section; a precision of ``auto`` is resolved here.
+        config: The section; a precision of ``auto`` is resolved here where the workflow has not done so.
         extra: What the section does not hold, such as callbacks and loggers, or what a workflow sets in its stead.
 
     Raises:
@@ -37,7 +41,9 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     # A resumed run goes on in its own folder.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     settings = {key: value for key, value in asdict(config).items() if key not in OURS}
-    settings["precision"], _ = resolve_precision(config.precision, config.accelerator)
+    settings["precision"], _ = resolve_precision(config)
+    # cuDNN tries its algorithms for each new size of input; which is fastest may differ from run to run.
+    settings["benchmark"] = not config.deterministic
     if config.accelerator == "cpu" and config.devices in ("auto", -1):
         settings["devices"] = 1
     try:
@@ -54,22 +60,29 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     device = trainer.strategy.root_device.type
     if config.sync_batchnorm and device != "cuda":
         raise UserError(f"trainer.sync_batchnorm=true: only NVIDIA GPUs can, and this run is on {device}; leave it out")
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32 in matrix products, as cuDNN has it in convolutions
     return trainer
 
 
-def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
+def resolve_precision(config: TrainerConfig, before: str | None = None) -> tuple[str, str]:
     """Lightning's name of the precision to use, and the reason.
 
     ``auto`` takes bf16 where the hardware multiplies it natively, since it is faster and needs no loss scaling: GPUs of
     compute capability 8.0 and up, CPUs with AMX or AVX512-BF16.
+
+    Args:
+        config: The section.
+        before: What a run that is resumed has used so far.
     """
-    if precision != "auto":
-        return precision, "as set"
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+    if config.precision != "auto":
+        return config.precision, "as set"
+    if before not in (None, "auto"):
+        return before, "as before"
+    if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         major, minor = torch.cuda.get_device_capability()
-        native = major >= 8
-        return ("bf16-mixed" if native else "32-true"), f"GPU of compute capability {major}.{minor}"
-    if accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
+        return ("bf16-mixed" if major >= 8 else "32-true"), f"GPU of compute capability {major}.{minor}"
+    if config.accelerator == "mps" or (config.accelerator == "auto" and torch.backends.mps.is_available()):
         return "32-true", "Apple GPU"
     flags = cpu_flags() & {"amx_bf16", "avx512_bf16"}
     if flags:
@@ -77,12 +90,74 @@ def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
     return "32-true", "CPU without native bf16"
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on, and how.
+
+    Attributes:
+        device: ``cpu``, or the GPU's name.
+        processes: Their number, over all machines.
+        precision: Lightning's name of it.
+        reason: Why that precision.
+        fast: What else makes it fast.
+    """
+
+    device: str
+    processes: int
+    precision: str
+    reason: str
+    fast: tuple[str, ...]
+
+    @classmethod
+    def of(cls, trainer: pl.Trainer, config: TrainerConfig, reason: str, fused: bool = False) -> Hardware:
+        """What a trainer has found.
+
+        Args:
+            trainer: Made from the section.
+            config: The section, its precision resolved.
+            reason: Why that precision.
+            fused: Whether the optimizer updates all weights in one kernel.
+        """
+        root = trainer.strategy.root_device
+        cuda = root.type == "cuda"
+        found = {
+            "channels last": True,
+            "TF32": cuda and config.precision == "32-true",
+            "cuDNN benchmark": cuda and not config.deterministic,
+            "fused optimizer": fused,
+            "compiled": config.compile,
+        }
+        return cls(
+            device=torch.cuda.get_device_name(root) if cuda else root.type,
+            processes=trainer.world_size,
+            precision=config.precision,
+            reason=reason,
+            fast=tuple(name for name, chosen in found.items() if chosen),
+        )
+
+    def __str__(self) -> str:
+        """In a line."""
+        fast = ", ".join(self.fast)
+        return f"{self.processes} × {self.device}, precision {self.precision} ({self.reason}), {fast}"
+
+
+def compile_network(network: nn.Module) -> None:
+    """Let ``torch.compile`` build the network's kernels when it first runs; its weights keep their names.
+
+    Raises:
+        UserError: there is no compiler.
+    """
+    compilers = (os.environ.get("CXX"), os.environ.get("CC"), "g++", "gcc", "clang", "cl")
+    if not any(name and shutil.which(name) for name in compilers):
+        raise UserError("trainer.compile=true: needs a C++ compiler such as g++, and none is on the PATH; leave it out")
+    network.compile()
+
+
 def cpu_flags() -> frozenset[str]:
     """The instruction sets that Linux reports; empty on other systems."""
-    info = Path("/proc/cpuinfo")
-    if platform.system() != "Linux" or not info.is_file():
+    if not CPU_INFO.is_file():
         return frozenset()
-    for line in info.read_text().splitlines():
+    for line in CPU_INFO.read_text().splitlines():
         if line.startswith("flags"):
             return frozenset(line.partition(":")[2].split())
     return frozenset()

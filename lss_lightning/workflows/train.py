@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,10 +17,10 @@ from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.resume import record_resume
 from lss_lightning.workflows.fitting import fit
-from lss_lightning.workflows.hardware import make_trainer, resolve_precision
+from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
-from lss_lightning.workflows.learning import make_loss, make_optimizers
+from lss_lightning.workflows.learning import fuses, make_loss, make_optimizers
 from lss_lightning.workflows.subject import Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
@@ -40,18 +40,24 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         UserError: data, checkpoint or device do not allow what is configured.
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
+    before = None if resumed is None else Card.of(read_checkpoint(resumed))
+    used = None if before is None else before.config["trainer"]["precision"]
+    precision, reason = resolve_precision(config.trainer, used)
+    config = config.at_precision(precision)
     optimizers = make_optimizers(config)
     data = SliceDataModule(config.data, config.split, config.seed, config.augmentation, config.paths.cache)
     data.prepare_data()
     data.setup()
     data.choose_spacing()
     card = describe(config, data)
-    if resumed is not None:
-        refuse_changed(Card.of(read_checkpoint(resumed)), card)
+    if before is not None:
+        refuse_changed(before, card)
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = card.network.build(config.model.pretrained)
     segmenter = card.segmenter(network, loss=make_loss(config, data), optimizers=optimizers)
+    if config.trainer.compile:
+        compile_network(network)
 
     selects = data.split.selecting_part is not None
     history = History(folder if config.logger.csv else None)
@@ -65,6 +71,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if selects else 0,
     )
+    hardware = Hardware.of(trainer, config.trainer, reason, fuses(config, trainer.strategy.root_device.type))
     with occupied(folder) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             if resumed is None:
@@ -72,11 +79,12 @@ def run(config: TrainConfig, folder: Path) -> float | None:
             else:
                 record_resume(folder, config.plain)
             write_split(folder / "split.csv", [piece.slice for piece in data.slices], data.parts)
-            Console().print(_plan(config, data, trainer, folder), highlight=False, soft_wrap=True)
+            Console().print(_plan(config, data, trainer, hardware, folder), highlight=False, soft_wrap=True)
             if config.callbacks.model_summary:
                 print_model(network, card.network)
         fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
-        return _test(config, trainer, segmenter, data, folder, Path(checkpoints[0].best_model_path), history)
+        chosen = Path(checkpoints[0].best_model_path)
+        return _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
 
 
 def _test(
@@ -87,6 +95,7 @@ def _test(
     folder: Path,
     chosen: Path,
     history: History,
+    hardware: Hardware,
 ) -> float | None:
     """Test the chosen checkpoint, write the report, and return the checkpoint's objective."""
     content = read_checkpoint(chosen)
@@ -105,6 +114,7 @@ def _test(
     )
     more = {
         "validation": {"objective": objective, "epoch": epoch},
+        "hardware": asdict(hardware),
         "timing": {"train_seconds": round(history.seconds, 1), "epochs": len(history.rows)},
     }
     test_and_report(trainer, segmenter, data, subject, folder, more)
@@ -118,14 +128,13 @@ def _test(
     return objective
 
 
-def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, folder: Path) -> str:
+def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, hardware: Hardware, folder: Path) -> str:
     """What is about to happen, in a few lines."""
     sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
-    precision, reason = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     batch = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
     grid = "native pixels" if data.spacing is None else f"{data.spacing:g} mm pixels"
     return (
         f"{config.name}: {config.data.name} ({config.data.channels}, {grid}), {config.split.in_words}: {sizes}\n"
-        f"{trainer.world_size} × {trainer.strategy.root_device.type}, precision {precision} ({reason}), "
+        f"{hardware}\n"
         f"effective batch size {batch}, run folder {shown_path(folder)}"
     )
