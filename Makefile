@@ -25,8 +25,8 @@ types: $(INSTALLED)  ## Check types
 	$(BIN)/mypy
 
 requirements: $(INSTALLED)  ## Pin every package of pyproject.toml anew, with hashes
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --no-annotate --no-emit-index-url \
-	  --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --no-annotate \
+	  --no-emit-index-url --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
 
 clean:  ## Remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.launched import launched
 from lss_lightning.sections import TrainerConfig
 
 LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
@@ -21,7 +22,9 @@ LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTE
 
 
 def takes_processes(trainer: TrainerConfig) -> bool:
-    """Whether Lightning starts more processes than one."""
+    """Whether Lightning starts more processes than one; not where they are started from outside."""
+    if launched() is not None:
+        return False
     if isinstance(trainer.devices, int) and trainer.devices > 0:
         return trainer.devices > 1
     if trainer.accelerator in ("cpu", "mps"):

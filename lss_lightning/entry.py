@@ -27,6 +27,7 @@ from lss_lightning.apart import run_apart, takes_processes
 from lss_lightning.config import config_folder, data_source, evaluate_config, prepare_config, train_config
 from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
+from lss_lightning.launched import shared_arguments
 from lss_lightning.resume import resumed_arguments
 
 USAGE = (
@@ -102,6 +103,8 @@ def run(command: str, arguments: list[str] | None = None) -> None:
             workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
             return workflow.run(config, Path(HydraConfig.get().runtime.output_dir))
         except UserError as error:
+            if "SUBMITIT_EXECUTOR" in os.environ:
+                raise  # a job on a cluster hands it to the sweep, which ends with it
             fail(str(error))
         except Exception as error:
             crashes.append(error)
@@ -110,7 +113,8 @@ def run(command: str, arguments: list[str] | None = None) -> None:
     # Hydra would print its own errors over several lines and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with _one_line(command, given, crashes):
-        sys.argv = [command_line[0], *(resumed_arguments(given) if command == "train" else given)]
+        shared = shared_arguments(given)
+        sys.argv = [command_line[0], *(resumed_arguments(shared) if command == "train" else shared)]
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(task)()
 
 

@@ -12,7 +12,8 @@ from packaging.version import Version
 from tests.commands import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-DIRECT = [*map(Requirement, PROJECT["dependencies"]), *map(Requirement, PROJECT["optional-dependencies"]["dev"])]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = [*map(Requirement, [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["cluster"]])]
 TEXT = (REPOSITORY / "requirements.txt").read_text("utf-8")
 ENTRIES = [entry.strip() for entry in re.sub(r"\\\n\s*", " ", TEXT).splitlines() if not entry.startswith("#")]
 

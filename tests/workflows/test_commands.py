@@ -163,3 +163,34 @@ def test_a_run_s_split_is_used_by_another(run, place, phantom):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: split.file={given}: no such file; give a CSV with columns patient,part or")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
+def test_a_sweep_s_jobs_run_side_by_side(launcher, place, phantom):
+    pytest.importorskip(
+        f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher", reason="pip install -e .[cluster]"
+    )
+    folder = place / launcher
+    arguments = ("-m", f"hydra/launcher={launcher}", "seed=1,2", *phantom, *QUICK, "trainer.max_epochs=1")
+    done = command("train.py", *arguments, f"hydra.sweep.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", "multirun.yaml"}
+    assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
+    if launcher == "joblib":
+        return
+    wrong = ("seed=1", "model.decoder_channels=[8]", f"hydra.sweep.dir={place / 'wrong'}")
+    mistaken = command("train.py", *arguments, *wrong)
+    assert mistaken.returncode == 2
+    assert mistaken.stderr.splitlines()[-1].startswith("error: encoder test_resnet has stride 32")
+
+
+def test_torchrun_starts_the_processes(place, phantom):
+    folder = place / "torchrun"
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", str(ROOT / "train.py"))
+    line = (*torchrun, *phantom, *QUICK, "trainer.devices=2", "trainer.max_epochs=1")
+    done = python(*line, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 × cpu") == 1
+    assert json.loads((folder / "metrics.json").read_text())["data"]["images"] == 3
+    assert len(rows(folder / "metrics.csv")) == 1
+    assert (folder / ".hydra/config.yaml").is_file()
