@@ -171,14 +171,14 @@ def test_a_sweep_s_jobs_run_side_by_side(launcher, place, phantom):
         f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher", reason="pip install -e .[cluster]"
     )
     folder = place / launcher
-    arguments = ("-m", f"hydra/launcher={launcher}", "seed=1,2", *phantom, *QUICK, "trainer.max_epochs=1")
-    done = command("train.py", *arguments, f"hydra.sweep.dir={folder}")
+    arguments = ("-m", f"hydra/launcher={launcher}", *phantom, *QUICK, "trainer.max_epochs=1")
+    done = command("train.py", *arguments, "seed=1,2", f"hydra.sweep.dir={folder}")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", "multirun.yaml"}
     assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
     if launcher == "joblib":
         return
-    wrong = ("seed=1", "model.decoder_channels=[8]", f"hydra.sweep.dir={place / 'wrong'}")
+    wrong = ("model.decoder_channels=[8]", f"hydra.sweep.dir={place / 'wrong'}")
     mistaken = command("train.py", *arguments, *wrong)
     assert mistaken.returncode == 2
     assert mistaken.stderr.splitlines()[-1].startswith("error: encoder test_resnet has stride 32")
