@@ -71,30 +71,42 @@ def encode(water: Floats, fat: Floats, encoding: Encoding, spacing: float, rng: 
     Returns:
         Magnitude, (H, W) float32: with Gaussian noise in both receiver channels, its own is Rician.
     """
-    down, across = (np.fft.fftfreq(length).astype(np.float32) for length in water.shape)
-    frequencies = (down[:, None], across[None, :])
-    shift = np.exp(-2j * np.pi * encoding.chemical_shift / spacing * frequencies[encoding.readout])
-    lines = np.fft.fft2(water) + np.fft.fft2(fat) * shift.astype(np.complex64)
+    frequency = [_frequency(water.shape, axis) for axis in (0, 1)]
+    shift = encoding.chemical_shift / spacing
+    lines = np.fft.fft2(water) + np.fft.fft2(fat) * _displaced(shift, frequency[encoding.readout])
 
     phase = 1 - encoding.readout
     moved = np.expand_dims(rng.random(water.shape[phase]) < encoding.moved_lines, encoding.readout)
-    turns = (frequencies[0] * encoding.jerk[0] + frequencies[1] * encoding.jerk[1]) / spacing
-    lines *= np.where(moved, np.exp(-2j * np.pi * turns), 1).astype(np.complex64)
-    for frequency in frequencies:
-        lines *= np.exp(-2 * (np.pi * encoding.blur * frequency) ** 2)
+    elsewhere = lines
+    for distance, along in zip(encoding.jerk, frequency, strict=True):
+        elsewhere = elsewhere * _displaced(distance / spacing, along)
+    lines = np.where(moved, elsewhere, lines)
 
+    for along in frequency:
+        lines *= np.exp(-2 * (np.pi * encoding.blur * along) ** 2)
     image = np.fft.ifft2(lines)
     real, imaginary = rng.standard_normal((2, *water.shape), dtype=np.float32) * np.float32(encoding.noise)
-    return np.hypot(image.real + real, image.imag + imaginary)
+    magnitude: Floats = np.sqrt((image.real + real) ** 2 + (image.imag + imaginary) ** 2)
+    return magnitude
+
+
+def _frequency(shape: tuple[int, ...], axis: int) -> Floats:
+    """Spatial frequency along an axis in cycles per pixel, a row or column that broadcasts to the shape."""
+    return np.expand_dims(np.fft.fftfreq(shape[axis]).astype(np.float32), 1 - axis)
+
+
+def _displaced(distance: float, frequency: Floats) -> Complex:
+    """What a displacement in pixels does to the spectrum."""
+    return np.exp(-2j * np.pi * distance * frequency).astype(np.complex64)
 
 
 def _sampled(image: Complex, rows: Floats, columns: Floats) -> Complex:
     """An image at points between its pixels, bilinearly; beyond the border the border's pixels continue."""
     height, width = image.shape
     top, left = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    first = np.minimum(top.astype(np.int32), height - 2), np.minimum(left.astype(np.int32), width - 2)
-    v, u = top - first[0], left - first[1]
-    flat, corner = image.ravel(), first[0] * width + first[1]
+    row, column = np.minimum(top.astype(np.intp), height - 2), np.minimum(left.astype(np.intp), width - 2)
+    v, u = (top - row).astype(np.float32), (left - column).astype(np.float32)
+    flat, corner = image.ravel(), row * width + column
     upper = flat[corner] * (1 - u) + flat[corner + 1] * u
     lower = flat[corner + width] * (1 - u) + flat[corner + width + 1] * u
     return upper * (1 - v) + lower * v

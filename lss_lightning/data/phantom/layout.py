@@ -20,7 +20,7 @@ from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same parameters give other pixels."""
 
 _MANIFEST = "phantom.json"

@@ -41,7 +41,7 @@ def random_exam(disc_front: float, spacing: float, rng: np.random.Generator) -> 
         ),
         slopes=(Texture(rng, (grain, grain)), Texture(rng, (grain, grain))),
         steepness=rng.uniform(0, 0.6),
-        mottle=rng.uniform(0, 0.15),
+        mottle=rng.uniform(0, 0.2),
         # From the true signals through all mixtures to wholly random ones.
         estrangement=rng.uniform(0, 1),
         gamma=float(np.exp(rng.uniform(-0.6, 0.6))),

@@ -11,7 +11,7 @@ from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas, Complex, Ma
 from lss_lightning.data.phantom.encoding import Encoding, encode, through_plane
 from lss_lightning.data.phantom.shapes import Floats
 from lss_lightning.data.phantom.texture import Texture
-from lss_lightning.data.phantom.tissue import FAT_SHARE, Sequence, signal_table
+from lss_lightning.data.phantom.tissue import FAT_SHARE, T2_WEIGHTED, Sequence, Tissue, signal_table
 
 _JITTER = 0.10
 
@@ -56,7 +56,8 @@ class Exam:
         encoding: How the slice is read out.
         slopes: How far structures move down and across per mm of height, in the body's frame.
         steepness: Factor to those slopes.
-        mottle: Standard deviation of the signal's variation within a tissue, as a share of it.
+        pulsation: Share of its signal that the sac's fluid loses by moving, until T2's echo; until T1's far less.
+        mottle: Of the signal within a tissue: its standard deviation is 0.7 times this share.
         estrangement: 0 leaves the tissues' signals as they are, 1 replaces them by random ones.
         gamma: Power that the magnitude is raised to.
     """
@@ -66,7 +67,8 @@ class Exam:
     encoding: Encoding
     slopes: tuple[Texture, Texture]
     steepness: float = 0.3
-    mottle: float = 0.03
+    pulsation: float = 0.0
+    mottle: float = 0.04
     estrangement: float = 0.0
     gamma: float = 1.0
 
@@ -93,7 +95,7 @@ def sample_exam(disc_front: float, rng: np.random.Generator) -> Exam:
     banded = rng.random() < 0.85
     return Exam(
         # Four terms of at most 0.05 each: ±20 % in the corners.
-        coil=Coil(gain=rng.uniform(0.8, 2.2), depth=rng.uniform(45, 75), bias=tuple(rng.uniform(-0.05, 0.05, 4))),
+        coil=Coil(gain=rng.uniform(1.0, 3.0), depth=rng.uniform(45, 75), bias=tuple(rng.uniform(-0.05, 0.05, 4))),
         band=Band(
             edge=disc_front - rng.uniform(-4, 25) if banded else -2 * FIELD_OF_VIEW,
             width=rng.uniform(1.5, 6.0),
@@ -108,6 +110,7 @@ def sample_exam(disc_front: float, rng: np.random.Generator) -> Exam:
             noise=rng.uniform(0.02, 0.05),
         ),
         slopes=(Texture(rng, (28.0, 28.0)), Texture(rng, (28.0, 28.0))),
+        pulsation=rng.uniform(0, 0.4),
     )
 
 
@@ -137,6 +140,7 @@ def acquire(
     """
     table = signal_table(sequence, hydration)
     table *= rng.normal(1, _JITTER / 2, table.shape).clip(1 - _JITTER, 1 + _JITTER).astype(np.float32)
+    table[Tissue.CSF] *= (1 - exam.pulsation) ** (sequence.echo / T2_WEIGHTED.echo)
     table += np.float32(exam.estrangement) * (rng.uniform(0, 1.2, table.shape).astype(np.float32) - table)
     # Water's signal is the real part, fat's the imaginary one: what follows treats them alike and goes once over both.
     protons: Complex = (table * (1 + (1j - 1) * FAT_SHARE)).astype(np.complex64)
@@ -149,8 +153,7 @@ def acquire(
     signal = through_plane(signal, (slopes[0], slopes[1]), spacing)
 
     across, down = _pixel_middles(canvas.image_size)
-    lumps = Texture(rng, (9.0, 9.0))(across, down) + Texture(rng, (3.5, 3.5))(across, down)
-    signal *= 1 + np.float32(exam.mottle) * lumps
+    signal *= 1 + np.float32(exam.mottle) * Texture(rng, (5.0, 5.0))(across, down)
     signal *= _sensitivity(exam.coil, np.maximum(skin - y, 0), across, down) * _passed(exam.band, down)
     return encode(signal.real, signal.imag, exam.encoding, spacing, rng) ** np.float32(exam.gamma)
 

@@ -110,9 +110,13 @@ def overlap(first: Blob, second: Blob) -> float:
 
 
 def _spinous(size: float, behind: float, rng: np.random.Generator) -> tuple[Capsule, Capsule]:
-    """25-30 mm long with the laminae's junction, 6-8 mm wide, with a waist and a thicker tip, leaning or not."""
-    tip = (rng.normal(0, 1.5), behind + rng.uniform(21, 26) * size)
-    waist = (tip[0] * 0.3 + rng.normal(0, 0.4), behind + 10 * size)
+    """6-8 mm wide, with a waist and a thicker tip, leaning or not.
+
+    It is 25-30 mm long with the laminae's junction; a slice through the disc runs below its middle and cuts it shorter.
+    """
+    length = rng.uniform(13, 25) * size
+    tip = (rng.normal(0, 1.2), behind + length)
+    waist = (tip[0] * 0.3 + rng.normal(0, 0.4), behind + 0.4 * length)
     radius = rng.uniform(2.9, 3.4) * size
     return (
         Capsule((0.0, behind), waist, radius * 1.15, radius * 0.85),

@@ -45,7 +45,7 @@ class Torso:
 def sample_torso(subject: Subject, spine: Spine, rng: np.random.Generator) -> Torso:
     """Draw the surroundings of a spine."""
     size = subject.size
-    skin = spine.spinous[-1].end[1] + 3 + subject.fat
+    skin = spine.spinous[0].start[1] + 26 * size + subject.fat
     depth = (skin + rng.uniform(105, 140)) / 2
     half_groove = subject.groove / depth / 2
     bumps = (
@@ -98,7 +98,7 @@ def _lumbar_front(spine: Spine, size: float, rng: np.random.Generator) -> tuple[
     for side in (-1, 1):
         psoas = _muscle(rng, side, 0, -13 * size, 18.5 * size, 21 * size, tilt=-25, boxy=2.1)
         lumborum = _muscle(rng, side, 74 * size, 2 * size, 21 * size, 8.5 * size, tilt=14, boxy=2.2)
-        groups += [(lumborum,), (psoas.moved(side * (spine.disc.a + 16 * size), 0),)]
+        groups += [(lumborum,), (psoas.moved(side * (spine.disc.a + rng.uniform(13, 17) * size), 0),)]
     return tuple(groups)
 
 
