@@ -19,6 +19,9 @@ from lss_lightning.settings import setting, shown
 _TOLERANCE = 0.01
 """Relative difference up to which two lengths count as the same: files round them."""
 
+_ASIDE = 0.1
+"""Distance in pixels up to which two voxels count as lying on one another, for the same reason."""
+
 
 @dataclass(frozen=True)
 class _Pair:
@@ -231,11 +234,11 @@ def _refuse_apart(one: _Pair) -> None:
         raise UserError(
             f"{one.image}: a stack of {image.planes}, but its mask {one.mask} has {mask.planes}; both must have as many"
         )
-    if image.spacing is None or len(image.place) != len(mask.place):
+    if image.spacing is None or len(image.corners) != len(mask.corners):
         return
-    tolerance = _TOLERANCE * image.width * image.spacing[0]
-    if any(abs(here - there) > tolerance for here, there in zip(image.place, mask.place, strict=True)):
+    tolerance = _ASIDE * image.spacing[0]
+    if any(abs(here - there) > tolerance for here, there in zip(image.corners, mask.corners, strict=True)):
         raise UserError(
-            f"{one.image} and its mask {one.mask} differ in origin or direction, so that they do not lie on one "
-            "another; resample the mask onto the image"
+            f"{one.image} and its mask {one.mask} differ in origin, direction or spacing, so that they do not lie on "
+            "one another; resample the mask onto the image"
         )

@@ -77,7 +77,8 @@ class Header:
         channels: 1 (grey) or 3 (RGB).
         bytes: Whether grey values are stored in 8 bits.
         spacing: Pixel's width and height in mm, or None where the file does not state them.
-        place: Origin and direction of a NIfTI file in the patient, mm; empty for other files.
+        corners: Where a NIfTI file's first voxel lies in the patient, and the last along each axis: coordinates in mm;
+            empty for other files.
     """
 
     planes: int
@@ -85,7 +86,7 @@ class Header:
     channels: int
     bytes: bool
     spacing: tuple[float, float] | None = None
-    place: tuple[float, ...] = ()
+    corners: tuple[float, ...] = ()
 
 
 def suffix(name: str) -> str:
@@ -255,9 +256,14 @@ def _nifti_header(path: Path) -> Header:
     size, channels = reader.GetSize(), reader.GetNumberOfComponents()
     planes = _planes(path, size, channels)
     across, down = reader.GetSpacing()[:2]
-    place = (*reader.GetOrigin(), *reader.GetDirection())
     narrow = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
-    return Header(planes, size[0], channels, narrow, (across, down), place)
+    return Header(planes, size[0], channels, narrow, (across, down), _corners(reader))
+
+
+def _corners(volume: Any) -> tuple[float, ...]:
+    origin, axes = np.array(volume.GetOrigin()), np.array(volume.GetDirection()).reshape(volume.GetDimension(), -1)
+    reach = (np.array(volume.GetSize()) - 1) * volume.GetSpacing()
+    return tuple(np.concatenate([origin, *(origin + reach * axes).T]).tolist())
 
 
 def _nifti(path: Path) -> NDArray[Any]:

@@ -360,13 +360,33 @@ def stated(root: Path, image: dict, label: dict | None = None) -> Path:
         ({"spacing": (0.5, 0.7, 4)}, None, {}, "a.nii: pixels of 0.5 × 0.7 mm; resample image and mask to square ones"),
         ({}, None, {"pixel_size": 0.7}, "data.pixel_size=0.7: "),
         ({"planes": 3}, {"planes": 2}, {}, "a.nii: a stack of 3, but its mask "),
-        ({}, {"direction": (-1, 0, 0, 0, -1, 0, 0, 0, 1)}, {}, "differ in origin or direction"),
-        ({"planes": 2}, {"planes": 2, "origin": (0, 0, 4)}, {}, "differ in origin or direction"),
+        *(
+            ({"planes": 2}, {"planes": 2, **label}, {}, "differ in origin, direction or spacing")
+            for label in (
+                {"direction": (-1, 0, 0, 0, -1, 0, 0, 0, 1)},
+                {"direction": (0, 1, 0, 1, 0, 0, 0, 0, -1)},
+                {"spacing": (0.25, 0.25, 4)},
+                {"spacing": (0.5, 0.5, 8)},
+                {"origin": (0.25, 0, 0)},
+                {"origin": (0, 0, 4)},
+            )
+        ),
     ],
     ids=str,
 )
 def test_headers_that_contradict_are_refused(image, label, settings, says, tmp_path):
     assert says in refusal(stated(tmp_path, image, label), **settings)
+
+
+def test_a_large_mask_that_faces_the_other_way_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.data.test_folder.SIZE", (320, 320))
+    turned = {"direction": (-1, 0, 0, 0, -1, 0, 0, 0, 1)}
+    assert "differ in origin, direction or spacing" in refusal(stated(tmp_path, {}, turned))
+
+
+def test_headers_may_differ_by_rounding(tmp_path):
+    root = stated(tmp_path, {}, {"origin": (0.01, 0, 0), "spacing": (0.5001, 0.5, 4)})
+    assert len(folder(root).find().slices) == 1
 
 
 def test_a_pixel_size_may_agree_with_the_files(tmp_path):
