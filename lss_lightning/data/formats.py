@@ -130,9 +130,8 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
     pixels = _pixels(file)
     if suffix(file.name) == ".png" and kind in ("t1", "t2", "composite"):
         pixels = narrow(file, pixels)
-    if pixels.dtype != np.uint8:
-        pixels = to_bytes(pixels.astype(np.float64), np.isfinite(pixels))
-    plane: NDArray[np.uint8] = pixels[file.index] if isinstance(file, Plane) else pixels
+    pixels = _bytes(pixels)
+    plane = pixels[file.index] if isinstance(file, Plane) else pixels
     if plane.ndim == 2:
         plane = plane[..., None]
     if kind in ("rgb", "composite"):
@@ -172,7 +171,10 @@ def read_mask(file: ImageFile) -> NDArray[np.uint8]:
 
 
 def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
-    """All pixels of a file as stored: (H, W) or (H, W, 3), with the planes of a stack before them."""
+    """All pixels of a file, (H, W) or (H, W, 3), with the planes of a stack before them.
+
+    They are as stored, but in bytes where a stack is an image: stretched once for all its planes.
+    """
     kind = suffix(file.name)
     if kind == ".png":
         return decode(file, places=places)
@@ -195,10 +197,17 @@ def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
 
 @lru_cache(maxsize=2)
 def _stack(path: Path, places: bool, size: int, changed: int) -> NDArray[Any]:
-    """(N, H, W) or (N, H, W, 3); ``size`` and ``changed`` tell a file from what it was before."""
+    """(N, H, W) or (N, H, W, 3), an image in bytes; ``size`` and ``changed`` tell a file from what it was before."""
     if suffix(path.name).startswith(".nii"):
-        return _nifti(path)
-    return np.stack([decode(path, "TIFF", page, places=places) for page in range(_pillow_header(path).planes)])
+        pixels = _nifti(path)
+    else:
+        pages = range(_pillow_header(path).planes)
+        pixels = np.stack([decode(path, "TIFF", page, places=places) for page in pages])
+    return pixels if places else _bytes(pixels)
+
+
+def _bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    return pixels if pixels.dtype == np.uint8 else to_bytes(pixels.astype(np.float64), np.isfinite(pixels))
 
 
 def _npy_header(path: Path) -> Header:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import SimpleITK
 from PIL import Image
 
 from lss_lightning.config import data_source
+from lss_lightning.data import formats
 from lss_lightning.data.folder import FolderSource
 from lss_lightning.data.formats import read_image, read_mask
 from lss_lightning.data.loading import load_slices
@@ -191,13 +193,16 @@ def test_more_than_8_bits_are_stretched_and_said_once(ending, tmp_path):
     assert note.startswith("2 of 2 image files hold more than 8 bits")
 
 
-def test_a_stack_is_stretched_as_one(tmp_path):
+def test_a_stack_is_stretched_as_one_and_once(tmp_path, monkeypatch):
+    stretch = Mock(wraps=formats.to_bytes)
+    monkeypatch.setattr(formats, "to_bytes", stretch)
     ramp = np.linspace(-5, 5, 1200, dtype=np.float32).reshape(2, *SIZE)
     save(tmp_path / "images/a.nii.gz", ramp, (1, 1, 1))
     save(tmp_path / "masks/a.nii.gz", np.stack([mask(0)] * 2), (1, 1, 1))
     first, second = load(folder(tmp_path))
     assert (first.image.min(), second.image.max()) == (0, 255)
     assert first.image.max() <= 128 <= second.image.min() + 1
+    stretch.assert_called_once()
 
 
 def test_what_is_no_number_in_an_image_is_black(tmp_path):
