@@ -174,7 +174,9 @@ def _describe(hint: Any) -> str:
         return f"a list, each item {_describe(get_args(hint)[0])}"
     if get_origin(hint) is dict:
         return f"{{name: value, …}}, each value {_describe(get_args(hint)[1])}"
-    return " or ".join(_WORDS.get(part, str(part)) for part in _parts(hint))
+    if len(_parts(hint)) > 1:
+        return " or ".join(map(_describe, _parts(hint)))
+    return _WORDS.get(hint, str(hint))
 
 
 def _converted(path: str, value: Any, hint: Any) -> Any:

@@ -23,6 +23,7 @@ class Section:
     limit: int | float | None = setting(None, above=0)
     weights: bool | str = setting(False)
     names: list[str] = setting([])
+    others: list[str] | None = setting(None)
     inner: Inner | None = None
     codes: dict[str, int] = field(default_factory=dict)
 
@@ -79,11 +80,12 @@ def test_value_is_taken_as_its_type(key, given, expected):
         ("limit", "all", "part.limit=all: not of the allowed type; give a whole number or a number or null"),
         ("weights", 1, "part.weights=1: not of the allowed type; give true or false or text"),
         ("names", "a", "part.names=a: not of the allowed type; give a list, each item text"),
+        ("others", "a", "part.others=a: not of the allowed type; give a list, each item text or null"),
         ("codes", 3, "part.codes=3: not of the allowed type; give {name: value, …}, each value a whole number"),
         ("inner", {"depth": 0}, "part.inner.depth=0: out of range; it must be at least 1"),
         ("inner", True, "part.inner=true: a section of settings, not a value; set one of its own: part.inner.…=…"),
         ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: codes, flag, inner, "
-                     "kind, limit, names, rate, size, weights"),
+                     "kind, limit, names, others, rate, size, weights"),
     ],
 )  # fmt: skip
 def test_value_is_refused(key, given, message):

@@ -329,3 +329,5 @@ def test_who_is_not_in_the_data_is_named(table):
     )
     with pytest.raises(UserError, match="1 of its 2 slices are not in the data: 0001 D2; the data has 0001 D3, 0001"):
         FileSplit(table("patient,level,part\n0001,D2,train\n0001,D3,test\n")).divide(study(1))
+    with pytest.raises(UserError, match="not in the data: a, b; the data has 0001, 0002; correct"):
+        FileSplit(table("patient,level,part\na,,train\nb,,test\n")).divide(study(2, levels=("",)))

@@ -110,5 +110,5 @@ class FileSplit(SplitProtocol):
 
 def _some(keys: set[Key]) -> str:
     """The first few names."""
-    shown = ", ".join(" ".join(key) for key in sorted(keys)[:_SHOWN])
+    shown = ", ".join(" ".join(filter(None, key)) for key in sorted(keys)[:_SHOWN])
     return f"{shown}, …" if len(keys) > _SHOWN else shown
