@@ -90,7 +90,7 @@ def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:
     fixed: dict[str, Any] = {"channels": _channels(card), "third": trained["third"], "spacing": card.spacing}
     if own:
         given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
-        section = {**trained, **given, "channels": fixed["channels"]}
+        section = {**trained, **given, **fixed}
     else:
         given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
         section = {**config.data, **fixed}

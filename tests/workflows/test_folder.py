@@ -144,6 +144,8 @@ def test_grey_volumes_train_and_are_evaluated(tmp_path):
     assert done.returncode == 0, done.stderr
     after = json.loads((tmp_path / "out/metrics.json").read_text())
     assert list(after["iou"]) == KEYS
+    with pytest.raises(UserError, match=r"states no pixel size, but a working pixel of 0.7 mm"):
+        score(tmp_path / "unknown", run / "checkpoints/best.ckpt", f"data.root={write(tmp_path / 'png')}")
 
 
 def test_the_inventory_follows_the_class_list(tmp_path):
