@@ -26,7 +26,7 @@ from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 
-FORMAT = 1
+FORMAT = 2
 """Raise it with any change of what files are decoded to, or of how that is stored: older caches then no longer fit."""
 
 _log = logging.getLogger(__name__)

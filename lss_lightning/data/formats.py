@@ -30,6 +30,10 @@ _BYTES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 _GREY = {"1", "L", "LA", "I", "F"}
 """Pillow's modes of one channel, but for those of 16 bits, ``I;16`` and the like."""
 
+_UPRIGHT = (1, 1, -1)
+"""Which way columns and rows run on a screen, along the axes of a NIfTI file as SimpleITK gives them: to the patient's
+left, back and feet, as in DICOM's axial slices."""
+
 _reading = threading.Lock()
 
 
@@ -284,7 +288,15 @@ def _nifti(path: Path) -> NDArray[Any]:
         raise _broken_nifti(path, error) from error
     size, channels = image.GetSize(), image.GetNumberOfComponentsPerPixel()
     planes = _planes(path, size, channels)
-    return SimpleITK.GetArrayFromImage(image).reshape(planes, size[1], size[0], *((3,) if channels == 3 else ()))
+    pixels = SimpleITK.GetArrayFromImage(image).reshape(planes, size[1], size[0], *((3,) if channels == 3 else ()))
+    return np.flip(pixels, _backwards(image))
+
+
+def _backwards(image: Any) -> tuple[int, ...]:
+    """Axes of (planes, rows, columns) that run the other way than on a screen; programs store them as they like."""
+    axes = np.array(image.GetDirection()).reshape(image.GetDimension(), -1)[:, :2].T
+    main = np.abs(axes).argmax(axis=1)
+    return tuple(2 - index for index, axis in enumerate(axes) if axis[main[index]] * _UPRIGHT[main[index]] < 0)
 
 
 def _planes(path: Path, size: Sequence[int], channels: int) -> int:

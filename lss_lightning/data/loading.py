@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,11 @@ class LoadedSlice:
     label: NDArray[np.uint8]
     spacing: float | None
     digest: str
+
+    @cached_property
+    def label_digest(self) -> str:
+        """Hash of the label's content; slices without any structure share it."""
+        return content_digest(self.label)
 
 
 def load_slice(piece: Slice, channels: str, labels: LabelSet, third: str = PUBLISHED) -> LoadedSlice:

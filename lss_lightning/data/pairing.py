@@ -72,7 +72,8 @@ class Pattern:
             found[name] = path
         if not found:
             reason = "matches no file" if top.is_dir() else f"there is no folder {top}"
-            raise UserError(f"{self.key}={self.text}: {reason} below data.root={root}")
+            below_root = "" if Path(self.text).is_absolute() else f" (data.root={root})"
+            raise UserError(f"{self.key}={self.text}: {reason}{below_root}; correct the pattern or the root")
         return found
 
 

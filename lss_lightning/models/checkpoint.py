@@ -62,6 +62,7 @@ class Card:
         spacing: The working pixel in mm, or None for native pixels.
         config: The whole configuration of the training run.
         seen: Digests of the slices that trained or selected the weights.
+        seen_labels: Digests of their labels.
         schema: Version of this record.
     """
 
@@ -72,6 +73,7 @@ class Card:
     spacing: float | None
     config: dict[str, Any]
     seen: list[str] = field(repr=False)
+    seen_labels: list[str] = field(repr=False)
     schema: int = SCHEMA
 
     def to_plain(self) -> dict[str, Any]:

@@ -58,6 +58,11 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         remarks.append(f"{len(excluded)} slices left out: the checkpoint was trained or selected on them.")
     if seen - excluded:
         remarks.append(f"The checkpoint was trained or selected on {len(seen)} of these slices.")
+    if not own and (alike := _labelled_alike(data, card)):
+        remarks.append(
+            f"{alike} of these slices bear exactly the label of one that trained or selected the checkpoint: other "
+            "images of the same slices would have gone unnoticed."
+        )
     subject = Subject(
         name=card.config["name"],
         checkpoint=checkpoint,
@@ -78,6 +83,12 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         test_and_report(trainer, segmenter, data, subject, folder, {})
     if trainer.is_global_zero:
         show_files(folder)
+
+
+def _labelled_alike(data: SliceDataModule, card: Card) -> int:
+    """How many slices to test bear a label that the checkpoint saw; labels of a single class tell nothing."""
+    seen = set(card.seen_labels)
+    return sum(piece.label_digest in seen and piece.label.min() < piece.label.max() for piece in data.part("test"))
 
 
 def _source(config: EvaluateConfig, card: Card, *, own: bool) -> DataSource:

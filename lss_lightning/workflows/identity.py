@@ -53,6 +53,7 @@ def describe(config: TrainConfig, data: SliceDataModule) -> Card:
         # With what the split has read: a checkpoint stands on its own.
         config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
         seen=sorted({piece.digest for piece in [*training, *selecting]}),
+        seen_labels=sorted({piece.label_digest for piece in [*training, *selecting]}),
     )
 
 
@@ -71,11 +72,15 @@ def refuse_changed(before: Card, now: Card) -> None:
         for key in sorted(was.keys() | wanted.keys()):
             if was.get(key) != wanted.get(key) and key not in FREE.get(section, set()):
                 raise UserError(_changed(f"{section}.{key}", was.get(key), wanted.get(key)))
-    if before.seen != now.seen:
-        raise UserError(
-            "the slices of the training and selecting parts are not those that the checkpoint saw; "
-            "restore the data, or start a new run"
-        )
+    for what, was_seen, is_seen in (
+        ("slices", before.seen, now.seen),
+        ("labels", before.seen_labels, now.seen_labels),
+    ):
+        if was_seen != is_seen:
+            raise UserError(
+                f"the {what} of the training and selecting parts are not those that the checkpoint saw; restore the "
+                "data, or start a new run"
+            )
 
 
 def _changed(key: str, was: Any, wanted: Any) -> str:

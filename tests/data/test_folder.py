@@ -297,7 +297,7 @@ def test_classes_follow_the_settings(data):
         ({"images": "**/*.png"}, "data.images=**/*.png: give a path in which * stands for"),
         ({"masks": "masks/p0?_*.png"}, "data.masks=masks/p0?_*.png: give a path in which"),
         ({"images": "*/*.png"}, "data.images=*/*.png has 2 stars and data.masks=masks/* has 1"),
-        ({"images": "images/*.jpg"}, "data.images=images/*.jpg: matches no file below data.root="),
+        ({"images": "images/*.jpg"}, "data.images=images/*.jpg: matches no file (data.root="),
         ({"masks": "labels/*"}, "data.masks=labels/*: there is no folder "),
         ({"masks": "images/*"}, "data.images and data.masks both match "),
         ({"root": "nowhere"}, "data.root=nowhere: no such folder"),
@@ -464,3 +464,19 @@ def test_a_changed_stack_is_read_anew(tmp_path):
     save(path, np.stack([picture(5)] * 2), (0.5, 0.5, 4.0))
     os.utime(path, ns=(1, 1))
     np.testing.assert_array_equal(load(folder(tmp_path))[0].image[0], picture(5))
+
+
+def test_nifti_planes_are_upright_whichever_way_they_are_stored(tmp_path):
+    volume = SimpleITK.GetImageFromArray(np.random.default_rng(0).integers(0, 256, (2, 20, 24), dtype=np.uint8))
+    codes = SimpleITK.GetImageFromArray(np.random.default_rng(1).integers(0, 2, (2, 20, 24), dtype=np.uint8))
+    for name, orientation in (("a", "LPS"), ("b", "RAS"), ("c", "LAS"), ("d", "RPS")):
+        for kind, whole in (("images", volume), ("masks", codes)):
+            path = tmp_path / kind / f"{name}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            SimpleITK.WriteImage(SimpleITK.DICOMOrient(whole, orientation), str(path))
+    slices = load(folder(tmp_path, classes={"background": 0, "disc": 1}))
+    assert len(slices) == 8
+    for place, loaded in enumerate(slices):
+        plane = place % 2
+        np.testing.assert_array_equal(loaded.image[0], SimpleITK.GetArrayFromImage(volume)[plane])
+        np.testing.assert_array_equal(loaded.label, SimpleITK.GetArrayFromImage(codes)[plane])

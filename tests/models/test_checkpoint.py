@@ -21,7 +21,7 @@ class Payload:
 @pytest.fixture(scope="module")
 def card() -> Card:
     spec = NetworkSpec("resunet", "resnet10t", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
-    return Card(spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, {"name": "test"}, ["00ff"])
+    return Card(spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, {"name": "test"}, ["00ff"], ["ff00"])
 
 
 @pytest.fixture(scope="module")
