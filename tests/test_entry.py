@@ -36,7 +36,7 @@ REFUSED = {
     "train optimizer.momentum=0.9": ["optimizer.momentum: no such setting", "optimizer=rmsprop or optimizer=sgd"],
     # A group.
     "train encoder=resnet43": ["encoder=resnet43: unknown", "'resnet34'", "vgg16", "encoder=timm encoder.name=…"],
-    "train data=null": ["data=null: chooses no file", "alkafri, checkpoint, phantom"],
+    "train data=null": ["data=null: chooses no file", "alkafri, checkpoint, folder, phantom"],
     "train +data=alkafri": ["+data=alkafri", "data=…"],
     "train data=checkpoint": ["data.name=checkpoint: no data source", "data=phantom"],
     "train hydra/launcher=slurm": ["hydra/launcher=slurm: unknown", "allowed: basic"],
@@ -89,7 +89,7 @@ REFUSED = {
     "evaluate": ["ckpt_path is not set", "ckpt_path=…"],
     "evaluate ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
-    "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: batch_size"],
+    "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: background, batch_size"],
     "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
     "evaluate -m ckpt_path=best.ckpt,nowhere": ["ckpt_path=nowhere: no such file"],
     "evaluate ckpt_pth=best.ckpt": ["ckpt_pth: no such setting", "'ckpt_path'"],

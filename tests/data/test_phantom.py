@@ -22,6 +22,7 @@ from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule, Harmonic, gap
 from lss_lightning.data.phantom.source import Phantom
 from lss_lightning.data.phantom.spine import sample_spine
 from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Tissue, signal_table
+from lss_lightning.data.phantom.version import VERSION
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from tests.conftest import configure
@@ -62,7 +63,7 @@ def test_layout_and_pixel_formats(written: Path) -> None:
     expected = {f"{folder}/{prefix}_{name}.png" for folder, prefix in FOLDERS.values() for name in names}
     assert set(contents(written)) == expected | {"phantom.json", "truth.csv"}
     assert json.loads((written / "phantom.json").read_text()) == {
-        "version": layout.VERSION,
+        "version": VERSION,
         "patients": 2,
         "image_size": SIZE,
         "seed": 5,

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from lss_lightning import entry
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.models.unet import UNet
-from lss_lightning.workflows import testing
 
 
 def frozen() -> None:
@@ -32,17 +29,6 @@ def frozen() -> None:
     NetworkSpec.build = build  # type: ignore[method-assign]
 
 
-def counted() -> None:
-    """The tested images' confusion counts are left in the working directory, as `counts.npy`."""
-    usual = testing.summarise
-
-    def summarise(counts: Any, *rest: Any) -> Any:
-        np.save(Path.cwd() / "counts.npy", counts)
-        return usual(counts, *rest)
-
-    testing.summarise = summarise
-
-
 def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
     """A signal hits the process in the given training step, counted from 1."""
     usual = Segmenter.training_step
@@ -57,5 +43,5 @@ def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
 
 if __name__ == "__main__":
     for change in sys.argv[1].split("+"):
-        {"frozen": frozen, "counted": counted, "struck": struck}[change]()
+        {"frozen": frozen, "struck": struck}[change]()
     entry.run(sys.argv[2], sys.argv[3:])

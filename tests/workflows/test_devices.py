@@ -11,9 +11,10 @@ import torch
 
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec, load_segmenter, read_checkpoint
+from lss_lightning.workflows.pages import COUNTS
 from tests.conftest import configure, write_slice
 from tests.workflows.altered import frozen
-from tests.workflows.test_commands import python
+from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows, start
 
 ONE = ("data.batch_size=8",)
@@ -56,13 +57,12 @@ def test_two_processes_count_what_one_counts(place, tmp_path):
     counts = []
     for name, devices in (("one", 1), ("two", 2)):
         folder = tmp_path / name
-        folder.mkdir()
         line = [f"ckpt_path={place}/one/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
         line += ["data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
-        done = python("-m", "tests.workflows.altered", "counted", "evaluate", *line, folder=folder)
+        done = command("evaluate.py", *line)
         assert done.returncode == 0, done.stderr
         assert json.loads((folder / "metrics.json").read_text())["data"]["images"] == 3
-        counts.append(np.load(folder / "counts.npy"))
+        counts.append(np.load(folder / COUNTS)["counts"])
     assert counts[0].shape == counts[1].shape
     assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
     moved = int(np.abs(counts[0] - counts[1]).sum()) // 2

@@ -118,8 +118,11 @@ def test_a_polite_signal_ends_with_the_way_to_go_on(number, code, untested, tree
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "training_step", Segmenter.training_step)
         struck(number)
+        # A shell that runs the tests in the background has Ctrl-C ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with pytest.raises(SystemExit) as ended:
             start(tmp_path / "run", tree, *EXACT, "trainer.max_epochs=3")
+    signal.signal(signal.SIGINT, before)
     assert ended.value.code == code
     last = tmp_path / "run/checkpoints/last.ckpt"
     assert (

@@ -16,12 +16,10 @@ from lss_lightning.data.phantom.parameters import Record
 from lss_lightning.data.phantom.patient import FULL_RANGE, LEVELS, check_severities
 from lss_lightning.data.phantom.render import check_request, render_slice
 from lss_lightning.data.phantom.table import TRUTH, write_truth
+from lss_lightning.data.phantom.version import VERSION
 from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-
-VERSION = 5
-"""Raised whenever the same parameters give other pixels."""
 
 _MANIFEST = "phantom.json"
 

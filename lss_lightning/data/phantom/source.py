@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.phantom.version import VERSION
 from lss_lightning.data.source import PAIRED, DataSource, Found
 from lss_lightning.errors import UserError
 from lss_lightning.settings import setting, shown
@@ -32,7 +33,7 @@ class Phantom(DataSource):
     @property
     def folder(self) -> Path:
         """Where this set of parameters lies."""
-        name = f"{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
+        name = f"v{VERSION}-{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
         if self.randomise:
             name += f"-randomise-{self.randomise}"
         if self.severity != [0, 1]:
