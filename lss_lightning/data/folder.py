@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lss_lightning.data.formats import Header, Plane, read_header
+from lss_lightning.data.formats import Plane, read_header
+from lss_lightning.data.header import Header
 from lss_lightning.data.pairing import Pattern, pair
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.source import DataSource, Found

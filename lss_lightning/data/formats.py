@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.header import Header
+from lss_lightning.data.nifti import read_nifti, read_nifti_header
 from lss_lightning.data.png import decode, narrow, read_codes
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.data.stretch import to_bytes
@@ -29,10 +30,6 @@ _BYTES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 
 _GREY = {"1", "L", "LA", "I", "F"}
 """Pillow's modes of one channel, but for those of 16 bits, ``I;16`` and the like."""
-
-_UPRIGHT = (1, 1, -1)
-"""Which way columns and rows run on a screen, along the axes of a NIfTI file as SimpleITK gives them: to the patient's
-left, back and feet, as in DICOM's axial slices."""
 
 _reading = threading.Lock()
 
@@ -71,28 +68,6 @@ class Plane:
         return self.path.read_bytes()
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself before its pixels are read.
-
-    Attributes:
-        planes: Images in it.
-        width: Columns, pixels.
-        channels: 1 (grey) or 3 (RGB).
-        bytes: Whether grey values are stored in 8 bits.
-        spacing: Pixel's width and height in mm, or None where the file does not state them.
-        corners: Where a NIfTI file's first voxel lies in the patient, and the last along each axis: coordinates in mm;
-            empty for other files.
-    """
-
-    planes: int
-    width: int
-    channels: int
-    bytes: bool
-    spacing: tuple[float, float] | None = None
-    corners: tuple[float, ...] = ()
-
-
 def suffix(name: str) -> str:
     """The suffix of a supported format that a file's name ends in, or an empty text."""
     return next((ending for ending in SUFFIXES if name.lower().endswith(ending)), "")
@@ -112,7 +87,7 @@ def read_header(path: Path) -> Header:
     kind = suffix(path.name)
     if kind == ".npy":
         return _npy_header(path)
-    return _nifti_header(path) if kind.startswith(".nii") else _pillow_header(path)
+    return read_nifti_header(path) if kind.startswith(".nii") else _pillow_header(path)
 
 
 def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
@@ -189,7 +164,7 @@ def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
                 return _stack(file.path, places, now.st_size, now.st_mtime_ns)
         if kind.startswith(".nii"):
             file.stat()
-            return _nifti(Path(str(file)))[0]
+            return read_nifti(Path(str(file)))[0]
         if kind == ".npy":
             return _npy(file, np.load(BytesIO(file.read_bytes()), allow_pickle=False))
     except FileNotFoundError as error:
@@ -203,7 +178,7 @@ def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
 def _stack(path: Path, places: bool, size: int, changed: int) -> NDArray[Any]:
     """(N, H, W) or (N, H, W, 3), an image in bytes; ``size`` and ``changed`` tell a file from what it was before."""
     if suffix(path.name).startswith(".nii"):
-        pixels = _nifti(path)
+        pixels = read_nifti(path)
     else:
         pages = range(_pillow_header(path).planes)
         pixels = np.stack([decode(path, "TIFF", page, places=places) for page in pages])
@@ -254,61 +229,3 @@ def _tiff_spacing(image: Any) -> tuple[float, float] | None:
     if unit is None or across <= 0 or down <= 0 or round(across * 25.4 / unit, 1) in _SCREEN:
         return None
     return unit / across, unit / down
-
-
-def _nifti_header(path: Path) -> Header:
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO("NiftiImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _broken_nifti(path, error) from error
-    size, channels = reader.GetSize(), reader.GetNumberOfComponents()
-    planes = _planes(path, size, channels)
-    across, down = reader.GetSpacing()[:2]
-    narrow = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
-    return Header(planes, size[0], channels, narrow, (across, down), _corners(reader))
-
-
-def _corners(volume: Any) -> tuple[float, ...]:
-    origin, axes = np.array(volume.GetOrigin()), np.array(volume.GetDirection()).reshape(volume.GetDimension(), -1)
-    reach = (np.array(volume.GetSize()) - 1) * volume.GetSpacing()
-    return tuple(np.concatenate([origin, *(origin + reach * axes).T]).tolist())
-
-
-def _nifti(path: Path) -> NDArray[Any]:
-    import SimpleITK
-
-    try:
-        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
-    except RuntimeError as error:
-        raise _broken_nifti(path, error) from error
-    size, channels = image.GetSize(), image.GetNumberOfComponentsPerPixel()
-    planes = _planes(path, size, channels)
-    pixels = SimpleITK.GetArrayFromImage(image).reshape(planes, size[1], size[0], *((3,) if channels == 3 else ()))
-    return np.flip(pixels, _backwards(image))
-
-
-def _backwards(image: Any) -> tuple[int, ...]:
-    """Axes of (planes, rows, columns) that run the other way than on a screen; programs store them as they like."""
-    axes = np.array(image.GetDirection()).reshape(image.GetDimension(), -1)[:, :2].T
-    main = np.abs(axes).argmax(axis=1)
-    return tuple(2 - index for index, axis in enumerate(axes) if axis[main[index]] * _UPRIGHT[main[index]] < 0)
-
-
-def _planes(path: Path, size: Sequence[int], channels: int) -> int:
-    """The number of planes in a volume of so many voxels along each axis."""
-    if len(size) < 2 or any(length > 1 for length in size[3:]) or channels not in (1, 3):
-        raise UserError(
-            f"{path}: a volume of {' × '.join(map(str, size))} with {channels} value(s) each; it must have two or "
-            "three dimensions and be grey or RGB: save each image of a series on its own"
-        )
-    return size[2] if len(size) > 2 else 1
-
-
-def _broken_nifti(path: Path, error: RuntimeError) -> UserError:
-    reason = str(error).strip().splitlines()[-1].strip()
-    return UserError(f"{path}: not a NIfTI file that can be read ({reason}); replace it")
