@@ -36,7 +36,8 @@ from rich.progress import track
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from lss_lightning.data.alkafri import IMAGES, LABELS, find_slices
+from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.batches import EpochSampler, SliceDataset, collate
 from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import PUBLISHED, composite

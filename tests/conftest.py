@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 from PIL import Image
 
 from lss_lightning.config import TrainConfig, config_folder, train_config
-from lss_lightning.data.alkafri import IMAGES, LABELS
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 
 torch.set_num_threads(1)  # the processes of pytest-xdist share the cores

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import Path as ZipPath
 
+from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.slices import ImageFile, Slice
@@ -18,26 +19,6 @@ from lss_lightning.errors import UserError
 from lss_lightning.settings import setting
 
 _log = logging.getLogger(__name__)
-
-FIELD_OF_VIEW = 220.0
-"""Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
-
-LEVELS = ("D3", "D4", "D5")
-"""Slices of a complete patient: L3/L4, L4/L5 and L5/S1."""
-
-FINAL = "05_Final_Ground_Truth_Data"
-INTERMEDIATE = "04_Intermediary_Ground_Truth_Data"
-REGISTERED = "Registered_From_DICOM"
-"""Folder under the root, of the same layout: T1, T2 and composites made here from the raw studies."""
-
-IMAGES = {
-    "t1": (f"{INTERMEDIATE}/T1_Output", "T1"),
-    "t2": (f"{INTERMEDIATE}/T2_Output", "T2"),
-    "composite": (f"{FINAL}/Composite_Images", "C1"),
-}
-"""Folder and file prefix of each kind of image."""
-
-LABELS = (f"{FINAL}/Label_Images", "L1")
 
 
 @dataclass(frozen=True, kw_only=True)

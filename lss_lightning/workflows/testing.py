@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from lss_lightning.data.alkafri import LEVELS
+from lss_lightning.data.alkafri_layout import LEVELS
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.alkafri import FINAL, IMAGES, INTERMEDIATE, LABELS, AlKafri, find_slices
+from lss_lightning.data.alkafri import AlKafri, find_slices
+from lss_lightning.data.alkafri_layout import FINAL, IMAGES, INTERMEDIATE, LABELS
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import load_slice, load_slices
 from lss_lightning.data.splits.fractions import PatientSplit

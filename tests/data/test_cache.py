@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from lss_lightning.data import cache, loading
-from lss_lightning.data.alkafri import IMAGES, LABELS, find_slices
+from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import PUBLISHED, THIRD

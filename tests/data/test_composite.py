@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lss_lightning.data.alkafri import IMAGES, find_slices
+from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.composite import PUBLISHED, THIRD, composite

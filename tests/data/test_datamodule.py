@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lss_lightning.data.alkafri import IMAGES, AlKafri
+from lss_lightning.data.alkafri import AlKafri
+from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.phantom.source import Phantom
 from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit

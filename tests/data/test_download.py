@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from lss_lightning.data import download as module
-from lss_lightning.data.alkafri import FINAL, AlKafri
+from lss_lightning.data.alkafri import AlKafri
+from lss_lightning.data.alkafri_layout import FINAL
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.download import GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.splits.fractions import PatientSplit

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.alkafri import IMAGES, LABELS, find_slices
+from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.inventory import examine, pixels_inside, take_inventory
 from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
 from lss_lightning.data.splits.resubstitution import Resubstitution

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.alkafri import IMAGES, find_slices
+from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.loading import (
     content_digest,
     load_slices,

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from lss_lightning.config import prepare_config
-from lss_lightning.data.alkafri import IMAGES, LABELS, REGISTERED, AlKafri
+from lss_lightning.data.alkafri import AlKafri
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS, REGISTERED
 from lss_lightning.data.dicom import REGISTRATION
 from lss_lightning.data.dicom.archive import RAW, ZIP
 from lss_lightning.data.dicom.picks import PICKS, SLICES

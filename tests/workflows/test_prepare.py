@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lss_lightning.config import prepare_config
-from lss_lightning.data.alkafri import IMAGES, LABELS
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.inventory import MOST, Panel, draw_contact_sheet

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lss_lightning.data.alkafri import FIELD_OF_VIEW
+from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW
 from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.data.augment.draw import Draw, Size, draw_image, image_generator
 from lss_lightning.data.augment.fields import to_device

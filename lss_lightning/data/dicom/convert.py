@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from lss_lightning.data.alkafri import IMAGES
+from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.dicom.archive import files_by_patient, find_raw
 from lss_lightning.data.dicom.patient import BLANK_LABELS, Row, convert_patient
 from lss_lightning.data.dicom.picks import read_picks

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK
 from PIL import Image as Pillow
 
-from lss_lightning.data.alkafri import IMAGES, INTERMEDIATE
+from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE
 from lss_lightning.data.composite import composite
 from lss_lightning.data.dicom.archive import Read, UnreadableError, reader
 from lss_lightning.data.dicom.geometry import facing

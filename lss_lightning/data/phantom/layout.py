@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from lss_lightning.data.alkafri import IMAGES, LABELS
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.composite import composite
 from lss_lightning.data.parallel import spread
 from lss_lightning.data.phantom.parameters import Record
