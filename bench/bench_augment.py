@@ -37,6 +37,7 @@ from torch.utils.data import DataLoader, Dataset
 from lss_lightning.config import config_folder
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
+from lss_lightning.data.composite import composite, positive_difference
 from lss_lightning.data.phantom import RenderedSlice, render_slice
 from lss_lightning.settings import build
 
@@ -58,15 +59,10 @@ class Slices(Dataset[Any]):
         return self.view(self.slices[index % len(self.slices)])
 
 
-def third(t1: Any, t2: Any) -> Any:
-    """max(T1 − T2, 0), of arrays or tensors of any signed type."""
-    return (t1 - t2).clip(0)
-
-
 def raw(piece: RenderedSlice) -> tuple[Tensor, Tensor]:
     """Composite (3, H, W) and label (H, W), uint8."""
-    difference = third(piece.t1.astype(np.int16), piece.t2.astype(np.int16)).astype(np.uint8)
-    return torch.from_numpy(np.stack([piece.t1, piece.t2, difference])), torch.from_numpy(piece.label)
+    image = np.ascontiguousarray(composite(piece.t1, piece.t2).transpose(2, 0, 1))
+    return torch.from_numpy(image), torch.from_numpy(piece.label)
 
 
 class Monai:
@@ -107,7 +103,7 @@ class Monai:
     def __call__(self, piece: RenderedSlice) -> tuple[Tensor, Tensor]:
         """Composite (3, H, W) float32 and label (H, W) uint8."""
         done: Any = self.steps({"t1": piece.t1, "t2": piece.t2, "label": piece.label})
-        image = torch.cat([done["t1"], done["t2"], third(done["t1"], done["t2"])])
+        image = torch.cat([done["t1"], done["t2"], positive_difference(done["t1"], done["t2"])])
         return image, done["label"][0].to(torch.uint8)
 
 
