@@ -16,6 +16,7 @@ from torch import nn
 
 from lss_lightning.config import TrainerConfig
 from lss_lightning.errors import UserError
+from lss_lightning.workflows.memory import can_keep_freed_memory, keep_freed_memory
 from lss_lightning.workflows.saving import WholeFiles
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -62,6 +63,8 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
         raise UserError(f"trainer.sync_batchnorm=true: only NVIDIA GPUs can, and this run is on {device}; leave it out")
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32 in matrix products, as cuDNN has it in convolutions
+    elif device == "cpu":
+        keep_freed_memory()
     return trainer
 
 
@@ -125,6 +128,7 @@ class Hardware:
             "TF32": cuda and config.precision == "32-true",
             "cuDNN benchmark": cuda and not config.deterministic,
             "fused optimizer": fused,
+            "freed memory kept": root.type == "cpu" and can_keep_freed_memory(),
             "compiled": config.compile,
         }
         return cls(

@@ -11,6 +11,7 @@ from lss_lightning.models.checkpoint import Card
 from lss_lightning.workflows import hardware, train
 from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
 from lss_lightning.workflows.learning import fuses, make_optimizers
+from lss_lightning.workflows.memory import can_keep_freed_memory
 from tests.conftest import configure
 from tests.workflows.test_exactness import content, resume
 from tests.workflows.test_train import start
@@ -55,14 +56,15 @@ def test_auto_is_resolved_once_a_run_and_what_was_chosen_is_said_and_stored(tree
     run = tmp_path / "run"
     on_machine(monkeypatch, flags=frozenset())
     start(run, tree, "trainer.max_epochs=1")
-    line = "1 × cpu, precision 32-true (CPU without native bf16), channels last, fused optimizer\n"
+    fast = ["channels last", "fused optimizer", *(["freed memory kept"] if can_keep_freed_memory() else [])]
+    line = f"1 × cpu, precision 32-true (CPU without native bf16), {', '.join(fast)}\n"
     assert line in capsys.readouterr().out
     assert json.loads((run / "metrics.json").read_text())["hardware"] == {
         "device": "cpu",
         "processes": 1,
         "precision": "32-true",
         "reason": "CPU without native bf16",
-        "fast": ["channels last", "fused optimizer"],
+        "fast": fast,
     }
     monkeypatch.setattr(train, "_test", lambda *_: None)
     on_machine(monkeypatch, flags=BF16_CPU)
