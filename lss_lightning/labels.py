@@ -104,6 +104,23 @@ class LabelSet(Sequence[Label]):
         """Indices of the anatomical classes."""
         return tuple(index for index, label in enumerate(self.labels) if label.anatomical)
 
+    def difference(self, other: LabelSet) -> str:
+        """In words, what parts these classes from others; empty where it is but codes, names and colours."""
+        parted = [
+            f"{what} {', '.join(keys)}"
+            for what, keys in (
+                ("without", [key for key in other.keys if key not in self.keys]),
+                ("with", [key for key in self.keys if key not in other.keys]),
+            )
+            if keys
+        ]
+        if not parted and self.keys != other.keys:
+            return f"in the order {', '.join(self.keys)}, not {', '.join(other.keys)}"
+        if not parted and self.anatomical != other.anatomical:
+            own, others = (", ".join(labels.keys[index] for index in labels.anatomical) for labels in (self, other))
+            return f"with {own} as anatomy, not {others}"
+        return " and ".join(parted)
+
     def to_indices(self, codes: NDArray[np.uint8], source: object) -> NDArray[np.uint8]:
         """Turn a map of codes, as in a label file, into a map of class indices.
 

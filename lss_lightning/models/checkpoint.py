@@ -91,6 +91,19 @@ class Card:
         """The classes."""
         return LabelSet.from_plain(self.labels)
 
+    @property
+    def channels(self) -> str:
+        """The ``data.channels`` that give the images which the network was trained with."""
+        trained: str = self.config["data"]["channels"]
+        if trained != "image":
+            return trained
+        return "rgb" if self.network.in_channels == 3 else "grey"
+
+    @property
+    def third(self) -> str | None:
+        """A composite's third channel, as ``data.third``; None of other images."""
+        return self.config["data"]["third"] if self.channels == "composite" else None
+
     def segmenter(self, network: UNet, **training: Any) -> Segmenter:
         """Wrap a network for Lightning; ``training`` is what :class:`Segmenter` needs to train."""
         return Segmenter(network, self.label_set, self.mean, self.std, card=self.to_plain(), **training)

@@ -1,20 +1,16 @@
-"""The LightningModule: one step for training, validation and test, and the scores of each epoch."""
+"""The LightningModule that trains: one step for training and validation, and the scores of each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import ImageRecords, Records
+from lss_lightning.models.labeller import Labeller, to_label_grid
 from lss_lightning.models.scores import EpochScores
 
 Optimizers = Callable[[nn.Module], dict[str, Any]]
@@ -27,7 +23,7 @@ OBJECTIVE = "val/mean_iou_anatomy"
 """The figure that chooses ``best.ckpt``, stops early, and that sweeps raise."""
 
 
-class Segmenter(pl.LightningModule):
+class Segmenter(Labeller):
     """A network that labels every pixel, with its intensity normalisation, loss and optimizer.
 
     Args:
@@ -54,18 +50,15 @@ class Segmenter(pl.LightningModule):
         optimizers: Optimizers | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(labels)
         # Channels last is what convolutions want on tensor cores and with AMX: two to three times as fast in bf16.
         self.network = network.to(memory_format=torch.channels_last)
-        self.labels = labels
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.loss = loss
         self.optimizers_for = optimizers
         self.card = dict(card or {})
         self.train_scores, self.val_scores = EpochScores(labels), EpochScores(labels)
-        self.test_images = ImageRecords(labels)
-        self.records: Records | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K, H, W) float32 of images (B, C, H, W) uint8."""
@@ -94,18 +87,6 @@ class Segmenter(pl.LightningModule):
         """Lightning's hook."""
         self._step(batch, self.val_scores)
 
-    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        """Lightning's hook."""
-        logits = to_label_grid(self(batch["image"]), batch)
-        sizes, spacings = batch["label_sizes"], batch["label_spacings"]
-        self.test_images.update(logits, batch["label"], batch["index"], sizes, spacings)
-
-    def predict_step(self, batch: dict[str, Any], batch_index: int) -> list[NDArray[np.uint8]]:
-        """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""
-        logits = to_label_grid(self(batch["image"]), batch)
-        maps = logits.max(1).indices.to(torch.uint8).cpu().numpy()
-        return [classes[:height, :width] for classes, (height, width) in zip(maps, batch["label_sizes"], strict=True)]
-
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training scores and learning rate."""
         self._log_epoch("train", self.train_scores)
@@ -114,11 +95,6 @@ class Segmenter(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation scores."""
         self._log_epoch("val", self.val_scores)
-
-    def on_test_epoch_end(self) -> None:
-        """Keep what was found in the test images, from all devices, for the report, in :attr:`records`."""
-        self.records = Records(**self.test_images.compute())
-        self.test_images.reset()
 
     def configure_optimizers(self) -> Any:
         """Lightning's hook."""
@@ -143,24 +119,3 @@ class Segmenter(pl.LightningModule):
         several = self.trainer.world_size > 1
         for name, figure in scores.figures().items():
             self.log(f"{stage}/{name}", figure, prog_bar=name == "mean_iou_anatomy", sync_dist=several)
-
-
-def to_label_grid(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
-    """Bring logits from the working grid to each label's own, before any class is taken.
-
-    Args:
-        logits: (B, K, h, w) float on the working grid, padded.
-        batch: With ``image_sizes`` and ``label_sizes``, and ``label`` (B, H, W).
-
-    Returns:
-        (B, K, H, W), padded with 0 where the label is padded; the logits themselves where the grids are the same.
-    """
-    image_sizes, label_sizes = batch["image_sizes"], batch["label_sizes"]
-    if image_sizes == label_sizes:
-        return logits
-    resampled = logits.new_zeros(*logits.shape[:2], *batch["label"].shape[1:])
-    for place, single, (h, w), (height, width) in zip(resampled, logits, image_sizes, label_sizes, strict=True):
-        # Pixels of both grids share the image's edges, so scaling the whole keeps every point where it is.
-        whole = single[None, :, :h, :w]
-        place[:, :height, :width] = F.interpolate(whole, (height, width), mode="bilinear", antialias=True)[0]
-    return resampled

@@ -7,8 +7,9 @@ from torch import nn
 
 from lss_lightning.data.batches import collate
 from lss_lightning.labels import IGNORED, LUMBAR
+from lss_lightning.models.labeller import to_label_grid
 from lss_lightning.models.losses import CrossEntropy
-from lss_lightning.models.segmenter import Segmenter, to_label_grid
+from lss_lightning.models.segmenter import Segmenter
 
 
 class Brightness(nn.Module):
