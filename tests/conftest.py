@@ -17,6 +17,8 @@ from lss_lightning.config import TrainConfig, config_folder, train_config
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 
+pytest_plugins = ["tests.browser"]
+
 torch.set_num_threads(1)  # the processes of pytest-xdist share the cores
 
 
