@@ -7,7 +7,7 @@ the same batch size, threads and number of workers, and augment by the ranges of
 their library has them. Each contender runs in a process of its own; passes are interleaved, so that a busy machine
 slows all alike, and medians are shown. Needs ``pip install '.[bench]'``.
 
-The others' workers read ahead while the clock does not run yet, and ours do; the table counts that in nobody's favour.
+The epoch goes on after the last step that counts, so that all workers are as busy then as when the clock starts.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Watch(Callback):
         if batch_idx + 1 == self.setting.warmup:
             self.clock.spent.clear()
             self.start = self.clock.now()
-        if batch_idx + 1 == self.setting.warmup + self.setting.steps:
+        if batch_idx + 1 == self.setting.batches:
             self.seconds = self.clock.now() - self.start
             self.spent = dict(self.clock.spent)
             self.loss = float(outputs["loss"])

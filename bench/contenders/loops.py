@@ -39,7 +39,7 @@ def _loop(setting: Setting, model: nn.Module, loader: DataLoader[others.Batch], 
         model = torch.compile(model)
     step = others.make_step(model, device, bf16=bf16)
     batches, counts, start = iter(loader), [], 0.0
-    for number in range(setting.warmup + setting.steps):
+    for number in range(setting.batches):
         if number == setting.warmup:
             clock.spent.clear()
             start = clock.now()
@@ -53,6 +53,7 @@ def _loop(setting: Setting, model: nn.Module, loader: DataLoader[others.Batch], 
         with clock("metrics"):
             counts.append(others.stats(logits, target))
     seconds = clock.now() - start
+    del batches  # and with it the workers
     shares = {name: spent / seconds for name, spent in clock.spent.items()}
     return Measured(
         seconds=seconds,

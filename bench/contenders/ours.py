@@ -54,6 +54,7 @@ def run(setting: Setting) -> Measured:
         config.trainer,
         logger=False,
         callbacks=[watch],
+        limit_train_batches=setting.batches,
         limit_val_batches=0,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 CLASSES = 6
+AHEAD = 2
+"""Batches that each worker of a DataLoader keeps ready, by default."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,17 @@ class Setting:
         return self.batch * self.steps
 
     @property
+    def batches(self) -> int:
+        """Steps that a contender runs."""
+        return self.warmup + self.steps
+
+    @property
     def length(self) -> int:
-        """Images of the one epoch that a contender runs."""
-        return self.batch * (self.warmup + self.steps)
+        """Images of the epoch: more than a contender gets to, so that its workers still read ahead at the last step.
+
+        Else part of their work would be done before the clock starts, and none would follow.
+        """
+        return self.batch * (self.batches + AHEAD * self.workers)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def run(setting: Setting) -> Measured:
         accelerator="gpu" if setting.device == "cuda" else "cpu",
         devices=1,
         max_epochs=1,
+        limit_train_batches=setting.batches,
         logger=False,
         callbacks=[watch],
         enable_checkpointing=False,
