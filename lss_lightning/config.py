@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from lss_lightning.checkpoints import checkpoint_files
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
+from lss_lightning.models.views import VIEWS
 from lss_lightning.sections import (
     CallbacksConfig,
     EncoderConfig,
@@ -84,17 +86,44 @@ class TrainConfig:
 class EvaluateConfig:
     """The configuration of ``evaluate.py``.
 
-    ``data`` holds what the user gave of the data section: with ``data.name`` ``checkpoint``, changes to the
-    checkpoint's own; else a section of its own. ``given`` names the keys that the command line sets.
+    What is tested is named by ``ckpt_path``, or by ``folds``, the runs of a cross-validation. ``data`` holds what the
+    user gave of the data section: with ``data.name`` ``checkpoint``, changes to the checkpoint's own; else a section of
+    its own. ``given`` names the keys that the command line sets.
+
+    Raises:
+        UserError: settings that contradict one another.
     """
 
     name: str
-    ckpt_path: str
+    ckpt_path: list[str] | None
+    folds: list[str] | None
+    tta: str
     subset: str | None
     data: dict[str, Any]
     trainer: TrainerConfig
     paths: PathsConfig
     given: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if self.folds is None and self.ckpt_path is None:
+            raise UserError("ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation")
+        own = {"ckpt_path": self.ckpt_path, "subset": self.subset, "data": None if self.own_data else self.data["name"]}
+        if self.folds is not None and (given := [key for key, value in own.items() if value is not None]):
+            raise UserError(
+                f"{given[0]}={shown(own[given[0]])} with folds={shown(self.folds)}: folds are tested on what they held "
+                f"out of their own data; leave {given[0]} out (data.root=… says where the data lies now)"
+            )
+
+    @property
+    def own_data(self) -> bool:
+        """Whether the data is that of the checkpoint's run."""
+        return self.data["name"] == "checkpoint"
+
+    def find_checkpoints(self) -> tuple[Path, ...]:
+        """The files that ``ckpt_path`` or ``folds`` names: :func:`~lss_lightning.checkpoints.checkpoint_files`."""
+        if self.folds is not None:
+            return checkpoint_files(self.folds, "folds")
+        return checkpoint_files(self.ckpt_path or [])
 
 
 @dataclass(frozen=True)
@@ -121,7 +150,9 @@ class _EvaluateTop:
     """Values at the top of ``evaluate.py``'s configuration."""
 
     name: str = setting()
-    ckpt_path: str = setting()
+    ckpt_path: list[str] | None = setting()
+    folds: list[str] | None = setting()
+    tta: str = setting(choices=tuple(VIEWS))
     subset: str | None = setting(choices=("train", "val", "test", "all"))
 
 

@@ -47,9 +47,8 @@ def _check_train(cfg: DictConfig, hydra_cfg: Any) -> Any:
 def _check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> Any:
     given = frozenset(override.lstrip("+~").partition("=")[0] for override in hydra_cfg.overrides.task)
     config = evaluate_config(cfg, given)
-    if not Path(config.ckpt_path).expanduser().is_file():
-        raise UserError(f"ckpt_path={config.ckpt_path}: no such file; give a run's checkpoints/best.ckpt or last.ckpt")
-    if config.data["name"] != "checkpoint":
+    config.find_checkpoints()
+    if not config.own_data:
         data_source(config.data).check()
     return config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import Path as ZipPath
@@ -40,6 +40,11 @@ class AlKafri(DataSource):
     def folder(self) -> Path:
         """``root``, with the home directory spelt out."""
         return Path(self.root).expanduser()
+
+    @property
+    def groupings(self) -> Mapping[str, tuple[str, ...]]:
+        """Levels."""
+        return {"level": LEVELS}
 
     def check(self) -> None:
         """Look for what is needed, unless it may be downloaded.
@@ -131,7 +136,7 @@ def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> Fou
     for name in sorted(labels):
         patient, level = name
         present = {kind: files[name] for kind, files in images.items() if name in files}
-        piece = Slice(patient, level, present, labels[name], FIELD_OF_VIEW)
+        piece = Slice(patient, level, present, labels[name], FIELD_OF_VIEW, {"level": level})
         if missing := lacking(channels, present):
             left_out[f"label without {' and '.join(missing)} image"] += 1
             incomplete.append(piece)

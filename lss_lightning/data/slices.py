@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -39,6 +39,8 @@ class Slice:
         label: File of class codes (0-255), of the images' size.
         field_of_view: Width of the image in mm, or None where unknown; the pixel spacing is this divided by the
             number of columns.
+        groups: The group that it belongs to in each of its source's
+            :attr:`~lss_lightning.data.source.DataSource.groupings`, where that is known.
     """
 
     patient: str
@@ -46,6 +48,7 @@ class Slice:
     images: Mapping[str, ImageFile]
     label: ImageFile
     field_of_view: float | None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from lss_lightning.data.composite import PUBLISHED, THIRD
@@ -68,6 +68,11 @@ class DataSource:
     def labels(self) -> LabelSet:
         """The classes of the data set."""
         return LUMBAR
+
+    @property
+    def groupings(self) -> Mapping[str, tuple[str, ...]]:
+        """What results are told apart by, each with its groups in their order; slices say which they belong to."""
+        return {}
 
     @property
     def disclaimer(self) -> str:

@@ -3,11 +3,13 @@
 from lss_lightning.metrics.boundary import boundary_by_key
 from lss_lightning.metrics.confusion import ImageConfusion
 from lss_lightning.metrics.intervals import Difference, compare, holm
-from lss_lightning.metrics.overlap import dice, iou, mean_defined, overlap, pool_patients, precision, recall
+from lss_lightning.metrics.overlap import Counts, dice, iou, mean_defined, overlap, pool_patients, precision, recall
 from lss_lightning.metrics.records import ImageRecords, Records
+from lss_lightning.metrics.spread import spread
 from lss_lightning.metrics.summary import summarise, summarise_overlap
 
 __all__ = [
+    "Counts",
     "Difference",
     "ImageConfusion",
     "ImageRecords",
@@ -22,6 +24,7 @@ __all__ = [
     "pool_patients",
     "precision",
     "recall",
+    "spread",
     "summarise",
     "summarise_overlap",
 ]

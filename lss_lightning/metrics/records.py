@@ -39,6 +39,11 @@ class Records:
     reliability: Scores
     finite: NDArray[np.bool_]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Records]) -> Records:
+        """The records of several tests, one after the other; at least one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
     def __getitem__(self, chosen: NDArray[np.int64]) -> Records:
         """The records of some images only, chosen by their places 0 to N - 1."""
         return Records(*(getattr(self, field.name)[chosen] for field in fields(self)))

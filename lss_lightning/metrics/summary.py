@@ -32,6 +32,7 @@ def summarise(
     spacings: Sequence[float | None],
     labels: LabelSet,
     columns: Mapping[str, Sequence[str | None]],
+    order: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Compute all figures of ``metrics.json``, for all images and group by group.
 
@@ -41,6 +42,7 @@ def summarise(
         spacings: Each label's pixel size in mm, or None where unknown.
         labels: The K classes.
         columns: What to group by, such as ``level``: each image's group, or None for an image that is in none.
+        order: The groups of a column, in their order; of a column not named here, the alphabet's.
 
     Returns:
         Plain data: :func:`summarise_overlap`'s, ``boundary``, ``calibration`` with its ``reliability`` diagrams, and
@@ -68,7 +70,8 @@ def summarise(
     whole["by"] = {}
     for column, values in columns.items():
         whole["by"][column] = {}
-        for group in sorted({value for value in values if value is not None}):
+        present = {value for value in values if value is not None}
+        for group in filter(present.__contains__, (order or {}).get(column, sorted(present))):
             chosen = [place for place, value in enumerate(values) if value == group]
             sizes = {"images": len(chosen), "patients": len({patients[place] for place in chosen})}
             whole["by"][column][group] = {**sizes, **figures(chosen)}

@@ -76,8 +76,8 @@ def load_predictor(paths: Sequence[Path], tta: str = "none") -> tuple[Predictor,
     for path, card in zip(paths[1:], cards[1:], strict=True):
         for what, how in _differences(card, cards[0]):
             raise UserError(
-                f"ckpt_path={path}: has other {what} than {paths[0]} ({how}); the members of an ensemble must share classes, "
-                "channels and working pixel: leave it out"
+                f"ckpt_path={path}: has other {what} than {paths[0]} ({how}); the members of an ensemble must share "
+                "classes, channels and working pixel: leave it out"
             )
     _refuse_sided(members[0].labels, tta)
     return Predictor(members, VIEWS[tta]).eval(), cards

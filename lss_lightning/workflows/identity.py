@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -57,21 +57,29 @@ def describe(config: TrainConfig, data: SliceDataModule) -> Card:
     )
 
 
+def differences(
+    was: Mapping[str, Any], now: Mapping[str, Any], sections: Sequence[str]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The settings that two runs do not share, but for what :data:`FREE` names: dotted key, and either's value."""
+    for section in sections:
+        one, other = was[section], now[section]
+        if not isinstance(one, dict):
+            if one != other:
+                yield section, one, other
+            continue
+        for key in sorted(one.keys() | other.keys()):
+            if one.get(key) != other.get(key) and key not in FREE.get(section, set()):
+                yield f"{section}.{key}", one.get(key), other.get(key)
+
+
 def refuse_changed(before: Card, now: Card) -> None:
     """Refuse to go on with another network, data, split, loss, optimizer or seed than the checkpoint's.
 
     Raises:
         UserError: the first setting that differs, or slices whose content changed.
     """
-    for section in FIXED:
-        was, wanted = before.config[section], now.config[section]
-        if was == wanted:
-            continue
-        if not isinstance(was, dict):
-            raise UserError(_changed(section, was, wanted))
-        for key in sorted(was.keys() | wanted.keys()):
-            if was.get(key) != wanted.get(key) and key not in FREE.get(section, set()):
-                raise UserError(_changed(f"{section}.{key}", was.get(key), wanted.get(key)))
+    for key, was, wanted in differences(before.config, now.config, FIXED):
+        raise UserError(_changed(key, was, wanted))
     for what, was_seen, is_seen in (
         ("slices", before.seen, now.seen),
         ("labels", before.seen_labels, now.seen_labels),

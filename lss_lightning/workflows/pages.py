@@ -45,6 +45,7 @@ def write_pages(
     metrics: Mapping[str, Any],
     records: Records,
     slices: Sequence[LoadedSlice],
+    columns: Mapping[str, Sequence[str | None]],
     cases: Sequence[Case],
     labels: LabelSet,
     subject: Subject,
@@ -56,6 +57,7 @@ def write_pages(
         metrics: As in ``metrics.json``.
         records: Of the slices.
         slices: Those tested.
+        columns: What they are grouped by, as :func:`~lss_lightning.metrics.summarise` takes it.
         cases: Examples to draw; may be none.
         labels: The classes.
         subject: What is tested.
@@ -63,7 +65,7 @@ def write_pages(
     report = folder / "report"
     report.mkdir(exist_ok=True)
     boundary = boundary_by_key(records.boundary, [piece.spacing for piece in slices])
-    _write_slices(folder / "per_image.csv", records, boundary, slices, labels)
+    _write_slices(folder / "per_image.csv", records, boundary, slices, columns, labels)
 
     plain = subject.caption(slices, "")
     pooled = subject.caption(slices, "Pooled: counts summed over all slices.")
@@ -89,6 +91,7 @@ def _write_slices(
     records: Records,
     boundary: Mapping[str, NDArray[np.float64]],
     slices: Sequence[LoadedSlice],
+    columns: Mapping[str, Sequence[str | None]],
     labels: LabelSet,
 ) -> None:
     counts = records.counts
@@ -103,7 +106,8 @@ def _write_slices(
             "level": piece.slice.level,
             "digest": piece.digest,
             "spacing_mm": piece.spacing,
+            **{name: groups[place] for name, groups in columns.items() if name != "level"},
         }
-        for piece in slices
+        for place, piece in enumerate(slices)
     ]
     write_per_image(path, images, {**pixels, "iou": iou(counts), "dice": dice(counts), **boundary}, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.splits import Split, SplitProtocol, shared_patients
+from lss_lightning.models.views import VIEWS
 
 _PARTS = {
     "train": "training part",
@@ -16,8 +18,22 @@ _PARTS = {
     "test": "test part",
     "fit": "training and validation parts",
     "all": "all slices",
+    "folds": "all slices, each by the fold that never saw its patient",
 }
 _CROSSINGS = (("test", "train"), ("test", "val"), ("val", "train"))
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network.
+
+    Attributes:
+        name: Of its run.
+        checkpoint: The file that holds its weights.
+    """
+
+    name: str
+    checkpoint: Path
 
 
 @dataclass(frozen=True)
@@ -25,26 +41,48 @@ class Subject:
     """What is tested.
 
     Attributes:
-        name: Of the run.
-        checkpoint: The file that holds the weights.
+        members: The networks, in one or each for its own fold.
         dataset: Name of the data source.
-        subset: ``train``, ``val``, ``test``, ``fit`` (``train`` and ``val``) or ``all``.
+        subset: ``train``, ``val``, ``test``, ``fit`` (``train`` and ``val``), ``all``, or ``folds`` for all slices,
+            each by the fold that held it out.
         protocol: The split's, or ``external`` where the data is not what the checkpoint's run divided.
         division: The protocol in words.
-        remarks: What else a reader must know: stamps of the protocol, slices left out.
         disclaimer: The data source's.
+        tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.VIEWS`.
+        remarks: What else a reader must know: stamps of the protocol, slices left out.
         excluded_seen: Slices left out because the checkpoint was trained or selected on them.
     """
 
-    name: str
-    checkpoint: Path
+    members: tuple[Member, ...]
     dataset: str
     subset: str
     protocol: str
     division: str
     disclaimer: str
+    tta: str = "none"
     remarks: tuple[str, ...] = ()
     excluded_seen: int = 0
+
+    @property
+    def name(self) -> str:
+        """The members' names, each once with its number, and the test-time augmentation if there is any."""
+        counts = Counter(member.name for member in self.members)
+        name = " + ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
+        return name if self.tta == "none" else f"{name}, tta={self.tta}"
+
+    @property
+    def files(self) -> str:
+        """The members' files."""
+        return shown_paths([member.checkpoint for member in self.members])
+
+    @property
+    def combination(self) -> str:
+        """How several networks and views become one prediction; empty for one of each."""
+        together = len(self.members) if self.subset != "folds" else 1
+        parts = [f"of {together} networks"] if together > 1 else []
+        if self.tta != "none":
+            parts.append(f"of {len(VIEWS[self.tta])} views of each image")
+        return f"Mean of the probabilities {' and '.join(parts)}." if parts else ""
 
     @property
     def part(self) -> str:
@@ -56,7 +94,8 @@ class Subject:
         slice_count, patients = _count(len(slices), "slice"), _count(_patients(slices), "patient")
         sentences = (
             f"{self.dataset}, {self.part}, {self.division}: {slice_count} of {patients}.",
-            f"{self.name}, {shown_path(self.checkpoint)}.",
+            f"{self.name}, {self.files}.",
+            self.combination,
             convention,
             *self.remarks,
             self.disclaimer,
@@ -77,6 +116,12 @@ class Subject:
             "disclaimer": self.disclaimer,
         }
 
+    @property
+    def model(self) -> dict[str, Any]:
+        """The ``model`` part of ``metrics.json``: what was tested, each member by name and file."""
+        members = [{"name": one.name, "checkpoint": str(shown_path(one.checkpoint))} for one in self.members]
+        return {"name": self.name, "members": members, "tta": self.tta}
+
 
 def crossing_remarks(split: SplitProtocol, slices: Sequence[LoadedSlice], parts: Split) -> list[str]:
     """How many patients lie in two parts, a sentence for each two that share any; none where the stamp says it all."""
@@ -95,6 +140,17 @@ def shown_path(path: Path) -> Path:
     """A path as a reader types it: relative where it lies below the working directory."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def shown_paths(paths: Sequence[Path]) -> str:
+    """Paths as a reader types them; of those that differ in one folder or name only, as shells do: ``a/{0,1}/b``."""
+    shown = [shown_path(path) for path in paths]
+    columns = list(zip(*(path.parts for path in shown), strict=False))
+    differing = [place for place, names in enumerate(columns) if len(set(names)) > 1]
+    if len({len(path.parts) for path in shown}) > 1 or len(differing) != 1:
+        return ", ".join(map(str, shown))
+    place = differing[0]
+    return str(Path(*shown[0].parts[:place], f"{{{','.join(columns[place])}}}", *shown[0].parts[place + 1 :]))
 
 
 def _patients(slices: Sequence[LoadedSlice]) -> int:

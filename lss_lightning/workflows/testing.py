@@ -1,10 +1,10 @@
-"""Test a network on the part that tests, and write what the run's folder keeps of it."""
+"""Test networks on the part that tests, and write what the run's folder keeps of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,46 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from lss_lightning.data.alkafri_layout import LEVELS
+from lss_lightning.config import EvaluateConfig
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
-from lss_lightning.metrics import Records, iou, mean_defined, summarise
-from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import Counts, Records, iou, mean_defined, spread, summarise
+from lss_lightning.models.labeller import Labeller
+from lss_lightning.models.predictor import Predictor
 from lss_lightning.reporting import Case
+from lss_lightning.workflows.hardware import compile_network, make_trainer
+from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.pages import COUNTS, save_counts, write_pages
 from lss_lightning.workflows.subject import Subject, shown_path
 
 METRICS_SCHEMA = 1
 
 
+@dataclass(frozen=True)
+class Tested:
+    """What a test has found.
+
+    Attributes:
+        labeller: What was tested.
+        spacing: The working pixel in mm, or None for each slice's own.
+        slices: Those tested.
+        records: Theirs, in the same order.
+        cut: Slices of the part that were not tested.
+    """
+
+    labeller: Labeller
+    spacing: float | None
+    slices: list[LoadedSlice]
+    records: Records
+    cut: int
+
+
 def test_and_report(
     trainer: pl.Trainer,
-    segmenter: Segmenter,
+    labeller: Labeller,
     data: SliceDataModule,
     subject: Subject,
     folder: Path,
@@ -40,48 +63,112 @@ def test_and_report(
 
     Args:
         trainer: Its devices share the slices.
-        segmenter: The network.
+        labeller: The network.
         data: Set up; its ``test`` part is what is tested.
         subject: What is tested.
         folder: Where ``metrics.json`` and ``report/`` go.
         more: Further parts of ``metrics.json``.
 
     Raises:
-        UserError: there is no slice to test, or the network's output for one is not finite.
+        UserError: as :func:`test`.
+    """
+    report(trainer, [test(trainer, labeller, data, subject)], data.source.groupings, subject, folder, more)
+
+
+def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predictor]) -> pl.Trainer:
+    """The trainer that tests predictors, compiled if configured, and reports into a folder.
+
+    Raises:
+        UserError: the machine has no such device or no compiler, or the folder holds a run already.
+    """
+    if config.trainer.compile:
+        for predictor in predictors:
+            for member in predictor.members:
+                compile_network(member.network)
+    trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
+    if trainer.is_global_zero:
+        refuse_used(folder)
+    return trainer
+
+
+def test(trainer: pl.Trainer, labeller: Labeller, data: SliceDataModule, subject: Subject) -> Tested:
+    """Test the ``test`` part of the data.
+
+    Raises:
+        UserError: there is no slice to test, none of them is labelled, or the network's output for one is not finite.
     """
     part, what = data.part("test"), f"{subject.dataset}, {subject.part}"
     if not part:
         raise UserError(f"{what}: it is empty, so there is nothing to test; give other data, another subset or split")
+    if not any(np.isin(piece.label, labeller.labels.anatomical).any() for piece in part):
+        raise UserError(
+            f"{what}: no pixel of its {len(part)} labels is of an anatomical class, so nothing can be scored; restore "
+            "the labels, or give other data"
+        )
     try:
-        trainer.test(segmenter, data, verbose=False)
+        trainer.test(labeller, data, verbose=False)
     except pl.utilities.exceptions.MisconfigurationException as error:
         raise UserError(f"{what}: {len(part)} slices cannot be tested as set ({error})") from error
-    records = segmenter.records
+    records = labeller.records
     assert records is not None
     slices = [part[index] for index in records.indices]
     _refuse_broken(slices, records, subject)
-    if len(slices) < len(part):
-        cut = f"Only {len(slices)} of {len(part)} slices tested (trainer.limit_test_batches)."
-        subject = replace(subject, remarks=(*subject.remarks, cut))
-    cases = _cases(trainer, segmenter, slices, records.counts, data.spacing)
+    return Tested(labeller, data.spacing, slices, records, len(part) - len(slices))
+
+
+def report(
+    trainer: pl.Trainer,
+    found: Sequence[Tested],
+    groupings: Mapping[str, Sequence[str]],
+    subject: Subject,
+    folder: Path,
+    more: Mapping[str, Any],
+    fold_of: Sequence[int] = (),
+) -> None:
+    """Print the scores of one test, or of several together, and write ``metrics.json`` and the report.
+
+    Args:
+        trainer: Of the tests.
+        found: By the tests, on different slices.
+        groupings: What the data groups slices by, as its source says.
+        subject: What was tested.
+        folder: Where ``metrics.json`` and ``report/`` go.
+        more: Further parts of ``metrics.json``.
+        fold_of: The fold that each test held out, where they are folds.
+    """
+    slices = [piece for one in found for piece in one.slices]
+    records = Records.joined([one.records for one in found])
+    labels = found[0].labeller.labels
+    if cut := sum(one.cut for one in found):
+        remark = f"Only {len(slices)} of {len(slices) + cut} slices tested (trainer.limit_test_batches)."
+        subject = replace(subject, remarks=(*subject.remarks, remark))
+    cases = _cases(trainer, found, records.counts, labels)
     if not trainer.is_global_zero:
         return
+    spacings = {one.spacing for one in found}
+    columns = {name: [piece.slice.groups.get(name) for piece in slices] for name in groupings}
+    if fold_of:
+        columns["fold"] = [str(fold) for fold, one in zip(fold_of, found, strict=True) for _ in one.slices]
+        groupings = {**groupings, "fold": [str(fold) for fold in fold_of]}
     metrics = {
         "schema": METRICS_SCHEMA,
-        "data": subject.about(slices, data.spacing),
+        "model": subject.model,
+        "data": subject.about(slices, spacings.pop() if len(spacings) == 1 else None),
         **summarise(
             records,
             patients=[piece.slice.patient for piece in slices],
             spacings=[piece.spacing for piece in slices],
-            labels=segmenter.labels,
-            # What other data calls a level may be a name of the single slice.
-            columns={"level": [piece.slice.level if piece.slice.level in LEVELS else None for piece in slices]},
+            labels=labels,
+            columns=columns,
+            order=groupings,
         ),
         **more,
     }
+    if fold_of:
+        metrics["folds"] = spread(metrics["by"]["fold"])
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     save_counts(folder / COUNTS, slices, records)
-    write_pages(folder, metrics, records, slices, cases, segmenter.labels, subject)
+    write_pages(folder, metrics, records, slices, columns, cases, labels, subject)
 
 
 def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Subject) -> None:
@@ -94,39 +181,42 @@ def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Sub
     if broken:
         several = f" and {len(broken) - 1} more of {len(slices)} slices" if len(broken) > 1 else ""
         raise UserError(
-            f"slice {broken[0]}{several}: {shown_path(subject.checkpoint)} gives NaN or infinity there, so nothing "
-            "can be scored; use an earlier checkpoint, or trainer.precision=32-true if 16-mixed was set"
+            f"slice {broken[0]}{several}: {subject.files} gives NaN or infinity there, so nothing can be scored; use "
+            "an earlier checkpoint, or trainer.precision=32-true if 16-mixed was set"
         )
 
 
-def _cases(
-    trainer: pl.Trainer,
-    segmenter: Segmenter,
-    slices: Sequence[LoadedSlice],
-    counts: NDArray[np.int64],
-    spacing: float | None,
-) -> list[Case]:
+def _cases(trainer: pl.Trainer, found: Sequence[Tested], counts: Counts, labels: LabelSet) -> list[Case]:
     """The best, median and worst slice by mean IoU over the anatomical classes, segmented once more."""
-    scores = mean_defined(iou(counts)[:, list(segmenter.labels.anatomical)])
+    scores = mean_defined(iou(counts)[:, list(labels.anatomical)])
     order = [int(index) for index in np.argsort(-scores) if not np.isnan(scores[index])]
     if len(order) >= 3:
         chosen = {"Best": order[0], "Median": order[len(order) // 2], "Worst": order[-1]}
     else:
         chosen = dict(zip(("Best", "Worst"), order, strict=False))
-    shown = [slices[index] for index in chosen.values()]
-    # Through the trainer, for the precision and device of the test.
-    loader = DataLoader(SliceDataset(shown, spacing, label_on_working_grid=False), collate_fn=collate)
-    predictions = trainer.predict(segmenter, loader) or []
+    tests = [(one, piece) for one in found for piece in one.slices]
+    maps = _segment(trainer, [tests[index] for index in chosen.values()])
+    shown = [tests[index][1] for index in chosen.values()]
     return [
         Case(
             title=f"{rank}: patient {piece.slice.title}",
             image=(piece.image if len(piece.image) == 3 else piece.image[:1]).transpose(1, 2, 0),
             label=piece.label,
-            prediction=maps[0],
+            prediction=prediction,
             iou=float(scores[index]),
         )
-        for (rank, index), piece, maps in zip(chosen.items(), shown, predictions, strict=True)
+        for (rank, index), piece, prediction in zip(chosen.items(), shown, maps, strict=True)
     ]
+
+
+def _segment(trainer: pl.Trainer, tests: Sequence[tuple[Tested, LoadedSlice]]) -> list[NDArray[np.uint8]]:
+    """The label maps of single slices, each by what tested it; through the trainer, for its precision and device."""
+    maps = []
+    for one, piece in tests:
+        dataset = SliceDataset([piece], one.spacing, label_on_working_grid=False)
+        batches: Any = trainer.predict(one.labeller, DataLoader(dataset, collate_fn=collate))
+        maps.append(batches[0][0])
+    return maps
 
 
 def show_files(folder: Path) -> None:

@@ -21,7 +21,7 @@ from lss_lightning.workflows.hardware import Hardware, compile_network, make_tra
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import fuses, make_loss, make_optimizers
-from lss_lightning.workflows.subject import Subject, crossing_remarks, shown_path
+from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
 from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
 
@@ -103,8 +103,7 @@ def _test(
     epoch = content["epoch"]
     objective = history.objective(epoch)
     subject = Subject(
-        name=config.name,
-        checkpoint=chosen,
+        members=(Member(config.name, chosen),),
         dataset=config.data.name,
         subset="test",
         protocol=config.split.protocol,

@@ -15,9 +15,10 @@ from shapely import MultiPolygon, Polygon, box, contains_xy, unary_union
 
 from lss_lightning.data.phantom import RenderedSlice, layout, render_slice, write_phantom
 from lss_lightning.data.phantom.canvas import FIELD_OF_VIEW, Canvas
-from lss_lightning.data.phantom.patient import LEVELS, NARROWED, Site, Stream, generator, sample_subject
+from lss_lightning.data.phantom.patient import LEVELS, Site, Stream, generator, sample_subject
 from lss_lightning.data.phantom.regions import class_regions
 from lss_lightning.data.phantom.scanner import Motion
+from lss_lightning.data.phantom.severity import NARROWED
 from lss_lightning.data.phantom.shapes import Blob, Bump, Capsule, Harmonic, gap
 from lss_lightning.data.phantom.source import Phantom
 from lss_lightning.data.phantom.spine import sample_spine

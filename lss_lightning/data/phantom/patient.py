@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 
 import numpy as np
 
+from lss_lightning.data.phantom.severity import NARROWED
 from lss_lightning.errors import UserError
 
 LEVELS = ("D3", "D4", "D5")
@@ -15,9 +16,6 @@ LEVELS = ("D3", "D4", "D5")
 
 FULL_RANGE = (0.0, 1.0)
 """Severities that are possible."""
-
-NARROWED = 0.25
-"""Severity from which on a level counts as narrowed."""
 
 # Levels most often narrowed: L4/L5 before L3/L4 and L5/S1.
 _SEVERITY_OFFSET = {"D3": -0.04, "D4": 0.08, "D5": -0.02}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lss_lightning.data.alkafri import find_slices
+from lss_lightning.data.alkafri_layout import LEVELS
+from lss_lightning.data.phantom.severity import CLASSES, read_severities
+from lss_lightning.data.phantom.table import TRUTH
 from lss_lightning.data.phantom.version import VERSION
 from lss_lightning.data.source import PAIRED, DataSource, Found
 from lss_lightning.errors import UserError
@@ -45,6 +49,11 @@ class Phantom(DataSource):
         """What every page made with this data must say."""
         return "Phantom data: no clinical meaning. Research use only."
 
+    @property
+    def groupings(self) -> Mapping[str, tuple[str, ...]]:
+        """Levels, and classes of severity."""
+        return {"level": LEVELS, "severity": tuple(CLASSES)}
+
     def prepare(self) -> None:
         """Write the phantom unless it is there."""
         from lss_lightning.data.phantom import write_phantom
@@ -59,5 +68,16 @@ class Phantom(DataSource):
         )
 
     def find(self) -> Found:
-        """List the slices."""
-        return find_slices(self.folder, self.channels)
+        """List the slices.
+
+        Raises:
+            UserError: files of the phantom are gone.
+        """
+        found = find_slices(self.folder, self.channels)
+        severities = read_severities(self.folder / TRUTH)
+        slices = []
+        for piece in found.slices:
+            known = severities.get((piece.patient, piece.level))
+            groups = piece.groups if known is None else {**piece.groups, "severity": known}
+            slices.append(replace(piece, groups=groups))
+        return replace(found, slices=slices)
