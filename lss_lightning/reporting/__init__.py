@@ -5,6 +5,7 @@ from lss_lightning.reporting.calipers import plot_calipers
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.reporting.examples import Case, plot_examples
+from lss_lightning.reporting.folds import print_folds, write_folds
 from lss_lightning.reporting.per_image import write_per_image
 from lss_lightning.reporting.reliability import plot_reliability
 from lss_lightning.reporting.scores import write_scores
@@ -18,7 +19,9 @@ __all__ = [
     "plot_curves",
     "plot_examples",
     "plot_reliability",
+    "print_folds",
     "print_table",
+    "write_folds",
     "write_per_image",
     "write_scores",
     "write_table2",

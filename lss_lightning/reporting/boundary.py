@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Distances = NDArray[np.float64]
 
-_MOST = 20  # classes
+_MOST = 30  # classes
 
 
 def plot_boundary(hd95: Distances, assd: Distances, labels: LabelSet, path: Path, *, unit: str, caption: str) -> None:
@@ -32,28 +32,35 @@ def draw_boundary(hd95: Distances, assd: Distances, labels: LabelSet, *, unit: s
     Args:
         hd95: (N, K), 95th percentile of the boundary distances of each image; NaN where there is none.
         assd: (N, K), average symmetric surface distance, likewise.
-        labels: The K classes; the first twenty are drawn.
+        labels: The K classes; the anatomical ones are drawn, the first thirty of them.
         unit: Of the distances, ``mm`` or ``px``.
         caption: Stands beneath the figure.
 
     Returns:
-        Two panels, one a measure. A class without a distance in any image shows a dash.
+        Two panels, one a measure. A class without a distance in any image shows a dash. What is not drawn is said.
     """
     with style.look():
-        shown = labels[:_MOST]
-        figure, body = style.new_figure(0.9 + 0.3 * len(shown), caption)
+        places = list(labels.anatomical)[:_MOST]
+        shown = [labels[place] for place in places]
+        figure, body = style.new_figure(0.9 + 0.3 * len(shown), f"{_which(labels)} {caption}")
         left, right = body.subplots(1, 2, sharey=True)
         for axes, distances, name in (
             (left, assd, "Average surface distance"),
             (right, hd95, "95 % Hausdorff distance"),
         ):
-            _boxes(axes, distances[:, : len(shown)], [label.colour for label in shown])
+            _boxes(axes, distances[:, places], [label.colour for label in shown])
             axes.set_xlabel(f"{name} ({unit})")
         left.set_yticks(range(len(shown)), [label.name for label in shown])
         left.set_ylim(len(shown) - 0.5, -0.5)
         key = "Line: median of images; box: quartiles; whiskers: 5th and 95th percentile"
         body.supxlabel(key, color=style.SUBDUED, fontsize=style.SMALLEST)
         return figure
+
+
+def _which(labels: LabelSet) -> str:
+    """Which classes are drawn."""
+    anatomical = len(labels.anatomical)
+    return "Anatomical classes." if anatomical <= _MOST else f"The first {_MOST} of {anatomical} anatomical classes."
 
 
 def _boxes(axes: Axes, distances: Distances, colours: list[str]) -> None:

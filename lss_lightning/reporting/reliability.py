@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 3
-_MOST = 12  # classes
+_MOST = 12  # classes; of more the anatomical ones come first
 
 
 def plot_reliability(calibration: Mapping[str, Any], labels: LabelSet, path: Path, *, caption: str) -> None:
@@ -29,15 +29,19 @@ def draw_reliability(calibration: Mapping[str, Any], labels: LabelSet, *, captio
 
     Args:
         calibration: As in ``metrics.json``: ``reliability`` and ``ece`` are read.
-        labels: The classes; the first twelve are drawn.
+        labels: The classes; of more than twelve the first twelve are drawn, anatomical ones before others.
         caption: Stands beneath the figure.
 
     Returns:
         A panel for each class: the diagonal, observed frequency against mean probability of each bin, and as bars the
-        share of pixels in the bin. A class that labels no pixel of the band has an empty panel.
+        share of pixels in the bin. A class that labels no pixel of the band has an empty panel. What is not drawn is
+        said.
     """
     with style.look():
-        shown = labels[:_MOST]
+        shown = list(labels)
+        if len(labels) > _MOST:
+            shown = sorted(labels, key=lambda label: not label.anatomical)[:_MOST]
+            caption = f"{_MOST} of {len(labels)} classes; metrics.json holds all. {caption}"
         rows = -(-len(shown) // _COLUMNS)
         figure, body = style.new_figure(2.15 * rows + 0.6, caption)
         grid = body.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)

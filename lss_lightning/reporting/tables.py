@@ -21,7 +21,6 @@ from lss_lightning.reporting.style import MISSING
 
 MEAN = "Mean over classes"
 MEAN_ANATOMY = "Mean over anatomical classes"
-_SCORES = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
 _CONVENTION = (
     "IoU is pooled: intersections and unions are summed over all images of the subset, then divided. Means are over "
     f"the classes for which it is defined; {MISSING} marks a class that neither labels nor predictions hold."
@@ -89,7 +88,7 @@ def write_table2(metrics: Mapping[str, Any], labels: LabelSet, folder: Path, *, 
 def print_table(
     metrics: Mapping[str, Any], labels: LabelSet, *, title: str, caption: str, console: Console | None = None
 ) -> None:
-    """Print IoU, Dice, precision and recall of each class, and the mean IoU.
+    """Print IoU with its interval, Dice, precision and recall of each class, and the means of IoU and Dice.
 
     Args:
         metrics: As in ``metrics.json``.
@@ -100,13 +99,17 @@ def print_table(
     """
     table = Table(title=Text(title, style="bold"), title_justify="left")
     table.add_column("Class")
-    for heading in _SCORES.values():
-        table.add_column(heading, justify="right")
+    for heading in ("IoU [95 % interval]", "Dice", "Precision", "Recall"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for label in labels:
-        table.add_row(Text(label.name), *(format_score(metrics[score][label.key]) for score in _SCORES))
+        rates = (format_score(metrics[score][label.key]) for score in ("dice", "precision", "recall"))
+        table.add_row(
+            Text(label.name), format_interval(metrics["iou"][label.key], metrics["iou_ci95"][label.key]), *rates
+        )
     table.add_section()
-    table.add_row(MEAN, format_score(metrics["mean_iou"]))
-    table.add_row(MEAN_ANATOMY, format_score(metrics["mean_iou_anatomy"]))
+    for name, suffix in ((MEAN, ""), (MEAN_ANATOMY, "_anatomy")):
+        score, interval = metrics[f"mean_iou{suffix}"], metrics[f"mean_iou{suffix}_ci95"]
+        table.add_row(name, format_interval(score, interval), format_score(metrics[f"mean_dice{suffix}"]))
     console = console or Console()
     console.print(table)
     console.print(Text(caption), soft_wrap=True)  # the terminal wraps it, so that a path can be copied

@@ -18,7 +18,9 @@ from lss_lightning.reporting import (
     plot_confusion,
     plot_examples,
     plot_reliability,
+    print_folds,
     print_table,
+    write_folds,
     write_per_image,
     write_scores,
     write_table2,
@@ -84,6 +86,9 @@ def write_pages(
         caption = subject.caption(slices, "IoU of the single slice.")
         plot_examples(cases, labels, report / "examples.png", caption=caption)
     print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=pooled)
+    if "folds" in metrics:
+        write_folds(metrics, labels, report, caption=plain)
+        print_folds(metrics["folds"])
 
 
 def _write_slices(
