@@ -241,7 +241,15 @@ def test_data_section_becomes_its_source():
     [
         ([], "ckpt_path is not set: give ckpt_path=…"),
         (["ckpt_path="], "ckpt_path is empty"),
-        (["ckpt_path=null"], "ckpt_path=null: not of the allowed type; give text"),
+        (["ckpt_path=null"], "ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation"),
+        (
+            ["ckpt_path=[a,{b: c}]"],
+            "ckpt_path=[a, {b: c}]: not of the allowed type; give a list, each item text or null",
+        ),
+        (["ckpt_path=x", "tta=flop"], "tta=flop: unknown; did you mean 'flip'?; allowed: none, flip, full"),
+        (["folds=x", "ckpt_path=y"], "ckpt_path=[y] with folds=[x]: folds are tested on what they held out"),
+        (["folds=x", "subset=test"], "subset=test with folds=[x]"),
+        (["folds=x", "data=phantom"], "data=phantom with folds=[x]"),
         (["ckpt_path=x", "subset=tset"], "subset=tset: unknown; did you mean 'test'?; allowed: train, val, test, all"),
         (["ckpt_path=x", "data.batch_size=0"], "data.batch_size=0: out of range"),
         (["ckpt_path=x", "data.channels=t3"], "data.channels=t3: unknown"),

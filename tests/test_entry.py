@@ -88,6 +88,10 @@ REFUSED = {
     # Evaluation.
     "evaluate": ["ckpt_path is not set", "ckpt_path=…"],
     "evaluate ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
+    "evaluate ckpt_path=[best.ckpt,nowhere]": ["ckpt_path=nowhere: no such file"],
+    "evaluate ckpt_path=[]": ["ckpt_path=[]: names no checkpoint"],
+    "evaluate ckpt_path=empty": ["ckpt_path=empty: neither a run's folder nor a sweep's"],
+    "evaluate folds=nowhere": ["folds=nowhere: no such file"],
     "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
     "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: background, batch_size"],
     "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
@@ -125,6 +129,8 @@ ALLOWED = {
         [0.1, "logs/train/vgg16_unet-vgg16/*/1"],
     ],
     "evaluate ckpt_path=best.ckpt": [[None, "logs/evaluate/evaluation/*"]],
+    "evaluate ckpt_path=[best.ckpt,run] tta=flip": [[None, "logs/evaluate/evaluation/*"]],
+    "evaluate folds=run": [[None, "logs/evaluate/evaluation/*"]],
     "lss evaluate ckpt_path=best.ckpt subset=all": [[None, "logs/evaluate/evaluation/*"]],
 }
 
@@ -207,7 +213,7 @@ def test_help_and_configuration_are_shown_without_a_run():
     expected = {
         "train --help": ["encoder: convnext_tiny", "batch_size: 8", "ckpt_path=logs/…/last.ckpt", "--hydra-help"],
         "lss train --help": ["encoder: convnext_tiny", "batch_size: 8"],
-        "evaluate --help": ["ckpt_path: ???", "subset: null", "data=alkafri"],
+        "evaluate --help": ["ckpt_path: null", "tta: none", "subset: null", "data=alkafri"],
         "train --cfg job --resolve": ["name: resunet-resnet34", "root: data/phantom"],
         "train --cfg job --package optimizer": ["_target_: torch.optim.Adam"],
         "lss": ["lss train", "lss evaluate"],
@@ -238,4 +244,7 @@ def test_scripts_and_console_command_are_the_same_call(program):
 
 def test_evaluate_script_names_its_command():
     ended = subprocess.run([sys.executable, "evaluate.py"], capture_output=True, text=True, cwd=REPOSITORY)
-    assert (ended.returncode, ended.stderr) == (2, "error: ckpt_path is not set: give ckpt_path=…\n")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation\n",
+    )

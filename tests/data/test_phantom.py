@@ -428,3 +428,29 @@ def test_severity_is_a_setting_with_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_impossible_severities_are_refused_before_anything_is_drawn(given: str) -> None:
     with pytest.raises(UserError, match=r"data.severity=.*impossible anatomy.*within 0 to 1"):
         configure("data=phantom", f"data.severity={given}")
+
+
+def test_a_slice_knows_its_level_and_how_severely_it_is_narrowed(tmp_path: Path) -> None:
+    source = configure("data=phantom", f"data.root={tmp_path}", "data.patients=4", "data.image_size=64").data
+    source.prepare()
+    assert isinstance(source, Phantom)
+    rows = (source.folder / "truth.csv").read_text().splitlines()
+    truth = {tuple(row.split(",")[:2]): float(row.split(",")[2]) for row in rows[1:]}
+    bounds = {"none": (0, 0.25), "mild": (0.25, 0.5), "moderate": (0.5, 0.75), "severe": (0.75, 1.01)}
+    slices = source.find().slices
+    assert len(slices) == len(truth) == 12
+    for piece in slices:
+        low, high = bounds[piece.groups["severity"]]
+        assert low <= truth[piece.patient, piece.level] < high
+        assert piece.groups["level"] == piece.level
+    assert source.groupings == {"level": LEVELS, "severity": tuple(bounds)}
+    assert len({piece.groups["severity"] for piece in slices}) > 1
+
+
+def test_a_phantom_without_its_truth_is_refused(tmp_path: Path) -> None:
+    source = configure("data=phantom", f"data.root={tmp_path}", "data.patients=1", "data.image_size=64").data
+    source.prepare()
+    assert isinstance(source, Phantom)
+    (source.folder / "truth.csv").write_text("patient,level\n0001,D3\n")
+    with pytest.raises(UserError, match=r"truth.csv: cannot be read .*severity.*; remove .* so that the phantom is"):
+        source.find()

@@ -109,3 +109,23 @@ def test_no_images_are_null():
 def test_a_patient_a_spacing_and_a_group_for_every_image():
     with pytest.raises(ValueError, match="2 images but 3"):
         summarise(records(0, 1), ["a", "b"], [1.0, 1.0], LUMBAR, {"level": ["D3"] * 3})
+
+
+def test_groups_come_in_the_order_that_is_given():
+    severities = ["severe", "none", "mild", "severe"]
+    columns, order = {"severity": severities, "level": LEVELS}, {"severity": ("none", "mild", "moderate", "severe")}
+    found = summarise(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, columns, order)
+    assert {column: list(groups) for column, groups in found["by"].items()} == {
+        "severity": ["none", "mild", "severe"],
+        "level": ["D3", "D4"],
+    }
+    assert found["by"]["severity"]["severe"]["images"] == 2
+
+
+def test_joined_records_are_those_of_all_tests_in_turn():
+    whole = records(0, 1, 2, 3)
+    parts = [whole[np.array(places, dtype=np.int64)] for places in ([2, 0], [3])]
+    joined = Records.joined(parts)
+    assert joined.indices.tolist() == [2, 0, 3]
+    for name in ("counts", "boundary", "bf_tolerance", "reliability", "finite"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name)[[2, 0, 3]])

@@ -26,14 +26,14 @@ def calibration(labels):
 
 def test_boxes_show_the_median_and_a_missing_class_a_dash():
     distances = np.repeat(np.arange(1.0, 12.0)[:, None], 6, axis=1)
-    distances[:, 0] = np.nan
+    distances[:, 1] = np.nan
     distances[3, 2] = np.nan
     left, right = draw_boundary(2 * distances, distances, LUMBAR, unit="px", caption="c").subfigs[0].axes
     assert (left.get_xlabel(), right.get_xlabel()) == ("Average surface distance (px)", "95 % Hausdorff distance (px)")
-    assert [tick.get_text() for tick in left.get_yticklabels()] == [label.name for label in LUMBAR]
+    assert [tick.get_text() for tick in left.get_yticklabels()] == [label.name for label in LUMBAR if label.anatomical]
     assert [text.get_text() for text in left.texts] == ["–"]
     medians = [line.get_xdata()[0] for line in left.lines if line.get_color() == "black"]
-    assert medians == [6, 6.5, 6, 6, 6]
+    assert medians == [6.5, 6, 6]
 
 
 def test_a_panel_shows_frequencies_shares_and_error():
@@ -54,3 +54,29 @@ def test_any_number_of_classes_makes_pictures_of_bounded_size(size):
     ):
         assert figure.get_figwidth() == style.WIDTH
         assert figure.get_figheight() <= 13
+
+
+def texts(figure):
+    return " ".join(text.get_text().replace("\n", " ") for part in figure.subfigs for text in part.texts)
+
+
+def test_only_anatomical_classes_have_boxes_however_far_off_others_lie():
+    distances = np.ones((5, 6))
+    distances[:, [0, 5]] = 80
+    figure = draw_boundary(distances, distances, LUMBAR, unit="mm", caption="c")
+    assert figure.subfigs[0].axes[0].get_xlim()[1] < 2
+    assert texts(figure).startswith("Anatomical classes. c")
+
+
+def test_classes_without_room_are_spoken_of():
+    labels = LabelSet((LUMBAR[0], *many(60).labels[1:]))
+    boundary = draw_boundary(np.ones((3, 60)), np.ones((3, 60)), labels, unit="mm", caption="c")
+    assert len(boundary.subfigs[0].axes[0].get_yticklabels()) == 30
+    assert texts(boundary).startswith("The first 30 of 59 anatomical classes. c")
+    panels = draw_reliability(calibration(labels), labels, caption="c")
+    titles = [axes.get_title() for axes in panels.subfigs[0].axes]
+    assert titles[0].startswith("Class 1:")
+    assert len(titles) == 12
+    assert "12 of 60 classes; metrics.json holds all. c" in texts(panels)
+    few = draw_reliability(calibration(LUMBAR), LUMBAR, caption="c")
+    assert texts(few).startswith("c")

@@ -127,16 +127,18 @@ def test_format_score(score, decimals, shown):
 
 
 def test_terminal_shows_every_score_and_the_means(metrics):
+    intervals = {**metrics["iou_ci95"], "intervertebral_disc": [0.65, 0.75]}
+    metrics = {**metrics, "iou_ci95": intervals, "mean_iou_anatomy_ci95": [0.8, 0.9]}
     console = Console(file=io.StringIO(), width=100)
     print_table(metrics, LUMBAR, title="Test [best]", caption="Split [by patient]", console=console)
     printed = console.file.getvalue()
 
     rows = {cells[0]: cells[1:] for cells in (line.strip("│┃ ").split() for line in printed.splitlines()) if cells}
     assert rows["Unregistered"] == ["│", "–", *["│", "–"] * 3]
-    assert "│ Intervertebral Disc          │ 0.700 │ 0.824 │     1.000 │  0.700 │" in printed
-    assert "│ Posterior Element            │ 0.727 │ 0.842 │     0.727 │  1.000 │" in printed
-    assert "│ Mean over classes            │ 0.885 │" in printed
-    assert "│ Mean over anatomical classes │ 0.857 │" in printed
+    assert "│ Intervertebral Disc          │ 0.700 [0.650, 0.750] │ 0.824 │     1.000 │  0.700 │" in printed
+    assert "│ Posterior Element            │                0.727 │ 0.842 │     0.727 │  1.000 │" in printed
+    assert "│ Mean over classes            │                0.885 │" in printed
+    assert "│ Mean over anatomical classes │ 0.857 [0.800, 0.900] │" in printed
     assert "Test [best]" in printed
     assert "Split [by patient]" in printed
 
@@ -146,3 +148,12 @@ def test_brackets_in_a_class_name_are_printed(metrics):
     console = Console(file=io.StringIO(), width=100)
     print_table(metrics, labels, title="t", caption="c", console=console)
     assert "Gap [red]" in console.file.getvalue()
+
+
+def test_the_terminal_s_table_keeps_its_numbers_whole_in_80_columns(metrics):
+    metrics = {**metrics, "mean_iou_anatomy_ci95": [0.8, 0.9]}
+    console = Console(file=io.StringIO(), width=80)
+    print_table(metrics, LUMBAR, title="t", caption="c", console=console)
+    printed = console.file.getvalue()
+    assert "0.857 [0.800, 0.900]" in printed
+    assert max(map(len, printed.splitlines())) <= 80

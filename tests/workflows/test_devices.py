@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.models.checkpoint import NetworkSpec, load_segmenter, read_checkpoint
+from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
+from lss_lightning.models.predictor import load_predictor
 from lss_lightning.workflows.pages import COUNTS
 from tests.conftest import configure, write_slice
 from tests.workflows.altered import frozen
@@ -52,13 +53,14 @@ def test_two_times_four_images_train_as_eight_on_one(place):
         assert [float(text) for text in second.values()] == pytest.approx(list(map(float, first.values())), rel=1e-3)
 
 
-def test_two_processes_count_what_one_counts(place, tmp_path):
+@pytest.mark.parametrize("views", ["tta=none", "tta=flip"])
+def test_two_processes_count_what_one_counts(views, place, tmp_path):
     """On three slices, so that one process has one more than the other."""
     counts = []
     for name, devices in (("one", 1), ("two", 2)):
         folder = tmp_path / name
         line = [f"ckpt_path={place}/one/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
-        line += ["data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
+        line += [views, "data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
         done = command("evaluate.py", *line)
         assert done.returncode == 0, done.stderr
         assert json.loads((folder / "metrics.json").read_text())["data"]["images"] == 3
@@ -66,16 +68,16 @@ def test_two_processes_count_what_one_counts(place, tmp_path):
     assert counts[0].shape == counts[1].shape
     assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
     moved = int(np.abs(counts[0] - counts[1]).sum()) // 2
-    assert moved <= near_ties(place / "one/checkpoints/best.ckpt", place / "tree") < 100
+    assert moved <= near_ties(place / "one/checkpoints/best.ckpt", place / "tree", views.partition("=")[2]) < 100
 
 
-def near_ties(checkpoint: Path, tree: Path) -> int:
+def near_ties(checkpoint: Path, tree: Path, tta: str) -> int:
     """Pixels of the test slices whose two best logits differ by less than 1e-4."""
-    segmenter, card = load_segmenter(checkpoint)
+    predictor, (card,) = load_predictor([checkpoint], tta)
     config = configure("data=alkafri", f"data.root={tree}")
     data = SliceDataModule(config.data, config.split)
     data.spacing = card.spacing
     data.setup()
     with torch.no_grad():
-        best = torch.cat([segmenter.eval()(batch["image"]).topk(2, dim=1).values for batch in data.test_dataloader()])
+        best = torch.cat([predictor(batch["image"]).topk(2, dim=1).values for batch in data.test_dataloader()])
     return int((best[:, 0] - best[:, 1] < 1e-4).sum())

@@ -118,8 +118,11 @@ def test_without_a_pixel_size_distances_are_in_pixels_and_said_so(tmp_path):
     [
         (["data.classes={background: 0, disc: 10, bone: 20}"], "without thecal_sac and with bone; make them the same"),
         (["data.classes={background: 0, disc: 10}"], "its classes are not the checkpoint's: without thecal_sac; make"),
-        (["data.classes={disc: 10, background: 0, thecal sac: 20}"], "in the order disc, background, thecal_sac, but"),
-        (["data.background=[disc]"], "data.background must leave as anatomy disc, thecal_sac"),
+        (["data.classes={disc: 10, background: 0, thecal sac: 20}"], "in the order disc, background, thecal_sac, not"),
+        (
+            ["data.background=[disc]"],
+            "with background, thecal_sac as anatomy, not disc, thecal_sac; make them the same by data.classes",
+        ),
         (["data.channels=grey"], "data.channels=grey: the checkpoint was trained with rgb"),
         (["data.pixel_size=null"], "states no pixel size, but a working pixel of 0.5 mm (data.spacing) needs it"),
     ],
