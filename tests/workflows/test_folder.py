@@ -121,7 +121,7 @@ def test_without_a_pixel_size_distances_are_in_pixels_and_said_so(tmp_path):
         (["data.classes={disc: 10, background: 0, thecal sac: 20}"], "in the order disc, background, thecal_sac, not"),
         (
             ["data.background=[disc]"],
-            "with background, thecal_sac as anatomy, not disc, thecal_sac; make them the same by data.classes",
+            "with background, thecal_sac as anatomy, not disc, thecal_sac; make them",
         ),
         (["data.channels=grey"], "data.channels=grey: the checkpoint was trained with rgb"),
         (["data.pixel_size=null"], "states no pixel size, but a working pixel of 0.5 mm (data.spacing) needs it"),
