@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
     trainer = make_tester(config, folder, predictors)
     found = []
     with memory_explained(source.batch_size):
-        for fold, predictor, part in zip(folds, predictors, parts, strict=True):
+        for fold, predictor, part, member in zip(folds, predictors, parts, subject.members, strict=True):
             data.spacing, data.parts["test"] = fold.card.spacing, part
-            found.append(test(trainer, predictor, data, subject))
+            found.append(test(trainer, predictor, data, replace(subject, members=(member,))))
         numbers = [fold.number for fold in folds]
         report(trainer, found, source.groupings, subject, folder, {}, numbers)
     if trainer.is_global_zero:
