@@ -249,6 +249,9 @@ def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
         UserError: a key or value that is not allowed.
     """
     plain = _plain(cfg, _names(EvaluateConfig) - {"given"})
+    for key in ("ckpt_path", "folds"):
+        if isinstance(plain[key], str) and plain[key].strip():
+            plain[key] = [plain[key]]
     data = plain["data"]
     check_section("data", data)
     if data.get("name") == "checkpoint":

@@ -180,15 +180,10 @@ def _describe(hint: Any) -> str:
 
 
 def _converted(path: str, value: Any, hint: Any) -> Any:
-    """The value as the field's type, by OmegaConf's rules: ``"3"`` is a whole number, ``3.5`` is none.
-
-    A text stands for a list of one.
-    """
+    """The value as the field's type, by OmegaConf's rules: ``"3"`` is a whole number, ``3.5`` is none."""
     nested = next((part for part in _parts(hint) if is_dataclass(part)), None)
     if nested is not None:
         return None if value is None and type(None) in _parts(hint) else build(nested, value, path)  # type: ignore[arg-type]
-    if isinstance(value, str) and any(get_origin(part) is list for part in _parts(hint)):
-        value = [value]
     # OmegaConf would take any number for a truth value.
     if isinstance(value, Mapping) is not (get_origin(hint) is dict) or (hint is bool and not isinstance(value, bool)):
         raise _wrong_type(path, value, hint)

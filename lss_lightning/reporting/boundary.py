@@ -42,7 +42,7 @@ def draw_boundary(hd95: Distances, assd: Distances, labels: LabelSet, *, unit: s
     with style.look():
         places = list(labels.anatomical)[:_MOST]
         shown = [labels[place] for place in places]
-        figure, body = style.new_figure(0.9 + 0.3 * len(shown), f"{_which(labels)} {caption}")
+        figure, body = style.new_figure(1.05 + 0.3 * len(shown), caption)
         left, right = body.subplots(1, 2, sharey=True)
         for axes, distances, name in (
             (left, assd, "Average surface distance"),
@@ -52,7 +52,7 @@ def draw_boundary(hd95: Distances, assd: Distances, labels: LabelSet, *, unit: s
             axes.set_xlabel(f"{name} ({unit})")
         left.set_yticks(range(len(shown)), [label.name for label in shown])
         left.set_ylim(len(shown) - 0.5, -0.5)
-        key = "Line: median of images; box: quartiles; whiskers: 5th and 95th percentile"
+        key = f"{_which(labels)}\nLine: median of images; box: quartiles; whiskers: 5th and 95th percentile"
         body.supxlabel(key, color=style.SUBDUED, fontsize=style.SMALLEST)
         return figure
 
@@ -60,7 +60,7 @@ def draw_boundary(hd95: Distances, assd: Distances, labels: LabelSet, *, unit: s
 def _which(labels: LabelSet) -> str:
     """Which classes are drawn."""
     anatomical = len(labels.anatomical)
-    return "Anatomical classes." if anatomical <= _MOST else f"The first {_MOST} of {anatomical} anatomical classes."
+    return "Anatomical classes" if anatomical <= _MOST else f"The first {_MOST} of {anatomical} anatomical classes"
 
 
 def _boxes(axes: Axes, distances: Distances, colours: list[str]) -> None:

@@ -41,9 +41,11 @@ def draw_reliability(calibration: Mapping[str, Any], labels: LabelSet, *, captio
         shown = list(labels)
         if len(labels) > _MOST:
             shown = sorted(labels, key=lambda label: not label.anatomical)[:_MOST]
-            caption = f"{_MOST} of {len(labels)} classes; metrics.json holds all. {caption}"
         rows = -(-len(shown) // _COLUMNS)
         figure, body = style.new_figure(2.15 * rows + 0.6, caption)
+        if len(shown) < len(labels):
+            said = f"{_MOST} of {len(labels)} classes; metrics.json holds all"
+            body.suptitle(said, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
         grid = body.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
         for axes in grid.ravel()[len(shown) :]:
             axes.set_axis_off()

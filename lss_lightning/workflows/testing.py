@@ -23,6 +23,7 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import Counts, Records, iou, mean_defined, spread, summarise
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
+from lss_lightning.models.unet import UNet
 from lss_lightning.reporting import Case
 from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.identity import refuse_used
@@ -83,8 +84,8 @@ def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predi
     """
     if config.trainer.compile:
         for predictor in predictors:
-            for member in predictor.members:
-                compile_network(member.network)
+            for network in filter(lambda module: isinstance(module, UNet), predictor.modules()):
+                compile_network(network)
     trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
     if trainer.is_global_zero:
         refuse_used(folder)

@@ -133,7 +133,7 @@ def test_logits_stay_finite_unless_a_member_s_are_not():
     black = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     assert predictor(black).isfinite().all()
     black[..., 3, 4] = 255
-    assert predictor(black).isnan().any(dim=1).nonzero().tolist() == [[0, 3, 3], [0, 3, 4]]
+    assert predictor(black).isnan().any(dim=1).nonzero().tolist() == [[0, 3, 4]]
 
 
 def batch() -> Batch:
@@ -147,6 +147,7 @@ def batch() -> Batch:
     return collate(items)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("tta", VIEWS)
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_test_scores_the_label_maps_that_predicting_gives(count: int, tta: str):
