@@ -6,7 +6,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 INSTALLED := $(VENV)/installed
 
-.PHONY: help train test lint types requirements clean
+.PHONY: help train test lint types dashboard requirements clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,9 @@ train: $(INSTALLED)  ## Install, train a ResUNet on the built-in phantom, evalua
 
 test: lint types  ## Install, lint, check types, run the tests
 	$(RUN) -m pytest --numprocesses auto
+
+dashboard: $(INSTALLED)  ## Build the Weights & Biases dashboard: make dashboard PROJECT=lss_lightning ENTITY=my-team
+	$(RUN) -m lss_lightning.reporting.wandb_workspace $(if $(PROJECT),project=$(PROJECT)) $(if $(ENTITY),entity=$(ENTITY))
 
 lint: $(INSTALLED)  ## Check style
 	$(BIN)/ruff check

@@ -88,7 +88,10 @@ class WandbConfig:
     project: str = setting("lss_lightning")
     entity: str | None = setting(None)
     mode: str = setting("online", choices=("online", "offline", "disabled"))
+    group: str | None = setting(None)
     tags: list[str] = setting([])
+    checkpoint: bool = setting(True)
+    timeout: int = setting(30, at_least=1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,15 @@ class LoggerConfig:
     """``logger``: files and trackers that record every epoch."""
 
     csv: bool = setting(True)
+    tensorboard: bool = setting(False)
+    examples: int = setting(4, at_least=0)
+    examples_every: int = setting(5, at_least=1)
     wandb: WandbConfig | None = None
+
+    @property
+    def tracks(self) -> bool:
+        """Whether any tracker records the run."""
+        return self.tensorboard or self.wandb is not None
 
 
 @dataclass(frozen=True)

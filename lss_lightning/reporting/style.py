@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -126,3 +127,13 @@ def legend_size(names: Sequence[str]) -> LegendSize:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     figure.savefig(path)
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as an image, (H, W, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    with look():
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from lss_lightning.models.segmenter import OBJECTIVE
+from lss_lightning.workflows.pace import Pace
 
 Row = dict[str, float]
 
@@ -24,13 +25,15 @@ class History(Checkpoint):
 
     Args:
         folder: Where ``metrics.csv`` and ``timing.csv`` are written after each epoch; None keeps rows in memory only.
+        pace: Which measures each epoch's training.
 
     Attributes:
-        rows: A row per finished epoch: ``epoch`` from 0, losses, IoUs, ``lr``.
+        rows: A row per finished epoch: ``epoch`` from 0, losses, IoUs, ``lr``, ``grad_norm``.
+        timing: Likewise: ``epoch``, ``seconds`` with validation, ``images_per_second`` without.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, pace: Pace) -> None:
+        self.folder, self.pace = folder, pace
         self.rows: list[Row] = []
         self.timing: list[Row] = []
         self._started = 0.0
@@ -45,7 +48,8 @@ class History(Checkpoint):
         # Lightning keeps figures in float32: more digits than that would only be noise.
         figures = {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append({"epoch": epoch, **figures})
-        self.timing.append({"epoch": epoch, "seconds": time.perf_counter() - self._started})
+        seconds = time.perf_counter() - self._started
+        self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": self.pace.images_per_second})
         if self.folder is not None and trainer.is_global_zero:
             write_rows(self.folder / "metrics.csv", self.rows)
             write_rows(self.folder / "timing.csv", self.timing)

@@ -21,9 +21,11 @@ from lss_lightning.workflows.hardware import Hardware, compile_network, make_tra
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import fuses, make_loss, make_optimizers
+from lss_lightning.workflows.pace import Pace
 from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
-from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, make_loggers, print_model
+from lss_lightning.workflows.tracking import Tracking, about_training, hand_over, recording
+from lss_lightning.workflows.watching import make_callbacks, make_checkpoints, print_model
 
 
 def run(config: TrainConfig, folder: Path) -> float | None:
@@ -60,13 +62,15 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         compile_network(network)
 
     selects = data.split.selecting_part is not None
-    history = History(folder if config.logger.csv else None)
+    pace = Pace()
+    history = History(folder if config.logger.csv else None, pace)
+    tracking = Tracking(config.logger, data, history)
     checkpoints = make_checkpoints(folder, selects=selects)
     trainer = make_trainer(
         config.trainer,
         default_root_dir=folder,
-        logger=make_loggers(config, folder),
-        callbacks=[*make_callbacks(config, data, selects=selects), history, *checkpoints],
+        logger=False,
+        callbacks=[*make_callbacks(config, data, selects=selects), pace, history, tracking, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if selects else 0,
@@ -82,9 +86,12 @@ def run(config: TrainConfig, folder: Path) -> float | None:
             Console().print(_plan(config, data, trainer, hardware, folder), highlight=False, soft_wrap=True)
             if config.callbacks.model_summary:
                 print_model(network, card.network)
-        fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
-        chosen = Path(checkpoints[0].best_model_path)
-        return _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
+        with recording(trainer, config.logger, about_training(config, data, folder)) as tracking.trackers:
+            fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
+            chosen = Path(checkpoints[0].best_model_path)
+            objective = _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
+            hand_over(tracking.trackers, config.logger, trainer, segmenter, data, folder, chosen)
+        return objective
 
 
 def _test(

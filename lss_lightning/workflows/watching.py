@@ -1,4 +1,4 @@
-"""What watches a training run: progress, checkpoints, limits, trackers."""
+"""What watches a training run: progress, checkpoints, limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.loggers import Logger, WandbLogger
 from rich.console import Console
 from rich.progress import BarColumn
 from rich.table import Table
@@ -117,21 +116,3 @@ def _listed(numbers: Iterable[int]) -> str:
 
 def _millions(part: nn.Module) -> str:
     return f"{sum(weights.numel() for weights in part.parameters()) / 1e6:.2f} M"
-
-
-def make_loggers(config: TrainConfig, folder: Path) -> list[Logger]:
-    """The trackers, as configured; ``metrics.csv`` is :class:`~lss_lightning.workflows.history.History`'s."""
-    wandb = config.logger.wandb
-    if wandb is None:
-        return []
-    return [
-        WandbLogger(
-            name=config.name,
-            project=wandb.project,
-            entity=wandb.entity,
-            save_dir=folder,
-            tags=wandb.tags,
-            mode=wandb.mode,
-            config=config.plain,
-        )
-    ]

@@ -1,0 +1,140 @@
+"""What of a run reaches a tracker."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.labels import LabelSet
+from lss_lightning.reporting.examples import Case
+
+MEANS = ("mean_iou", "mean_iou_anatomy")
+BY_CLASS = ("iou", "dice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a run is.
+
+    Attributes:
+        name: As the tracker lists it.
+        job: ``train`` or ``evaluate``.
+        group: What the runs of one sweep or ensemble share; None for a run of its own.
+        settings: Of :func:`~lss_lightning.reporting.trackers.flat.flat_settings`.
+        labels: The classes.
+        folder: The run's; trackers write into folders of their own below it.
+        resumed: Whether the run goes on in that folder.
+    """
+
+    name: str
+    job: str
+    group: str | None
+    settings: Mapping[str, Any]
+    labels: LabelSet
+    folder: Path
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch left.
+
+    Attributes:
+        number: From 0.
+        figures: Losses, IoUs, learning rate, gradient norm, images per second; those that are defined.
+        examples: The validation slices that are shown again and again; empty in most epochs.
+    """
+
+    number: int
+    figures: Mapping[str, float]
+    examples: Sequence[Case] = ()
+
+    @classmethod
+    def of(cls, row: Mapping[str, float], examples: Sequence[Case]) -> Epoch:
+        """From a row of the history, in which NaN stands for a figure that is not defined."""
+        defined = {name: figure for name, figure in row.items() if math.isfinite(figure)}
+        return cls(int(defined.pop("epoch")), defined, examples)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tested slice.
+
+    Attributes:
+        patient: Whose it is.
+        level: Of the spine, or what the data calls it.
+        iou: (K,), NaN for a class that neither label nor prediction holds.
+        mean_iou_anatomy: Over the anatomical classes; NaN where it has none.
+        example: The slice with its label and prediction; None where no pictures are wanted.
+    """
+
+    patient: str
+    level: str
+    iou: NDArray[np.float64]
+    mean_iou_anatomy: float
+    example: Case | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What the test found.
+
+    Attributes:
+        figures: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, and the validation ``objective``.
+        confusion: (K, K) pixels, rows true classes, columns predicted ones.
+        rows: The tested slices.
+        pictures: PNG files of the report by their names.
+        pages: HTML files of the report by their names.
+        checkpoint: The tested file where this run has made it; None where it was given.
+        card: The model card, to go with the checkpoint.
+        epoch: That the checkpoint holds, from 0; None where it was given.
+    """
+
+    figures: Mapping[str, float]
+    confusion: NDArray[np.int64]
+    rows: Sequence[Row]
+    pictures: Mapping[str, Path]
+    pages: Mapping[str, Path]
+    checkpoint: Path | None
+    card: Path | None
+    epoch: int | None
+
+
+def read_result(
+    folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[Row], checkpoint: Path | None = None
+) -> Result:
+    """Read what a test has left in a run's folder.
+
+    Args:
+        folder: With ``metrics.json`` and ``report/``.
+        confusion: As in :class:`Result`.
+        rows: Likewise.
+        checkpoint: Likewise.
+    """
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    report, card = folder / "report", folder / "report" / "model_card.md"
+    return Result(
+        figures=_figures(metrics),
+        confusion=confusion,
+        rows=rows,
+        pictures={path.stem: path for path in sorted(report.glob("*.png"))},
+        pages={path.stem: path for path in sorted(report.glob("*.html"))},
+        checkpoint=checkpoint,
+        card=card if card.is_file() else None,
+        epoch=metrics.get("validation", {}).get("epoch"),
+    )
+
+
+def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
+    found = {f"test/{name}": metrics[name] for name in MEANS}
+    for name in BY_CLASS:
+        found |= {f"test/{name}/{key}": score for key, score in metrics[name].items()}
+    found["objective"] = metrics.get("validation", {}).get("objective")
+    return {name: figure for name, figure in found.items() if figure is not None}

@@ -1,0 +1,61 @@
+"""Slices segmented to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from lss_lightning.data.batches import SliceDataset, collate
+from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import iou, mean_defined
+from lss_lightning.metrics.confusion import confusion
+from lss_lightning.models.labeller import Labeller
+from lss_lightning.reporting import Case
+
+
+def segment(
+    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None, batch_size: int
+) -> list[Case]:
+    """Segment slices at the precision and on the device of a trainer; every process segments all of them.
+
+    Args:
+        trainer: Of the test.
+        labeller: The network.
+        slices: What to segment.
+        spacing: The working pixel in mm, or None for each slice's own.
+        batch_size: Slices at once.
+    """
+    loader = DataLoader(SliceDataset(slices, spacing, label_on_working_grid=False), batch_size, collate_fn=collate)
+    maps = [classes for batch in trainer.predict(labeller, loader) or [] for classes in batch]
+    return [make_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+
+
+def segment_now(
+    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None
+) -> list[Case]:
+    """Segment a few slices at once in the midst of a validation; the network must be on its device, to evaluate."""
+    dataset = SliceDataset(slices, spacing, label_on_working_grid=False)
+    batch = collate([dataset[place] for place in range(len(slices))])
+    with trainer.precision_plugin.forward_context():
+        maps = labeller.predict_step({**batch, "image": batch["image"].to(labeller.device)}, 0)
+    return [make_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+
+
+def make_case(piece: LoadedSlice, prediction: NDArray[np.uint8], labels: LabelSet) -> Case:
+    """A slice to show: in colour where it has three channels, else by its first."""
+    image = piece.image if len(piece.image) == 3 else piece.image[:1]
+    pair = torch.from_numpy(prediction)[None], torch.from_numpy(piece.label)[None]
+    scores = iou(confusion(*pair, len(labels)).numpy())[:, list(labels.anatomical)]
+    return Case(
+        title=f"Patient {piece.slice.title}",
+        image=image.transpose(1, 2, 0),
+        label=piece.label,
+        prediction=prediction,
+        iou=float(mean_defined(scores)[0]),
+    )
