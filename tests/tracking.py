@@ -49,9 +49,10 @@ def wandb_of_its_own(place: Path) -> Iterator[Given]:
         given.rows.append((dict(data), step))
         log(run, data, step=step, **more)
 
-    def noting_artifact(run: Any, artifact: Any, aliases: list[str], **more: Any) -> Any:
-        given.artifacts.append((artifact, aliases))
-        return log_artifact(run, artifact, aliases=aliases, **more)
+    def noting_artifact(run: Any, artifact: Any, *, aliases: list[str] | None = None) -> Any:
+        if aliases is not None:  # else it is a table, which W&B keeps so by itself
+            given.artifacts.append((artifact, aliases))
+        return log_artifact(run, artifact, aliases=aliases)
 
     def noting_finish(run: Any, exit_code: int) -> None:
         given.ends.append(exit_code)

@@ -50,7 +50,7 @@ def segment_now(
 def make_case(piece: LoadedSlice, prediction: NDArray[np.uint8], labels: LabelSet) -> Case:
     """A slice to show: in colour where it has three channels, else by its first."""
     image = piece.image if len(piece.image) == 3 else piece.image[:1]
-    pair = torch.from_numpy(prediction)[None], torch.from_numpy(piece.label)[None]
+    pair = torch.tensor(prediction)[None], torch.tensor(piece.label)[None]
     scores = iou(confusion(*pair, len(labels)).numpy())[:, list(labels.anatomical)]
     return Case(
         title=f"Patient {piece.slice.title}",

@@ -37,10 +37,15 @@ def place(tmp_path_factory) -> Path:
         frozen()
         start(place / "one", place / "tree", *ONE, *SAME, "trainer.max_epochs=2")
     line = ["train", "data=alkafri", f"data.root={place / 'tree'}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]
-    done = python("-m", "tests.workflows.altered", "frozen", *line, f"hydra.run.dir={place / 'two'}")
+    line += ["logger=many", "logger.wandb.mode=offline", "logger.examples=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CACHE", "DATA", "CONFIG"):
+            patch.setenv(f"WANDB_{name}_DIR", str(place / "wandb"))
+        done = python("-m", "tests.workflows.altered", "frozen", *line, f"hydra.run.dir={place / 'two'}")
     assert done.returncode == 0, done.stderr
     assert "2 × cpu" in done.stdout
     assert done.stdout.count("effective batch size 8") == 1
+    assert (done.stdout + done.stderr).count("recorded offline") == 1
     return place
 
 
@@ -51,6 +56,11 @@ def test_two_times_four_images_train_as_eight_on_one(place):
     for first, second in zip(*(rows(place / run / "metrics.csv") for run in ("one", "two")), strict=True):
         assert first.keys() == second.keys()
         assert [float(text) for text in second.values()] == pytest.approx(list(map(float, first.values())), rel=1e-3)
+
+
+def test_of_two_processes_only_the_first_records(place):
+    assert len(list((place / "two" / "wandb").glob("offline-run-*"))) == 1
+    assert len(list((place / "two" / "tensorboard").glob("events.*"))) == 1
 
 
 @pytest.mark.parametrize("views", ["tta=none", "tta=flip"])

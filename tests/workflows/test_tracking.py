@@ -17,8 +17,7 @@ from lss_lightning.reporting import wandb_workspace
 from lss_lightning.workflows.pace import Pace
 from tests.conftest import write_slice
 from tests.tracking import wandb_of_its_own
-from tests.workflows.test_commands import command
-from tests.workflows.test_train import QUICK, rows, start
+from tests.workflows.test_train import rows, start
 
 OFFLINE = ("logger=many", "logger.wandb.mode=offline", "logger.examples=2", "logger.examples_every=1")
 
@@ -193,15 +192,6 @@ def test_a_run_that_ends_early_is_marked_as_failed(place, tmp_path):
         with pytest.raises(UserError, match="not finite"):
             start(tmp_path / "run", place / "tree", *OFFLINE, *diverging)
     assert given.ends == [1]
-
-
-def test_of_two_processes_only_the_first_records(place, tmp_path):
-    line = ["train.py", "data=alkafri", f"data.root={place / 'tree'}", *QUICK, *OFFLINE, "trainer.devices=2"]
-    done = command(*line, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'run'}")
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 1
-    assert len(list((tmp_path / "run" / "tensorboard").glob("events.*"))) == 1
-    assert (done.stdout + done.stderr).count("recorded offline") == 1
 
 
 class Line(pl.LightningModule):
