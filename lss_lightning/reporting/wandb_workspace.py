@@ -18,6 +18,7 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.settings import unknown_key
 
 if TYPE_CHECKING:
+    from wandb_workspaces.reports.v2.interface import PanelTypes
     from wandb_workspaces.workspaces import Section, Workspace
 
 ARGUMENTS = ("project", "entity", "classes")
@@ -93,8 +94,8 @@ def _learning() -> Section:
     from wandb_workspaces.workspaces import Section
 
     model = wr.Config("model")
-    panels = [
-        wr.LinePlot(title=title, x="epoch", y=metrics, groupby=model, groupby_rangefunc="minmax")
+    panels: list[PanelTypes] = [
+        wr.LinePlot(title=title, x="epoch", y=[*metrics], groupby=model, groupby_rangefunc="minmax")
         for title, metrics in CURVES.items()
     ]
     return Section(name="Learning, by model", panels=panels, is_open=True)
@@ -123,6 +124,7 @@ def _sweeps() -> Section:
 
         def _to_model(self) -> Any:
             column = super()._to_model()
+            assert isinstance(self.metric, wr.Config)
             column.accessor = f"config:{self.metric.name}.value"
             return column
 

@@ -85,6 +85,7 @@ def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> 
         group=sweep(folder),
         settings=settings,
         labels=data.source.labels,
+        note=f"{config.data.name}. {config.data.disclaimer}",
         folder=folder,
         resumed=config.ckpt_path is not None,
     )

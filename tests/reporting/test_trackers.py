@@ -31,7 +31,14 @@ def given(tmp_path: Path) -> Iterator[Given]:
 
 def about(folder: Path, **more) -> About:
     folder.mkdir(exist_ok=True)
-    plain = {"name": "a run", "job": "train", "group": None, "settings": {"model": "resunet"}, "labels": LUMBAR}
+    plain = {
+        "name": "a run",
+        "job": "train",
+        "group": None,
+        "settings": {"model": "resunet"},
+        "labels": LUMBAR,
+        "note": "Phantom.",
+    }
     return About(**{**plain, "folder": folder, **more})
 
 
@@ -181,7 +188,7 @@ def test_a_run_says_what_it_is(given, tmp_path):
     tracker.close(failed=True)
     [started] = given.runs
     assert (started.name, started.group, started.job_type) == ("a run", "2026-01-01", "evaluate")
-    assert started.tags == ("paper",)
+    assert (started.tags, started.notes) == (("paper",), "Phantom.")
     assert started.config["optimizer.lr"] == 0.1
     assert started.config["model"] == "resunet"
     assert Path(started.dir).is_relative_to(tmp_path / "run" / "wandb")

@@ -29,6 +29,7 @@ class About:
         group: What the runs of one sweep or ensemble share; None for a run of its own.
         settings: Of :func:`~lss_lightning.reporting.trackers.flat.flat_settings`.
         labels: The classes.
+        note: Which data it sees, and what a reader must know of that.
         folder: The run's; trackers write into folders of their own below it.
         resumed: Whether the run goes on in that folder.
     """
@@ -38,6 +39,7 @@ class About:
     group: str | None
     settings: Mapping[str, Any]
     labels: LabelSet
+    note: str
     folder: Path
     resumed: bool = False
 

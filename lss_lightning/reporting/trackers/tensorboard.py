@@ -30,25 +30,22 @@ class TensorBoardTracker(Tracker):
     def __init__(self, about: About) -> None:
         self.about = about
         self.logger = TensorBoardLogger(about.folder, name="", version=FOLDER, default_hp_metric=False)
-        self.last = 0
 
     def epoch(self, epoch: Epoch) -> None:
         """Scalars, and the examples as one figure."""
-        self.last = epoch.number
         self.logger.log_metrics(epoch.figures, epoch.number)
         if epoch.examples:
-            figure = draw_examples(
-                epoch.examples, self.about.labels, caption=f"{self.about.name}, epoch {epoch.number}."
-            )
+            caption = f"{self.about.name}, epoch {epoch.number}, validation part. {self.about.note}"
+            figure = draw_examples(epoch.examples, self.about.labels, caption=caption)
             self.logger.experiment.add_image("val/slices", style.pixels(figure), epoch.number, dataformats="HWC")
 
     def result(self, result: Result) -> None:
         """Scalars, the report's figures, a table of the slices, and the settings with what they led to."""
-        self.logger.log_metrics(result.figures, self.last)
-        writer = self.logger.experiment
+        writer, step = self.logger.experiment, result.epoch or 0
+        self.logger.log_metrics(result.figures, step)
         for name, path in result.pictures.items():
-            writer.add_image(f"figure/{name}", _read(path), self.last, dataformats="HWC")
-        writer.add_text("test/cases", self._table(result), self.last)
+            writer.add_image(f"figure/{name}", _read(path), step, dataformats="HWC")
+        writer.add_text("test/cases", self._table(result), step)
         outcome = {name: result.figures[name] for name in ("objective", "test/mean_iou") if name in result.figures}
         self.logger.log_hyperparams(dict(self.about.settings), {f"hparam/{name}": it for name, it in outcome.items()})
 

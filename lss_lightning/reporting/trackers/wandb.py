@@ -75,7 +75,7 @@ class WandbTracker(Tracker):
 
     def _confusion(self, result: Result) -> Any:
         # W&B's own function counts single predictions, which are millions of pixels here.
-        columns = ["Actual", "Predicted", "nPredictions"]
+        columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
         names = list(self.names.values())
         cells = [
             [true, predicted, int(result.confusion[row, column])]
@@ -85,13 +85,13 @@ class WandbTracker(Tracker):
         return wandb.plot_table(
             "wandb/confusion_matrix/v1",
             wandb.Table(columns=columns, data=cells),
-            fields={column: column for column in columns},
+            fields={str(column): column for column in columns},
             string_fields={"title": "Pixels by true and predicted class, test"},
         )
 
     def _table(self, result: Result) -> wandb.Table:
         pictured = any(row.example for row in result.rows)
-        columns = ["Patient", "Level", "Mean IoU, anatomy", *self.names.values()]
+        columns: list[str | int] = ["Patient", "Level", "Mean IoU, anatomy", *self.names.values()]
         table = wandb.Table(columns=[*columns, "Slice"] if pictured else columns)
         for row in result.rows:
             slices = [self._image(row.example) if row.example else None] if pictured else []

@@ -7,6 +7,7 @@ import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import wandb
 from wandb.errors import Error
@@ -20,6 +21,8 @@ RECORD = "wandb.json"
 
 LAST_UPLOAD = 1800
 """Seconds that the end of a run waits for what is still to be sent."""
+
+Mode = Literal["online", "offline", "disabled"]
 
 say = logging.getLogger(__name__).warning
 
@@ -96,7 +99,7 @@ def _before(about: About, config: WandbConfig) -> Identity | None:
     return before
 
 
-def _init(about: About, config: WandbConfig, before: Identity | None, mode: str) -> wandb.Run:
+def _init(about: About, config: WandbConfig, before: Identity | None, mode: Mode) -> wandb.Run:
     must = before is not None and before.sent and mode == "online"
     settings = wandb.Settings(
         silent=True,
@@ -112,6 +115,7 @@ def _init(about: About, config: WandbConfig, before: Identity | None, mode: str)
         id=None if before is None else before.id,
         resume="must" if must else None if before is None else "allow",
         name=about.name,
+        notes=about.note,
         group=config.group or about.group,
         job_type=about.job,
         tags=config.tags,
