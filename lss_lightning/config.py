@@ -101,6 +101,7 @@ class EvaluateConfig:
     subset: str | None
     data: dict[str, Any]
     trainer: TrainerConfig
+    logger: LoggerConfig
     paths: PathsConfig
     given: frozenset[str]
 
@@ -264,6 +265,7 @@ def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
         **_top(_EvaluateTop, plain),
         data=data,
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
+        logger=build(LoggerConfig, plain["logger"], "logger"),
         paths=build(PathsConfig, plain["paths"], "paths"),
         given=given,
     )

@@ -48,7 +48,8 @@ def test_every_file_composes(group, name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), [choice for choice in CHOICES if choice[0] in ("data", "trainer", "paths", "hydra/job_logging")]
+    ("group", "name"),
+    [choice for choice in CHOICES if choice[0] in ("data", "trainer", "logger", "paths", "hydra/job_logging")],
 )
 def test_every_file_that_evaluation_takes_composes(group, name, tmp_path):
     cfg, hydra = compose_command("evaluate", "ckpt_path=best.ckpt", f"{group}={name}", *further(group, name, tmp_path))

@@ -17,6 +17,7 @@ from lss_lightning.workflows.folds import crossvalidate
 from lss_lightning.workflows.sources import source_to_test
 from lss_lightning.workflows.subject import Member, Subject, crossing_remarks
 from lss_lightning.workflows.testing import make_tester, show_files, test_and_report
+from lss_lightning.workflows.tracking import about_evaluation, hand_over, recording
 
 
 def run(config: EvaluateConfig, folder: Path) -> None:
@@ -79,8 +80,10 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         excluded_seen=len(excluded),
     )
     trainer = make_tester(config, folder, [predictor])
-    with memory_explained(source.batch_size):
+    about = about_evaluation(subject, cards, files, folder)
+    with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
         test_and_report(trainer, predictor, data, subject, folder, {})
+        hand_over(trackers, config.logger, trainer, predictor, data, folder)
     if trainer.is_global_zero:
         show_files(folder)
 

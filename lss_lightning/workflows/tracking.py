@@ -14,12 +14,14 @@ from lss_lightning.config import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.metrics import iou, mean_defined
+from lss_lightning.models.checkpoint import Card
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
 from lss_lightning.sections import LoggerConfig
 from lss_lightning.workflows.cases import segment, segment_now
 from lss_lightning.workflows.history import History
+from lss_lightning.workflows.subject import Subject
 
 
 class Tracking(Checkpoint):
@@ -88,6 +90,28 @@ def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> 
         note=f"{config.data.name}. {config.data.disclaimer}",
         folder=folder,
         resumed=config.ckpt_path is not None,
+    )
+
+
+def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Sequence[Path], folder: Path) -> About:
+    """What the test of one checkpoint, or of several as an ensemble, is; its group is that of the sweep they are from.
+
+    Args:
+        subject: What is tested.
+        cards: Of the checkpoints.
+        checkpoints: The files.
+        folder: Where the report goes.
+    """
+    sweeps = {sweep(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
+    tested = {"data": subject.dataset, "subset": subject.subset, "checkpoints": [str(path) for path in checkpoints]}
+    return About(
+        name=f"{subject.name} on {subject.dataset}, {subject.part}",
+        job="evaluate",
+        group=sweeps.pop() if len(sweeps) == 1 else None,
+        settings={**flat_settings(cards[0].config), **tested},
+        labels=cards[0].label_set,
+        note=f"{subject.dataset}. {subject.disclaimer}",
+        folder=folder,
     )
 
 

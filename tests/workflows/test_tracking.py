@@ -11,11 +11,13 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
+from lss_lightning.config import evaluate_config
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import wandb_workspace
+from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.pace import Pace
-from tests.conftest import write_slice
+from tests.conftest import compose_command, write_slice
 from tests.tracking import wandb_of_its_own
 from tests.workflows.test_train import rows, start
 
@@ -159,6 +161,22 @@ def names_in(panel):
         else:
             logged.add(getattr(name, "name", name))
     return {"logged": logged, "set": settings}
+
+
+def test_an_evaluation_is_recorded_beside_the_training(tracked, tmp_path):
+    folder, _ = tracked
+    line = ["ckpt_path=" + str(folder / "checkpoints" / "best.ckpt"), "trainer=cpu", *OFFLINE]
+    cfg, _ = compose_command("evaluate", *line)
+    with wandb_of_its_own(tmp_path / "apart") as given:
+        evaluate.run(evaluate_config(cfg, frozenset()), tmp_path)
+    [run] = given.runs
+    assert (run.job_type, run.group) == ("evaluate", "sweep")
+    assert run.name == "resunet-test_resnet on alkafri, test part"
+    assert (run.config["model"], run.config["subset"], run.config["split.fold"]) == ("resunet", "test", 1)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert given.of("test/mean_iou_anatomy") == [metrics["mean_iou_anatomy"]]
+    assert len(given.of("test/cases")[0].data) == metrics["data"]["images"]
+    assert given.artifacts == []
 
 
 def test_without_pictures_no_slice_is_shown(place, tmp_path):
