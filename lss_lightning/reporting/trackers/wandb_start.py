@@ -130,5 +130,5 @@ def _why(error: Exception, config: WandbConfig, before: Identity | None) -> str:
     """What kept a run from the server, in a line."""
     place = "/".join(filter(None, (config.entity, config.project)))
     run = "" if before is None else f", run {before.id}"
-    said = " ".join(str(error).split()).rstrip(".")
+    said = str(error).splitlines()[0].rstrip(".:")  # more lines are advice on its own settings
     return f"{place}{run} cannot be reached ({said})"
