@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.launched import launched
+from lss_lightning.resume import quoted
 from lss_lightning.sections import TrainerConfig
+from lss_lightning.sweeps.jobs import JobProcessError
 
 LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
 """What tells Lightning that somebody else has started the processes."""
+
+STOPPED = {number for stop in (signal.SIGINT, signal.SIGTERM) for number in (128 + stop, -stop)}
+"""Exit codes of a process that Ctrl-C or SIGTERM ended."""
 
 
 def takes_processes(trainer: TrainerConfig) -> bool:
@@ -34,18 +39,20 @@ def takes_processes(trainer: TrainerConfig) -> bool:
     return torch.cuda.device_count() > 1
 
 
-def run_apart(command: str, hydra: Any) -> float | None:
+def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | None:
     """Run a sweep's job as a fresh command line in the job's folder.
 
     Args:
         command: A key of :data:`lss_lightning.entry.COMMANDS`.
         hydra: Hydra's configuration of the job.
+        resumed: The checkpoint to go on from.
 
     Returns:
         The validation objective that the job's ``metrics.json`` holds, or None.
 
     Raises:
-        SystemExit: the job failed; it has said why.
+        JobProcessError: the job failed; it has said why.
+        SystemExit: a signal stopped it, which was meant for the whole sweep.
     """
     package = Path(__file__).parent.parent
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -53,8 +60,11 @@ def run_apart(command: str, hydra: Any) -> float | None:
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     folder = hydra.runtime.output_dir
     given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    line = [sys.executable, "-m", "lss_lightning", command, *hydra.overrides.task, f'hydra.run.dir="{folder}"']
-    line += [f"--config-dir={path}" for path in given]
+    line = [sys.executable, "-m", "lss_lightning", command]
+    if resumed is None:
+        line += [*hydra.overrides.task, f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
+    else:
+        line += [f"ckpt_path={quoted(resumed)}"]
     with subprocess.Popen(line, env=environment, cwd=hydra.runtime.cwd) as job:
         usual = signal.signal(signal.SIGTERM, lambda number, frame: job.send_signal(number))
         try:
@@ -63,7 +73,9 @@ def run_apart(command: str, hydra: Any) -> float | None:
             code = job.wait()
         finally:
             signal.signal(signal.SIGTERM, usual)
-    if code:
+    if code in STOPPED:
         raise SystemExit(code if code > 0 else 128 - code)
+    if code:
+        raise JobProcessError(code)
     metrics = json.loads((Path(folder) / "metrics.json").read_text())
     return metrics.get("validation", {}).get("objective")

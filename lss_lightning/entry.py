@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -29,6 +31,9 @@ from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
 from lss_lightning.launched import shared_arguments
 from lss_lightning.resume import resumed_arguments
+from lss_lightning.sweeps import JobProcessError, begin, refuse_objectiveless, resumed_sweep, run_job, settled
+from lss_lightning.sweeps.folder import store_configuration
+from lss_lightning.sweeps.values import covering_jobs
 
 USAGE = (
     "lss prepare …, lss train …, lss evaluate …: as python train.py … and so on; lss train --help lists the settings"
@@ -86,7 +91,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         arguments: Hydra's overrides and flags; by default what follows the script's name.
 
     Ends the process with exit code 2 and one line on stderr after a mistake of the user's; a programming error shows
-    its own traceback.
+    its own traceback. A sweep of trainings ends with its summary, and with exit code 1 if a job failed.
     """
     command_line = list(sys.argv)
     given = command_line[1:] if arguments is None else arguments
@@ -94,13 +99,18 @@ def run(command: str, arguments: list[str] | None = None) -> None:
 
     def task(cfg: DictConfig) -> Any:
         sys.argv = command_line  # Lightning starts the other processes of a run with it
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if command == "train" and HydraConfig.get().mode is RunMode.MULTIRUN:
+            with _one_line(command, given):
+                store_configuration(cfg, HydraConfig.get())
+                return run_job(folder, HydraConfig.get().overrides.task, partial(_sweep_job, command, cfg))
         with _one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
-        if HydraConfig.get().mode is RunMode.MULTIRUN and command != "prepare" and takes_processes(config.trainer):
-            return run_apart(command, HydraConfig.get())
         try:
-            workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
-            return workflow.run(config, Path(HydraConfig.get().runtime.output_dir))
+            with settled(folder):
+                return _start(command, config)
+        except JobProcessError as failed:
+            raise SystemExit(failed.code if failed.code > 0 else 128 - failed.code) from failed
         except UserError as error:
             if "SUBMITIT_EXECUTOR" in os.environ:
                 raise  # a job on a cluster hands it to the sweep, which ends with it
@@ -111,10 +121,48 @@ def run(command: str, arguments: list[str] | None = None) -> None:
 
     # Hydra would print its own errors over several lines and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    with _one_line(command, given, crashes):
-        shared = shared_arguments(given)
+    with _one_line(command, given, crashes), _summarised():
+        shared = shared_arguments(resumed_sweep(given) if command == "train" else given)
         sys.argv = [command_line[0], *(resumed_arguments(shared) if command == "train" else shared)]
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(task)()
+
+
+def _start(command: str, config: Any, resumed: Path | None = None) -> Any:
+    """Run the command's workflow, here or, in a sweep on several devices, in a process of its own."""
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode is RunMode.MULTIRUN and command != "prepare" and takes_processes(config.trainer):
+        return run_apart(command, hydra_cfg, resumed)
+    workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
+    return workflow.run(config, Path(hydra_cfg.runtime.output_dir))
+
+
+def _sweep_job(command: str, cfg: DictConfig, resumed: Path | None) -> Any:
+    """Check one job's configuration, whose single values were checked before the first job, and run it."""
+    hydra_cfg = HydraConfig.get()
+    with _explained(command, hydra_cfg.overrides.task):
+        config = COMMANDS[command](cfg, hydra_cfg)
+    return _start(command, config if resumed is None else replace(config, ckpt_path=str(resumed)), resumed)
+
+
+@contextmanager
+def _summarised() -> Iterator[None]:
+    """Show what became of a sweep, wherever it ended; its exit code says whether all jobs did what they could."""
+    CheckBeforeRun.sweep = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        if CheckBeforeRun.sweep is None:
+            raise
+        raise SystemExit(128 + signal.SIGINT) from None
+    except ValueError as error:
+        if "No trials are completed yet" not in str(error):  # Optuna's words where every job has failed
+            raise
+    finally:
+        code = 0
+        if CheckBeforeRun.sweep is not None:
+            code = importlib.import_module("lss_lightning.workflows.sweep").summarise(CheckBeforeRun.sweep)
+    if code:
+        raise SystemExit(code)
 
 
 def fail(message: str) -> NoReturn:
@@ -127,44 +175,74 @@ class CheckBeforeRun(Callback):
     """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
 
     Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
+
+    Attributes:
+        sweep: The folder of the sweep that this process has begun.
     """
+
+    sweep: ClassVar[Path | None] = None
 
     def __init__(self, command: str) -> None:
         self.command = command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the one run."""
-        if config.hydra.sweeper.get("params"):
+        """Check the one run; a search's file may stand in its command line if all that it searches is given."""
+        given = {override.partition("=")[0] for override in config.hydra.overrides.task}
+        if set(config.hydra.sweeper.get("params") or ()) - given:
             search = config.hydra.runtime.choices.get("hparams_search")
             fail(f"hparams_search={search}: a search is a sweep; add -m")
         self._check(config, sys.argv[1:])
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Check each value of a sweep before the first job starts."""
-        for job in _covering_jobs(config):
-            with _one_line(self.command, job):
-                cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
-            self._check(cfg, job)
+        """Check each value of a sweep before the first job starts, and give the sweep its folder."""
+        with _not_swallowed(), _one_line(self.command, sys.argv[1:]):
+            names = set()
+            for job in covering_jobs(config):
+                with _one_line(self.command, job):
+                    cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
+                checked = self._check(cfg, job)
+                names.add(checked.name)
+            if self.command == "train":
+                refuse_objectiveless(config.hydra.sweeper, checked.split.selecting_part is not None)
+                CheckBeforeRun.sweep = begin(config, names)
 
-    def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> None:
+    def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:
         cfg = cfg.copy()
         with open_dict(cfg):
             hydra_cfg = cfg.pop("hydra")
         with _one_line(self.command, arguments):
-            COMMANDS[self.command](cfg, hydra_cfg)
+            return COMMANDS[self.command](cfg, hydra_cfg)
+
+
+@contextmanager
+def _not_swallowed() -> Iterator[None]:
+    """Let a programming error end the process, where Hydra would go on with a warning."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
 
 
 @contextmanager
 def _one_line(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
     """Turn a user's mistake into one line; ``crashes`` are programming errors whatever their type."""
     try:
-        yield
+        with _explained(command, arguments, crashes):
+            yield
     except UserError as error:
         fail(str(error))
+
+
+@contextmanager
+def _explained(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's errors into a UserError."""
+    try:
+        yield
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         if error in crashes or not (isinstance(error, HydraException | OmegaConfBaseException) or _of_hydra(error)):
             raise
-        fail(explain(error, command, arguments))
+        raise UserError(explain(error, command, arguments)) from error
 
 
 def _of_hydra(error: Exception) -> bool:
@@ -174,20 +252,3 @@ def _of_hydra(error: Exception) -> bool:
         names.append(str(trace.tb_frame.f_globals.get("__name__")))
         trace = trace.tb_next
     return [name for name in names if name.startswith(("hydra.", "lss_lightning."))][-1].startswith("hydra.")
-
-
-def _covering_jobs(config: DictConfig) -> list[list[str]]:
-    """As few jobs of a sweep as hold each of its values: every key's first, every key's second, and so on."""
-    searched = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    values = []
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    for override in parser.parse_overrides([*searched, *config.hydra.overrides.task]):
-        if override.is_discrete_sweep():
-            key = override.get_key_element()
-            values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-            if not values[-1]:
-                fail(f"{override.input_line}: holds no value to sweep over")
-        elif not override.is_sweep_override():
-            values.append([str(override.input_line)])
-    length = max(map(len, values), default=1)
-    return [[options[min(index, len(options) - 1)] for options in values] for index in range(length)]

@@ -14,6 +14,10 @@ class UserError(Exception):
     """
 
 
+class DivergenceError(UserError):
+    """A training whose loss or weights are not finite any more: in a sweep an outcome, not a failure."""
+
+
 def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:
     """A hint for a mistyped name: ``; did you mean 'a' or 'b'?``, or nothing where no name is near.
 

@@ -22,6 +22,14 @@ from lss_lightning.config import config_folder
 from lss_lightning.errors import nearest
 from lss_lightning.settings import unknown_key
 
+EXTRAS = {
+    "hydra/sweeper/optuna": "optuna",
+    "hydra/launcher/joblib": "cluster",
+    "hydra/launcher/submitit_local": "cluster",
+    "hydra/launcher/submitit_slurm": "cluster",
+}
+"""Choices that a plugin brings, and the extra that installs it."""
+
 
 def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """Say in one line what Hydra or OmegaConf found wrong with a command line.
@@ -72,6 +80,9 @@ def _unknown_choice(file: str, options: Sequence[str]) -> str:
     depth = 2 if file.startswith("hydra/") else 1
     parts = file.split("/")
     group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
+    if extra := EXTRAS.get(file):
+        package = f"lss-lightning[{extra}]"
+        return f"{group}={choice}: not installed; run pip install '{package}', or in a checkout pip install -e '.[{extra}]'"
     other = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
     return f"{group}={choice}: unknown{nearest(choice, options)}; allowed: {', '.join(options)}{other}"
 

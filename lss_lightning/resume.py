@@ -27,7 +27,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: no such checkpoint, one that lies in no run's folder, another folder to go on in, or a sweep.
     """
-    given = _given("ckpt_path", arguments)
+    given = given_value("ckpt_path", arguments)
     if given is None:
         return list(arguments)
     checkpoint = Path(given).expanduser()
@@ -44,7 +44,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
             f"ckpt_path={given}: lies in no run's folder; "
             "a resume needs the run's .hydra/config.yaml beside checkpoints/"
         )
-    elsewhere = _given("hydra.run.dir", arguments)
+    elsewhere = given_value("hydra.run.dir", arguments)
     if elsewhere is not None and Path(elsewhere).absolute() != run:
         raise UserError(f"hydra.run.dir={elsewhere}: a resumed run goes on in its own folder, {run}; leave it out")
     return [
@@ -52,7 +52,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         "--config-name=config",
         f"--config-dir={config_folder()}",
         "hydra/job_logging=plain",
-        f"hydra.run.dir={_quoted(run)}",
+        f"hydra.run.dir={quoted(run)}",
         "hydra.output_subdir=null",  # the workflow records the resume once it has been found allowed
         "hydra.job.name=train",
         *arguments,
@@ -71,7 +71,7 @@ def record_resume(run: Path, config: Mapping[str, Any]) -> None:
     OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
 
 
-def _given(key: str, arguments: Sequence[str]) -> str | None:
+def given_value(key: str, arguments: Sequence[str]) -> str | None:
     """The value that a key is given last, or None where it is not given, or null."""
     texts = [text for text in arguments if text.lstrip("+").startswith(f"{key}=")]
     if not texts:
@@ -83,7 +83,7 @@ def _given(key: str, arguments: Sequence[str]) -> str | None:
     return None if value is None else shown(value)
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
     """A path as an override spells it, whatever characters it holds."""
     escaped = str(path).replace("'", "\\'")
     return f"'{escaped}'"

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.errors import UserError
+from lss_lightning.errors import DivergenceError
 
 NEVER = torch.iinfo(torch.int64).max
 
@@ -71,12 +71,12 @@ class FiniteLoss(Callback):
         """Look at the losses since the last look, and at the weights, before they are saved.
 
         Raises:
-            UserError: one is not finite.
+            DivergenceError: one is not finite.
         """
         self._look(trainer)
         finite = [weights.isfinite().all() for weights in pl_module.parameters()]
         if not torch.stack(finite).all():
-            raise UserError(_message(self.recent[-1], "the weights are", []))
+            raise DivergenceError(_message(self.recent[-1], "the weights are", []))
 
     def _look(self, trainer: pl.Trainer) -> None:
         first = trainer.strategy.reduce(self.first.clone(), reduce_op="min")
@@ -86,7 +86,7 @@ class FiniteLoss(Callback):
         [step] = [step for step in self.recent if step.number == int(first)]
         # A device whose own loss was finite in that step has no file to name.
         digests = step.digests if int(self.first) == step.number else []
-        raise UserError(_message(step, "the loss is", [self.files[digest] for digest in digests]))
+        raise DivergenceError(_message(step, "the loss is", [self.files[digest] for digest in digests]))
 
 
 def _message(step: Step, what: str, files: list[str]) -> str:

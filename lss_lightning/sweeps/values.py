@@ -1,0 +1,51 @@
+"""The values that a sweep goes through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
+from omegaconf import DictConfig
+
+from lss_lightning.errors import UserError
+
+
+def covering_jobs(config: DictConfig) -> list[list[str]]:
+    """As few jobs of a sweep as hold each of its values: every key's first, every key's second, and so on.
+
+    Of an interval these are its ends.
+
+    Args:
+        config: As Hydra composed it for the whole sweep.
+
+    Raises:
+        UserError: nothing to sweep over, or an interval where every value is tried.
+    """
+    searched = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    values: dict[str, list[str]] = {}
+    for override in parser.parse_overrides([*searched, *config.hydra.overrides.task]):
+        key = override.get_key_element()
+        if override.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            if not values[key]:
+                raise UserError(f"{override.input_line}: holds no value to sweep over")
+        elif isinstance(interval := override.value(), IntervalSweep):
+            if "n_trials" not in config.hydra.sweeper:
+                raise UserError(
+                    f"{override.input_line}: only a search draws from an interval; add hparams_search=optuna, or name "
+                    "the values"
+                )
+            values[key] = [f"{key}={interval.start}", f"{key}={interval.end}"]
+        else:
+            values[key] = [str(override.input_line)]
+    length = max(map(len, values.values()), default=1)
+    return [[options[min(index, len(options) - 1)] for options in values.values()] for index in range(length)]
+
+
+def read_overrides(overrides: list[str]) -> dict[str, Any]:
+    """What a job's command line sets: each key, as it is written there, and its value."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return {override.get_key_element().lstrip("+"): override.value() for override in parsed}
