@@ -81,8 +81,8 @@ def _unknown_choice(file: str, options: Sequence[str]) -> str:
     parts = file.split("/")
     group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
     if extra := EXTRAS.get(file):
-        package = f"lss-lightning[{extra}]"
-        return f"{group}={choice}: not installed; run pip install '{package}', or in a checkout pip install -e '.[{extra}]'"
+        checkout = f"in a checkout pip install -e '.[{extra}]'"
+        return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
     other = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
     return f"{group}={choice}: unknown{nearest(choice, options)}; allowed: {', '.join(options)}{other}"
 

@@ -80,6 +80,12 @@ REFUSED = {
     "train -m hparams_search=paper_grid data.batch_size=0": ["data.batch_size=0", "at least 1"],
     "train -m experiment=quickstart,paper_resunet": ["data.root is not set"],
     "train -m seed=glob(*)": ["seed=glob(*)", "no value"],
+    "train -m optimizer.lr=interval(0.1,1)": ["optimizer.lr=interval(0.1,1)", "only a search", "hparams_search=optuna"],
+    "train -m hparams_search=paper_grid data.batchsize=3": ["data.batchsize: no such setting", "'data.batch_size'"],
+    "train hparams_search=paper_grid optimizer.lr=0.1": ["hparams_search=paper_grid", "-m"],
+    "train sweep=nowhere": ["sweep=nowhere: no sweep's folder"],
+    "train -m sweep=run seed=1,2": ["sweep=run: no sweep's folder"],
+    "train -m hydra.sweep.dir=. seed=1,2": ["holds other runs; nothing is overwritten"],
     # Preparation.
     "prepare data=alkafri": ["data.root is not set"],
     "prepare data=alkafri data.root=nowhere data.raw=true": ["no such folder", "or data.download=true"],
@@ -125,9 +131,15 @@ ALLOWED = {
     "train -m split=kfold split.fold=0,1,2,3,4 name=a": [[0.0001, f"logs/train/a/*/{fold}"] for fold in range(5)],
     "train split=file split.file=split.csv name=a": [[0.0001, "logs/train/a/*"]],
     "train -m optimizer.lr=0.1 model=resunet,vgg16_unet": [
-        [0.1, "logs/train/resunet-resnet34/*/0"],
-        [0.1, "logs/train/vgg16_unet-vgg16/*/1"],
+        [0.1, "logs/train/sweep/*/0"],
+        [0.1, "logs/train/sweep/*/1"],
     ],
+    "train -m optimizer.lr=0.1,0.2 model=vgg16_unet": [
+        [0.1, "logs/train/vgg16_unet-vgg16/*/0"],
+        [0.2, "logs/train/vgg16_unet-vgg16/*/1"],
+    ],
+    "train -m seed=1,2 hydra.sweep.dir=here": [[0.0001, "here/0"], [0.0001, "here/1"]],
+    "train hparams_search=paper_grid optimizer.lr=0.1 data.batch_size=2 hydra.run.dir=here": [[0.1, "here"]],
     "evaluate ckpt_path=best.ckpt": [[None, "logs/evaluate/evaluation/*"]],
     "evaluate ckpt_path=[best.ckpt,run] tta=flip": [[None, "logs/evaluate/evaluation/*"]],
     "evaluate folds=run": [[None, "logs/evaluate/evaluation/*"]],
@@ -178,12 +190,15 @@ def test_what_is_allowed_reaches_the_workflow():
     ],
 )
 def test_programming_error_shows_itself(error):
-    results = run_commands(["train", "evaluate ckpt_path=best.ckpt", "train -m seed=1,2"], error)
-    for result, starts in zip(results, (1, 1, 2), strict=True):
+    *runs, sweep = run_commands(["train", "evaluate ckpt_path=best.ckpt", "train -m seed=1,2"], error)
+    for result in runs:
         assert result["code"] is None
-        assert result["crash"] == results[0]["crash"] is not None
+        assert result["crash"] == runs[0]["crash"] is not None
         assert "error: " not in result["errors"]
-        assert len(result["runs"]) == starts
+        assert len(result["runs"]) == 1
+    assert (sweep["code"], sweep["crash"], len(sweep["runs"])) == (1, None, 2)
+    assert sweep["errors"].count("Traceback") >= 2
+    assert sweep["output"].count(f", failed: {runs[0]['crash']}") == 2
 
 
 def test_programming_error_ends_with_a_traceback_and_exit_code_1():
@@ -202,11 +217,12 @@ def test_programming_error_ends_with_a_traceback_and_exit_code_1():
 
 def test_mistake_found_by_the_workflow_is_one_line():
     error = "(_ for _ in ()).throw(__import__('lss_lightning.errors').errors.UserError('the thing,\\nthe remedy'))"
-    for result in run_commands(["train", "train -m seed=1,2"], error):
-        assert result["code"] == 2
-        assert result["errors"].endswith("error: the thing, the remedy\n")
-        assert "Traceback" not in result["errors"]
-        assert len(result["runs"]) == 1
+    run, sweep = run_commands(["train", "train -m seed=1,2"], error)
+    assert (run["code"], len(run["runs"])) == (2, 1)
+    assert run["errors"] == "error: the thing, the remedy\n"
+    assert (sweep["code"], len(sweep["runs"])) == (1, 2)
+    assert sweep["errors"] == "".join(f"error: job {job}: the thing, the remedy\n" for job in "01")
+    assert sweep["output"].count("failed: the thing, the remedy") == 2
 
 
 def test_help_and_configuration_are_shown_without_a_run():
@@ -248,3 +264,53 @@ def test_evaluate_script_names_its_command():
         2,
         "error: ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation\n",
     )
+
+
+def test_a_signal_in_a_job_ends_the_sweep():
+    [result] = run_commands(["train -m seed=1,2,3"], "len(runs) > 1 and exit(143)")
+    assert (result["code"], len(result["runs"])) == (143, 2)
+    assert "unfinished" in result["output"]
+    assert "python train.py sweep=logs/train/resunet-resnet34/" in result["output"]
+
+
+def test_a_sweep_writes_its_table_beside_its_jobs():
+    [result] = run_commands(["train -m seed=1,2 hydra.sweep.dir=here"])
+    assert result["code"] is None
+    assert {"here/sweep.md", "here/sweep.csv", "here/sweep.yaml", "here/0/job.json", "here/1/job.json"} <= set(
+        result["left"]
+    )
+
+
+def without_optuna(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command where Hydra finds no plugin for Optuna."""
+    program = (
+        "import pkgutil, sys\n"
+        "usual = pkgutil.walk_packages\n"
+        "pkgutil.walk_packages = lambda *a, **k: (found for found in usual(*a, **k) if 'optuna' not in found.name)\n"
+        "from lss_lightning.entry import run\n"
+        "run('train', sys.argv[1:])\n"
+    )
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("line", [["-m", "hparams_search=optuna"], ["-m", "hydra/sweeper=optuna", "seed=1,2"]])
+def test_a_search_without_its_package_says_how_to_install_it(line):
+    ended = without_optuna(*line)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(
+        "error: hydra/sweeper=optuna: not installed; run pip install 'lss-lightning[optuna]'"
+    )
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_search_needs_an_objective_and_an_m():
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install -e .[optuna]")
+    mistakes = {
+        "train hparams_search=optuna": ["hparams_search=optuna", "add -m"],
+        "train -m hparams_search=optuna split=image": ["no validation part"],
+        "train -m hparams_search=optuna optimizer.lr=interval(-1,1)": ["optimizer.lr=-1", "above 0"],
+        "train -m hparams_search=optuna data.batch_size=choice(0,2)": ["data.batch_size=0", "at least 1"],
+    }
+    for result, (line, parts) in zip(run_commands(list(mistakes)), mistakes.items(), strict=True):
+        assert (result["code"], result["crash"], result["runs"], result["left"]) == (2, None, [], []), line
+        assert [part for part in parts if part not in result["errors"]] == [], line

@@ -79,6 +79,7 @@ def _best(results: Results, best: Setting) -> list[str]:
         f"its checkpoint{'s' if len(paths) > 1 else ''}: {' '.join(paths)}",
     ]
     if "split.fold" in repeated and len(paths) > 1:
-        folds = shlex.quote(f"ckpt_path=[{','.join(paths)}]")
-        lines.append(f"each patient by the fold that never saw it: python evaluate.py {folds}")
+        alone = len(results.settings) == 1 and len(results.repeats) == 1
+        folds = str(shown_path(results.folder)) if alone else f"[{','.join(paths)}]"
+        lines.append(f"each patient by the fold that never saw it: python evaluate.py {shlex.quote(f'folds={folds}')}")
     return lines

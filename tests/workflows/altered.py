@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 from typing import Any
 
+import torch
 from torch import nn
 
 from lss_lightning import entry
@@ -41,7 +43,22 @@ def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
     Segmenter.training_step = training_step  # type: ignore[method-assign]
 
 
+def spoilt() -> None:
+    """Learning rate 0.1 makes the loss no number, 0.2 meets a bug, 0.3 needs more memory than there is."""
+    usual = Segmenter.training_step
+
+    def training_step(self: Segmenter, batch: Any, index: int) -> Any:
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        if rate == 0.2:
+            raise RuntimeError("shapes do not fit")
+        if rate == 0.3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return usual(self, batch, index) * (math.nan if rate == 0.1 else 1)
+
+    Segmenter.training_step = training_step  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     for change in sys.argv[1].split("+"):
-        {"frozen": frozen, "struck": struck}[change]()
+        {"frozen": frozen, "spoilt": spoilt, "struck": struck}[change]()
     entry.run(sys.argv[2], sys.argv[3:])

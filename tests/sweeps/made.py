@@ -1,0 +1,49 @@
+"""Sweeps' folders as their jobs leave them, without any training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lss_lightning.sweeps.record import FINISHED, Record, write_record
+
+DISCLAIMER = "Phantom data: no clinical meaning."
+
+
+def make_job(
+    sweep: Path,
+    name: str,
+    overrides: Sequence[str],
+    objective: float | None = None,
+    state: str = FINISHED,
+    reason: str | None = None,
+) -> Path:
+    """A job's folder; one that finished has its metrics and its best checkpoint."""
+    folder = sweep / name
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text("name: made\n")
+    write_record(folder, Record(list(overrides), state, reason))
+    if state == FINISHED:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "best.ckpt").write_text("")
+        data = {"name": "phantom", "protocol": "patient", "remarks": [], "disclaimer": DISCLAIMER}
+        metrics = {
+            "data": data,
+            "mean_iou_anatomy": 0.987654,
+            "validation": {"objective": objective, "epoch": 3},
+            "timing": {"train_seconds": 90.0},
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def make_grid(sweep: Path, rates: Sequence[float], sizes: Sequence[int]) -> Path:
+    """A job for each pair, whose objective is known: 0.5 + 0.01 × size - rate; 0.1 diverges."""
+    for number, (rate, size) in enumerate((rate, size) for rate in rates for size in sizes):
+        overrides = [f"optimizer.lr={rate}", f"data.batch_size={size}", "data.patients=10"]
+        if rate == 0.1:
+            make_job(sweep, str(number), overrides, None, "diverged", "step 3 (epoch 0): the loss is not finite")
+        else:
+            make_job(sweep, str(number), overrides, 0.5 + 0.01 * size - rate)
+    return sweep

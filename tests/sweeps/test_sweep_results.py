@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from lss_lightning.sweeps.record import DIVERGED, FAILED, RUNNING
+from lss_lightning.sweeps.results import read_results
+from lss_lightning.workflows.sweep import summarise
+from tests.sweeps.made import DISCLAIMER, make_grid, make_job
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_jobs_are_sorted_by_their_objective_and_those_without_come_last(tmp_path):
+    make_job(tmp_path, "0", ["seed=1", "optimizer.lr=0.1"], 0.2)
+    make_job(tmp_path, "1", ["seed=1", "optimizer.lr=0.2"], 0.9)
+    make_job(tmp_path, "2", ["seed=1", "optimizer.lr=0.3"], state=RUNNING)
+    make_job(tmp_path, "3", ["seed=1", "optimizer.lr=0.4"], state=FAILED, reason="memory")
+    make_job(tmp_path, "10", ["seed=1", "optimizer.lr=0.5"], state=DIVERGED, reason="loss")
+    results = read_results(tmp_path)
+    assert [job.folder.name for job in results.jobs] == ["1", "0", "10", "3", "2"]
+    assert [job.state for job in results.jobs[2:]] == ["diverged", "failed", "unfinished"]
+    assert (results.parameters, results.repeats) == (("optimizer.lr",), ())
+    assert results.best is not None
+    assert results.best.values == {"optimizer.lr": 0.2}
+
+
+def test_folds_and_seeds_are_one_setting_with_mean_and_sd(tmp_path):
+    scores = {("0.1", 0): 0.5, ("0.1", 1): 0.7, ("0.1", 2): 0.9, ("0.2", 0): 0.8, ("0.2", 1): 0.8, ("0.2", 2): None}
+    for number, ((rate, fold), score) in enumerate(scores.items()):
+        state, reason = ("finished", None) if score is not None else (FAILED, "memory")
+        overrides = ["split=kfold", f"split.fold={fold}", f"optimizer.lr={rate}"]
+        make_job(tmp_path, str(number), overrides, score, state, reason)
+    results = read_results(tmp_path)
+    assert (results.parameters, results.repeats) == (("optimizer.lr",), ("split.fold",))
+    complete, partial = results.settings
+    assert complete is results.best  # though the other's mean is higher: it lacks a fold
+    assert complete.mean == pytest.approx(0.7)
+    assert complete.sd == pytest.approx(0.2)
+    assert (partial.mean, partial.sd, len(partial.objectives)) == (pytest.approx(0.8), 0, 2)
+
+
+def test_table_files_and_commands(tmp_path, capsys):
+    folder = make_grid(tmp_path / "sweep", (0.1, 0.01, 0.001), (2, 4))
+    assert summarise(folder) == 0
+    shown = capsys.readouterr().out
+    text = (folder / "sweep.md").read_text()
+    for page in (shown, text):
+        assert "best: python train.py optimizer.lr=0.001 data.batch_size=4 data.patients=10" in page
+        assert f"its checkpoint: {folder}/5/checkpoints/best.ckpt" in page
+        assert "step 3 (epoch 0): the loss is not finite" in page
+        assert DISCLAIMER in page
+        assert "0.539" in page
+        assert "0.98" not in page  # the test figure
+        assert "sweep=" not in page
+    with (folder / "sweep.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["job"] for row in rows] == ["5", "3", "4", "2", "0", "1"]
+    assert rows[0]["objective"] == "0.539"
+    assert rows[0]["checkpoint"] == "5/checkpoints/best.ckpt"
+    assert (rows[-1]["state"], rows[-1]["objective"]) == ("diverged", "")
+    assert "mean_iou_anatomy" not in rows[0]
+    assert {path.name for path in folder.glob("*.png")} == {"heat_map.png", "parallel.png"}
+
+
+def test_repeated_settings_are_listed_above_their_jobs(tmp_path, capsys):
+    for number, (rate, seed, score) in enumerate([(0.1, 1, 0.5), (0.1, 2, 0.7), (0.2, 1, 0.4), (0.2, 2, 0.4)]):
+        make_job(tmp_path, str(number), [f"optimizer.lr={rate}", f"seed={seed}"], score)
+    assert summarise(tmp_path) == 0
+    shown = capsys.readouterr().out
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert "Mean and sample standard deviation over seed:" in lines
+    assert "| 1 | 0.1 | 0.600 | 0.141 | 2 |" in lines
+    assert "| 2 | 0.2 | 0.400 | 0.000 | 2 |" in lines
+    assert sum(line.startswith("| 0 | 0.1 | 1 | 0.500 |") for line in lines) == 1
+    assert "best: python train.py -m optimizer.lr=0.1 seed=1,2" in shown
+    assert not list(tmp_path.glob("*.png"))  # one parameter
+
+
+@pytest.mark.parametrize(("models", "names"), [(("resunet",), "folds={0}"), (("a", "b"), "'folds=[{0}/0/")])
+def test_folds_come_with_the_command_that_gathers_them(models, names, tmp_path, capsys):
+    number = 0
+    for model in models:
+        for fold in range(2):
+            overrides = [f"model={model}", "split=kfold", f"split.fold={fold}"]
+            make_job(tmp_path, str(number), overrides, 0.9 - 0.1 * number)
+            number += 1
+    assert summarise(tmp_path) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "python evaluate.py" in line]
+    assert names.format(tmp_path) in line
+    assert line.count("best.ckpt") in (0, 2)
+
+
+def test_jobs_without_an_objective_are_listed_and_none_is_best(tmp_path, capsys):
+    for number, rate in enumerate((0.1, 0.2)):
+        make_job(tmp_path, str(number), [f"optimizer.lr={rate}", "split=image"], None)
+    assert summarise(tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "No objective: the split has no validation part" in shown
+    assert "best:" not in shown
+    assert shown.count("finished") == 2
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["finished", "finished"], 0),
+        (["finished", DIVERGED], 0),
+        ([DIVERGED, DIVERGED], 1),
+        (["finished", FAILED], 1),
+        (["finished", RUNNING], 1),
+        ([], 1),
+    ],
+)
+def test_exit_code(states, code, tmp_path, capsys):
+    for number, state in enumerate(states):
+        make_job(tmp_path, str(number), [f"seed={number}"], 0.5, state)
+    assert summarise(tmp_path) == code
+    again = {FAILED, RUNNING} & set(states)
+    assert (f"python train.py sweep={tmp_path}" in capsys.readouterr().out) is bool(again)
+
+
+def test_command_line_can_be_pasted_into_a_shell(tmp_path, capsys):
+    for number, channels in enumerate(("[32,16]", "[8,8]")):
+        make_job(tmp_path, str(number), [f"model.decoder_channels={channels}", "name='my run'"], 0.5 - 0.1 * number)
+    summarise(tmp_path)
+    assert """python train.py 'model.decoder_channels=[32,16]' 'name='"'"'my run'"'"''""" in capsys.readouterr().out
