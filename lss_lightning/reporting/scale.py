@@ -86,7 +86,7 @@ class Scale:
 
     def ticks(self, most: int = 8) -> list[tuple[float, str]]:
         """Places and texts of its marks: the values themselves, or where they are too many round numbers between."""
-        if len(self.distinct) <= most or not self.numeric:
+        if len(self.distinct) <= max(most, 1) or not self.numeric:
             return [(self.place(value), format_value(value)) for value in self.distinct]
         return [(self.place(value), f"{value:g}") for value in self._round_numbers()]
 

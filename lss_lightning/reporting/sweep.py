@@ -37,7 +37,7 @@ def write_sweep(results: Results, folder: Path, *, caption: str, commands: Seque
         text += [f"Mean and sample standard deviation over {over}:", "", *markdown_table(_setting_rows(results)), ""]
         text += ["The single jobs:", ""]
     text += [*markdown_table(_job_rows(results)), ""]
-    text += [f"- Job {job.folder.name}, {job.state}: {job.reason}" for job in results.jobs if job.reason]
+    text += [f"- Job {job.name}, {job.state}: {job.reason}" for job in results.jobs if job.reason]
     text += ["", "```", *commands, "```"] if commands else []
     paths = [folder / "sweep.md", folder / "sweep.csv"]
     paths[0].write_text("\n".join(text) + "\n", encoding="utf-8")
@@ -58,7 +58,7 @@ def print_sweep(results: Results, *, caption: str, console: Console) -> None:
     console.print(_table(_job_rows(results), f"Sweep {results.folder.name}"))
     for job in results.jobs:
         if job.reason:
-            console.print(Text(f"job {job.folder.name}, {job.state}: {job.reason}"), soft_wrap=True)
+            console.print(Text(f"job {job.name}, {job.state}: {job.reason}"), soft_wrap=True)
     console.print(Text(caption), soft_wrap=True)
 
 
@@ -83,7 +83,7 @@ def _job_rows(results: Results) -> list[list[str]]:
         values = [format_value(job.values.get(key)) for key in keys]
         epoch = MISSING if job.epoch is None else str(job.epoch)
         minutes = MISSING if job.seconds is None else f"{job.seconds / 60:.1f}"
-        rows.append([job.folder.name, *values, format_score(job.objective), epoch, minutes, job.state])
+        rows.append([job.name, *values, format_score(job.objective), epoch, minutes, job.state])
     return rows
 
 
@@ -112,4 +112,4 @@ def _write_csv(results: Results, path: Path) -> None:
 def _cells(job: Job, keys: Sequence[str], folder: Path) -> list[Any]:
     checkpoint = None if job.checkpoint is None else job.checkpoint.relative_to(folder).as_posix()
     values = [shown(job.values.get(key)) for key in keys]
-    return [job.folder.name, *values, job.objective, job.epoch, job.seconds, job.state, job.reason, checkpoint]
+    return [job.name, *values, job.objective, job.epoch, job.seconds, job.state, job.reason, checkpoint]

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from lss_lightning.errors import UserError
 from lss_lightning.resume import given_value, quoted
 from lss_lightning.sweeps.jobs import ended
-from lss_lightning.sweeps.record import job_folders, read_record
+from lss_lightning.sweeps.record import job_folders, read_record, round_and_number
 
 SWEEP = "sweep.yaml"
 MIXED = "sweep"
@@ -111,8 +111,8 @@ def store_configuration(config: DictConfig, hydra: Any) -> None:
 
 def sweep_of(run: Path) -> str | None:
     """The name of the sweep that a run's folder belongs to, ``<name>/<time>``; None for a run of its own."""
-    folder = run.absolute().parent
-    return f"{folder.parent.name}/{folder.name}" if (folder / SWEEP).is_file() else None
+    found = next((folder for folder in run.absolute().parents if (folder / SWEEP).is_file()), None)
+    return None if found is None else f"{found.parent.name}/{found.name}"
 
 
 def refuse_objectiveless(sweeper: DictConfig, selects: bool) -> None:
@@ -153,9 +153,9 @@ def _continue_search(config: DictConfig, folder: Path) -> None:
     folders = job_folders(folder)
     records = [(path, read_record(path)) for path in folders]
     done = sum(record is not None and ended(path, record) for path, record in records)
-    rounds = [int(path.name.partition("-")[0]) if "-" in path.name else 1 for path in folders]
+    last = max((round_and_number(path)[0] for path in folders), default=0)
     config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - done)
-    config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={max(rounds, default=0) + 1}-${{hydra.job.num}}")
+    config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last + 1}-${{hydra.job.num}}")
 
 
 def _key(text: str) -> str:

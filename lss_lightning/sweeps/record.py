@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,11 +45,10 @@ def write_record(folder: Path, record: Record) -> None:
 
 def job_folders(sweep: Path) -> list[Path]:
     """The folders of a sweep's jobs in the order in which they were begun: ``0``, ``1``, …, then ``2-0``, …."""
-    folders = [path.parent for path in sweep.glob(f"*/{RECORD}")]
-    return sorted(folders, key=lambda path: [int(part) if part.isdigit() else 0 for part in _parts(path)])
+    return sorted((path.parent for path in sweep.rglob(RECORD)), key=round_and_number)
 
 
-def _parts(folder: Path) -> list[str]:
-    """``7`` is the first round's job 7, ``2-7`` the second's."""
-    round_, _, number = folder.name.rpartition("-")
-    return [round_ or "1", number]
+def round_and_number(folder: Path) -> tuple[int, int, str]:
+    """``7`` is the first round's job 7, ``2-7`` the second's; folders that a user has named otherwise come first."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)", folder.name)
+    return (int(found[1] or 1), int(found[2]), "") if found else (0, 0, str(folder))

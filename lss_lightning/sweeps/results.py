@@ -27,6 +27,7 @@ class Job:
     """A job of a sweep.
 
     Attributes:
+        name: Its folder's, within the sweep's.
         folder: Its folder.
         overrides: Its command line, but for Hydra's settings.
         state: ``finished``, ``diverged``, ``failed`` or ``unfinished``.
@@ -34,6 +35,7 @@ class Job:
         metrics: What ``metrics.json`` holds; empty where there is none.
     """
 
+    name: str
     folder: Path
     overrides: tuple[str, ...]
     state: str
@@ -133,7 +135,7 @@ class Results:
 
 def read_results(folder: Path) -> Results:
     """Collect what the jobs of a sweep have left in its folder so far."""
-    jobs = [_read_job(path) for path in job_folders(folder)]
+    jobs = [_read_job(folder, path) for path in job_folders(folder)]
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
     varied = [key for key in keys if len({shown(job.values.get(key)) for job in jobs}) > 1]
     parameters = tuple(key for key in varied if key not in REPEATS)
@@ -146,11 +148,12 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def _read_job(folder: Path) -> Job:
+def _read_job(sweep: Path, folder: Path) -> Job:
     record, metrics = read_record(folder), folder / "metrics.json"
     assert record is not None
     finished = record.state == FINISHED
     return Job(
+        name=folder.relative_to(sweep).as_posix(),
         folder=folder,
         overrides=tuple(record.overrides),
         state=_state(record),

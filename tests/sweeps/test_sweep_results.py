@@ -22,7 +22,7 @@ def test_jobs_are_sorted_by_their_objective_and_those_without_come_last(tmp_path
     make_job(tmp_path, "3", ["seed=1", "optimizer.lr=0.4"], state=FAILED, reason="memory")
     make_job(tmp_path, "10", ["seed=1", "optimizer.lr=0.5"], state=DIVERGED, reason="loss")
     results = read_results(tmp_path)
-    assert [job.folder.name for job in results.jobs] == ["1", "0", "10", "3", "2"]
+    assert [job.name for job in results.jobs] == ["1", "0", "10", "3", "2"]
     assert [job.state for job in results.jobs[2:]] == ["diverged", "failed", "unfinished"]
     assert (results.parameters, results.repeats) == (("optimizer.lr",), ())
     assert results.best is not None
