@@ -18,6 +18,7 @@ from lss_lightning.launched import launched
 from lss_lightning.resume import quoted
 from lss_lightning.sections import TrainerConfig
 from lss_lightning.sweeps.jobs import JobProcessError
+from lss_lightning.sweeps.values import given_overrides
 
 LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
 """What tells Lightning that somebody else has started the processes."""
@@ -62,7 +63,7 @@ def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | 
     given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     line = [sys.executable, "-m", "lss_lightning", command]
     if resumed is None:
-        line += [*hydra.overrides.task, f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
+        line += [*given_overrides(hydra), f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
     else:
         line += [f"ckpt_path={quoted(resumed)}"]
     with subprocess.Popen(line, env=environment, cwd=hydra.runtime.cwd) as job:

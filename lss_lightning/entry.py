@@ -33,7 +33,7 @@ from lss_lightning.launched import shared_arguments
 from lss_lightning.resume import resumed_arguments
 from lss_lightning.sweeps import JobProcessError, begin, refuse_objectiveless, resumed_sweep, run_job, settled
 from lss_lightning.sweeps.folder import store_configuration
-from lss_lightning.sweeps.values import covering_jobs
+from lss_lightning.sweeps.values import covering_jobs, given_overrides
 
 USAGE = (
     "lss prepare …, lss train …, lss evaluate …: as python train.py … and so on; lss train --help lists the settings"
@@ -103,7 +103,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         if command == "train" and HydraConfig.get().mode is RunMode.MULTIRUN:
             with _one_line(command, given):
                 store_configuration(cfg, HydraConfig.get())
-                return run_job(folder, HydraConfig.get().overrides.task, partial(_sweep_job, command, cfg))
+                return run_job(folder, given_overrides(HydraConfig.get()), partial(_sweep_job, command, cfg))
         with _one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
         try:
@@ -139,7 +139,7 @@ def _start(command: str, config: Any, resumed: Path | None = None) -> Any:
 def _sweep_job(command: str, cfg: DictConfig, resumed: Path | None) -> Any:
     """Check one job's configuration, whose single values were checked before the first job, and run it."""
     hydra_cfg = HydraConfig.get()
-    with _explained(command, hydra_cfg.overrides.task):
+    with _explained(command, given_overrides(hydra_cfg)):
         config = COMMANDS[command](cfg, hydra_cfg)
     return _start(command, config if resumed is None else replace(config, ckpt_path=str(resumed)), resumed)
 
@@ -187,7 +187,7 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the one run; a search's file may stand in its command line if all that it searches is given."""
-        given = {override.partition("=")[0] for override in config.hydra.overrides.task}
+        given = {text.partition("=")[0] for text in given_overrides(config.hydra)}
         if set(config.hydra.sweeper.get("params") or ()) - given:
             search = config.hydra.runtime.choices.get("hparams_search")
             fail(f"hparams_search={search}: a search is a sweep; add -m")

@@ -57,7 +57,7 @@ class Grid:
 
 def grid_of(results: Results) -> Grid | None:
     """A sweep's grid; None where it has not two or three parameters, or most combinations of their values lack."""
-    scales = [Scale(key, [one.values[key] for one in results.settings]) for key in results.parameters]
+    scales = [Scale(key, results.values(key)) for key in results.parameters]
     sizes = [len(scale.distinct) for scale in scales]
     if len(scales) not in (2, 3) or max(sizes) > _MOST or 2 * len(results.settings) < np.prod(sizes):
         return None

@@ -53,7 +53,7 @@ def draw_parallel(results: Results, *, caption: str) -> Figure:
     from matplotlib.colors import Normalize
 
     with style.look():
-        scales = [Scale(key, [one.values[key] for one in results.settings]) for key in results.parameters]
+        scales = [Scale(key, results.values(key)) for key in results.parameters]
         objective = Scale("objective", [one.mean for one in results.settings if one.mean is not None])
         figure, body = style.new_figure(_HEIGHT, caption, max(style.WIDTH, 1.4 * (len(scales) + 1)))
         axes = body.subplots()

@@ -12,6 +12,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.resume import given_value, quoted
 from lss_lightning.sweeps.jobs import ended
 from lss_lightning.sweeps.record import job_folders, read_record, round_and_number
+from lss_lightning.sweeps.values import given_overrides
 
 SWEEP = "sweep.yaml"
 MIXED = "sweep"
@@ -131,7 +132,7 @@ def _identity(config: DictConfig) -> dict[str, Any]:
     """What a sweep is known by, as plain data, and what else its command line held."""
     sources = config.hydra.runtime.config_sources
     plain: dict[str, Any] = {
-        "task": OmegaConf.to_container(config.hydra.overrides.task),
+        "task": given_overrides(config.hydra),
         "params": OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})),
         "hydra": OmegaConf.to_container(config.hydra.overrides.hydra),
         "flags": [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"],

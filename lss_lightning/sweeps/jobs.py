@@ -69,9 +69,9 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
     write_record(folder, Record(list(overrides), RUNNING))
     try:
         with settled(folder):
-            return work(resumed)
+            work(resumed)
     except UserError as error:
-        print(f"error: job {folder.name}: {error}", file=sys.stderr)
+        print(f"error: job {folder.name}: {_reason(error)}", file=sys.stderr)
     except JobProcessError:
         pass
     except Exception:

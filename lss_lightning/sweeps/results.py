@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lss_lightning.settings import shown
-from lss_lightning.sweeps.record import DIVERGED, FAILED, FINISHED, Record, job_folders, read_record
+from lss_lightning.sweeps.record import DIVERGED, FAILED, FINISHED, Record, job_folders, read_record, round_and_number
 from lss_lightning.sweeps.values import read_overrides
 
 REPEATS = ("seed", "split.fold", "split.seed")
@@ -127,6 +127,10 @@ class Results:
     def best(self) -> Setting | None:
         """The setting with the highest mean objective; None where no job has one."""
         return self.settings[0] if self.settings and self.settings[0].objectives else None
+
+    def values(self, key: str) -> list[Any]:
+        """Those of a key in all jobs, in the order of the sweep."""
+        return [job.values.get(key) for job in sorted(self.jobs, key=lambda job: round_and_number(job.folder))]
 
     def count(self, state: str) -> int:
         """How many jobs ended so."""

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lss_lightning.errors import UserError
 
@@ -26,7 +26,7 @@ def covering_jobs(config: DictConfig) -> list[list[str]]:
     searched = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     values: dict[str, list[str]] = {}
-    for override in parser.parse_overrides([*searched, *config.hydra.overrides.task]):
+    for override in parser.parse_overrides([*searched, *given_overrides(config.hydra)]):
         key = override.get_key_element()
         if override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
@@ -43,6 +43,12 @@ def covering_jobs(config: DictConfig) -> list[list[str]]:
             values[key] = [str(override.input_line)]
     length = max(map(len, values.values()), default=1)
     return [[options[min(index, len(options) - 1)] for options in values.values()] for index in range(length)]
+
+
+def given_overrides(hydra: Any) -> list[str]:
+    """The command line of a run, a job or a sweep, but for Hydra's settings, with its interpolations as they are."""
+    plain: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return [str(text) for text in plain]
 
 
 def read_overrides(overrides: list[str]) -> dict[str, Any]:
