@@ -27,6 +27,7 @@ SIGNS = {DIVERGED: "×", FAILED: "!", UNFINISHED: "…", "not run": "", FINISHED
 _MOST = 12  # values of a parameter; beyond, cells have no room for their figure
 _PANELS = 4
 _CELL = 0.42  # inches of height
+_LEAST = 2.3  # inches: room for the names beside the cells
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,10 @@ def draw_heat_map(grid: Grid, *, caption: str) -> Figure:
 
     with style.look():
         panels = [None] if grid.panels is None else grid.panels.distinct
-        figure, body = style.new_figure(1.5 + _CELL * len(grid.down.distinct), caption)
+        figure, body = style.new_figure(1.2 + max(_LEAST, _CELL * len(grid.down.distinct)), caption)
         drawn = body.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         means = [one.mean for one in grid.settings if one.mean is not None]
-        colours = ScalarMappable(Normalize(min(means), max(means)), colormaps["viridis"])
+        colours = ScalarMappable(Normalize(min(means), max(means)), colormaps["viridis_r"])
         endings: dict[str, None] = {}
         for axes, panel in zip(drawn, panels, strict=True):
             endings |= _panel(axes, grid, panel, colours, max(means))

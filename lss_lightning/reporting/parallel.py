@@ -22,6 +22,9 @@ _HEIGHT = 3.6
 _BELOW = -0.17
 """Where lines end whose setting has no objective: beneath the least of the axis, which runs from 0 to 1."""
 
+_BEHIND = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}
+"""Keeps a number readable where lines run behind it."""
+
 _WITHOUT = {DIVERGED: "#d55e00", FAILED: "#cc79a7"}
 
 
@@ -57,18 +60,20 @@ def draw_parallel(results: Results, *, caption: str) -> Figure:
         objective = Scale("objective", [one.mean for one in results.settings if one.mean is not None])
         figure, body = style.new_figure(_HEIGHT, caption, max(style.WIDTH, 1.4 * (len(scales) + 1)))
         axes = body.subplots()
-        colours = Normalize(*objective.ends)
+        colours, palette = Normalize(*objective.ends), colormaps["viridis_r"]
         # The best last, over all others.
         for setting in sorted(results.settings, key=lambda one: -1 if one.mean is None else one.mean):
             points = [scale.place(setting.values[scale.key]) for scale in scales]
             end = _BELOW if setting.mean is None else objective.place(setting.mean)
-            look = _dashed(setting) if setting.mean is None else {"color": colormaps["viridis"](colours(setting.mean))}
+            look = (
+                _dashed(setting) if setting.mean is None else {"color": colormaps["viridis_r"](colours(setting.mean))}
+            )
             best = setting is results.best
             axes.plot(*_curve([*points, end]), **look, linewidth=3.2 if best else 1.3, clip_on=False)
         for place, scale in enumerate(scales):
             _axis(axes, place, scale.ticks(), scale.title)
         _axis(axes, len(scales), objective.ticks(most=0), OBJECTIVE.replace(", ", ",\n"))
-        axes.set(xlim=(-0.25, len(scales) + 0.35), ylim=(min(_BELOW, 0) - 0.05, 1.04))
+        axes.set(xlim=(-0.35, len(scales) + 0.35), ylim=(min(_BELOW, 0) - 0.05, 1.04))
         axes.set_axis_off()
         _legend(body, results)
         return figure
@@ -91,14 +96,9 @@ def _axis(axes: Axes, place: int, ticks: list[tuple[float, str]], title: str) ->
     axes.text(place, 1.07, title, ha="center", va="bottom")
     for height, text in ticks:
         axes.plot((place - 0.015, place + 0.015), (height, height), color="black", linewidth=0.8, zorder=3)
-        axes.text(
-            place + 0.03,
-            height,
-            text,
-            va="center",
-            zorder=4,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
-        )
+        # No line runs to the left of the first axis.
+        side = {"x": place - 0.03, "ha": "right"} if place == 0 else {"x": place + 0.03, "ha": "left"}
+        axes.text(y=height, s=text, va="center", zorder=4, bbox=_BEHIND, **side)
 
 
 def _legend(body: Any, results: Results) -> None:

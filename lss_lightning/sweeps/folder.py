@@ -154,9 +154,10 @@ def _continue_search(config: DictConfig, folder: Path) -> None:
     folders = job_folders(folder)
     records = [(path, read_record(path)) for path in folders]
     done = sum(record is not None and ended(path, record) for path, record in records)
-    last = max((round_and_number(path)[0] for path in folders), default=0)
     config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - done)
-    config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last + 1}-${{hydra.job.num}}")
+    if folders:
+        last = max(round_and_number(path)[0] for path in folders)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last + 1}-${{hydra.job.num}}")
 
 
 def _key(text: str) -> str:

@@ -41,27 +41,25 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_jobs_that_fail_are_listed_and_run_again_alone(line, place):
     folder = place / "failing"
-    grid = ["optimizer.lr=0.3,0.2,0.1,0.001", "data.batch_size=4,8", "trainer.max_epochs=1"]
+    grid = ["optimizer.lr=0.3,0.2,0.1,0.001", "trainer.max_epochs=1"]
     altered = ["-m", "tests.workflows.altered", "spoilt", "train"]
     done = python(*altered, *line, *grid, f"hydra.sweep.dir={folder}")
     assert done.returncode == 1, done.stderr
-    states = {"0": "failed", "1": "failed", "2": "failed", "3": "failed"}
-    states |= {"4": "diverged", "5": "diverged", "6": "finished", "7": "finished"}
+    states = {"0": "failed", "1": "failed", "2": "diverged", "3": "finished"}
     assert listed(folder) == states
     reasons = {row["job"]: row["reason"] for row in rows(folder / "sweep.csv")}
     assert reasons["0"].startswith("data.batch_size=4: the device's memory does not suffice; try data.batch_size=2")
-    assert reasons["2"] == "RuntimeError: shapes do not fit"
-    assert reasons["4"].startswith("step 1 (epoch 0): the loss is not finite at learning rate 0.1")
-    assert done.stderr.count("Traceback") == 2  # the bug's, not the user errors'
-    assert {"heat_map.png", "parallel.png"} <= {path.name for path in folder.iterdir()}
+    assert reasons["1"] == "RuntimeError: shapes do not fit"
+    assert reasons["2"].startswith("step 1 (epoch 0): the loss is not finite at learning rate 0.1")
+    assert done.stderr.count("Traceback") == 1  # the bug's, not the user errors'
     assert f"python train.py sweep={folder}" in done.stdout
 
-    before = {job: contents(folder / job) for job in "4567"}
+    before = {job: contents(folder / job) for job in "23"}
     done = command("train.py", f"sweep={folder}")
     assert done.returncode == 0, done.stderr
-    assert listed(folder) == states | dict.fromkeys("0123", "finished")
-    assert {job: contents(folder / job) for job in "4567"} == before
-    assert done.stdout.count("before, kept") == 4
+    assert listed(folder) == states | dict.fromkeys("01", "finished")
+    assert {job: contents(folder / job) for job in "23"} == before
+    assert done.stdout.count("before, kept") == 2
     assert "sweep=" not in (folder / "sweep.md").read_text()
 
 
