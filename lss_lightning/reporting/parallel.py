@@ -97,7 +97,7 @@ def _axis(axes: Axes, place: int, ticks: list[tuple[float, str]], title: str) ->
     for height, text in ticks:
         axes.plot((place - 0.015, place + 0.015), (height, height), color="black", linewidth=0.8, zorder=3)
         # No line runs to the left of the first axis.
-        side = {"x": place - 0.03, "ha": "right"} if place == 0 else {"x": place + 0.03, "ha": "left"}
+        side: dict[str, Any] = {"x": place - 0.03, "ha": "right"} if place == 0 else {"x": place + 0.03, "ha": "left"}
         axes.text(y=height, s=text, va="center", zorder=4, bbox=_BEHIND, **side)
 
 
