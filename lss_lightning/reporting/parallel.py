@@ -65,9 +65,7 @@ def draw_parallel(results: Results, *, caption: str) -> Figure:
         for setting in sorted(results.settings, key=lambda one: -1 if one.mean is None else one.mean):
             points = [scale.place(setting.values[scale.key]) for scale in scales]
             end = _BELOW if setting.mean is None else objective.place(setting.mean)
-            look = (
-                _dashed(setting) if setting.mean is None else {"color": colormaps["viridis_r"](colours(setting.mean))}
-            )
+            look = _dashed(setting) if setting.mean is None else {"color": palette(colours(setting.mean))}
             best = setting is results.best
             axes.plot(*_curve([*points, end]), **look, linewidth=3.2 if best else 1.3, clip_on=False)
         for place, scale in enumerate(scales):
