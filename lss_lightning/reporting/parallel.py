@@ -65,7 +65,8 @@ def draw_parallel(results: Results, *, caption: str) -> Figure:
         for setting in sorted(results.settings, key=lambda one: -1 if one.mean is None else one.mean):
             points = [scale.place(setting.values[scale.key]) for scale in scales]
             end = _BELOW if setting.mean is None else objective.place(setting.mean)
-            look = _dashed(setting) if setting.mean is None else {"color": palette(colours(setting.mean))}
+            # The palette's first yellows are too pale for thin lines on white.
+            look = _dashed(setting) if setting.mean is None else {"color": palette(0.12 + 0.88 * colours(setting.mean))}
             best = setting is results.best
             axes.plot(*_curve([*points, end]), **look, linewidth=3.2 if best else 1.3, clip_on=False)
         for place, scale in enumerate(scales):

@@ -70,7 +70,8 @@ def format_value(value: Any) -> str:
 def _table(rows: Sequence[Sequence[str]], title: str) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left")
     for name in rows[0]:
-        table.add_column(Text(name), justify="right" if name != "State" else "left")
+        # A key on two lines leaves room for the others on a terminal of 80 columns.
+        table.add_column(Text(name.replace(".", ".\n")), justify="right" if name != "State" else "left")
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     return table

@@ -74,10 +74,9 @@ def _best(results: Results, best: Setting) -> list[str]:
     overrides += [f"{key}={','.join(values)}" for key, values in repeated.items()]
     sweeps = " -m" if any(len(values) > 1 for values in repeated.values()) else ""
     paths = [str(shown_path(job.checkpoint)) for job in best.jobs if job.checkpoint is not None]
-    lines = [
-        f"best: python train.py{sweeps} {shlex.join(overrides)}",
-        f"its checkpoint{'s' if len(paths) > 1 else ''}: {' '.join(paths)}",
-    ]
+    lines = [f"best: python train.py{sweeps} {shlex.join(overrides)}"]
+    if paths:
+        lines.append(f"its checkpoint{'s' if len(paths) > 1 else ''}: {' '.join(paths)}")
     if "split.fold" in repeated and len(paths) > 1:
         alone = len(results.settings) == 1 and len(results.repeats) == 1
         folds = str(shown_path(results.folder)) if alone else f"[{','.join(paths)}]"
