@@ -19,6 +19,7 @@ from lss_lightning.models.labeller import Labeller
 from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
 from lss_lightning.sections import LoggerConfig
+from lss_lightning.sweeps import sweep_of
 from lss_lightning.workflows.cases import segment, segment_now
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.subject import Subject
@@ -84,7 +85,7 @@ def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> 
     return About(
         name=f"{config.name}{fold}, seed {config.seed}",
         job="train",
-        group=sweep(folder),
+        group=sweep_of(folder),
         settings=settings,
         labels=data.source.labels,
         note=f"{config.data.name}. {config.data.disclaimer}",
@@ -102,7 +103,7 @@ def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Seque
         checkpoints: The files.
         folder: Where the report goes.
     """
-    sweeps = {sweep(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
+    sweeps = {sweep_of(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
     tested = {"data": subject.dataset, "subset": subject.subset, "checkpoints": [str(path) for path in checkpoints]}
     return About(
         name=f"{subject.name} on {subject.dataset}, {subject.part}",
@@ -113,11 +114,6 @@ def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Seque
         note=f"{subject.dataset}. {subject.disclaimer}",
         folder=folder,
     )
-
-
-def sweep(folder: Path) -> str | None:
-    """The name of the sweep that a run's folder belongs to; None for a run of its own."""
-    return folder.parent.name if (folder.parent / "multirun.yaml").is_file() else None
 
 
 def hand_over(

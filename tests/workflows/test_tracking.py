@@ -39,7 +39,7 @@ def tracked(place):
     """A sweep's run of two epochs: its folder, and what W&B was given."""
     folder = place / "sweep" / "0"
     folder.mkdir(parents=True)
-    (folder.parent / "multirun.yaml").write_text("")
+    (folder.parent / "sweep.yaml").write_text("")
     (folder / ".hydra").mkdir()
     with wandb_of_its_own(place / "apart") as given:
         start(folder, place / "tree", *OFFLINE, "trainer.max_epochs=2", "seed=3", "split=kfold", "split.fold=1")
@@ -107,7 +107,7 @@ def test_the_best_checkpoint_is_an_artifact(tracked):
 def test_folds_and_seeds_of_a_sweep_are_one_group(tracked):
     _, given = tracked
     [run] = given.runs
-    assert (run.group, run.job_type, run.name) == ("sweep", "train", "resunet-test_resnet, fold 1, seed 3")
+    assert (run.group.rpartition("/")[2], run.job_type, run.name) == ("sweep", "train", "resunet-test_resnet, fold 1, seed 3")
     assert (run.config["split.fold"], run.config["seed"], run.config["optimizer.lr"]) == (1, 3, 0.0001)
     assert (run.config["model"], run.config["encoder"], run.config["data.batch_size"]) == ("resunet", "test_resnet", 4)
     assert given.ends == [0]
@@ -170,7 +170,7 @@ def test_an_evaluation_is_recorded_beside_the_training(tracked, tmp_path):
     with wandb_of_its_own(tmp_path / "apart") as given:
         evaluate.run(evaluate_config(cfg, frozenset()), tmp_path)
     [run] = given.runs
-    assert (run.job_type, run.group) == ("evaluate", "sweep")
+    assert (run.job_type, run.group.rpartition("/")[2]) == ("evaluate", "sweep")
     assert run.name == "resunet-test_resnet on alkafri, test part"
     assert (run.config["model"], run.config["subset"], run.config["split.fold"]) == ("resunet", "test", 1)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
