@@ -1,4 +1,4 @@
-"""What a test's measurements cost in processor time: boundaries and calibration by slice, intervals for 1545 slices.
+"""What a test's measurements cost in processor time: boundaries, parts and calibration, intervals for 1545 slices.
 
 ``python bench/bench_metrics.py [slices]``
 
@@ -54,7 +54,7 @@ def main(slices: int) -> None:
     sizes, spacings = [(SIZE, SIZE)] * BATCH, [SPACING] * BATCH
     seconds = median_seconds(lambda: metric.update(logits, target, torch.arange(BATCH), sizes, spacings), 5)
     each = seconds / BATCH
-    print(f"boundaries and calibration: {1000 * each:.0f} ms per slice, {each * slices:.0f} s for {slices}")
+    print(f"boundaries, parts, calibration: {1000 * each:.0f} ms per slice, {each * slices:.0f} s for {slices}")
 
     measured = Records(**metric.compute())
     records = measured[np.arange(slices) % BATCH]

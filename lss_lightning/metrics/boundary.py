@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from lss_lightning.labels import IGNORED, LabelSet
+from lss_lightning.metrics.failures import invented, missed
 from lss_lightning.metrics.overlap import Counts, Scores, mean_defined
 from lss_lightning.metrics.plain import by_key, plain
 
@@ -150,12 +151,11 @@ def summarise_boundary(
     for unit, chosen in _by_unit(spacings).items():
         bounds = (tolerances[chosen].min(), tolerances[chosen].max())
         means[f"bf_tolerance_{unit.name}"] = [float(bound) for bound in bounds]
-    true, predicted = counts.sum(axis=2) > 0, counts.sum(axis=1) > 0
     return {
         **means,
         "images": images,
-        "missed": by_key((true & ~predicted).sum(axis=0).tolist(), labels),
-        "invented": by_key((predicted & ~true).sum(axis=0).tolist(), labels),
+        "missed": by_key(missed(counts).sum(axis=0).tolist(), labels),
+        "invented": by_key(invented(counts).sum(axis=0).tolist(), labels),
     }
 
 

@@ -15,6 +15,7 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.boundary import MEASURES, bf_tolerance, boundary_measures
 from lss_lightning.metrics.calibration import BINS, foreground_band, reliability_bins
 from lss_lightning.metrics.confusion import confusion
+from lss_lightning.metrics.failures import image_parts
 from lss_lightning.metrics.overlap import Counts, Scores
 from lss_lightning.metrics.per_image import PerImage
 
@@ -29,6 +30,7 @@ class Records:
         boundary: (N, K, 5), of :func:`~lss_lightning.metrics.boundary.boundary_measures`.
         bf_tolerance: (N,), of :func:`~lss_lightning.metrics.boundary.bf_tolerance`.
         reliability: (N, K, bins, 3), of :func:`~lss_lightning.metrics.calibration.reliability_bins`, in the band.
+        parts: (N, K, 2), of :func:`~lss_lightning.metrics.failures.image_parts`.
         finite: (N,), whether all the network's outputs are finite; elsewhere no other figure means anything.
     """
 
@@ -37,6 +39,7 @@ class Records:
     boundary: Scores
     bf_tolerance: Scores
     reliability: Scores
+    parts: NDArray[np.int64]
     finite: NDArray[np.bool_]
 
     @classmethod
@@ -63,6 +66,7 @@ class ImageRecords(PerImage):
             boundary=((classes, len(MEASURES)), torch.float64),
             bf_tolerance=((), torch.float64),
             reliability=((classes, BINS, 3), torch.float64),
+            parts=((classes, 2), torch.int64),
             finite=((), torch.bool),
         )
         self.labels = labels
@@ -90,11 +94,12 @@ class ImageRecords(PerImage):
         counts = confusion(predicted, target, len(self.labels))
         probabilities = logits.softmax(1).cpu().numpy()
         maps, targets = predicted.to(torch.uint8).cpu().numpy(), target.cpu().numpy()
-        boundary, reliability = [], []
+        boundary, reliability, parts = [], [], []
         for place, ((height, width), spacing) in enumerate(zip(sizes, spacings, strict=True)):
             whole = np.s_[..., :height, :width]
-            truth = targets[place][whole]
-            boundary.append(boundary_measures(maps[place][whole], truth, len(self.labels), spacing))
+            truth, ours = targets[place][whole], maps[place][whole]
+            boundary.append(boundary_measures(ours, truth, len(self.labels), spacing))
+            parts.append(image_parts(ours, truth, len(self.labels)))
             band = foreground_band(truth, self.labels.anatomical, spacing)
             reliability.append(reliability_bins(probabilities[place][whole][:, band], truth[band]))
         tolerances = [bf_tolerance(size, spacing) for size, spacing in zip(sizes, spacings, strict=True)]
@@ -105,6 +110,7 @@ class ImageRecords(PerImage):
             boundary=torch.tensor(np.stack(boundary), device=device),
             bf_tolerance=torch.tensor(tolerances, dtype=torch.float64, device=device),
             reliability=torch.tensor(np.stack(reliability), device=device),
+            parts=torch.tensor(np.stack(parts), device=device),
             finite=finite,
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.boundary import summarise_boundary
 from lss_lightning.metrics.calibration import reliability, summarise_calibration
+from lss_lightning.metrics.failures import summarise_failures
 from lss_lightning.metrics.intervals import interval95, resample
 from lss_lightning.metrics.overlap import (
     Counts,
@@ -45,9 +46,9 @@ def summarise(
         order: The groups of a column, in their order; of a column not named here, the alphabet's.
 
     Returns:
-        Plain data: :func:`summarise_overlap`'s, ``boundary``, ``calibration`` with its ``reliability`` diagrams, and
-        ``by``: for each column and group the number of ``images`` and ``patients`` and the same figures again, but for
-        the diagrams.
+        Plain data: :func:`summarise_overlap`'s, ``boundary``, ``calibration`` with its ``reliability`` diagrams,
+        ``failures``, and ``by``: for each column and group the number of ``images`` and ``patients`` and the same
+        figures again, but for the diagrams.
 
     Raises:
         ValueError: the numbers of images, patients, spacings and groups differ.
@@ -60,6 +61,7 @@ def summarise(
             **summarise_overlap(part.counts, [patients[place] for place in chosen], labels),
             "boundary": summarise_boundary(part.boundary, part.counts, millimetres, part.bf_tolerance, labels),
             "calibration": summarise_calibration(part.reliability, labels),
+            "failures": summarise_failures(part.counts, part.parts, labels),
         }
 
     for values in (patients, spacings, *columns.values()):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,55 @@ from lss_lightning.reporting.tables import (
 Metrics = Mapping[str, Any]
 
 _HEADINGS = {"hd95_mm": "HD95, mm", "assd_mm": "ASSD, mm", "hd95_px": "HD95, px", "assd_px": "ASSD, px"}
+_FAILURES = {
+    "labelled": "Images with it",
+    "missed": "Missed",
+    "invented": "Invented",
+    "split": "Split",
+    "merged": "Merged",
+}
 _CSV = ("grouping", "group", "measure", "class", "value", "ci95_low", "ci95_high", "images")
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores by class.
+
+    Attributes:
+        topic: ``overlap``, ``boundary``, ``calibration``, ``failures``, or ``by_`` and what the images are grouped by.
+        title: Its heading.
+        convention: How the figures are computed and pooled.
+        columns: Headings, the first of them ``Class``.
+        classes: A row of cells for each class.
+        means: Rows of means over classes.
+    """
+
+    topic: str
+    title: str
+    convention: str
+    columns: list[str]
+    classes: list[list[str]]
+    means: tuple[list[str], ...] = ()
+
+    def markdown(self) -> list[str]:
+        """Its lines, with a heading."""
+        table = markdown_table([self.columns, *self.classes, *self.means])
+        return ["", f"### {self.title}", "", self.convention, "", *table]
+
+
+def score_tables(metrics: Metrics, labels: LabelSet) -> list[ScoreTable]:
+    """All scores of ``metrics.json`` by class, and by group where there are several."""
+    tables = [
+        _overlap(metrics, labels),
+        _single(metrics, labels),
+        _boundary(metrics["boundary"], labels),
+        _failures(metrics["failures"], labels),
+        _calibration(metrics["calibration"], labels),
+    ]
+    for column, groups in metrics["by"].items():
+        if len(groups) > 1:
+            tables += _groups(column, groups, labels)
+    return tables
 
 
 def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: str) -> None:
@@ -33,17 +83,10 @@ def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: s
         caption: Which data, subset, protocol and checkpoint made the scores. It opens the Markdown file and is the last
             line of the CSV.
     """
-    parts = [
-        f"**Scores by class.** {caption}",
-        *_overlap(metrics, labels),
-        *_single(metrics, labels),
-        *_boundary(metrics["boundary"], labels),
-        *_calibration(metrics["calibration"], labels),
-    ]
-    for column, groups in metrics["by"].items():
-        if len(groups) > 1:
-            parts += _groups(column, groups, labels)
-    (folder / "scores.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    lines = [f"**Scores by class.** {caption}"]
+    for table in score_tables(metrics, labels):
+        lines += table.markdown()
+    (folder / "scores.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_CSV)
@@ -54,11 +97,7 @@ def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: s
         writer.writerow([f"# {caption}"])
 
 
-def _section(title: str, convention: str, rows: list[list[str]]) -> list[str]:
-    return ["", f"### {title}", "", convention, "", *markdown_table(rows)]
-
-
-def _overlap(metrics: Metrics, labels: LabelSet) -> list[str]:
+def _overlap(metrics: Metrics, labels: LabelSet) -> ScoreTable:
     def scored(score: str, key: str) -> str:
         return format_interval(metrics[score][key], metrics[f"{score}_ci95"][key])
 
@@ -66,37 +105,40 @@ def _overlap(metrics: Metrics, labels: LabelSet) -> list[str]:
         means = (key.format(score) for score in ("iou", "dice"))
         return [name, *(format_interval(metrics[mean], metrics[f"{mean}_ci95"]) for mean in means), "", ""]
 
-    rows = [["Class", "IoU", "Dice", "Precision", "Recall"]]
+    rows = []
     for label in labels:
         rates = (format_score(metrics[score][label.key]) for score in ("precision", "recall"))
         rows.append([label.name, scored("iou", label.key), scored("dice", label.key), *rates])
-    rows += [mean(MEAN, "mean_{}"), mean(MEAN_ANATOMY, "mean_{}_anatomy")]
-    return _section("Overlap, pooled", f"Pixels summed over all images, then divided. {INTERVALS}", rows)
-
-
-def _single(metrics: Metrics, labels: LabelSet) -> list[str]:
-    kinds = [(part, score) for part in ("per_image", "per_patient") for score in ("iou", "dice")]
-    rows = [["Class", "IoU of an image", "Dice of an image", "IoU of a patient", "Dice of a patient"]]
-    rows += [
-        [label.name, *(format_score(metrics[part][score][label.key]) for part, score in kinds)] for label in labels
-    ]
-    rows.append([MEAN, *(format_score(metrics[part][f"mean_{score}"]) for part, score in kinds)])
-    convention = (
-        "Means of single images' scores, or of patients' (a patient's images pooled), over those whose label or "
-        "prediction holds the class."
+    return ScoreTable(
+        "overlap",
+        "Overlap, pooled",
+        f"Pixels summed over all images, then divided. {INTERVALS}",
+        ["Class", "IoU", "Dice", "Precision", "Recall"],
+        rows,
+        (mean(MEAN, "mean_{}"), mean(MEAN_ANATOMY, "mean_{}_anatomy")),
     )
-    return _section("Overlap, image by image and patient by patient", convention, rows)
 
 
-def _boundary(boundary: Metrics, labels: LabelSet) -> list[str]:
+def _single(metrics: Metrics, labels: LabelSet) -> ScoreTable:
+    kinds = [(part, score) for part in ("per_image", "per_patient") for score in ("iou", "dice")]
+    return ScoreTable(
+        "overlap",
+        "Overlap, image by image and patient by patient",
+        "Means of single images' scores, or of patients' (a patient's images pooled), over those whose label or "
+        "prediction holds the class.",
+        ["Class", "IoU of an image", "Dice of an image", "IoU of a patient", "Dice of a patient"],
+        [[label.name, *(format_score(metrics[part][score][label.key]) for part, score in kinds)] for label in labels],
+        ([MEAN, *(format_score(metrics[part][f"mean_{score}"]) for part, score in kinds)],),
+    )
+
+
+def _boundary(boundary: Metrics, labels: LabelSet) -> ScoreTable:
     measures = list(boundary["images"])
-    counts = ("Images with a distance", "Missed", "Invented")
     distance = next(measure for measure in measures if measure.startswith("hd95"))
-    rows = [["Class", *map(_heading, measures), *counts]]
+    rows = []
     for label in labels:
         scores = (format_score(boundary[measure][label.key], _decimals(measure)) for measure in measures)
-        images = (boundary["images"][distance], boundary["missed"], boundary["invented"])
-        rows.append([label.name, *scores, *(str(number[label.key]) for number in images)])
+        rows.append([label.name, *scores, str(boundary["images"][distance][label.key])])
     tolerances = [
         f"{' to '.join(dict.fromkeys(f'{bound:.2f}' for bound in boundary[f'bf_tolerance_{unit}']))} {unit}"
         for unit in ("mm", "px")
@@ -106,46 +148,71 @@ def _boundary(boundary: Metrics, labels: LabelSet) -> list[str]:
         "Means of single images, on each label's own grid. NSD: normalised surface Dice, the share of both boundaries "
         "within the tolerance of the other. BF-score: boundary F1 with a tolerance of 0.75 % of the image's diagonal, "
         f"here {', '.join(tolerances)}. HD95: the greater of the directed 95th percentiles of distances. ASSD: average "
-        "symmetric surface distance. Where only label or prediction holds the class (missed, invented), NSD and "
-        "BF-score are 0 and no distance exists."
+        "symmetric surface distance. Where only label or prediction holds the class, NSD and BF-score are 0 and no "
+        "distance exists."
     )
     if any(measure.endswith("px") for measure in measures):
         convention += " In pixels (px) where an image's pixel size is unknown."
-    return _section("Boundaries", convention, rows)
+    columns = ["Class", *map(_heading, measures), "Images with a distance"]
+    return ScoreTable("boundary", "Boundaries", convention, columns, rows)
 
 
-def _calibration(calibration: Metrics, labels: LabelSet) -> list[str]:
-    rows = [["Class", "Expected calibration error"]]
-    rows += [[label.name, format_score(calibration["ece"][label.key])] for label in labels]
-    rows += [
-        [MEAN, format_score(calibration["mean_ece"])],
-        [MEAN_ANATOMY, format_score(calibration["mean_ece_anatomy"])],
-    ]
+def _failures(failures: Metrics, labels: LabelSet) -> ScoreTable:
     convention = (
+        "Numbers of images. Missed: the label holds the class, the prediction does not. Invented: the reverse. Split, "
+        "merged: both hold it, the prediction in more or in fewer parts than the label; a part is what hangs together, "
+        f"if it has at least {100 * failures['part_share']:g} % of its class's largest part in the image."
+    )
+    return ScoreTable(
+        "failures",
+        "Failures by class",
+        convention,
+        ["Class", *_FAILURES.values()],
+        [[label.name, *(str(failures[failure][label.key]) for failure in _FAILURES)] for label in labels],
+    )
+
+
+def _calibration(calibration: Metrics, labels: LabelSet) -> ScoreTable:
+    return ScoreTable(
+        "calibration",
+        "Calibration",
         f"Each class against the rest, {calibration['bins']} equal bins of probability, over the "
         f"{calibration['pixels']:,} pixels within {calibration['band_mm']:g} mm of a labelled structure "
-        f"({calibration['band_px']:g} px where an image's pixel size is unknown)."
+        f"({calibration['band_px']:g} px where an image's pixel size is unknown).",
+        ["Class", "Expected calibration error"],
+        [[label.name, format_score(calibration["ece"][label.key])] for label in labels],
+        (
+            [MEAN, format_score(calibration["mean_ece"])],
+            [MEAN_ANATOMY, format_score(calibration["mean_ece_anatomy"])],
+        ),
     )
-    return _section("Calibration", convention, rows)
 
 
-def _groups(column: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[str]:
-    def table(cell: Any) -> list[list[str]]:
-        names = [f"{group} ({figures['images']} images)" for group, figures in groups.items()]
-        rows = [["Class", *names]]
-        return [*rows, *([label.name, *(cell(figures, label.key) for figures in groups.values())] for label in labels)]
+def _groups(column: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[ScoreTable]:
+    columns = ["Class", *(f"{group} ({figures['images']} images)" for group, figures in groups.items())]
 
-    overlap = table(lambda figures, key: format_interval(figures["iou"][key], figures["iou_ci95"][key]))
-    lines = _section(f"By {column}: IoU, pooled", f"As above, over the images of each {column}.", overlap)
-    for measure in dict.fromkeys(key for figures in groups.values() for key in figures["boundary"]["images"]):
-        if measure.startswith(("nsd_1.4", "nsd_2px", "hd95")):
-            rows = table(
-                lambda figures, key, measure=measure: format_score(
-                    figures["boundary"].get(measure, {}).get(key), _decimals(measure)
-                )
-            )
-            lines += _section(f"By {column}: {_heading(measure)}", "Means of single images.", rows)
-    return lines
+    def table(what: str, convention: str, cell: Any) -> ScoreTable:
+        rows = [[label.name, *(cell(figures, label.key) for figures in groups.values())] for label in labels]
+        return ScoreTable(f"by_{column}", f"By {column}: {what}", convention, columns, rows)
+
+    overlap = table(
+        "IoU, pooled",
+        f"As above, over the images of each {column}.",
+        lambda figures, key: format_interval(figures["iou"][key], figures["iou_ci95"][key]),
+    )
+    measures = dict.fromkeys(key for figures in groups.values() for key in figures["boundary"]["images"])
+    return [
+        overlap,
+        *(
+            table(_heading(measure), "Means of single images.", partial(_group_cell, measure))
+            for measure in measures
+            if measure.startswith(("nsd_1.4", "nsd_2px", "hd95"))
+        ),
+    ]
+
+
+def _group_cell(measure: str, figures: Metrics, key: str) -> str:
+    return format_score(figures["boundary"].get(measure, {}).get(key), _decimals(measure))
 
 
 def _heading(measure: str) -> str:
@@ -180,3 +247,5 @@ def _listed(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
     for measure, images in boundary["images"].items():
         yield from ((measure, key, boundary[measure][key], None, None, count) for key, count in images.items())
     yield from (("ece", key, value, None, None, None) for key, value in metrics["calibration"]["ece"].items())
+    for failure in _FAILURES:
+        yield from ((failure, key, count, None, None, None) for key, count in metrics["failures"][failure].items())

@@ -10,6 +10,7 @@ from lss_lightning.labels import IGNORED, LUMBAR
 from lss_lightning.metrics import ImageRecords, Records, summarise, summarise_overlap
 from lss_lightning.metrics.boundary import boundary_measures
 from lss_lightning.metrics.calibration import foreground_band, reliability_bins
+from lss_lightning.metrics.failures import image_parts
 
 SIZES = [(40, 48), (48, 36), (48, 48), (30, 30)]
 SPACINGS = [0.6875, 1.0, None, 0.5]
@@ -55,6 +56,8 @@ def test_each_image_is_measured_within_its_own_size_and_spacing():
         expected = reliability_bins(single.softmax(0).numpy()[:, band], truth[band])
         np.testing.assert_allclose(found.reliability[place], expected, rtol=1e-5)
         assert found.counts[place].sum() == height * width
+        ours = single.argmax(0).numpy().astype(np.uint8)
+        np.testing.assert_array_equal(found.parts[place], image_parts(ours, truth, 6))
         assert found.bf_tolerance[place] == pytest.approx(0.0075 * np.hypot(height, width) * (spacing or 1))
 
 

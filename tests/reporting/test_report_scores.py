@@ -9,6 +9,7 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.metrics import Records, summarise
 from lss_lightning.metrics.boundary import bf_tolerance, boundary_measures
 from lss_lightning.metrics.calibration import reliability_bins
+from lss_lightning.metrics.failures import image_parts
 from lss_lightning.reporting import write_per_image, write_scores
 
 CAPTION = "Phantom data | test part. Research use only."
@@ -28,6 +29,7 @@ def found(spacings: list[float | None]) -> Records:
         boundary=np.stack([boundary_measures(each, target, 6, s) for each, s in zip(maps, spacings, strict=True)]),
         bf_tolerance=np.array([bf_tolerance((32, 32), spacing) for spacing in spacings]),
         reliability=np.stack([reliability_bins(said, target.ravel())] * len(maps)),
+        parts=np.stack([image_parts(each, target, 6) for each in maps]),
         finite=np.ones(len(maps), dtype=bool),
     )
 
@@ -58,7 +60,8 @@ def test_tables_hold_the_figures(tmp_path):
     assert row["NSD at 0.7 mm"] == "0.333"
     assert row["NSD at 1.4 mm"] == "0.667"
     assert (row["HD95, mm"], row["ASSD, mm"]) == ("1.00", "0.50")
-    assert (row["Images with a distance"], row["Missed"], row["Invented"]) == ("2", "1", "0")
+    assert row["Images with a distance"] == "2"
+    assert section(text, "Failures by class")["Intervertebral Disc"] == ["3", "1", "0", "0", "0"]
     assert section(text, "By level: IoU, pooled")["Class"] == ["D3 (2 images)", "D4 (1 images)"]
     assert section(text, "By level: HD95, mm")["Intervertebral Disc"] == ["1.00", "–"]
 
@@ -92,6 +95,7 @@ def test_list_holds_every_figure_once_with_its_group(tmp_path):
     assert table["", "", "hd95_mm", disc] == ["1.0", "", "", "2"]
     assert table["level", "D4", "hd95_mm", disc] == ["", "", "", "0"]
     assert table["", "", "iou", "aap"][0] == ""
+    assert table["level", "D4", "missed", disc][0] == "1"
     assert last == [f"# {CAPTION}"]
 
 
