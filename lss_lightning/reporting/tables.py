@@ -76,13 +76,50 @@ def write_table2(metrics: Mapping[str, Any], labels: LabelSet, folder: Path, *, 
         caption: Which data, subset, protocol, convention and checkpoint made our column. It opens the Markdown file
             and is the last line of the CSV, where a reader of numbers finds it in the first column.
     """
-    ours = _ours(metrics, labels, name)
-    published = _published(labels) if labels.keys == LUMBAR.keys else []
-    notes = [*(TABLE_2_NOTES if published else []), _CONVENTION, INTERVALS]
-    without = [f"Mean without {label.name}" for label in _left_out(labels)]
-    classes = [*(label.name for label in labels), MEAN, *without, MEAN_ANATOMY]
-    _write_markdown(folder / "table2.md", classes, [*published, ours], caption, notes)
-    _write_csv(folder / "table2.csv", classes, [*published, ours], caption)
+    results = {name: metrics}
+    lines = markdown_table(table2_rows(results, labels))
+    notes = (f"- {note}" for note in table2_notes(labels))
+    text = [f"**Intersection over union by class.** {caption}", "", *lines, "", *notes]
+    (folder / "table2.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    write_table2_csv(folder / "table2.csv", results, labels, caption)
+
+
+def table2_rows(results: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> list[list[str]]:
+    """The IoU of each class and its means, as text: a heading, then a row each.
+
+    Args:
+        results: Ours, by the heading of the column: ``metrics.json`` of each.
+        labels: The classes. For the paper's own, its columns come first.
+    """
+    columns = [*_published(labels), *(_ours(metrics, labels, name) for name, metrics in results.items())]
+    rows = [["Class", *(column.name for column in columns)]]
+    for place, name in enumerate(_classes(labels)):
+        cells = []
+        for column in columns:
+            interval = column.intervals[place] if column.intervals else None
+            cells.append(format_interval(column.scores[place], interval, column.decimals))
+        rows.append([name, *cells])
+    return rows
+
+
+def table2_notes(labels: LabelSet) -> list[str]:
+    """What a reader of :func:`table2_rows` must know, a paragraph each."""
+    return [*(TABLE_2_NOTES if _published(labels) else []), _CONVENTION, INTERVALS]
+
+
+def write_table2_csv(path: Path, results: Mapping[str, Mapping[str, Any]], labels: LabelSet, caption: str) -> None:
+    """Write :func:`table2_rows` as numbers, with the bounds of our intervals in columns of their own, as CSV."""
+    ours = [_ours(metrics, labels, name) for name, metrics in results.items()]
+    columns = [*_published(labels), *ours]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        bounds = [f"{column.name}, 95 % {end}" for column in ours for end in ("low", "high")]
+        writer.writerow(["class", *(column.name for column in columns), *bounds])
+        for place, name in enumerate(_classes(labels)):
+            scores = (column.scores[place] for column in columns)
+            ends = (end for column in ours for end in column.intervals[place] or (None, None))
+            writer.writerow([name, *map(_cell, (*scores, *ends))])
+        writer.writerow([f"# {caption}"])
 
 
 def print_table(
@@ -125,12 +162,20 @@ def _ours(metrics: Mapping[str, Any], labels: LabelSet, name: str) -> _Column:
 
 
 def _published(labels: LabelSet) -> list[_Column]:
+    if labels.keys != LUMBAR.keys:
+        return []
     columns = []
     for work in TABLE_2:
         without = (fmean(score for key, score in work.iou.items() if key != label.key) for label in _left_out(labels))
         means = (work.mean_iou, *without, work.mean_iou_anatomy)
         columns.append(_Column(work.name, [*_by_label(work.iou, labels), *means], work.decimals))
     return columns
+
+
+def _classes(labels: LabelSet) -> list[str]:
+    """What the rows are called, in the order of a column's scores."""
+    without = [f"Mean without {label.name}" for label in _left_out(labels)]
+    return [*(label.name for label in labels), MEAN, *without, MEAN_ANATOMY]
 
 
 def _left_out(labels: LabelSet) -> list[Label]:
@@ -141,31 +186,6 @@ def _left_out(labels: LabelSet) -> list[Label]:
 
 def _by_label(scores: Mapping[str, Any], labels: LabelSet) -> list[Any]:
     return [scores[key] for key in labels.keys]
-
-
-def _write_markdown(path: Path, classes: list[str], columns: list[_Column], caption: str, notes: list[str]) -> None:
-    table = [["Class", *(column.name for column in columns)]]
-    for place, name in enumerate(classes):
-        cells = []
-        for column in columns:
-            interval = column.intervals[place] if column.intervals else None
-            cells.append(format_interval(column.scores[place], interval, column.decimals))
-        table.append([name, *cells])
-    lines = markdown_table(table)
-    text = [f"**Intersection over union by class.** {caption}", "", *lines, "", *(f"- {note}" for note in notes)]
-    path.write_text("\n".join(text) + "\n", encoding="utf-8")
-
-
-def _write_csv(path: Path, classes: list[str], columns: list[_Column], caption: str) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        ours = columns[-1]
-        bounds = [f"{ours.name}, 95 % {end}" for end in ("low", "high")]
-        writer.writerow(["class", *(column.name for column in columns), *bounds])
-        for place, name in enumerate(classes):
-            scores = (column.scores[place] for column in columns)
-            writer.writerow([name, *map(_cell, (*scores, *(ours.intervals[place] or (None, None))))])
-        writer.writerow([f"# {caption}"])
 
 
 def _cell(score: float | None) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from lss_lightning.reporting.page import Bullets, Facts, Figure, Number, Numbers, Page, Prose, Section, Table
 from lss_lightning.reporting.page.blocks import number_of
@@ -63,9 +64,7 @@ def test_sections_are_reached_by_their_anchors(opened):
     assert opened.sections == ["summary", "patients", "figures", "facts", "remarks"]
     opened.page.get_by_role("navigation").get_by_role("link", name="Facts").click()
     assert opened.page.url.endswith("#facts")
-    opened.page.wait_for_function(
-        "Math.abs(document.querySelector('#facts').getBoundingClientRect().top) < innerHeight"
-    )
+    expect(opened.page.locator("#facts")).to_be_in_viewport()
 
 
 def test_text_is_shown_as_it_is_and_never_run(opened):

@@ -12,7 +12,9 @@ from lss_lightning.reporting.boundary import draw_boundary
 from lss_lightning.reporting.confusion import draw_confusion
 from lss_lightning.reporting.curves import draw_curves
 from lss_lightning.reporting.examples import draw_examples
+from lss_lightning.reporting.patients import draw_patients
 from lss_lightning.reporting.reliability import draw_reliability
+from lss_lightning.reporting.structure_size import draw_structure_sizes
 
 CAPTION = (
     "Phantom data, test subset (153 images of 51 patients), split by patient; IoU pooled over all images; checkpoint "
@@ -47,7 +49,18 @@ def reliability():
     return draw_reliability(calibration, LUMBAR, caption=CAPTION)
 
 
-@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability])
+def patients():
+    pooled = np.linspace(0, 1, 40)
+    names = [f"patient with a long name {place}" for place in range(40)]
+    return draw_patients(names, pooled, [[score, 1.0] for score in pooled], caption=CAPTION)
+
+
+def sizes():
+    areas = np.linspace(1, 123456, 300)[:, None].repeat(6, axis=1)
+    return draw_structure_sizes(areas, areas / 123456, LUMBAR, unit="mm²", caption=CAPTION)
+
+
+@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability, patients, sizes])
 def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
     figure = draw()
     with style.look():
@@ -59,7 +72,7 @@ def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= style.SMALLEST
 
 
-@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability])
+@pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability, patients, sizes])
 def test_caption_stands_whole_as_given_beneath_all_else(draw):
     figure = draw()
     figure.draw_without_rendering()
