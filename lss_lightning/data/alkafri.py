@@ -46,6 +46,20 @@ class AlKafri(DataSource):
         """Levels."""
         return {"level": LEVELS}
 
+    @property
+    def licence(self) -> str:
+        """Under which terms the data may be used."""
+        return "CC BY 4.0"
+
+    @property
+    def citation(self) -> str:
+        """What those must cite who publish with it."""
+        return (
+            "S. Sudirman, A. Al Kafri, F. Natalia, H. Meidia, N. Afriliana, W. Al-Rashdan, M. Bashtawi, M. Al-Jumaily, "
+            "*Label Image Ground Truth Data for Lumbar Spine MRI Dataset*, Mendeley Data, version 2, "
+            "https://data.mendeley.com/datasets/zbf6b4pttk/2"
+        )
+
     def check(self) -> None:
         """Look for what is needed, unless it may be downloaded.
 

@@ -79,6 +79,16 @@ class DataSource:
         """What every page made with this data must say."""
         return "Research use only."
 
+    @property
+    def licence(self) -> str:
+        """Under which terms the data may be used."""
+        return "not known to this program; its owner decides"
+
+    @property
+    def citation(self) -> str:
+        """What those must cite who publish with it; empty where there is nothing."""
+        return ""
+
     def check(self) -> None:
         """Look whether the files can be there, before anything heavy is imported.
 

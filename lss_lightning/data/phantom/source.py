@@ -54,6 +54,11 @@ class Phantom(DataSource):
         """Levels, and classes of severity."""
         return {"level": LEVELS, "severity": tuple(CLASSES)}
 
+    @property
+    def licence(self) -> str:
+        """Under which terms the data may be used."""
+        return "made by this program, Apache-2.0"
+
     def prepare(self) -> None:
         """Write the phantom unless it is there."""
         from lss_lightning.data.phantom import write_phantom
