@@ -1,61 +1,66 @@
-"""Slices segmented to be shown."""
+"""The slices that a test shows: the best, the median and the worst, and the worst of all one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
-from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import iou, mean_defined
-from lss_lightning.metrics.confusion import confusion
-from lss_lightning.models.labeller import Labeller
 from lss_lightning.reporting import Case
 
+WORST = 8
+"""Slices that are shown because they came out worst."""
 
-def segment(
-    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None, batch_size: int
-) -> list[Case]:
-    """Segment slices at the precision and on the device of a trainer; every process segments all of them.
+Segment = Callable[[list[int]], list[NDArray[np.uint8]]]
+"""From the places of slices to their label maps, each (H, W) on the label's own grid."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Slices to show.
+
+    Attributes:
+        examples: The best, the median and the worst; of fewer than three slices the best and the worst.
+        worst: The worst, from the very worst on.
+    """
+
+    examples: list[Case] = field(default_factory=list)
+    worst: list[Case] = field(default_factory=list)
+
+
+def show_cases(slices: Sequence[LoadedSlice], scores: NDArray[np.float64], segment: Segment) -> Cases:
+    """Choose slices by their scores, and have those few segmented once more.
 
     Args:
-        trainer: Of the test.
-        labeller: The network.
-        slices: What to segment.
-        spacing: The working pixel in mm, or None for each slice's own.
-        batch_size: Slices at once.
+        slices: N of them.
+        scores: (N,), mean IoU over the anatomical classes; NaN where a slice has none: it is not shown.
+        segment: As the test did; on several devices each calls this.
     """
-    loader = DataLoader(SliceDataset(slices, spacing, label_on_working_grid=False), batch_size, collate_fn=collate)
-    maps = [classes for batch in trainer.predict(labeller, loader) or [] for classes in batch]
-    return [make_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+    order = [int(place) for place in np.argsort(-scores) if not np.isnan(scores[place])]
+    if not order:
+        return Cases()
+    if len(order) >= 3:
+        ranks = {"Best": order[0], "Median": order[len(order) // 2], "Worst": order[-1]}
+    else:
+        ranks = dict(zip(("Best", "Worst"), order, strict=False))
+    worst = order[::-1][:WORST]
+    places = sorted({*ranks.values(), *worst})
+    maps = dict(zip(places, segment(places), strict=True))
+
+    def case(rank: str, place: int) -> Case:
+        piece = slices[place]
+        return make_case(f"{rank}: patient {piece.slice.title}", piece, maps[place], float(scores[place]))
+
+    return Cases(
+        examples=[case(rank, place) for rank, place in ranks.items()],
+        worst=[case(f"Worst {number}", place) for number, place in enumerate(worst, 1)],
+    )
 
 
-def segment_now(
-    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None
-) -> list[Case]:
-    """Segment a few slices at once in the midst of a validation; the network must be on its device, to evaluate."""
-    dataset = SliceDataset(slices, spacing, label_on_working_grid=False)
-    batch = collate([dataset[place] for place in range(len(slices))])
-    with trainer.precision_plugin.forward_context():
-        maps = labeller.predict_step({**batch, "image": batch["image"].to(labeller.device)}, 0)
-    return [make_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
-
-
-def make_case(piece: LoadedSlice, prediction: NDArray[np.uint8], labels: LabelSet) -> Case:
+def make_case(title: str, piece: LoadedSlice, prediction: NDArray[np.uint8], score: float) -> Case:
     """A slice to show: in colour where it has three channels, else by its first."""
     image = piece.image if len(piece.image) == 3 else piece.image[:1]
-    pair = torch.tensor(prediction)[None], torch.tensor(piece.label)[None]
-    scores = iou(confusion(*pair, len(labels)).numpy())[:, list(labels.anatomical)]
-    return Case(
-        title=f"Patient {piece.slice.title}",
-        image=image.transpose(1, 2, 0),
-        label=piece.label,
-        prediction=prediction,
-        iou=float(mean_defined(scores)[0]),
-    )
+    return Case(title=title, image=image.transpose(1, 2, 0), label=piece.label, prediction=prediction, iou=score)

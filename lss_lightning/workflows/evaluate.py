@@ -12,6 +12,7 @@ from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card
 from lss_lightning.models.predictor import load_predictor
+from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.fitting import memory_explained
 from lss_lightning.workflows.folds import crossvalidate
 from lss_lightning.workflows.sources import source_to_test
@@ -78,11 +79,12 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         tta=config.tta,
         remarks=tuple(remark for remark in remarks if remark),
         excluded_seen=len(excluded),
+        facts=model_facts(cards, predictor.members),
     )
     trainer = make_tester(config, folder, [predictor])
     about = about_evaluation(subject, cards, files, folder)
     with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
-        test_and_report(trainer, predictor, data, subject, folder, {})
+        test_and_report(trainer, predictor, data, subject, folder, {}, ())
         hand_over(trackers, config.logger, trainer, predictor, data, folder)
     if trainer.is_global_zero:
         show_files(folder)

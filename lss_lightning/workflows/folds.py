@@ -19,6 +19,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card, read_checkpoint
 from lss_lightning.models.predictor import load_predictor
 from lss_lightning.settings import shown
+from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.fitting import memory_explained
 from lss_lightning.workflows.identity import FIXED, differences
 from lss_lightning.workflows.sources import source_to_test
@@ -82,6 +83,7 @@ def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
         tta=config.tta,
         remarks=(copied,) if copies else (),
         excluded_seen=copies,
+        facts=model_facts([fold.card for fold in folds], [predictor.members[0] for predictor in predictors]),
     )
     trainer = make_tester(config, folder, predictors)
     found = []

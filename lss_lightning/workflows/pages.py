@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import Records, boundary_by_key, dice, iou
 from lss_lightning.reporting import (
-    Case,
-    plot_boundary,
-    plot_confusion,
-    plot_examples,
-    plot_reliability,
     print_folds,
     print_table,
     write_folds,
@@ -25,6 +19,9 @@ from lss_lightning.reporting import (
     write_scores,
     write_table2,
 )
+from lss_lightning.workflows.cases import Cases
+from lss_lightning.workflows.overview import write_overview
+from lss_lightning.workflows.pictures import draw_pictures
 from lss_lightning.workflows.subject import Subject
 
 COUNTS = "counts.npz"
@@ -48,11 +45,12 @@ def write_pages(
     records: Records,
     slices: Sequence[LoadedSlice],
     columns: Mapping[str, Sequence[str | None]],
-    cases: Sequence[Case],
+    cases: Cases,
     labels: LabelSet,
     subject: Subject,
+    pictures: Sequence[Path],
 ) -> None:
-    """Write ``per_image.csv`` and the tables and figures of ``report/``, and print the table.
+    """Write ``per_image.csv`` and the tables, figures and ``index.html`` of ``report/``, and print the table.
 
     Args:
         folder: Of the run.
@@ -60,31 +58,21 @@ def write_pages(
         records: Of the slices.
         slices: Those tested.
         columns: What they are grouped by, as :func:`~lss_lightning.metrics.summarise` takes it.
-        cases: Examples to draw; may be none.
+        cases: Slices to draw; may be none.
         labels: The classes.
         subject: What is tested.
+        pictures: Figures that the page shows besides the test's own, such as the training's curves.
     """
     report = folder / "report"
     report.mkdir(exist_ok=True)
-    boundary = boundary_by_key(records.boundary, [piece.spacing for piece in slices])
-    _write_slices(folder / "per_image.csv", records, boundary, slices, columns, labels)
+    _write_slices(folder / "per_image.csv", records, slices, columns, labels)
 
     plain = subject.caption(slices, "")
     pooled = subject.caption(slices, "Pooled: counts summed over all slices.")
     write_table2(metrics, labels, report, name=f"Ours: {subject.name}", caption=plain)
     write_scores(metrics, labels, report, caption=plain)
-    plot_confusion(records.counts.sum(axis=0), labels, report / "confusion.png", caption=pooled)
-    for unit in ("mm", "px"):
-        if f"hd95_{unit}" in boundary:
-            hd95, assd, picture = boundary[f"hd95_{unit}"], boundary[f"assd_{unit}"], f"boundary_{unit}.png"
-            caption = subject.caption(slices, "Distances of the slices whose label and prediction hold the class.")
-            plot_boundary(hd95, assd, labels, report / picture, unit=unit, caption=caption)
-    band = f"Pixels within {metrics['calibration']['band_mm']:g} mm of a labelled structure, pooled."
-    caption = subject.caption(slices, band)
-    plot_reliability(metrics["calibration"], labels, report / "reliability.png", caption=caption)
-    if cases:
-        caption = subject.caption(slices, "IoU of the single slice.")
-        plot_examples(cases, labels, report / "examples.png", caption=caption)
+    drawn = draw_pictures(report, metrics, records, slices, cases, labels, subject)
+    write_overview(report / "index.html", metrics, records, slices, [*pictures, *drawn], labels, subject)
     print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=pooled)
     if "folds" in metrics:
         write_folds(metrics, labels, report, caption=plain)
@@ -94,16 +82,20 @@ def write_pages(
 def _write_slices(
     path: Path,
     records: Records,
-    boundary: Mapping[str, NDArray[np.float64]],
     slices: Sequence[LoadedSlice],
     columns: Mapping[str, Sequence[str | None]],
     labels: LabelSet,
 ) -> None:
     counts = records.counts
-    pixels = {
+    scores = {
         "label_px": counts.sum(axis=2),
         "predicted_px": counts.sum(axis=1),
         "common_px": np.diagonal(counts, axis1=1, axis2=2),
+        "label_parts": records.parts[..., 0],
+        "predicted_parts": records.parts[..., 1],
+        "iou": iou(counts),
+        "dice": dice(counts),
+        **boundary_by_key(records.boundary, [piece.spacing for piece in slices]),
     }
     images = [
         {
@@ -115,4 +107,4 @@ def _write_slices(
         }
         for place, piece in enumerate(slices)
     ]
-    write_per_image(path, images, {**pixels, "iou": iou(counts), "dice": dice(counts), **boundary}, labels)
+    write_per_image(path, images, scores, labels)

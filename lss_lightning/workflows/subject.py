@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Subject:
         tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.VIEWS`.
         remarks: What else a reader must know: stamps of the protocol, slices left out.
         excluded_seen: Slices left out because the checkpoint was trained or selected on them.
+        facts: What there is to say of the network and its training, by name.
     """
 
     members: tuple[Member, ...]
@@ -62,6 +63,7 @@ class Subject:
     tta: str = "none"
     remarks: tuple[str, ...] = ()
     excluded_seen: int = 0
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

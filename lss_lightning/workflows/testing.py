@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
-from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import Counts, Records, iou, mean_defined, spread, summarise
+from lss_lightning.metrics import Records, overlap, spread, summarise
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
-from lss_lightning.reporting import Case
+from lss_lightning.workflows.cases import show_cases
+from lss_lightning.workflows.facts import software
 from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.pages import COUNTS, save_counts, write_pages
@@ -59,6 +60,7 @@ def test_and_report(
     subject: Subject,
     folder: Path,
     more: dict[str, Any],
+    pictures: Sequence[Path],
 ) -> None:
     """Test the ``test`` part of the data, print the scores, and write ``metrics.json`` and the report.
 
@@ -69,11 +71,13 @@ def test_and_report(
         subject: What is tested.
         folder: Where ``metrics.json`` and ``report/`` go.
         more: Further parts of ``metrics.json``.
+        pictures: Figures that ``report/index.html`` shows besides the test's own.
 
     Raises:
         UserError: as :func:`test`.
     """
-    report(trainer, [test(trainer, labeller, data, subject)], data.source.groupings, subject, folder, more)
+    found = [test(trainer, labeller, data, subject)]
+    report(trainer, found, data.source.groupings, subject, folder, more, pictures=pictures)
 
 
 def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predictor]) -> pl.Trainer:
@@ -125,6 +129,7 @@ def report(
     folder: Path,
     more: Mapping[str, Any],
     fold_of: Sequence[int] = (),
+    pictures: Sequence[Path] = (),
 ) -> None:
     """Print the scores of one test, or of several together, and write ``metrics.json`` and the report.
 
@@ -136,6 +141,7 @@ def report(
         folder: Where ``metrics.json`` and ``report/`` go.
         more: Further parts of ``metrics.json``.
         fold_of: The fold that each test held out, where they are folds.
+        pictures: Figures that ``report/index.html`` shows besides the test's own.
     """
     slices = [piece for one in found for piece in one.slices]
     records = Records.joined([one.records for one in found])
@@ -143,7 +149,9 @@ def report(
     if cut := sum(one.cut for one in found):
         remark = f"Only {len(slices)} of {len(slices) + cut} slices tested (trainer.limit_test_batches)."
         subject = replace(subject, remarks=(*subject.remarks, remark))
-    cases = _cases(trainer, found, records.counts, labels)
+    tests = [(one, piece) for one in found for piece in one.slices]
+    scores = overlap(records.counts, labels)["mean_iou_anatomy"]
+    cases = show_cases(slices, scores, lambda places: _segment(trainer, [tests[place] for place in places]))
     if not trainer.is_global_zero:
         return
     spacings = {one.spacing for one in found}
@@ -163,13 +171,14 @@ def report(
             columns=columns,
             order=groupings,
         ),
+        "software": software(),
         **more,
     }
     if fold_of:
         metrics["folds"] = spread(metrics["by"]["fold"])
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     save_counts(folder / COUNTS, slices, records)
-    write_pages(folder, metrics, records, slices, columns, cases, labels, subject)
+    write_pages(folder, metrics, records, slices, columns, cases, labels, subject, pictures)
 
 
 def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Subject) -> None:
@@ -187,36 +196,14 @@ def _refuse_broken(slices: Sequence[LoadedSlice], records: Records, subject: Sub
         )
 
 
-def _cases(trainer: pl.Trainer, found: Sequence[Tested], counts: Counts, labels: LabelSet) -> list[Case]:
-    """The best, median and worst slice by mean IoU over the anatomical classes, segmented once more."""
-    scores = mean_defined(iou(counts)[:, list(labels.anatomical)])
-    order = [int(index) for index in np.argsort(-scores) if not np.isnan(scores[index])]
-    if len(order) >= 3:
-        chosen = {"Best": order[0], "Median": order[len(order) // 2], "Worst": order[-1]}
-    else:
-        chosen = dict(zip(("Best", "Worst"), order, strict=False))
-    tests = [(one, piece) for one in found for piece in one.slices]
-    maps = _segment(trainer, [tests[index] for index in chosen.values()])
-    shown = [tests[index][1] for index in chosen.values()]
-    return [
-        Case(
-            title=f"{rank}: patient {piece.slice.title}",
-            image=(piece.image if len(piece.image) == 3 else piece.image[:1]).transpose(1, 2, 0),
-            label=piece.label,
-            prediction=prediction,
-            iou=float(scores[index]),
-        )
-        for (rank, index), piece, prediction in zip(chosen.items(), shown, maps, strict=True)
-    ]
-
-
 def _segment(trainer: pl.Trainer, tests: Sequence[tuple[Tested, LoadedSlice]]) -> list[NDArray[np.uint8]]:
     """The label maps of single slices, each by what tested it; through the trainer, for its precision and device."""
     maps = []
-    for one, piece in tests:
-        dataset = SliceDataset([piece], one.spacing, label_on_working_grid=False)
+    for _, group in groupby(tests, key=lambda test: id(test[0])):
+        (one, *_), pieces = zip(*group, strict=True)
+        dataset = SliceDataset(list(pieces), one.spacing, label_on_working_grid=False)
         batches: Any = trainer.predict(one.labeller, DataLoader(dataset, collate_fn=collate))
-        maps.append(batches[0][0])
+        maps += [batch[0] for batch in batches]
     return maps
 
 

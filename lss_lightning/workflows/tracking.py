@@ -20,8 +20,8 @@ from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
 from lss_lightning.sections import LoggerConfig
 from lss_lightning.sweeps import sweep_of
-from lss_lightning.workflows.cases import segment, segment_now
 from lss_lightning.workflows.history import History
+from lss_lightning.workflows.segmented import segment, segment_now
 from lss_lightning.workflows.subject import Subject
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.resume import record_resume
+from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.fitting import fit
 from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
 from lss_lightning.workflows.history import History
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.learning import fuses, make_loss, make_optimizers
+from lss_lightning.workflows.model_card import write_model_card
 from lss_lightning.workflows.pace import Pace
 from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing import show_files, test_and_report
@@ -117,21 +120,30 @@ def _test(
         division=config.split.in_words,
         disclaimer=config.data.disclaimer,
         remarks=tuple(filter(None, (data.split.stamp, *crossing_remarks(data.split, data.slices, data.parts)))),
+        facts=model_facts([Card.of(content)], [segmenter]),
     )
     more = {
         "validation": {"objective": objective, "epoch": epoch},
         "hardware": asdict(hardware),
         "timing": {"train_seconds": round(history.seconds, 1), "epochs": len(history.rows)},
     }
-    test_and_report(trainer, segmenter, data, subject, folder, more)
+    curves = folder / "report" / "curves.png"
     if trainer.is_global_zero:
-        shown = replace(subject, subset="fit")
-        slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
-        caption = shown.caption(slices, "IoU pooled over the slices of an epoch.")
-        best_epoch = None if data.split.selecting_part is None else epoch
-        plot_curves(history.rows, folder / "report" / "curves.png", caption=caption, best_epoch=best_epoch)
+        _draw_curves(curves, subject, data, history, epoch)
+    test_and_report(trainer, segmenter, data, subject, folder, more, [curves])
+    if trainer.is_global_zero:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        write_model_card(chosen.with_name("model-card.md"), chosen, metrics, config.data.labels, data, subject)
         show_files(folder)
     return objective
+
+
+def _draw_curves(path: Path, subject: Subject, data: SliceDataModule, history: History, epoch: int) -> None:
+    slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
+    caption = replace(subject, subset="fit").caption(slices, "IoU pooled over the slices of an epoch.")
+    best_epoch = None if data.split.selecting_part is None else epoch
+    path.parent.mkdir(exist_ok=True)
+    plot_curves(history.rows, path, caption=caption, best_epoch=best_epoch)
 
 
 def _plan(config: TrainConfig, data: SliceDataModule, trainer: pl.Trainer, hardware: Hardware, folder: Path) -> str:

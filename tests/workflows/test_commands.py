@@ -62,8 +62,8 @@ def test_table_and_paths_are_printed(run, phantom):
     assert "Thecal Sac" in done.stdout
     assert "Phantom data: no clinical meaning." in done.stdout
     pictures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
-    names = {"examples.png", "confusion.png", "boundary_mm.png", "reliability.png"}
-    assert {path.name for path in pictures} == names
+    names = {"examples", "worst", "confusion", "boundary_mm", "reliability", "patients", "sizes_mm"}
+    assert {path.stem for path in pictures} == names
     assert all(path.is_file() for path in pictures)
 
 
@@ -76,6 +76,7 @@ def test_resume_goes_on_in_the_run_s_folder(run):
     assert [row["epoch"] for row in after] == ["0", "1", "2"]
     assert (run / ".hydra/resume-1/config.yaml").is_file()
     assert json.loads((run / "metrics.json").read_text())["timing"]["epochs"] == 3
+    assert "for 3 epochs" in (run / "checkpoints/model-card.md").read_text(encoding="utf-8")
 
     # The next resume starts from the configuration of the last, and has nothing left to do.
     done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt")

@@ -73,6 +73,10 @@ def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path
         "confusion.png",
         "boundary_mm.png",
         "reliability.png",
+        "worst.png",
+        "patients.png",
+        "sizes_mm.png",
+        "index.html",
     }
 
 
@@ -211,3 +215,5 @@ def test_slices_are_kept_for_pairing_with_another_run(checkpoint, tmp_path):
     assert {row["digest"] for row in rows} == digests
     assert len(rows) == 3 * len(metrics["iou"])
     assert {row["spacing_mm"] for row in rows} == {"3.4375"}
+    assert {row["label_parts"] for row in rows} == {"1"}  # stripes
+    assert all(int(row["predicted_parts"]) > 0 for row in rows if int(row["predicted_px"]) > 0)

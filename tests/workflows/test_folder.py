@@ -77,7 +77,11 @@ def test_all_that_a_run_writes_follows_the_class_list(colour):
     with (colour / "report/table2.csv").open() as stream:
         assert [row[0] for row in csv.reader(stream)][1:4] == ["Background", "Disc", "Thecal sac"]
     pictures = {path.stem for path in (colour / "report").glob("*.png")}
-    assert pictures == {"curves", "examples", "confusion", "boundary_mm", "reliability"}
+    own = {"curves", "examples", "worst", "confusion", "boundary_mm", "reliability", "sizes_mm", "patients"}
+    assert pictures == own
+    page = (colour / "report/index.html").read_text(encoding="utf-8")
+    assert '<h2 id="classes-title">' in page
+    assert "Altun" not in page
     assert list(metrics["boundary"]["hd95_mm"]) == list(metrics["calibration"]["ece"]) == KEYS
     assert metrics["by"] == {"level": {}}  # its slices have no levels of the spine
 

@@ -83,6 +83,8 @@ def test_run_folder_holds_everything(finished):
         "report/curves.png",
         "report/examples.png",
         "report/confusion.png",
+        "report/index.html",
+        "checkpoints/model-card.md",
     }
     epochs = rows(run / "metrics.csv")
     assert [row["epoch"] for row in epochs] == ["0", "1"]
