@@ -1,0 +1,180 @@
+"""A slice's measures as groups of a structured report (TID 1410 and 1501)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from highdicom import UID
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CoordinatesForMeasurement,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementsAndQualitativeEvaluations,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForRegion,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from numpy.typing import NDArray
+from pydicom.sr.coding import Code
+
+from lss_lightning.reporting.dicom import codes
+from lss_lightning.reporting.dicom.segments import Frames
+from lss_lightning.reporting.dicom.sources import Placed
+from lss_lightning.stenosis import MEASURES, Measurements
+from lss_lightning.stenosis.measurements import Points
+
+Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+_SEGMENTED = {"sac_area_mm2": "thecal_sac", "disc_area_mm2": "intervertebral_disc"}
+_OUTLINED = ("canal_area_mm2",)
+# In a report, unlike in our outlines, (0, 0) is the outer corner of the first pixel (PS3.3 C.18.6).
+_CORNER = 0.5
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Builds the groups of a study's slices.
+
+    Attributes:
+        frames: What was segmented.
+        algorithm: What measured.
+    """
+
+    frames: Frames
+    algorithm: AlgorithmIdentification
+
+    def of(self, placed: Placed) -> Iterator[Group]:
+        """The groups of one slice: its distances, ratios and findings, then each area with what it is the area of."""
+        yield self._distances(placed)
+        measured = placed.result.measurements
+        if measured is None:
+            return
+        for name, key in _SEGMENTED.items():
+            value = measured.values()[name]
+            frame = self.frames.get((str(placed.image.SOPInstanceUID), key))
+            if value is not None and frame is not None:
+                counted = measured.sac_area_counted_mm2 if name == "sac_area_mm2" else None
+                yield PlanarROIMeasurementsAndQualitativeEvaluations(
+                    _tracking(placed, MEASURES[name].title),
+                    referenced_segment=frame.reference(),
+                    finding_type=codes.STRUCTURES[key],
+                    finding_sites=_sites(placed),
+                    finding_category=codes.ANATOMY,
+                    algorithm_id=self.algorithm,
+                    measurements=_areas(placed, name, value, counted),
+                )
+        for name in _OUTLINED:
+            value = measured.values()[name]
+            if value is not None and name in measured.outlines:
+                yield PlanarROIMeasurementsAndQualitativeEvaluations(
+                    _tracking(placed, MEASURES[name].title),
+                    referenced_region=_region(placed, measured.outlines[name][0]),
+                    finding_type=codes.CANAL,
+                    finding_sites=_sites(placed),
+                    finding_category=codes.ANATOMY,
+                    algorithm_id=self.algorithm,
+                    measurements=_areas(placed, name, value),
+                )
+
+    def _distances(self, placed: Placed) -> MeasurementsAndQualitativeEvaluations:
+        result, image = placed.result, placed.image
+        group = MeasurementsAndQualitativeEvaluations(
+            _tracking(placed, "distances, ratios and findings"),
+            finding_type=codes.CANAL,
+            finding_sites=_sites(placed),
+            finding_category=codes.ANATOMY,
+            algorithm_id=self.algorithm,
+            measurements=list(_lengths(placed, result.measurements)) if result.measurements else [],
+            qualitative_evaluations=[QualitativeEvaluation(codes.SITE, codes.SITES[site]) for site in result.sites],
+            source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
+        )
+        group[0].ContentSequence.extend(_texts(placed))
+        return group
+
+
+def _texts(placed: Placed) -> Iterator[TextContentItem]:
+    """Findings, doubts, and what was not measured and why."""
+    result = placed.result
+    if result.not_measured is not None:
+        yield text(codes.NOT_MEASURED, result.not_measured)
+    for finding in result.findings:
+        yield text(codes.FINDING, str(finding))
+    for flag in result.flags:
+        yield text(codes.FLAG, flag.message)
+    for name, reason in (result.measurements.withheld if result.measurements else {}).items():
+        yield text(codes.WITHHELD, f"{MEASURES[name].title}: {reason}")
+
+
+def text(concept: Code, value: str) -> TextContentItem:
+    """A text that a container holds."""
+    return TextContentItem(concept, value, RelationshipTypeValues.CONTAINS)
+
+
+def _lengths(placed: Placed, measured: Measurements) -> Iterator[Measurement]:
+    for name, value in measured.values().items():
+        if value is not None and name not in (*_SEGMENTED, *_OUTLINED):
+            caliper = measured.calipers.get(name)
+            line = None if caliper is None else [_line(placed, np.array((caliper.start, caliper.end)))]
+            yield _measurement(placed, name, value, codes.method(name), line)
+
+
+def _areas(placed: Placed, name: str, value: float, counted: float | None = None) -> list[Measurement]:
+    areas = [_measurement(placed, name, value, codes.method(name))]
+    if counted is not None:
+        unit = codes.UNITS[MEASURES[name].unit]
+        areas.append(Measurement(codes.quantity(name), float(counted), unit, method=codes.COUNTED))
+    return areas
+
+
+def _measurement(
+    placed: Placed, name: str, value: float, method: Code, coordinates: list[CoordinatesForMeasurement] | None = None
+) -> Measurement:
+    measurement = Measurement(
+        codes.quantity(name),
+        float(value),
+        codes.UNITS[MEASURES[name].unit],
+        method=method,
+        referenced_coordinates=coordinates,
+    )
+    interval = placed.result.intervals.get(name)
+    if interval is not None:
+        remark = f"interval {interval.low:.2f} to {interval.high:.2f} {MEASURES[name].unit}".strip()
+        item = TextContentItem(codes.COMMENT, remark, RelationshipTypeValues.HAS_PROPERTIES)
+        measurement[0].ContentSequence.append(item)
+    return measurement
+
+
+def _line(placed: Placed, points: Points) -> CoordinatesForMeasurement:
+    return CoordinatesForMeasurement(GraphicTypeValues.POLYLINE, _graphic(points), _source(placed))
+
+
+def _region(placed: Placed, outline: Points) -> ImageRegion:
+    closed = outline if np.array_equal(outline[0], outline[-1]) else np.concatenate((outline, outline[:1]))
+    return ImageRegion(GraphicTypeValues.POLYLINE, _graphic(closed), _source(placed))
+
+
+def _graphic(points: Points) -> NDArray[np.float32]:
+    return (points + _CORNER).astype(np.float32)
+
+
+def _source(placed: Placed) -> SourceImageForRegion:
+    return SourceImageForRegion(placed.image.SOPClassUID, placed.image.SOPInstanceUID)
+
+
+def _tracking(placed: Placed, what: str) -> TrackingIdentifier:
+    level = placed.result.level
+    where = f"{level}, {placed.result.name}" if level else placed.result.name
+    return TrackingIdentifier(UID(), f"{where}: {what}")
+
+
+def _sites(placed: Placed) -> list[FindingSite]:
+    return [FindingSite(codes.LEVELS.get(placed.result.level or "", codes.REGION))]
