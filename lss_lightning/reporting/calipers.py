@@ -25,27 +25,36 @@ _REASON_WIDTH = 44  # characters of a line of the list
 
 
 @dataclass(frozen=True)
-class _Look:
-    """How a caliper is drawn: bright, as it lies on a dark image, and told apart by its letter as well."""
+class Look:
+    """How a caliper is drawn: bright, as it lies on a dark image, and told apart by its letter as well.
+
+    Attributes:
+        letter: Stands beside it and in the list of measures.
+        colour: ``#rrggbb``.
+        dashed: Whether it is.
+        at_end: Whether the letter stands at its end; else at its start.
+    """
 
     letter: str
     colour: str
     dashed: bool = False
-    at_end: bool = False  # where the letter stands; else at the start
+    at_end: bool = False
 
 
-_LOOKS: Mapping[str, _Look] = {
-    "canal_ap_mm": _Look("A", "#f0e442"),
-    "canal_ap_min_mm": _Look("B", "#f0e442", dashed=True),
-    "sac_ap_mm": _Look("C", "#ffffff", at_end=True),
-    "sac_transverse_mm": _Look("D", "#ffffff"),
-    "foramen_right_mm": _Look("E", "#56b4e9"),
-    "foramen_left_mm": _Look("F", "#56b4e9"),
-    "disc_ap_mm": _Look("G", "#d55e00", dashed=True),
-    "bulge_mm": _Look("H", "#d55e00"),
+LOOKS: Mapping[str, Look] = {
+    "canal_ap_mm": Look("A", "#f0e442"),
+    "canal_ap_min_mm": Look("B", "#f0e442", dashed=True),
+    "sac_ap_mm": Look("C", "#ffffff", at_end=True),
+    "sac_transverse_mm": Look("D", "#ffffff"),
+    "foramen_right_mm": Look("E", "#56b4e9"),
+    "foramen_left_mm": Look("F", "#56b4e9"),
+    "disc_ap_mm": Look("G", "#d55e00", dashed=True),
+    "bulge_mm": Look("H", "#d55e00"),
 }
-# What an area is measured on, and the ellipse that a bulge is measured from.
-_REFERENCES: Mapping[str, str] = {"canal_area_mm2": "#f0e442", "bulge_mm": "#d55e00"}
+"""By measure."""
+
+REFERENCES: Mapping[str, str] = {"canal_area_mm2": "#f0e442", "bulge_mm": "#d55e00"}
+"""Colours of what an area is measured on, and of the ellipse that a bulge is measured from, by measure."""
 
 
 def plot_calipers(
@@ -81,19 +90,19 @@ def draw_calipers(
         body.suptitle(title, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
         picture, listing = body.subplots(1, 2, width_ratios=(1.15, 1))
         grey = image if image.ndim == 2 else image.mean(axis=-1)
-        rows, columns = _view(measured, grey.shape)
+        rows, columns = visible(measured, grey.shape)
         picture.imshow(grey, cmap="gray", aspect=aspect, vmin=0, vmax=np.percentile(grey[_slices(rows, columns)], 99))
         picture.set(xlim=columns, ylim=rows[::-1], xticks=[], yticks=[])
         picture.spines[:].set_visible(False)
         _draw_outlines(picture, measured, labels)
         for name, caliper in measured.calipers.items():
-            _draw_caliper(picture, caliper, _LOOKS[name])
+            _draw_caliper(picture, caliper, LOOKS[name])
         _list(listing, measured)
         return figure
 
 
-def _view(measured: Measurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """First and last row and column to show."""
+def visible(measured: Measurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First and last row and column to show: those of the anatomy, with a margin."""
     if not measured.outlines:
         return (-0.5, shape[0] - 0.5), (-0.5, shape[1] - 0.5)
     # Of several parts only the largest: strays would widen the view.
@@ -112,14 +121,14 @@ def _slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[sl
 
 def _draw_outlines(axes: Axes, measured: Measurements, labels: LabelSet) -> None:
     for key, rings in measured.outlines.items():
-        reference = _REFERENCES.get(key)
+        reference = REFERENCES.get(key)
         colour = reference or labels[labels.keys.index(key)].colour
         for ring in rings:
             closed = np.concatenate((ring, ring[:1]))
             axes.plot(*closed.T, color=colour, linewidth=0.7 if reference else 1.3, linestyle=":" if reference else "-")
 
 
-def _draw_caliper(axes: Axes, caliper: Caliper, look: _Look) -> None:
+def _draw_caliper(axes: Axes, caliper: Caliper, look: Look) -> None:
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=2.6, foreground="black")]
@@ -142,7 +151,7 @@ def _list(axes: Axes, measured: Measurements) -> None:
     for name, value in measured.values().items():
         measure = MEASURES[name]
         number = style.MISSING if value is None else f"{value:.{1 if measure.unit else 2}f} {measure.unit}"
-        lines.append((_LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
+        lines.append((LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
     remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
     notes = [line for remark in remarks for line in textwrap.wrap(remark, _REASON_WIDTH, subsequent_indent="  ")]
     step = 1 / max(24, len(lines) + len(notes) + 1)

@@ -94,6 +94,16 @@ class Finding:
         return f"{text}; {criterion.caution}" if limited else text
 
 
+def criteria_at(level: str | None) -> tuple[Criterion, ...]:
+    """The thresholds that apply at a level.
+
+    Args:
+        level: As in :func:`find_findings`.
+    """
+    everywhere = level not in _ALL
+    return tuple(one for one in CRITERIA if level in one.levels or (everywhere and one.levels == _ALL))
+
+
 def find_findings(values: Mapping[str, float | None], level: str | None) -> tuple[Finding, ...]:
     """List the thresholds that a slice's measures lie below.
 
@@ -106,10 +116,9 @@ def find_findings(values: Mapping[str, float | None], level: str | None) -> tupl
         In the order of :data:`CRITERIA`.
     """
     findings = []
-    for criterion in CRITERIA:
+    for criterion in criteria_at(level):
         value = values.get(criterion.measure)
-        applies = level in criterion.levels or (level not in _ALL and criterion.levels == _ALL)
-        if value is not None and value < criterion.below and applies:
+        if value is not None and value < criterion.below:
             findings.append(Finding(criterion, value, reliable=level not in criterion.unreliable_at))
     return tuple(findings)
 

@@ -1,0 +1,94 @@
+"""The page of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lss_lightning.reporting.page.rendering import render
+from lss_lightning.reporting.study.picture import Picture, draw
+from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of
+from lss_lightning.stenosis import CRITERIA, MEASURES, SITES
+from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_LEVEL_SOURCES = {
+    "given": "given by the user",
+    "assigned": "assigned from the order of the discs: check it against the sagittal series",
+    "unknown": "not known",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A slice on the page.
+
+    Attributes:
+        result: The slice.
+        anchor: Of its section.
+        title: Its level, or its name where that is unknown.
+        level_source: Who says so.
+        picture: It, drawn.
+        rows: Its measures.
+    """
+
+    result: SliceResult
+    anchor: str
+    title: str
+    level_source: str
+    picture: Picture
+    rows: tuple[Row, ...]
+
+
+def write_study_report(study: StudyResult, path: Path) -> None:
+    """Write the page of a study: one HTML file that needs no other, for screen, keyboard, phone and print.
+
+    Each level that was measured is shown with its images, label map, outlines and calipers, its measures with their
+    intervals and the published thresholds, and its doubts; then all levels side by side, the slices that were not
+    measured and why, the thresholds' sources, and the checkpoints. Nothing on it is worded as a diagnosis.
+
+    Args:
+        study: The study.
+        path: File to write; one that is there is overwritten.
+    """
+    panels = [_panel(result, study) for result in study.slices]
+    measured = [panel for panel in panels if panel.result.measurements is not None]
+    text = render(
+        "study.html.j2",
+        TEMPLATES,
+        title=f"{study.name}: lumbar canal, slice by slice",
+        lead=_lead(study, len(measured)),
+        disclaimer=study.disclaimer,
+        study=study,
+        panels=measured,
+        others=[panel for panel in panels if panel.result.measurements is None],
+        comparisons=list(compare([panel.result for panel in measured])),
+        weightings=sorted({kind for result in study.slices for kind in result.images}),
+        classes=[study.labels[index] for index in study.labels.anatomical],
+        criteria=CRITERIA,
+        measures=MEASURES,
+        sites=SITES,
+        sources=SOURCES,
+        levels={key: level for level, key in LEVELS.items()},
+        intervals=any(result.intervals for result in study.slices),
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _panel(result: SliceResult, study: StudyResult) -> Panel:
+    return Panel(
+        result,
+        anchor=result.name.lower().replace("_", "-"),
+        title=result.level or result.name,
+        level_source=_LEVEL_SOURCES[result.level_source],
+        picture=draw(result, study.labels),
+        rows=tuple(rows_of(result)),
+    )
+
+
+def _lead(study: StudyResult, measured: int) -> str:
+    slices = f"{len(study.slices)} axial slice{'s' if len(study.slices) != 1 else ''}"
+    levels = [result.level for result in study.slices if result.measurements is not None and result.level]
+    where = f" at {', '.join(dict.fromkeys(levels))}" if levels else ""
+    return f"{slices} segmented, {measured} of them measured{where}."
