@@ -1,22 +1,30 @@
 """From a label map to measures in mm, their doubts, and the published thresholds that they lie below."""
 
 from lss_lightning.stenosis.criteria import CRITERIA, SITES, Criterion, Finding, Site, find_findings, find_sites
+from lss_lightning.stenosis.flags import MOST_SHIFT_MM, MOST_TURN_DEG, level_flags, registration_flags
 from lss_lightning.stenosis.measure import Side, measure
 from lss_lightning.stenosis.measurements import MEASURES, Caliper, Flag, Measure, Measurements
+from lss_lightning.stenosis.uncertainty import Interval, measure_members
 
 __all__ = [
     "CRITERIA",
     "MEASURES",
+    "MOST_SHIFT_MM",
+    "MOST_TURN_DEG",
     "SITES",
     "Caliper",
     "Criterion",
     "Finding",
     "Flag",
+    "Interval",
     "Measure",
     "Measurements",
     "Side",
     "Site",
     "find_findings",
     "find_sites",
+    "level_flags",
     "measure",
+    "measure_members",
+    "registration_flags",
 ]

@@ -44,6 +44,11 @@ class Criterion:
     unreliable_at: tuple[str, ...] = ()
     caution: str = ""
 
+    @property
+    def key(self) -> str:
+        """Its name in files, e.g. ``sac_area_mm2<75``."""
+        return f"{self.measure}<{self.below:g}"
+
 
 _SCHONSTROM = "Schönström and Hansson, Spine 13:385 (1988)"
 _HAMANISHI = "Hamanishi et al., J Spinal Disord (October 1994)"
@@ -52,7 +57,8 @@ _STEURER = "Steurer et al., BMC Musculoskelet Disord 12:175 (2011)"
 _KALICHMAN = "Kalichman et al., Spine J 9:545 (2009)"
 _TAPER = "at L5/S1 the sac tapers within fat, so its area is an unreliable sign there"
 _CT = "published for the bony canal on CT"
-_GAP = "measured as the axial disc-facet gap, while foraminal stenosis is graded on sagittal views"
+_TALEKAR = "Talekar et al., Appl Radiol 46(1) (2017)"
+_GAP = "published for the foramen's AP diameter on sagittal images, measured here as the axial disc-facet gap"
 
 CRITERIA: tuple[Criterion, ...] = (
     Criterion("sac_area_mm2", 75, "nerve roots affected", _SCHONSTROM, "central", _ALL, ("D5",), _TAPER),
@@ -64,8 +70,8 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     Criterion("canal_ap_mm", 10, "absolute stenosis", _KALICHMAN, "central", caution=_CT),
     Criterion("canal_ap_mm", 12, "relative stenosis", _KALICHMAN, "central", caution=_CT),
-    Criterion("foramen_left_mm", 3, "foraminal stenosis", _STEURER, "left", caution=_GAP),
-    Criterion("foramen_right_mm", 3, "foraminal stenosis", _STEURER, "right", caution=_GAP),
+    Criterion("foramen_left_mm", 3, "foraminal stenosis", _TALEKAR, "left", caution=_GAP),
+    Criterion("foramen_right_mm", 3, "foraminal stenosis", _TALEKAR, "right", caution=_GAP),
 )
 """The thresholds in use."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.drawn import calipers_of, reading_outlines, region_outlines
 from lss_lightning.stenosis.flags import input_flags, region_flags, size_flags, view_flags
-from lss_lightning.stenosis.measurements import MEASURES, RATIOS, SAC, Flag, Measurements
+from lss_lightning.stenosis.measurements import MEASURES, RATIOS, SAC, Flag, Measurements, undermined
 from lss_lightning.stenosis.reading import Reading
 from lss_lightning.stenosis.readings import take_readings
 from lss_lightning.stenosis.regions import find_regions
@@ -81,7 +81,4 @@ def _reasons(taken: dict[str, Reading | str], flags: list[Flag]) -> dict[str, st
     """Why measures are withheld: the first flag that undermines each, or else why it could not be read."""
     unread = {name: reading for name, reading in taken.items() if isinstance(reading, str)}
     unread |= {ratio: unread[part] for ratio, parts in RATIOS.items() for part in parts if part in unread}
-    flagged: dict[str, str] = {}
-    for flag in flags:
-        flagged = dict.fromkeys(flag.undermines, flag.message) | flagged
-    return unread | flagged
+    return unread | undermined(flags)

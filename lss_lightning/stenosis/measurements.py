@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -141,3 +141,25 @@ class Measurements:
     def values(self) -> dict[str, float | None]:
         """The measures by name, in the order of :data:`MEASURES`."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in MEASURES}
+
+    def withhold(self, flags: Sequence[Flag]) -> Measurements:
+        """The same with further doubts, and without the measures that they undermine."""
+        reasons = undermined(flags)
+        drawn = {name: rings for name, rings in self.outlines.items() if name not in reasons}
+        return replace(
+            self,
+            **dict.fromkeys(reasons),
+            sac_area_counted_mm2=None if "sac_area_mm2" in reasons else self.sac_area_counted_mm2,
+            calipers={name: caliper for name, caliper in self.calipers.items() if name not in reasons},
+            outlines=drawn,
+            withheld=reasons | dict(self.withheld),
+            flags=(*self.flags, *flags),
+        )
+
+
+def undermined(flags: Iterable[Flag]) -> dict[str, str]:
+    """The measures that flags undermine, by name, each with the message of the first flag that does."""
+    reasons: dict[str, str] = {}
+    for flag in flags:
+        reasons = dict.fromkeys(flag.undermines, flag.message) | reasons
+    return reasons

@@ -72,7 +72,7 @@ def test_sac_area_is_mentioned_at_l5_s1_but_places_nothing():
 def test_wording_names_value_threshold_and_source_and_diagnoses_nothing():
     (finding,) = find_findings(NORMAL | {"foramen_left_mm": 1.234}, "D3")
     assert str(finding) == (
-        "Axial disc-facet gap, left 1.2 mm: below the published threshold of 3 mm (foraminal stenosis; Steurer et al., "
-        "BMC Musculoskelet Disord 12:175 (2011)); measured as the axial disc-facet gap, while foraminal stenosis is "
-        "graded on sagittal views"
+        "Axial disc-facet gap, left 1.2 mm: below the published threshold of 3 mm (foraminal stenosis; Talekar et al., "
+        "Appl Radiol 46(1) (2017)); published for the foramen's AP diameter on sagittal images, measured here as the axial "
+        "disc-facet gap"
     )

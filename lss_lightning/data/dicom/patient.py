@@ -21,12 +21,10 @@ from lss_lightning.data.dicom.series import Series, find_pair
 from lss_lightning.data.stretch import to_bytes
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
+from lss_lightning.stenosis import MOST_SHIFT_MM, MOST_TURN_DEG
 
 BLANK_LABELS = (f"{INTERMEDIATE}/Blank_Labels", "B1")
 """Folder and file prefix of labels in which only Unregistered is marked yet, and all else is Other."""
-
-MOST_SHIFT, MOST_TURN = 15.0, 5.0
-"""A shift in mm or a rotation in degrees above which a registration is flagged."""
 
 _SLICE_SPACING = 4.4
 
@@ -157,8 +155,8 @@ def _flags(row: Row, first: Image, second: Image, registration: Registration) ->
         "slice_number_differs": row.t1_slice != row.t2_slice,
         "size_differs": first.grid.shape != second.grid.shape,
         "frame_of_reference_differs": first.frame != second.frame,
-        "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MOST_SHIFT,
-        "rotation_over_5_deg": abs(math.degrees(registration.turn)) > MOST_TURN,
+        "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MOST_SHIFT_MM,
+        "rotation_over_5_deg": abs(math.degrees(registration.turn)) > MOST_TURN_DEG,
         "information_fell": not registration.improved,
     }
     return [flag for flag, holds in conditions.items() if holds]
