@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.misc import is_dicom
+
 from lss_lightning.reporting.page.rendering import render
 from lss_lightning.reporting.study.picture import Picture, draw
 from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of
@@ -17,6 +19,10 @@ _LEVEL_SOURCES = {
     "given": "given by the user",
     "assigned": "assigned from the order of the discs: check it against the sagittal series",
     "unknown": "not known",
+}
+_DICOM = {
+    True: "Read from DICOM images; a segmentation (SEG) and a structured report (SR) can refer to them.",
+    False: "Not read from DICOM images, so there is no segmentation (SEG) and no structured report (SR).",
 }
 
 
@@ -72,6 +78,8 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         sources=SOURCES,
         levels={key: level for level, key in LEVELS.items()},
         intervals=any(result.intervals for result in study.slices),
+        spacings=list(dict.fromkeys(_spacing(result) for result in study.slices)),
+        dicom=_DICOM[any(is_dicom(source) for result in study.slices for source in result.sources)],
     )
     path.write_text(text, encoding="utf-8")
 
@@ -92,3 +100,10 @@ def _lead(study: StudyResult, measured: int) -> str:
     levels = [result.level for result in study.slices if result.measurements is not None and result.level]
     where = f" at {', '.join(dict.fromkeys(levels))}" if levels else ""
     return f"{slices} segmented, {measured} of them measured{where}."
+
+
+def _spacing(result: SliceResult) -> str:
+    if result.spacing is None:
+        return "unknown, so that only ratios are measured"
+    height, width = result.spacing
+    return f"{height:.4g} by {width:.4g} mm"

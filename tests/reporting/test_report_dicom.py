@@ -1,0 +1,295 @@
+"""SEG and SR as other programs read them: right pixels, right places, right references, nobody's name."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from highdicom.spatial import ImageToReferenceTransformer, PixelToReferenceTransformer
+from pydicom.sr.codedict import codes
+
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LUMBAR
+from lss_lightning.reporting.dicom import write_seg, write_sr
+from lss_lightning.stenosis import MEASURES
+from tests.reporting.studies import MODELS, dicom_study, phantom_study
+
+IDENTITY = {
+    "PatientName": "Österreicher^Käthe",
+    "PatientID": "ID-77-3141",
+    "PatientBirthDate": "19500607",
+    "AccessionNumber": "ACC-2718",
+}
+# Where such things stand in real files as well.
+ELSEWHERE = {
+    "StudyID": "ACC-2718",
+    "StudyDescription": "Österreicher^Käthe ID-77-3141",
+    "SeriesDescription": "Käthe ACC-2718",
+    "ProtocolName": "Österreicher",
+    "InstitutionName": "Käthe",
+    "ReferringPhysicianName": "Österreicher",
+    "OtherPatientIDs": "ID-77-3141",
+    "PatientComments": "born 19500607",
+    "Manufacturer": "ID-77-3141",
+    "DeviceSerialNumber": "ACC-2718",
+    "StationName": "19500607",
+    "OperatorsName": "Österreicher",
+    "ImageComments": "ID-77-3141",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """With a patient's name in every text that a scanner or a person may fill."""
+    study = dicom_study(tmp_path_factory.mktemp("study"))
+    for path in {path for result in study.slices for path in result.sources}:
+        dataset = pydicom.dcmread(path)
+        dataset.SpecificCharacterSet = "ISO_IR 100"
+        for keyword, value in (IDENTITY | ELSEWHERE).items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(path)
+    return study
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["anonymous", "identified"])
+def written(request, study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    segs = write_seg(study, folder / "seg.dcm", request.param)
+    return study, segs, write_sr(study, folder / "sr.dcm", segs, request.param), request.param
+
+
+def header(path):
+    return pydicom.dcmread(path, stop_before_pixels=True)
+
+
+def groups_of(path):
+    return hd.sr.srread(path).content.get_image_measurement_groups(), hd.sr.srread(
+        path
+    ).content.get_planar_roi_measurement_groups()
+
+
+def test_a_file_for_each_direction(written):
+    study, segs, _, _ = written
+    directions = {tuple(header(result.sources[0]).ImageOrientationPatient) for result in study.slices}
+    assert len(directions) == 3
+    assert [path.name for path in segs] == ["seg_1.dcm", "seg_2.dcm", "seg_3.dcm"]
+    assert {tuple(hd.seg.segread(path).get_volume_geometry().row_cosines.round(4)) for path in segs}
+
+
+def test_segments_overlay_their_source_pixel_by_pixel(written):
+    study, segs, _, _ = written
+    by_source = {str(header(result.sources[0]).SOPInstanceUID): result for result in study.slices}
+    seen = set()
+    for path in segs:
+        seg = hd.seg.segread(path)
+        assert seg.SegmentationType == "BINARY"
+        assert [one.segment_label for one in map(seg.get_segment_description, seg.segment_numbers)] == [
+            LUMBAR[index].name for index in LUMBAR.anatomical
+        ]
+        sources = [source for _, _, source in seg.get_source_image_uids() if source in by_source]
+        pixels = seg.get_pixels_by_source_instance(sources)
+        for uid, frames in zip(sources, pixels, strict=True):
+            for place, index in enumerate(LUMBAR.anatomical):
+                np.testing.assert_array_equal(frames[..., place] > 0, by_source[uid].classes == index)
+            seen.add(uid)
+    assert seen == set(by_source)
+
+
+def test_frames_lie_where_their_source_lies(written):
+    study, segs, _, _ = written
+    images = {str(header(result.sources[0]).SOPInstanceUID): header(result.sources[0]) for result in study.slices}
+    corners = np.array([[0, 0], [95, 0], [0, 95], [95, 95]])
+    for path in segs:
+        seg = pydicom.dcmread(path)
+        shared = seg.SharedFunctionalGroupsSequence[0]
+        assert len(seg.PerFrameFunctionalGroupsSequence) == seg.NumberOfFrames == len(seg.pixel_array)
+        for frame, pixels in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
+            assert pixels.any()  # no frame of what is not there
+            source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+            image = images[source.ReferencedSOPInstanceUID]
+            here = PixelToReferenceTransformer(
+                frame.PlanePositionSequence[0].ImagePositionPatient,
+                shared.PlaneOrientationSequence[0].ImageOrientationPatient,
+                shared.PixelMeasuresSequence[0].PixelSpacing,
+            )
+            there = PixelToReferenceTransformer(
+                image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
+            )
+            np.testing.assert_allclose(here(corners), there(corners), atol=1e-6)
+            assert seg.FrameOfReferenceUID == image.FrameOfReferenceUID
+
+
+def test_segments_say_what_they_are_and_what_made_them(written):
+    _, segs, _, _ = written
+    seg = hd.seg.segread(segs[0])
+    types = [seg.get_segment_description(number).segmented_property_type for number in seg.segment_numbers]
+    assert [(one.value, one.scheme_designator) for one in types] == [
+        ("360499006", "SCT"),
+        ("POSTERIOR_ELEM", "99LSS"),
+        ("THECAL_SAC", "99LSS"),
+        ("AAP", "99LSS"),
+    ]
+    for number in seg.segment_numbers:
+        algorithm = seg.get_segment_description(number).algorithm_identification[0]
+        for model in MODELS:
+            assert f"{model.name} sha256:{model.sha256}" in algorithm.AlgorithmParameters
+    assert "not a medical device" in seg.ContentDescription
+    assert [one.CodingSchemeDesignator for one in seg.CodingSchemeIdentificationSequence] == ["99LSS"]
+
+
+def test_every_measure_is_reported_once_with_its_value_and_unit(written):
+    study, _, sr, _ = written
+    distances, areas = groups_of(sr)
+    units = {"mm": "mm", "mm²": "mm2", "": "{ratio}"}
+    expected, found = {}, {}
+    for result in study.slices:
+        for name, value in (result.measurements.values() if result.measurements else {}).items():
+            if value is not None:
+                expected[result.name, MEASURES[name].title] = (pytest.approx(value), units[MEASURES[name].unit])
+    for group in (*distances, *areas):
+        slice_name = group.tracking_identifier.split(":")[0].split(", ")[-1]
+        for one in group.get_measurements():
+            if one.method.value != "PIXEL_COUNT":
+                assert (slice_name, one.method.meaning) not in found
+                found[slice_name, one.method.meaning] = (one.value, one.unit.value)
+    assert len(expected) > 30
+    assert found == expected
+
+
+def test_a_distance_is_the_length_of_its_line(written):
+    study, _, sr, _ = written
+    images = {str(header(result.sources[0]).SOPInstanceUID): header(result.sources[0]) for result in study.slices}
+    distances, _ = groups_of(sr)
+    lines = 0
+    for group in distances:
+        for one in group.get_measurements():
+            for line in one.referenced_coordinates:
+                uid = line.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+                image = images[uid]
+                place = ImageToReferenceTransformer(
+                    image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
+                )
+                start, end = place(line.value)
+                if one.method.value != "BULGE":  # from an ellipse to the contour, not along the line's whole length
+                    assert np.linalg.norm(end - start) == pytest.approx(one.value, abs=1e-3)
+                lines += 1
+    assert lines >= 3 * 7
+
+
+def test_an_area_refers_to_what_it_is_the_area_of(written):
+    study, segs, sr, _ = written
+    datasets = {str(header(path).SOPInstanceUID): header(path) for path in segs}
+    results = {str(header(result.sources[0]).SOPInstanceUID): result for result in study.slices}
+    _, areas = groups_of(sr)
+    checked = 0
+    for group in areas:
+        (area, *_) = group.get_measurements()
+        frame = group.referenced_segmentation_frame
+        if frame is None:
+            x, y = (group.roi.value * np.array(study.slices[0].spacing)).T
+            area_of = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+            assert area.value == pytest.approx(area_of, rel=1e-3)
+            continue
+        seg = datasets[str(frame.referenced_sop_instance_uid)]
+        (number,) = frame.referenced_frame_numbers
+        item = seg.PerFrameFunctionalGroupsSequence[number - 1]
+        source = str(item.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)
+        assert source == str(frame.source_image_for_segmentation.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        label = LUMBAR[LUMBAR.anatomical[item.SegmentIdentificationSequence[0].ReferencedSegmentNumber - 1]]
+        counted = (results[source].classes == LUMBAR.keys.index(label.key)).sum() * np.prod(results[source].spacing)
+        assert area.value == pytest.approx(counted, rel=0.1)
+        checked += 1
+    assert checked == 2 * 3
+
+
+def test_levels_findings_flags_and_what_was_not_measured(written):
+    study, _, sr, _ = written
+    distances, _ = groups_of(sr)
+    assert len(distances) == len(study.slices)
+    levels = {"L3/4": "243922006", "L4/5": "243923001", "L5/S1": "243927000", None: "122496007"}
+    for group, result in zip(distances, study.slices, strict=True):
+        assert [site.value.value for site in group.finding_sites] == [levels[result.level]]
+        said = [item.value for item in group[0].ContentSequence if item.value_type == hd.sr.ValueTypeValues.TEXT]
+        for finding in result.findings:
+            assert "below the published threshold of" in str(finding)
+            assert str(finding) in said
+        assert {flag.message for flag in result.flags} <= set(said)
+        if result.not_measured:
+            assert result.not_measured in said
+        sites = [one.value.meaning.lower() for one in group.get_qualitative_evaluations() if one.name.value == "SITE"]
+        assert sites == list(result.sites)
+    assert any(result.findings for result in study.slices)
+
+
+def test_the_report_names_its_models_and_disclaims(written):
+    study, segs, sr, _ = written
+    report = hd.sr.srread(sr)
+    text = str(report)
+    for model in MODELS:
+        assert f"sha256:{model.sha256}" in text
+    remarks = [item.value for item in report.content[0].ContentSequence if item.name == codes.DCM.Comment]
+    assert remarks == [study.disclaimer, "A remark."]
+    evidence = {uid for _, _, uid, _ in report.get_evidence()}
+    assert evidence == {str(header(path).SOPInstanceUID) for result in study.slices for path in result.sources} | {
+        str(header(path).SOPInstanceUID) for path in segs
+    }
+
+
+def test_identity_is_kept_only_on_demand(written):
+    study, segs, sr, keep = written
+    source = header(study.slices[0].sources[0])
+    for path in (*segs, sr):
+        dataset = header(path)
+        assert dataset.StudyInstanceUID == source.StudyInstanceUID
+        for keyword, value in IDENTITY.items():
+            assert str(dataset.get(keyword) or "") == (value if keep else "")
+        if not keep:
+            raw = path.read_bytes()
+            for value in {*IDENTITY.values(), "Österreicher", "Käthe"}:
+                for encoding in ("utf-8", "latin-1"):
+                    assert value.encode(encoding) not in raw
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+def test_dciodvfy_finds_no_error(written):
+    _, segs, sr, _ = written
+    for path in (*segs, sr):
+        done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+        assert errors == []
+        assert "Segmentation" in done.stdout + done.stderr or "ComprehensiveSR" in done.stdout + done.stderr
+
+
+def test_nothing_is_written_of_what_was_no_dicom(tmp_path):
+    study = phantom_study(levels=("D4",))
+    assert write_seg(study, tmp_path / "seg.dcm") == ()
+    assert write_sr(study, tmp_path / "sr.dcm", ()) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_direction_takes_one_file(study, tmp_path):
+    (disc, *_) = (result for result in study.slices if result.level == "L4/5")
+    assert write_seg(replace(study, slices=(disc,)), tmp_path / "seg.dcm") == (tmp_path / "seg.dcm",)
+
+
+def test_a_label_map_that_lies_on_no_source_is_refused(study, tmp_path):
+    first = study.slices[0]
+    moved = replace(first, geometry=replace(first.geometry, origin=(0.0, 0.0, 0.0)))
+    with pytest.raises(UserError, match=r"slice_01: .*none of its 2 source images"):
+        write_seg(replace(study, slices=(moved,)), tmp_path / "seg.dcm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_without_uid_is_refused(study, tmp_path):
+    first = study.slices[0]
+    dataset = pydicom.dcmread(first.sources[0])
+    del dataset.FrameOfReferenceUID
+    dataset.save_as(tmp_path / "broken.dcm")
+    broken = replace(first, sources=(tmp_path / "broken.dcm",))
+    with pytest.raises(UserError, match="lacks FrameOfReferenceUID"):
+        write_seg(replace(study, slices=(broken,)), tmp_path / "seg.dcm")
