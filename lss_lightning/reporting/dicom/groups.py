@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from highdicom import UID
@@ -30,12 +31,18 @@ from lss_lightning.reporting.dicom import codes
 from lss_lightning.reporting.dicom.segments import Frames
 from lss_lightning.reporting.dicom.sources import Placed
 from lss_lightning.stenosis import MEASURES, Measurements
+from lss_lightning.stenosis.criteria import criteria_at
 from lss_lightning.stenosis.measurements import Points
+from lss_lightning.stenosis.study import LEVELS, SliceResult
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
-_SEGMENTED = {"sac_area_mm2": "thecal_sac", "disc_area_mm2": "intervertebral_disc"}
-_OUTLINED = ("canal_area_mm2",)
+# What each area is the area of: a class that has a segment, or, for the canal's section, only an outline.
+_AREAS: Mapping[str, str | None] = {
+    "sac_area_mm2": "thecal_sac",
+    "disc_area_mm2": "intervertebral_disc",
+    "canal_area_mm2": None,
+}
 # In a report, unlike in our outlines, (0, 0) is the outer corner of the first pixel (PS3.3 C.18.6).
 _CORNER = 0.5
 
@@ -58,32 +65,24 @@ class Groups:
         measured = placed.result.measurements
         if measured is None:
             return
-        for name, key in _SEGMENTED.items():
+        for name, key in _AREAS.items():
             value = measured.values()[name]
-            frame = self.frames.get((str(placed.image.SOPInstanceUID), key))
-            if value is not None and frame is not None:
-                counted = measured.sac_area_counted_mm2 if name == "sac_area_mm2" else None
+            if value is not None:
                 yield PlanarROIMeasurementsAndQualitativeEvaluations(
                     _tracking(placed, MEASURES[name].title),
-                    referenced_segment=frame.reference(),
-                    finding_type=codes.STRUCTURES[key],
+                    finding_type=codes.STRUCTURES[key] if key else codes.CANAL,
                     finding_sites=_sites(placed),
                     finding_category=codes.ANATOMY,
                     algorithm_id=self.algorithm,
-                    measurements=_areas(placed, name, value, counted),
+                    measurements=list(_areas(placed, name, value)),
+                    **self._shape(placed, measured, name, key),
                 )
-        for name in _OUTLINED:
-            value = measured.values()[name]
-            if value is not None and name in measured.outlines:
-                yield PlanarROIMeasurementsAndQualitativeEvaluations(
-                    _tracking(placed, MEASURES[name].title),
-                    referenced_region=_region(placed, measured.outlines[name][0]),
-                    finding_type=codes.CANAL,
-                    finding_sites=_sites(placed),
-                    finding_category=codes.ANATOMY,
-                    algorithm_id=self.algorithm,
-                    measurements=_areas(placed, name, value),
-                )
+
+    def _shape(self, placed: Placed, measured: Measurements, name: str, key: str | None) -> dict[str, Any]:
+        frame = self.frames.get((str(placed.image.SOPInstanceUID), key or ""))
+        if frame is not None:
+            return {"referenced_segment": frame.reference()}
+        return {"referenced_region": _region(placed, measured.outlines[key or name][0])}
 
     def _distances(self, placed: Placed) -> MeasurementsAndQualitativeEvaluations:
         result, image = placed.result, placed.image
@@ -121,36 +120,46 @@ def text(concept: Code, value: str) -> TextContentItem:
 
 def _lengths(placed: Placed, measured: Measurements) -> Iterator[Measurement]:
     for name, value in measured.values().items():
-        if value is not None and name not in (*_SEGMENTED, *_OUTLINED):
+        if value is not None and name not in _AREAS:
             caliper = measured.calipers.get(name)
             line = None if caliper is None else [_line(placed, np.array((caliper.start, caliper.end)))]
-            yield _measurement(placed, name, value, codes.method(name), line)
+            yield _measurement(placed, name, value, line)
 
 
-def _areas(placed: Placed, name: str, value: float, counted: float | None = None) -> list[Measurement]:
-    areas = [_measurement(placed, name, value, codes.method(name))]
-    if counted is not None:
+def _areas(placed: Placed, name: str, value: float) -> Iterator[Measurement]:
+    yield _measurement(placed, name, value)
+    measured = placed.result.measurements
+    if measured and measured.sac_area_counted_mm2 is not None and name == "sac_area_mm2":
         unit = codes.UNITS[MEASURES[name].unit]
-        areas.append(Measurement(codes.quantity(name), float(counted), unit, method=codes.COUNTED))
-    return areas
+        yield Measurement(codes.quantity(name), float(measured.sac_area_counted_mm2), unit, method=codes.COUNTED)
 
 
 def _measurement(
-    placed: Placed, name: str, value: float, method: Code, coordinates: list[CoordinatesForMeasurement] | None = None
+    placed: Placed, name: str, value: float, coordinates: list[CoordinatesForMeasurement] | None = None
 ) -> Measurement:
     measurement = Measurement(
         codes.quantity(name),
         float(value),
         codes.UNITS[MEASURES[name].unit],
-        method=method,
+        method=codes.method(name),
         referenced_coordinates=coordinates,
     )
-    interval = placed.result.intervals.get(name)
-    if interval is not None:
-        remark = f"interval {interval.low:.2f} to {interval.high:.2f} {MEASURES[name].unit}".strip()
+    for remark in _doubt(placed.result, name):
         item = TextContentItem(codes.COMMENT, remark, RelationshipTypeValues.HAS_PROPERTIES)
         measurement[0].ContentSequence.append(item)
     return measurement
+
+
+def _doubt(result: SliceResult, name: str) -> Iterator[str]:
+    """The interval of a measure, and the probability of lying below each threshold that applies."""
+    interval, unit = result.intervals.get(name), MEASURES[name].unit
+    if interval is None:
+        return
+    yield f"95 % interval {interval.low:.2f} to {interval.high:.2f} {unit}".strip()
+    for criterion in criteria_at(LEVELS.get(result.level or "")):
+        if criterion.measure == name:
+            probability = interval.below[criterion.key]
+            yield f"probability {probability:.2f} of lying below {criterion.below:g} {unit} ({criterion.source})"
 
 
 def _line(placed: Placed, points: Points) -> CoordinatesForMeasurement:
