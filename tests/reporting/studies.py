@@ -20,15 +20,15 @@ from lss_lightning.stenosis import find_findings, find_sites
 from lss_lightning.stenosis.study import LEVELS, Geometry, ModelIdentity, SliceResult, StudyResult
 from lss_lightning.stenosis.uncertainty import measure_members
 
-SEED, PATIENT = 4, 1
+SEED, PATIENT = 4, 5
 MODELS = (ModelIdentity("resunet-resnet34", "ab" * 32), ModelIdentity("vgg16_unet-vgg16", "cd" * 32))
 PRINTED = {key: level for level, key in LEVELS.items()}
 
 
 def slice_result(name, level, classes, images, *, spacing, image_left="right", not_measured=None, **other):
-    """A slice with the measures of its label map, blurred to stand for an ensemble's members."""
+    """A slice with the measures of its label map, as two members of an ensemble that differ a little."""
     whole = np.stack([classes == index for index in range(len(LUMBAR))]).astype(np.float32)
-    members = np.stack([whole, np.roll(whole, 1, axis=-1)])
+    members = np.stack([whole, 0.8 * whole + 0.2 * np.roll(whole, 1, axis=-1)])
     measured, intervals, flags = None, {}, ()
     if not_measured is None:
         measured, intervals, _ = measure_members(members, LUMBAR, spacing, image_left)

@@ -71,7 +71,7 @@ def test_sections(opened):
 def test_the_slider_changes_the_overlays_opacity(opened):
     overlay = opened.page.locator("#slice-01 .labels")
     expect(overlay).to_have_css("opacity", "0.25")
-    opened.page.get_by_label("Label map").fill("60")
+    opened.page.get_by_label("Label map", exact=True).fill("60")
     expect(overlay).to_have_css("opacity", "0.6")
     expect(opened.page.locator("output[for=opacity]")).to_have_text("60 %")
     opened.page.get_by_role("button", name="Reset").click()
@@ -79,7 +79,7 @@ def test_the_slider_changes_the_overlays_opacity(opened):
 
 
 def test_window_and_level_scale_the_image(opened):
-    opened.page.get_by_label("Window").fill("100")
+    opened.page.get_by_label("Window", exact=True).fill("100")
     opened.page.get_by_label("Level", exact=True).fill("60")
     transfer = opened.page.locator("#window feFuncR")
     slope, intercept = (float(transfer.get_attribute(name)) for name in ("slope", "intercept"))
@@ -93,7 +93,7 @@ def test_window_and_level_scale_the_image(opened):
 def test_one_weighting_is_shown_at_a_time(opened):
     assert shown(opened, "#slice-01 image.weighting-T2") == [True]
     assert shown(opened, "#slice-01 image.weighting-T1") == [False]
-    opened.page.get_by_text("T1", exact=True).click()
+    opened.page.get_by_role("radio", name="T1").check()
     assert shown(opened, "#slice-01 image.weighting-T2") == [False]
     assert shown(opened, "#slice-01 image.weighting-T1") == [True]
 
@@ -115,7 +115,7 @@ def test_the_view_switches_between_anatomy_and_whole_slice(opened, study):
     picture = draw(study.slices[0], LUMBAR)
     drawing = opened.page.locator("#slice-01 svg")
     expect(drawing).to_have_attribute("viewBox", str(picture.near))
-    opened.page.get_by_text("Whole slice").click()
+    opened.page.get_by_role("radio", name="Whole slice").check()
     expect(drawing).to_have_attribute("viewBox", "0.00 0.00 160.00 160.00")
 
 

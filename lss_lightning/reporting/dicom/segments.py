@@ -33,7 +33,7 @@ class SegmentFrame:
 
     def reference(self) -> ReferencedSegmentationFrame:
         """The frame as a report refers to it."""
-        return ReferencedSegmentationFrame(
+        reference = ReferencedSegmentationFrame(
             self.segmentation.SOPClassUID,
             self.segmentation.SOPInstanceUID,
             frame_number=self.frame,
@@ -42,6 +42,9 @@ class SegmentFrame:
                 self.source.ReferencedSOPClassUID, self.source.ReferencedSOPInstanceUID
             ),
         )
+        # The frame has one segment; naming both is not allowed (PS3.3, table 10-3).
+        del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+        return reference
 
 
 def find_frames(segmentations: Iterable[Dataset], labels: LabelSet) -> Frames:
