@@ -176,9 +176,9 @@ def test_every_measure_stands_with_its_value_interval_and_thresholds(opened, stu
         row = opened.page.locator(f"#slice-01 tr[data-measure={name}]")
         text = row.inner_text()
         assert MEASURES[name].title in text
-        assert (f"{value:.1f} {unit}" if unit else f"{value:.2f}") in text
+        assert (f"{value:.1f} {unit}" if unit else f"{value:.3f}") in text
         interval = result.intervals[name]
-        decimals = 1 if unit else 2
+        decimals = 1 if unit else 3
         assert f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}" in text
         for criterion in CRITERIA:
             if criterion.measure == name and "D3" in criterion.levels:

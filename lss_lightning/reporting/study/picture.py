@@ -176,6 +176,8 @@ def _mark(name: str, caliper: Caliper, near: Box, stretch: float) -> Mark:
     close, far = ends[::-1] if look.at_end else ends
     # Outside the caliper, in line with it; of one without length, above.
     away = close - far if (close != far).any() else np.array((0.0, -1.0))
+    if look.at_end:  # mostly where the canal's caliper runs on: beside it
+        away = np.array((away[1], -away[0]))
     x, y = (close + away / np.hypot(*away) * _LETTER_AWAY * near.width).tolist()
     (x0, y0), (x1, y1) = ends.tolist()
     return Mark(name, look, x0, y0, x1, y1, x, y)

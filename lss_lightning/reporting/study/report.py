@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from pydicom.misc import is_dicom
 
 from lss_lightning.reporting.page.rendering import render
 from lss_lightning.reporting.study.picture import Picture, draw
-from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of
-from lss_lightning.stenosis import CRITERIA, MEASURES, SITES
+from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of, states_of
+from lss_lightning.stenosis import CRITERIA, MEASURES, Site
 from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,6 +38,7 @@ class Panel:
         level_source: Who says so.
         picture: It, drawn.
         rows: Its measures.
+        sites: What is known of each site, in the order that the image shows them.
     """
 
     result: SliceResult
@@ -45,6 +47,7 @@ class Panel:
     level_source: str
     picture: Picture
     rows: tuple[Row, ...]
+    sites: Mapping[Site, str]
 
 
 def write_study_report(study: StudyResult, path: Path) -> None:
@@ -74,7 +77,6 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         classes=[study.labels[index] for index in study.labels.anatomical],
         criteria=CRITERIA,
         measures=MEASURES,
-        sites=SITES,
         sources=SOURCES,
         levels={key: level for level, key in LEVELS.items()},
         intervals=any(result.intervals for result in study.slices),
@@ -85,6 +87,9 @@ def write_study_report(study: StudyResult, path: Path) -> None:
 
 
 def _panel(result: SliceResult, study: StudyResult) -> Panel:
+    states = states_of(result)
+    right_to_left: tuple[Site, ...] = ("right", "central", "left")
+    shown = right_to_left[::-1] if result.image_left == "left" else right_to_left
     return Panel(
         result,
         anchor=result.name.lower().replace("_", "-"),
@@ -92,6 +97,7 @@ def _panel(result: SliceResult, study: StudyResult) -> Panel:
         level_source=_LEVEL_SOURCES[result.level_source],
         picture=draw(result, study.labels),
         rows=tuple(rows_of(result)),
+        sites={site: states[site] for site in shown},
     )
 
 

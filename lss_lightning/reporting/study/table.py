@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lss_lightning.reporting.calipers import LOOKS
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.stenosis import CRITERIA, MEASURES, Criterion
+from lss_lightning.stenosis import CRITERIA, MEASURES, SITES, Criterion, Site
 from lss_lightning.stenosis.criteria import criteria_at
 from lss_lightning.stenosis.study import LEVELS, SliceResult
 
@@ -113,6 +113,21 @@ def rows_of(result: SliceResult) -> Iterator[Row]:
         )
 
 
+def states_of(result: SliceResult) -> Mapping[Site, str]:
+    """What is known of each site: ``below`` a threshold, ``not below`` one, or ``withheld``, wholly or ``in part``."""
+    states: dict[Site, str] = {}
+    for site in SITES:
+        criteria = [one for name in MEASURES for one in _counting(name, result) if one.site == site]
+        given = [_values(result)[one.measure] is not None for one in criteria]
+        if site in result.sites:
+            states[site] = "below"
+        elif all(given):
+            states[site] = "not below"
+        else:
+            states[site] = "not below, in part withheld" if any(given) else "withheld"
+    return states
+
+
 def compare(results: Sequence[SliceResult]) -> Iterator[Comparison]:
     """Each measure that has any value side by side, for slices that were measured."""
     for name, measure in MEASURES.items():
@@ -180,5 +195,5 @@ def _number(name: str, value: float | None, *, unit: bool = False) -> str:
     if value is None:
         return MISSING
     of = MEASURES[name].unit
-    number = f"{value:.{1 if of else 2}f}"
+    number = f"{value:.{1 if of else 3}f}"
     return f"{number} {of}".strip() if unit else number
