@@ -19,6 +19,7 @@ from lss_lightning.stenosis.study import SliceResult
 
 _LETTER_AWAY = 0.033  # from a caliper's end to the middle of its letter, by the view's width
 _BAR_MM = 10
+_BRIGHTEST = 99  # percentile
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Picture:
         references: What measures were taken on.
         marks: The calipers.
         bar: Length of 10 mm; None where the spacing is unknown.
+        brightest: Grey value that a hundredth of the anatomy's pixels exceed.
     """
 
     size: tuple[float, float]
@@ -97,6 +99,7 @@ class Picture:
     references: tuple[Reference, ...]
     marks: tuple[Mark, ...]
     bar: float | None
+    brightest: float
 
     @property
     def whole(self) -> Box:
@@ -115,10 +118,11 @@ def draw(result: SliceResult, labels: LabelSet) -> Picture:
     height, width = result.spacing or (1.0, 1.0)
     stretch = height / width
     measured = result.measurements
-    near = Box(0, 0, columns, rows * stretch)
+    near, part = Box(0, 0, columns, rows * stretch), (slice(None), slice(None))
     if measured is not None:
         (top, bottom), (left, right) = visible(measured, result.classes.shape)
         near = Box(left + 0.5, (top + 0.5) * stretch, right - left, (bottom - top) * stretch)
+        part = slice(round(top + 0.5), round(bottom + 0.5)), slice(round(left + 0.5), round(right + 0.5))
     return Picture(
         size=(columns, rows * stretch),
         near=near,
@@ -130,6 +134,7 @@ def draw(result: SliceResult, labels: LabelSet) -> Picture:
         if measured
         else (),
         bar=None if result.spacing is None else _BAR_MM / width,
+        brightest=max(float(np.percentile(image[part], _BRIGHTEST)) for image in result.images.values()),
     )
 
 

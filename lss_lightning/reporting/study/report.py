@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from lss_lightning.stenosis import CRITERIA, MEASURES, Site
 from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+_STEP = 5  # of the slider, grey values
 
 _LEVEL_SOURCES = {
     "given": "given by the user",
@@ -74,6 +77,7 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         others=[panel for panel in panels if panel.result.measurements is None],
         comparisons=list(compare([panel.result for panel in measured])),
         weightings=sorted({kind for result in study.slices for kind in result.images}),
+        window=_window(measured or panels),
         classes=[study.labels[index] for index in study.labels.anatomical],
         criteria=CRITERIA,
         measures=MEASURES,
@@ -99,6 +103,12 @@ def _panel(result: SliceResult, study: StudyResult) -> Panel:
         rows=tuple(rows_of(result)),
         sites={site: states[site] for site in shown},
     )
+
+
+def _window(panels: Sequence[Panel]) -> int:
+    """Width of the window, from black, that shows the anatomy of all slices as bright as can be; grey values."""
+    brightest = max((panel.picture.brightest for panel in panels), default=255)
+    return max(_STEP, min(255, _STEP * math.ceil(brightest / _STEP)))
 
 
 def _lead(study: StudyResult, measured: int) -> str:
