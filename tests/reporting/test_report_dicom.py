@@ -165,23 +165,36 @@ def test_every_measure_is_reported_once_with_its_value_and_unit(written):
     assert found == expected
 
 
-def test_a_distance_is_the_length_of_its_line(written):
+def test_a_distance_is_the_length_of_a_line_where_it_was_taken(written):
     study, _, sr, _ = written
-    images = {str(header(result.sources[0]).SOPInstanceUID): header(result.sources[0]) for result in study.slices}
     distances, _ = groups_of(sr)
     lines = 0
-    for group in distances:
+    for group, result in zip(distances, study.slices, strict=True):
+        image = header(result.sources[0])
+        height, width = map(float, image.PixelSpacing)
+        across, down = np.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
+        corner = np.array(image.ImagePositionPatient, dtype=float)
+        place = ImageToReferenceTransformer(
+            image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
+        )
         for one in group.get_measurements():
-            for line in one.referenced_coordinates:
-                uid = line.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-                image = images[uid]
-                place = ImageToReferenceTransformer(
-                    image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
-                )
-                start, end = place(line.value)
-                assert np.linalg.norm(end - start) == pytest.approx(one.value, abs=1e-3)
-                lines += 1
-    assert lines >= 3 * 7
+            if one.unit.value != "mm":
+                assert one.referenced_coordinates == []
+                continue
+            (line,) = one.referenced_coordinates
+            source = line.ContentSequence[0].ReferencedSOPSequence[0]
+            assert source.ReferencedSOPInstanceUID == image.SOPInstanceUID
+            ends = place(line.value)
+            assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(one.value, abs=1e-3)
+            (caliper,) = (
+                caliper
+                for name, caliper in result.measurements.calipers.items()
+                if MEASURES[name].title == one.method.meaning
+            )
+            for (x, y), end in zip((caliper.start, caliper.end), ends, strict=True):
+                np.testing.assert_allclose(end, corner + x * width * across + y * height * down, atol=1e-3)
+            lines += 1
+    assert lines == 3 * 8
 
 
 def test_an_area_refers_to_what_it_is_the_area_of(written):

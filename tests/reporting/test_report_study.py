@@ -209,6 +209,9 @@ def test_withheld_measures_and_flags_say_why(opened, study):
     for flag in lacking.flags:
         assert flag.message in section
     assert "no thecal sac found" in section
+    assert opened.page.locator("#slice-03 .sites li span").all_inner_texts() == ["withheld"] * 3
+    assert opened.page.locator("#slice-01 .sites .below").all_inner_texts() == ["left\n▼ below"]
+    assert "none; right withheld; central withheld; left withheld" in opened.page.locator("#glance").inner_text()
     assert opened.page.locator("#slice-03 .corner").all_inner_texts() == ["R?", "L?"]
     assert opened.page.locator("#slice-01 .corner").all_inner_texts() == ["R", "L"]
 
