@@ -70,7 +70,7 @@ def phantom_study(size=96, levels=("D3", "D4", "D5")):
 
 
 def dicom_study(folder: Path, size=96, patient=PATIENT):
-    """A phantom examination, all of its slices, with the true label maps on T1's grid."""
+    """A phantom examination, all of its slices, with the true label maps on T1's grid; sides are unknown at L5/S1."""
     truth = write_study(folder, seed=SEED, patient=patient, image_size=size)
     (examination,) = (folder / RAW / f"{patient:04d}").iterdir()
     t1, t2 = (sorted((examination / series).iterdir()) for series in (T1_SERIES, T2_SERIES))
@@ -86,6 +86,7 @@ def dicom_study(folder: Path, size=96, patient=PATIENT):
                 _true_label(piece, size),
                 images,
                 spacing=plane.spacing,
+                image_left=None if piece.level == "D5" else "right",
                 not_measured=None if is_disc else "it lies in a vertebra",
                 geometry=Geometry(
                     origin=tuple(plane.corner), row=tuple(plane.across), column=tuple(plane.down), thickness=4.0

@@ -240,6 +240,7 @@ def test_levels_findings_flags_and_what_was_not_measured(written):
         sites = [one.value.meaning.lower() for one in group.get_qualitative_evaluations() if one.name.value == "SITE"]
         assert sites == list(result.sites)
     assert any(result.findings for result in study.slices)
+    assert any(result.flags for result in study.slices)
 
 
 def test_the_report_names_its_models_and_disclaims(written):
