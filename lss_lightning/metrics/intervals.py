@@ -36,9 +36,12 @@ def resample(patients: Counts, replicates: int = REPLICATES, seed: int = 0) -> C
     Returns:
         (R, K, K), each draw's pooled counts.
     """
-    size = len(patients)
-    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=replicates)
-    return _pooled(drawn, patients)
+    return _pooled(draw_patients(len(patients), replicates, seed), patients)
+
+
+def draw_patients(size: int, replicates: int = REPLICATES, seed: int = 0) -> NDArray[np.int64]:
+    """How often each of ``size`` patients is drawn in each of R draws of as many, with replacement: (R, size)."""
+    return np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=replicates)
 
 
 def interval95(replicates: Scores) -> Scores:

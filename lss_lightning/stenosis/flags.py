@@ -78,13 +78,13 @@ def size_flags(values: Mapping[str, float]) -> Iterator[Flag]:
 
 
 def level_flags(level: str | None) -> Iterator[Flag]:
-    """What a level, ``D3``, ``D4`` or ``D5``, gives rise to: measures that are an unreliable sign there; none is withheld."""
+    """Measures that are an unreliable sign at a level, ``D3``, ``D4`` or ``D5``; none is withheld."""
     for caution in dict.fromkeys(criterion.caution for criterion in CRITERIA if level in criterion.unreliable_at):
         yield Flag("unreliable_here", caution)
 
 
 def registration_flags(shift_mm: float, rotation_deg: float, before: float, after: float) -> Iterator[Flag]:
-    """What registering T2 to T1 gives rise to; measures of a slice whose images may not lie upon each other are withheld.
+    """What registering T2 to T1 gives rise to: where the two may not lie upon each other, nothing is measured.
 
     Args:
         shift_mm: How far T2 was moved beyond what the headers say.

@@ -97,7 +97,8 @@ def measure_members(
     """
     flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels))
     measured = measure(probabilities.mean(axis=0), labels, spacing, image_left=image_left).withhold(flags)
-    members = [measure(single, labels, spacing, image_left=image_left).values() for single in probabilities]
+    several = probabilities if len(probabilities) > 1 else ()
+    members = [measure(single, labels, spacing, image_left=image_left).values() for single in several]
     pixel = _PIXEL if spacing is None else math.sqrt(spacing[0] * spacing[1])
     intervals = {}
     for name, value in measured.values().items():
@@ -111,8 +112,8 @@ def interval(name: str, value: float, members: Sequence[float], pixel: float = _
     """The interval of a measure.
 
     That of a further member drawn like the M there are, Student's t with M - 1 degrees of freedom and the scale
-    s √(1 + 1/M) (s: the members' SD about the value shown), widened by the SD of rasterising, r, which is known. The sum
-    is taken for Student's t again, its degrees of freedom by Welch (1947) and Satterthwaite (1946):
+    s √(1 + 1/M) (s: the members' SD about the value shown), widened by the SD of rasterising, r, which is known. The
+    sum is taken for Student's t again, its degrees of freedom by Welch (1947) and Satterthwaite (1946):
     (a² + r²)² / (a⁴ / (M - 1)) with a² = s² (1 + 1/M). Three members that agree thus give ± 2 r, and three that do not
     ± 5 s: few members know their own spread badly, and the interval says so.
 
@@ -156,7 +157,7 @@ def agreement_flags(maps: NDArray[np.integer], labels: LabelSet) -> Iterator[Fla
 
 
 def pairwise_dice(masks: NDArray[np.bool_]) -> float:
-    """Mean Dice over all pairs of M masks, (M, H, W); pairs of empty masks do not count, NaN where there is no other."""
+    """Mean Dice over all pairs of M masks, (M, H, W); a pair of empty masks does not count, NaN if all are."""
     sizes = masks.sum(axis=(1, 2))
     scores = [
         2 * np.count_nonzero(masks[one] & masks[other]) / (sizes[one] + sizes[other])

@@ -73,6 +73,6 @@ def test_wording_names_value_threshold_and_source_and_diagnoses_nothing():
     (finding,) = find_findings(NORMAL | {"foramen_left_mm": 1.234}, "D3")
     assert str(finding) == (
         "Axial disc-facet gap, left 1.2 mm: below the published threshold of 3 mm (foraminal stenosis; Talekar et al., "
-        "Appl Radiol 46(1) (2017)); published for the foramen's AP diameter on sagittal images, measured here as the axial "
-        "disc-facet gap"
+        "Appl Radiol 46(1) (2017)); published for the foramen's AP diameter on sagittal images, measured here as the "
+        "axial disc-facet gap"
     )

@@ -1,0 +1,114 @@
+"""Measures every slice that is tested, on its label map and on the network's class probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics.per_image import PerImage
+from lss_lightning.models.labeller import to_label_grid
+from lss_lightning.models.predictor import Predictor
+from lss_lightning.stenosis import MEASURES, Interval, Measurements, measure, measure_members
+
+KINDS = ("label", "predicted", "low", "high")
+"""What is kept of each slice and measure; of a prediction's interval its bounds."""
+
+
+class MeasuredImages(PerImage):
+    """Measures each image as its probabilities come, and gathers the values from all devices.
+
+    Args:
+        labels: The classes; those of the paper must be among them.
+    """
+
+    def __init__(self, labels: LabelSet) -> None:
+        super().__init__(**{kind: ((len(MEASURES),), torch.float64) for kind in KINDS})
+        self.labels = labels
+
+    def update(
+        self,
+        members: Tensor,
+        target: Tensor,
+        index: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        spacings: Sequence[float | None],
+    ) -> None:
+        """Measure a batch.
+
+        Args:
+            members: (M, B, K, H, W) float, class probabilities of M members on the labels' own grid.
+            target: (B, H, W) uint8 class indices.
+            index: (B,) int64, each image's place in the data set.
+            sizes: Height and width of each image without the padding.
+            spacings: Each label's pixel size in mm, or None where unknown.
+        """
+        probabilities, targets = members.float().cpu().numpy(), target.cpu().numpy()
+        rows = []
+        for place, ((height, width), size) in enumerate(zip(sizes, spacings, strict=True)):
+            spacing = None if size is None else (size, size)
+            reference = measure(targets[place, :height, :width], self.labels, spacing)
+            single = probabilities[:, place, :, :height, :width]
+            measured, intervals, _ = measure_members(single, self.labels, spacing)
+            rows.append(_row(reference, measured, intervals))
+        kept = torch.tensor(np.stack(rows), device=index.device)
+        self.add(index, **dict(zip(KINDS, kept.unbind(1), strict=True)))
+
+    def compute(self) -> dict[str, NDArray[Any]]:
+        """Values (N, F) by kind, from all devices, in the order of the data set; NaN where withheld."""
+        _, arrays = self.gathered()
+        return arrays
+
+
+def _row(reference: Measurements, measured: Measurements, intervals: dict[str, Interval]) -> NDArray[np.float64]:
+    """(4, F), in the order of KINDS."""
+    bounds = [[getattr(intervals[name], end) if name in intervals else None for name in MEASURES] for end in KINDS[2:]]
+    # None becomes NaN.
+    return np.array([list(reference.values().values()), list(measured.values().values()), *bounds], dtype=np.float64)
+
+
+class Measuring(pl.Callback):
+    """Measures what a test's batches hold; after it, :attr:`values` has what all devices found.
+
+    Args:
+        labels: The classes; those of the paper must be among them.
+
+    Attributes:
+        values: As :meth:`MeasuredImages.compute` gives them; None before the first test.
+    """
+
+    def __init__(self, labels: LabelSet) -> None:
+        self.images = MeasuredImages(labels)
+        self.values: dict[str, NDArray[np.float64]] | None = None
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go where the network is, since that is how devices exchange what they found."""
+        self.images.to(pl_module.device)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measure a batch, whose logits on the labels' grid are the step's output."""
+        members = outputs.softmax(1)[None]
+        if isinstance(pl_module, Predictor) and pl_module.several:
+            single = pl_module.member_probabilities(batch["image"]).clamp_min(torch.finfo(torch.float32).tiny).log()
+            members = torch.stack([to_label_grid(logits, batch).softmax(1) for logits in single])
+        sizes, spacings = batch["label_sizes"], batch["label_spacings"]
+        self.images.update(members, batch["label"], batch["index"], sizes, spacings)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gather."""
+        self.values = self.images.compute()
+        self.images.reset()
