@@ -99,6 +99,7 @@ class EvaluateConfig:
     folds: list[str] | None
     tta: str
     subset: str | None
+    measurements: bool
     data: dict[str, Any]
     trainer: TrainerConfig
     logger: LoggerConfig
@@ -155,6 +156,7 @@ class _EvaluateTop:
     folds: list[str] | None = setting()
     tta: str = setting(choices=tuple(VIEWS))
     subset: str | None = setting(choices=("train", "val", "test", "all"))
+    measurements: bool = setting()
 
 
 @dataclass(frozen=True)

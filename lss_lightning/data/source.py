@@ -103,6 +103,10 @@ class DataSource:
             UserError: they cannot be had.
         """
 
+    def truth(self) -> dict[str, dict[str, str]]:
+        """What is known of slices beside their labels, by the slice's name and column; nothing of real data."""
+        return {}
+
     def find(self) -> Found:
         """List the slices.
 

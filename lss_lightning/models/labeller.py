@@ -32,11 +32,12 @@ class Labeller(pl.LightningModule):
         self.test_images = ImageRecords(labels)
         self.records: Records | None = None
 
-    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        """Lightning's hook."""
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
+        """Lightning's hook; the logits on the labels' grid are what its callbacks see."""
         logits = to_label_grid(self(batch["image"]), batch)
         sizes, spacings = batch["label_sizes"], batch["label_spacings"]
         self.test_images.update(logits, batch["label"], batch["index"], sizes, spacings)
+        return logits
 
     def predict_step(self, batch: dict[str, Any], batch_index: int) -> list[NDArray[np.uint8]]:
         """Label maps of a batch, each (H, W) uint8 class indices on its label's own grid."""

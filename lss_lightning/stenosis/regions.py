@@ -163,9 +163,13 @@ def _region(parts: Parts, kept: Choice, field: NDArray[Any], grid: _Grid, sigma:
     return Region(grid.in_mm(shape), float(mask.sum() * pixel), tuple(strays), at_border)
 
 
+def missing_classes(labels: LabelSet) -> list[str]:
+    """The classes that are measured, as far as a label set lacks them; nothing can be measured if it lacks any."""
+    return [key for key in (DISC, POSTERIOR, SAC, AAP) if key not in labels.keys]
+
+
 def _check(classes: NDArray[Any], labels: LabelSet, spacing: tuple[float, float] | None) -> None:
-    missing = [key for key in (DISC, POSTERIOR, SAC, AAP) if key not in labels.keys]
-    if missing:
+    if missing := missing_classes(labels):
         raise UserError(
             f"classes {', '.join(labels.keys)} lack {', '.join(missing)}, so a stenosis cannot be measured: "
             "measuring needs labels or a checkpoint with these classes"

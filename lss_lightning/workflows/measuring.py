@@ -102,7 +102,7 @@ class Measuring(pl.Callback):
     ) -> None:
         """Measure a batch, whose logits on the labels' grid are the step's output."""
         members = outputs.softmax(1)[None]
-        if isinstance(pl_module, Predictor) and pl_module.several:
+        if isinstance(pl_module, Predictor) and len(pl_module.members) * len(pl_module.views) > 1:
             single = pl_module.member_probabilities(batch["image"]).clamp_min(torch.finfo(torch.float32).tiny).log()
             members = torch.stack([to_label_grid(logits, batch).softmax(1) for logits in single])
         sizes, spacings = batch["label_sizes"], batch["label_spacings"]

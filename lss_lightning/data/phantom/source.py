@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,3 +87,8 @@ class Phantom(DataSource):
             groups = piece.groups if known is None else {**piece.groups, "severity": known}
             slices.append(replace(piece, groups=groups))
         return replace(found, slices=slices)
+
+    def truth(self) -> dict[str, dict[str, str]]:
+        """The rows of ``truth.csv``."""
+        with (self.folder / TRUTH).open(newline="", encoding="utf-8") as stream:
+            return {f"{row['patient']}_{row['level']}": row for row in csv.DictReader(stream)}

@@ -1,0 +1,148 @@
+"""How well measures agree, as tables to read (``measurements.md``), and slice by slice (``measurements.csv``)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.reporting.style import MISSING
+from lss_lightning.reporting.tables import format_interval, markdown_table
+from lss_lightning.stenosis import MEASURES
+
+Summary = Mapping[str, Any]
+"""The ``measurements`` part of ``metrics.json``."""
+
+
+def write_measures_csv(
+    path: Path, images: Sequence[Mapping[str, str | float | None]], values: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Write a CSV with a row for each image and measure; a cell is empty where the measure is withheld.
+
+    Args:
+        path: The file.
+        images: What stands in the first columns of each image's rows; at least one image.
+        values: By column, (N, F) each.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*images[0], "measure", *values])
+        for place, image in enumerate(images):
+            for index, name in enumerate(MEASURES):
+                cells = [column[place, index] for column in values.values()]
+                writer.writerow([*image.values(), name, *("" if np.isnan(cell) else f"{cell:.6g}" for cell in cells)])
+
+
+def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
+    """Write ``measurements.md``.
+
+    Args:
+        summary: As in ``metrics.json``.
+        folder: An existing folder.
+        caption: Which data, subset, protocol and checkpoint made the figures.
+    """
+    parts = [f"**Measures in mm and mm².** {caption}"]
+    parts += _against(summary["against_label"], "prediction against label map")
+    if "against_truth" in summary:
+        parts += _against(summary["against_truth"], "prediction against the truth")
+        parts += _against(summary["label_against_truth"], "label map against the truth (what rasterising costs)")
+        parts += _severity(summary["against_truth"])
+    titles = {
+        "against_label": "Sites: label map's (rows), prediction's (columns)",
+        "against_truth": "Sites: drawn (rows), prediction's (columns)",
+        "label_against_truth": "Sites: drawn (rows), label map's (columns)",
+        "true_measures_against_truth": "Sites: drawn (rows), true measures' (columns)",
+    }
+    for key, counts in summary["sites"].items():
+        parts += _sites(titles[key], counts)
+    (folder / "measurements.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _section(title: str, note: str, rows: list[list[str]]) -> list[str]:
+    return ["", f"### {title}", "", note, "", *markdown_table(rows)]
+
+
+def _against(figures: Summary, what: str) -> list[str]:
+    covered = any("coverage" in found for found in figures.values())
+    rows = [["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE", "MAE, %"]]
+    if covered:
+        rows[0] += ["Intervals that hold it, %", "Their width"]
+    for name, found in figures.items():
+        digits = 2 if MEASURES[name].unit else 4
+        held = found.get("coverage")
+        cells = [
+            _title(name),
+            str(found["slices"]),
+            str(found["withheld"]),
+            format_interval(found["bias"], found["bias_ci95"], digits),
+            _number(found["sd"], digits),
+            _range(found["limits95"], digits),
+            _number(found["mae"], digits),
+            _number(found["mae_percent"], 1),
+        ]
+        if covered:
+            cells += [_number(100 * held["held"], 0), _number(held["width"], digits)] if held else [MISSING, MISSING]
+        rows.append(cells)
+    note = (
+        "Bias: mean difference, with a 95 % bootstrap interval over patients. 95 % limits of agreement: bias ± 1.96 SD. "
+        "MAE: mean absolute error. Withheld: measured in the second, not in the first."
+    )
+    parts = _section(f"Errors: {what}", note, rows)
+    agreed = {name: found["category"] for name, found in figures.items() if "category" in found}
+    if agreed:
+        rows = [["Measure", "Thresholds", "Slices below in both / first / second / neither", "Cohen's κ [95 %]"]]
+        for name, category in agreed.items():
+            thresholds = " and ".join(f"{bound:g}" for bound in category["thresholds"])
+            kappa = format_interval(category["kappa"], category["kappa_ci95"], 2)
+            rows.append([_title(name), f"{thresholds} {MEASURES[name].unit}", _below(category["counts"]), kappa])
+        note = "κ is over all categories that the thresholds make; the counts are for the greatest threshold."
+        parts += _section(f"Threshold categories: {what}", note, rows)
+    return parts
+
+
+def _below(counts: list[list[int]]) -> str:
+    matrix = np.array(counts)
+    both, first, second = matrix[:-1, :-1].sum(), matrix[-1, :-1].sum(), matrix[:-1, -1].sum()
+    return f"{both} / {first} / {second} / {matrix[-1, -1]}"
+
+
+def _severity(figures: Summary) -> list[str]:
+    groups = next(iter(figures.values()))["by_severity"]
+    rows = [["Measure", *("{:g}-{:g}".format(*group["severity"]) for group in groups)]]
+    for name, found in figures.items():
+        digits = 2 if MEASURES[name].unit else 4
+        cells = [
+            f"{_signed(group['bias'], digits)}, {_number(group['mae'], digits)} ({group['slices']})"
+            for group in found["by_severity"]
+        ]
+        rows.append([_title(name), *cells])
+    note = "Bias, mean absolute error (slices) of the prediction against the truth, by the severity drawn."
+    return _section("Errors by severity", note, rows)
+
+
+def _sites(title: str, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    columns = list(next(iter(counts.values())))
+    rows = [["", *columns], *([site, *(str(row[column]) for column in columns)] for site, row in counts.items())]
+    note = "A site is where reliable criteria are met; at L5/S1 the sac's area is none of them."
+    return _section(title, note, rows)
+
+
+def _title(name: str) -> str:
+    measure = MEASURES[name]
+    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
+
+
+def _number(value: float | None, digits: int) -> str:
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None, digits: int) -> str:
+    return MISSING if value is None else f"{value:+.{digits}f}"
+
+
+def _range(bounds: Sequence[float] | None, digits: int) -> str:
+    return MISSING if bounds is None else f"{bounds[0]:+.{digits}f} to {bounds[1]:+.{digits}f}"
