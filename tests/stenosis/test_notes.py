@@ -1,0 +1,69 @@
+import pytest
+
+from lss_lightning.stenosis.notes import read_notes, says
+
+
+def found(text):
+    return [(one.level, one.site, one.present) for one in read_notes(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mild spinal canal stenosis at L4-5.", [("D4", "central", True)]),
+        ("L3/L4: narrowing of the central canal", [("D3", "central", True)]),
+        ("L5-S1 spinal stenosis", [("D5", "central", True)]),
+        ("L5/1 canal stenosis", [("D5", "central", True)]),
+        ("Disc bulge at L4–L5 compressing the thecal sac", [("D4", "central", True)]),
+        ("No canal stenosis at L3-4.", [("D3", "central", False)]),
+        ("The spinal canal shows no narrowing", [(None, "central", False)]),
+        ("L4-5: the foramina are patent, no narrowing", [("D4", "left", False), ("D4", "right", False)]),
+        ("Left foraminal narrowing at L4/5", [("D4", "left", True)]),
+        ("Bilateral foraminal stenosis L5-S1", [("D5", "left", True), ("D5", "right", True)]),
+        ("Foraminal stenosis at L4-5", [("D4", "left", True), ("D4", "right", True)]),
+        ("Right exiting nerve root compression at L5-S1", [("D5", "right", True)]),
+        ("L3-4 and L4-5 canal stenosis", [("D3", "central", True), ("D4", "central", True)]),
+        ("Canal stenosis from L3-S1", [("D3", "central", True), ("D4", "central", True), ("D5", "central", True)]),
+        ("L2-3 canal stenosis", [("L2/3", "central", True)]),
+        ("Canal stenosis at all levels", [("D3", "central", True), ("D4", "central", True), ("D5", "central", True)]),
+        ("Spinal canal narrowing", [(None, "central", True)]),
+        ("Muscle spasm. L4-5 disc bulge.", []),
+        ("Normal examination", []),
+        ("Degenerative narrowing of the L4-5 disc space", []),
+    ],
+)
+def test_vocabulary(text, expected):
+    assert found(text) == expected
+
+
+def test_statements_are_told_apart():
+    text = "No canal stenosis at L3-4, mild left foraminal narrowing at L4-5; severe canal stenosis at L5-S1."
+    assert found(text) == [("D3", "central", False), ("D4", "left", True), ("D5", "central", True)]
+
+
+def test_a_denial_ends_with_but():
+    assert found("No foraminal stenosis but canal stenosis at L4-5") == [
+        (None, "left", False),
+        (None, "right", False),
+        ("D4", "central", True),
+    ]
+
+
+def test_two_findings_joined_by_and():
+    assert found("canal stenosis at L3-4 and right foraminal narrowing at L4-5") == [
+        ("D3", "central", True),
+        ("D4", "right", True),
+    ]
+
+
+def test_one_statement_may_name_canal_and_foramen():
+    assert found("L4-5 canal stenosis with left foraminal narrowing") == [("D4", "central", True), ("D4", "left", True)]
+
+
+def test_what_a_note_says_of_a_level():
+    notes = read_notes("Canal stenosis at L4-5. No canal stenosis at L3-4. No foraminal narrowing. Spinal stenosis.")
+    assert says(notes, "D4", "central") is True
+    assert says(notes, "D3", "central") is False
+    assert says(notes, "D5", "central") is None  # an assertion without a level places nothing
+    assert says(notes, "D5", "left") is False  # a denial without one holds everywhere
+    assert read_notes("") == ()
