@@ -13,6 +13,7 @@ from zipfile import Path as ZipPath
 from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
+from lss_lightning.data.reports import read_reports
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, Found, lacking
 from lss_lightning.errors import UserError
@@ -35,6 +36,7 @@ class AlKafri(DataSource):
     raw: bool = setting(False)
     unpack: bool = setting(False)
     download_url: str = setting(API)
+    reports: str | None = setting(None)
 
     @property
     def folder(self) -> Path:
@@ -64,8 +66,10 @@ class AlKafri(DataSource):
         """Look for what is needed, unless it may be downloaded.
 
         Raises:
-            UserError: it is not there, or not in a folder where something could be unpacked or written.
+            UserError: it is not there, or not in a folder where something could be unpacked or written, or the
+                reports cannot be read.
         """
+        self.notes()
         for key in ("unpack", "raw"):
             if getattr(self, key) and self.folder.is_file():
                 raise UserError(f"data.{key}=true with data.root={self.root}: a file; give the folder that holds it")
@@ -92,6 +96,10 @@ class AlKafri(DataSource):
         if self.unpack and isinstance(top := _find_top(folder), ZipPath):
             archive = Path(str(top.root.filename))
             unpack(archive, archive.with_suffix(""))
+
+    def notes(self) -> dict[str, str]:
+        """The notes in the file of ``reports``."""
+        return {} if self.reports is None else read_reports(Path(self.reports).expanduser())
 
     def find(self) -> Found:
         """List the slices under ``root``.

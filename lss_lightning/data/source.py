@@ -103,6 +103,14 @@ class DataSource:
             UserError: they cannot be had.
         """
 
+    def notes(self) -> dict[str, str]:
+        """Radiologists' notes, as :func:`~lss_lightning.data.reports.read_reports` gives them, if there are any.
+
+        Raises:
+            UserError: their file cannot be read.
+        """
+        return {}
+
     def truth(self) -> dict[str, dict[str, str]]:
         """What is known of slices beside their labels, by the slice's name and column; nothing of real data."""
         return {}

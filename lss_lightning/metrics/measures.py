@@ -14,7 +14,7 @@ from lss_lightning.metrics.agreement import bland_altman, cohen_kappa
 from lss_lightning.metrics.intervals import interval95, resample
 from lss_lightning.metrics.overlap import Scores, pool_patients
 from lss_lightning.metrics.plain import plain, plain_intervals
-from lss_lightning.stenosis import CRITERIA, MEASURES, find_findings, find_sites
+from lss_lightning.stenosis import CRITERIA, MEASURES, SITES, Site, find_findings, find_sites
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Bounds of the groups in which errors are shown against the severity drawn."""
@@ -189,21 +189,28 @@ def by_severity(values: Scores, truth: Scores, severities: Scores) -> dict[str, 
 
 def found_sites(values: Scores, levels: Sequence[str | None]) -> list[str]:
     """Where the measures of each slice, (N, F), would place a stenosis: ``none``, or sites joined by ``+``."""
-    return [
-        site_of(
-            {name: None if np.isnan(value) else float(value) for name, value in zip(MEASURES, row, strict=True)}, level
-        )
-        for row, level in zip(values, levels, strict=True)
-    ]
+    return [site_of(values_of(row), level) for row, level in zip(values, levels, strict=True)]
+
+
+def values_of(row: Scores) -> dict[str, float | None]:
+    """One slice's measures, (F,), by name; None where withheld."""
+    return {name: None if np.isnan(value) else float(value) for name, value in zip(MEASURES, row, strict=True)}
+
+
+def site_below(values: Mapping[str, float | None], level: str | None, site: Site) -> bool | None:
+    """Whether a slice's measures would place a stenosis at a site; None where a measure that decides it is withheld."""
+    if site in find_sites(find_findings(values, level)):
+        return True
+    deciding = {one.measure for one in _GENERAL if one.site == site and level not in one.unreliable_at}
+    return None if any(values[name] is None for name in deciding) else False
 
 
 def site_of(values: Mapping[str, float | None], level: str | None) -> str:
     """Where one slice's measures would place a stenosis; :data:`UNDETERMINED` where that cannot be said."""
-    sites = find_sites(find_findings(values, level))
-    if sites:
-        return "+".join(sites)
-    deciding = {criterion.measure for criterion in _GENERAL if level not in criterion.unreliable_at}
-    return UNDETERMINED if any(values[name] is None for name in deciding) else "none"
+    below = {site: site_below(values, level, site) for site in SITES}
+    if any(below.values()):
+        return "+".join(site for site, found in below.items() if found)
+    return UNDETERMINED if None in below.values() else "none"
 
 
 def site_counts(true: Sequence[str], found: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -37,8 +37,8 @@ def plot_bland_altman(first: Values, second: Values, path: Path, *, names: tuple
         caption: Which data and checkpoint made the figure.
     """
     note = (
-        f"A point is a slice: {names[0]} minus {names[1]} over the mean of the two. Lines: bias (solid) and 95 % limits "
-        "of agreement (dashed, bias ± 1.96 SD); dotted, across: published thresholds."
+        f"A point is a slice: {names[0]} minus {names[1]} over the mean of the two. Lines: bias, and 95 % limits of "
+        "agreement (dashed, bias ± 1.96 SD); dotted, across: published thresholds."
     )
     middles = (first + second) / 2
     _plot(middles, first - second, path, across=f"mean of {names[0]} and {names[1]}", caption=f"{note} {caption}")

@@ -20,7 +20,7 @@ WIDE = {
 
 
 def rows(*changes):
-    base = {name: 10.0 for name in NAMES} | WIDE
+    base = dict.fromkeys(NAMES, 10.0) | WIDE
     return np.array([[(base | change)[name] for name in NAMES] for change in changes], dtype=float)
 
 
