@@ -24,8 +24,8 @@ _OF_SITE = {
     "right": ("foramen_right_mm",),
 }
 _CONVENTION = (
-    "Notes: whether a stenosis is asserted (yes) or denied (no) at the level, by a small vocabulary (levels, canal, sac, "
-    "foramen, side, negation); what names no level counts only if it denies. Measures: whether one lies below a "
+    "Notes: whether a stenosis is asserted (yes) or denied (no) at the level, by a small vocabulary (levels, canal, "
+    "sac, foramen, side, negation); what names no level counts only if it denies. Measures: whether one lies below a "
     "published threshold for the site. A note tells what its radiologist thought worth writing; it is no ground truth."
 )
 
