@@ -26,16 +26,17 @@ FORAMINAL = ((rf"\b(?:{_FORAMEN})\b", rf"{_NARROW}|{_PRESSED}"),)
 
 _DENIED_BEFORE = re.compile(r"\b(?:no|not|nor|without|absence of|free of|negative for|rules? out|ruled out)\b")
 _DENIED_AFTER = re.compile(
-    r"\b(?:(?:is|are|appears?|remains?)\s+(?:normal|patent|preserved|adequate|unremarkable|not)"
-    r"|normal|patent|preserved|adequate)\b"
+    r"\b(?:is|are|appears?|remains?)\s+(?:normal|patent|preserved|adequate|unremarkable|not)\b"
+    r"|\b(?:shows?|with)\s+no\s+(?:\w+\s+)?(?:stenos\w*|narrow\w*)"
+    r"|^\W*(?:\w+\W+){0,2}?(?:normal|patent|preserved|adequate)\b"
 )
 _SIDES = {"left": ("left",), "right": ("right",), "bilateral": ("left", "right"), "both": ("left", "right")}
 _SIDE = re.compile(r"\b(left|right|bilateral|both)(?:ly)?\b")
-_LEVEL = re.compile(r"\bl\s?([1-5])\s*[-/]?\s*(?:to\s+)?(?:l\s?([2-5])|s\s?(1)|([1-5]))\b")
+_LEVEL = re.compile(r"\bl\s?([1-5])(?:\s*(?:[-/]|to)?\s*(?:l\s?([2-5])|s\s?(1))|\s*[-/]\s*([1-5]))\b")
 _ALL_LEVELS = re.compile(r"\b(?:all|every|each)(?:\s+\w+)?\s+levels?\b")
 # A statement ends with its sentence, and where a new one begins in the same sentence.
 _BREAK = re.compile(
-    r"[.;:\n]+|\b(?:but|however|although|though|whereas|except)\b"
+    r"[.;\n]+|\b(?:but|however|although|though|whereas|except)\b"
     r"|,\s*(?=(?:and\s+)?(?:there|with|mild|moderate|severe|marked|small|normal|no)\b)"
 )
 _DISCS = ("L1/2", "L2/3", "D3", "D4", "D5")

@@ -17,7 +17,7 @@ def found(text):
         ("Disc bulge at L4–L5 compressing the thecal sac", [("D4", "central", True)]),
         ("No canal stenosis at L3-4.", [("D3", "central", False)]),
         ("The spinal canal shows no narrowing", [(None, "central", False)]),
-        ("L4-5: the foramina are patent, no narrowing", [("D4", "left", False), ("D4", "right", False)]),
+        ("L4-5: the foramina are patent without narrowing", [("D4", "left", False), ("D4", "right", False)]),
         ("Left foraminal narrowing at L4/5", [("D4", "left", True)]),
         ("Bilateral foraminal stenosis L5-S1", [("D5", "left", True), ("D5", "right", True)]),
         ("Foraminal stenosis at L4-5", [("D4", "left", True), ("D4", "right", True)]),
@@ -29,6 +29,8 @@ def found(text):
         ("Spinal canal narrowing", [(None, "central", True)]),
         ("Muscle spasm. L4-5 disc bulge.", []),
         ("Normal examination", []),
+        ("Canal stenosis at L3-4 without nerve root compression", [("D3", "central", True)]),
+        ("L4 5 mm nodule, spinal canal normal, no stenosis", [(None, "central", False)]),
         ("Degenerative narrowing of the L4-5 disc space", []),
     ],
 )
