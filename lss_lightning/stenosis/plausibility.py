@@ -48,8 +48,8 @@ class Sign:
 SIGNS: Mapping[str, Sign] = MappingProxyType(
     {
         "grain": Sign(0.6, above=True, doubt="the image is noise"),
-        "tail": Sign(0.0, above=False, doubt="bright where it should be dark, as if inverted"),
-        "symmetry": Sign(0.5, above=False, doubt="the image's halves do not mirror each other"),
+        "tail": Sign(-0.2, above=False, doubt="bright where it should be dark, as if inverted"),
+        "symmetry": Sign(0.6, above=False, doubt="the image's halves do not mirror each other"),
         "extent": Sign(170.0, above=False, doubt="the body in it is narrower than a trunk"),
         "certainty": Sign(0.7, above=False, doubt="the network is unsure of the structures it finds"),
         "arrangement": Sign(
@@ -85,7 +85,7 @@ def image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] | None) -
 
     Returns:
         - ``grain``: SD of the difference of neighbouring pixels over √2 times that of the pixels: 1 in noise.
-        - ``tail``: skewness of the grey values: above 0 where most is dark, as air and muscle are.
+        - ``tail``: skewness of the grey values: positive where most is dark, as air and muscle are.
         - ``symmetry``: correlation of the left half with the mirrored right one, at the best axis near the middle.
         - ``extent``: width of what is not background, mm.
     """
