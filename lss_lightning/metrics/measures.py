@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -39,6 +39,7 @@ class Measured:
         truth: (N, F), from curves before they were rasterised; None where nobody knows it.
         severities: (N,), of the stenosis drawn, 0 to 1; None as ``truth``.
         sites: (N,), where it was drawn: ``none``, ``central``, ``left`` or ``right``; None as ``truth``.
+        notes: (N,), the note on each slice's patient, None where there is none; None where nobody gave any.
     """
 
     label: Scores
@@ -50,6 +51,22 @@ class Measured:
     truth: Scores | None = None
     severities: Scores | None = None
     sites: Sequence[str] | None = None
+    notes: Sequence[str | None] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured]) -> Measured:
+        """The slices of several tests, of at least one; what is not known of all of them is not known."""
+
+        def join(values: list[Any]) -> Any:
+            if any(value is None for value in values):
+                return None
+            return (
+                np.concatenate(values)
+                if isinstance(values[0], np.ndarray)
+                else [one for value in values for one in value]
+            )
+
+        return cls(**{entry.name: join([getattr(part, entry.name) for part in parts]) for entry in fields(cls)})
 
 
 def summarise_measures(measured: Measured) -> dict[str, Any]:

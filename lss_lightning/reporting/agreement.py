@@ -41,7 +41,7 @@ def plot_bland_altman(first: Values, second: Values, path: Path, *, names: tuple
         "agreement (dashed, bias ± 1.96 SD); dotted, across: published thresholds."
     )
     middles = (first + second) / 2
-    _plot(middles, first - second, path, across=f"mean of {names[0]} and {names[1]}", caption=f"{note} {caption}")
+    _plot(middles, first - second, path, across="mean", caption=f"{note} {caption}")
 
 
 def plot_severity(errors: Values, severities: NDArray[np.float64], path: Path, *, caption: str) -> None:
@@ -62,7 +62,7 @@ def _plot(places: Values, differences: Values, path: Path, *, across: str, capti
     with style.look():
         rows = -(-len(SHOWN) // _COLUMNS)
         figure, body = style.new_figure(_ROW * rows, caption)
-        panels: Sequence[Axes] = body.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        panels: list[Axes] = body.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
         for name, axes in zip(SHOWN, panels, strict=False):
             index = list(MEASURES).index(name)
             thresholds = (
@@ -99,4 +99,5 @@ def _panel(
         if low <= threshold <= high:
             axes.axvline(threshold, color=style.SUBDUED, linewidth=0.8, linestyle=":", zorder=0)
     limits = f"{bias:+.2f}" + (f" ({bias - _Z * spread:+.1f} to {bias + _Z * spread:+.1f})" if len(y) > 1 else "")
-    axes.text(0.99, 0.98, limits, ha="right", va="top", transform=axes.transAxes, color=style.DIFFERENCE)
+    text = axes.text(0.99, 0.98, limits.replace("-", "−"), ha="right", va="top", transform=axes.transAxes)
+    text.set(color=style.DIFFERENCE, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})

@@ -88,7 +88,7 @@ def _against(figures: Summary, what: str) -> list[str]:
             cells += [_number(100 * held["held"], 0), _number(held["width"], digits)] if held else [MISSING, MISSING]
         rows.append(cells)
     note = (
-        "Bias: mean difference, with a 95 % bootstrap interval over patients. limits: bias ± 1.96 SD. "
+        "Bias: mean difference, with a 95 % bootstrap interval over patients. Limits: bias ± 1.96 SD. "
         "MAE: mean absolute error. Withheld: measured in the second, not in the first."
     )
     parts = _section(f"Errors: {what}", note, rows)

@@ -4,6 +4,7 @@ from lss_lightning.stenosis.criteria import CRITERIA, SITES, Criterion, Finding,
 from lss_lightning.stenosis.flags import MOST_SHIFT_MM, MOST_TURN_DEG, level_flags, registration_flags
 from lss_lightning.stenosis.measure import Side, measure
 from lss_lightning.stenosis.measurements import MEASURES, Caliper, Flag, Measure, Measurements
+from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.regions import missing_classes
 from lss_lightning.stenosis.uncertainty import Interval, measure_members
 
@@ -28,5 +29,6 @@ __all__ = [
     "measure",
     "measure_members",
     "missing_classes",
+    "plausibility_flags",
     "registration_flags",
 ]

@@ -101,8 +101,9 @@ def _places(statement: str) -> Iterator[tuple[tuple[Site, ...], int, int]]:
     """The sites mentioned, and where the place stands; each site once."""
     found: set[Site] = set()
     named = [side for word in _SIDE.findall(statement) for side in _SIDES[word]]
-    sides = tuple(site for site in SITES if site in named) or ("left", "right")
-    for kind, sites in ((CENTRAL, ("central",)), (FORAMINAL, sides)):
+    sides: tuple[Site, ...] = tuple(site for site in SITES if site in named) or ("left", "right")
+    central: tuple[Site, ...] = ("central",)
+    for kind, sites in ((CENTRAL, central), (FORAMINAL, sides)):
         for place, narrowed in kind:
             match = re.search(place, statement)
             if match and re.search(narrowed, statement) and not found & set(sites):

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.alkafri_layout import LEVELS
 from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.data.reports import patient_key
 from lss_lightning.data.source import DataSource
 from lss_lightning.metrics.measures import Measured, summarise_measures
 from lss_lightning.reporting.agreement import plot_bland_altman, plot_severity
 from lss_lightning.reporting.measures import write_measures, write_measures_csv
 from lss_lightning.stenosis import MEASURES
+from lss_lightning.workflows.reports import tabulate_reports
 from lss_lightning.workflows.subject import Subject
 
 
@@ -37,8 +39,13 @@ def measured_slices(
         known["truth"] = np.array([[float(row[name]) for name in MEASURES] for row in found])
         known["severities"] = np.array([float(row["severity"]) for row in found])
         known["sites"] = [row["site"] for row in found]
+    if notes := source.notes():
+        known["notes"] = [notes.get(patient_key(piece.slice.patient)) for piece in slices]
     return Measured(
-        **values,
+        label=values["label"],
+        predicted=values["predicted"],
+        low=values["low"],
+        high=values["high"],
         patients=[piece.slice.patient for piece in slices],
         levels=[piece.slice.level if piece.slice.level in LEVELS else None for piece in slices],
         **known,
@@ -73,20 +80,17 @@ def report_measures(
         for piece in slices
     ]
     caption = subject.caption(slices, "")
-    plot = plot_bland_altman
-    plot(
-        measured.predicted,
-        measured.label,
-        report / "bland_altman.png",
-        names=("prediction", "label"),
-        caption=caption,
-    )
+    pair = ("prediction", "label")
+    plot_bland_altman(measured.predicted, measured.label, report / "bland_altman.png", names=pair, caption=caption)
     if measured.truth is not None and measured.severities is not None:
         columns["truth"] = measured.truth
-        against = ("prediction", "truth")
-        plot(measured.predicted, measured.truth, report / "bland_altman_truth.png", names=against, caption=caption)
-        errors = measured.predicted - measured.truth
-        plot_severity(errors, measured.severities, report / "severity.png", caption=caption)
+        pair, path = ("prediction", "truth"), report / "bland_altman_truth.png"
+        plot_bland_altman(measured.predicted, measured.truth, path, names=pair, caption=caption)
+        plot_severity(
+            measured.predicted - measured.truth, measured.severities, report / "severity.png", caption=caption
+        )
     write_measures_csv(folder / "measurements.csv", images, columns)
     write_measures(summary, report, caption=caption)
+    if measured.notes is not None:
+        summary["reports"] = tabulate_reports(measured, slices, folder, caption)
     return summary

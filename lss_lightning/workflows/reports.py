@@ -10,7 +10,6 @@ from statistics import median
 from typing import Any
 
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.data.reports import patient_key
 from lss_lightning.metrics.measures import Measured, site_below, values_of
 from lss_lightning.reporting.tables import markdown_table
 from lss_lightning.stenosis import MEASURES, SITES
@@ -32,14 +31,11 @@ _CONVENTION = (
 Row = dict[str, Any]
 
 
-def tabulate_reports(
-    notes: Mapping[str, str], measured: Measured, slices: Sequence[LoadedSlice], folder: Path, caption: str
-) -> dict[str, Any]:
+def tabulate_reports(measured: Measured, slices: Sequence[LoadedSlice], folder: Path, caption: str) -> dict[str, Any]:
     """Write ``reports.csv``, a row per patient and level, and ``report/reports.md``, how often the two go together.
 
     Args:
-        notes: By patient, as :func:`~lss_lightning.data.reports.read_reports` gives them.
-        measured: Of the slices.
+        measured: Of the slices, with notes.
         slices: Those tested.
         folder: Of the run.
         caption: What is tested.
@@ -49,11 +45,11 @@ def tabulate_reports(
         (``yes``, ``no``, ``nothing``), by kind of measure (``label``, ``predicted``), by what they say.
     """
     rows = [
-        _row(piece, level, notes[patient_key(piece.slice.patient)], values)
-        for piece, level, values in zip(
-            slices, measured.levels, zip(measured.label, measured.predicted, strict=True), strict=True
+        _row(piece, level, note, values)
+        for piece, level, note, *values in zip(
+            slices, measured.levels, measured.notes or (), measured.label, measured.predicted, strict=True
         )
-        if level and patient_key(piece.slice.patient) in notes
+        if level and note
     ]
     counts = {site: _count(rows, site) for site in SITES}
     if rows:
@@ -69,7 +65,7 @@ def tabulate_reports(
     return {"slices": len(rows), "without": len(slices) - len(rows), "counts": counts}
 
 
-def _row(piece: LoadedSlice, level: str, note: str, values: tuple[Any, Any]) -> Row:
+def _row(piece: LoadedSlice, level: str, note: str, values: Sequence[Any]) -> Row:
     mentions = read_notes(note)
     row: Row = {"patient": piece.slice.patient, "level": level}
     row |= {f"note_{site}": _NOTED[says(mentions, level, site)] for site in SITES}

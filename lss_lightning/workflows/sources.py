@@ -18,7 +18,7 @@ def source_to_test(config: EvaluateConfig, card: Card) -> DataSource:
         card: The checkpoint's, of several the first's.
 
     Raises:
-        UserError: the user's settings contradict the checkpoint, or the classes differ.
+        UserError: the user's settings contradict the checkpoint or one another, or the classes differ.
     """
     trained = card.config["data"]
     fixed: dict[str, Any] = {"channels": card.channels, "third": trained["third"], "spacing": card.spacing}
@@ -32,6 +32,8 @@ def source_to_test(config: EvaluateConfig, card: Card) -> DataSource:
         if key in given and given[key] != value:
             raise UserError(f"data.{key}={given[key]}: the checkpoint was trained with {value}; leave data.{key} out")
     source = data_source(section)
+    if source.notes() and not config.measurements:
+        raise UserError("data.reports: notes are held against measures, which are not taken; set measurements=true")
     if difference := source.labels.difference(card.label_set):
         raise UserError(
             f"data={source.name}: its classes are not the checkpoint's: {difference}; make them the same by "

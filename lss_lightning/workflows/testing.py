@@ -20,14 +20,27 @@ from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
+<<<<<<< HEAD
 from lss_lightning.metrics import Records, overlap, spread, summarise
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
 from lss_lightning.workflows.cases import show_cases
 from lss_lightning.workflows.facts import software
+=======
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import Counts, Records, iou, mean_defined, spread, summarise
+from lss_lightning.metrics.measures import Measured
+from lss_lightning.models.labeller import Labeller
+from lss_lightning.models.predictor import Predictor
+from lss_lightning.models.unet import UNet
+from lss_lightning.reporting import Case
+from lss_lightning.stenosis import missing_classes
+>>>>>>> a6caea2 (Measures in evaluate.py's tests and folds)
 from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.identity import refuse_used
+from lss_lightning.workflows.measurements import measured_slices, report_measures
+from lss_lightning.workflows.measuring import Measuring, measured_values
 from lss_lightning.workflows.pages import COUNTS, save_counts, write_pages
 from lss_lightning.workflows.subject import Subject, shown_path
 
@@ -44,6 +57,7 @@ class Tested:
         slices: Those tested.
         records: Theirs, in the same order.
         cut: Slices of the part that were not tested.
+        measured: Measures of the slices, if they were taken.
     """
 
     labeller: Labeller
@@ -51,6 +65,7 @@ class Tested:
     slices: list[LoadedSlice]
     records: Records
     cut: int
+    measured: Measured | None = None
 
 
 def test_and_report(
@@ -90,7 +105,10 @@ def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predi
         for predictor in predictors:
             for network in filter(lambda module: isinstance(module, UNet), predictor.modules()):
                 compile_network(network)
-    trainer = make_trainer(config.trainer, default_root_dir=folder, logger=False, enable_model_summary=False)
+    labels = predictors[0].labels
+    measuring = [Measuring(labels)] if config.measurements and not missing_classes(labels) else []
+    settings = {"default_root_dir": folder, "logger": False, "enable_model_summary": False, "callbacks": measuring}
+    trainer = make_trainer(config.trainer, **settings)
     if trainer.is_global_zero:
         refuse_used(folder)
     return trainer
@@ -118,7 +136,9 @@ def test(trainer: pl.Trainer, labeller: Labeller, data: SliceDataModule, subject
     assert records is not None
     slices = [part[index] for index in records.indices]
     _refuse_broken(slices, records, subject)
-    return Tested(labeller, data.spacing, slices, records, len(part) - len(slices))
+    values = measured_values(trainer)
+    measured = None if values is None else measured_slices(values, slices, data.source)
+    return Tested(labeller, data.spacing, slices, records, len(part) - len(slices), measured)
 
 
 def report(
@@ -176,6 +196,8 @@ def report(
     }
     if fold_of:
         metrics["folds"] = spread(metrics["by"]["fold"])
+    if measured := [one.measured for one in found if one.measured]:
+        metrics["measurements"] = report_measures(Measured.joined(measured), slices, subject, folder)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     save_counts(folder / COUNTS, slices, records)
     write_pages(folder, metrics, records, slices, columns, cases, labels, subject, pictures)
