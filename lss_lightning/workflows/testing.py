@@ -20,23 +20,14 @@ from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
-<<<<<<< HEAD
 from lss_lightning.metrics import Records, overlap, spread, summarise
-from lss_lightning.models.labeller import Labeller
-from lss_lightning.models.predictor import Predictor
-from lss_lightning.models.unet import UNet
-from lss_lightning.workflows.cases import show_cases
-from lss_lightning.workflows.facts import software
-=======
-from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import Counts, Records, iou, mean_defined, spread, summarise
 from lss_lightning.metrics.measures import Measured
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
-from lss_lightning.reporting import Case
 from lss_lightning.stenosis import missing_classes
->>>>>>> a6caea2 (Measures in evaluate.py's tests and folds)
+from lss_lightning.workflows.cases import show_cases
+from lss_lightning.workflows.facts import software
 from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.measurements import measured_slices, report_measures
