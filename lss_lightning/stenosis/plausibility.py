@@ -23,7 +23,7 @@ _USUAL_WIDTH = 220.0
 _SMOOTH = 4.0
 """Of what symmetry and extent are looked for in, mm: finer structures differ from side to side."""
 
-_STRUCTURES = (DISC, POSTERIOR, SAC, AAP)
+_ANATOMY = (DISC, POSTERIOR, SAC, AAP)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ SIGNS: Mapping[str, Sign] = MappingProxyType(
         "symmetry": Sign(0.6, above=False, doubt="the image's halves do not mirror each other"),
         "extent": Sign(170.0, above=False, doubt="the body in it is narrower than a trunk"),
         "certainty": Sign(0.7, above=False, doubt="the network is unsure of the structures it finds"),
-        "arrangement": Sign(
-            1.0, above=False, doubt="disc, sac and posterior element are not found one behind the other"
-        ),
+        "arrangement": Sign(2.0, above=False, doubt="disc, sac and posterior element do not lie one behind the other"),
     }
 )
 """By name, in the order in which they are told; values by :func:`image_signs` and :func:`label_signs`."""
@@ -111,26 +109,24 @@ def label_signs(probabilities: NDArray[Any], labels: LabelSet) -> dict[str, floa
 
     Returns:
         - ``certainty``: mean probability of the class found, over the pixels of the anatomy found; NaN without any.
-        - ``arrangement``: share of what holds: each structure is found; disc, sac and posterior element lie one
-          behind the other; the sac's middle lies within the disc's width.
+        - ``arrangement``: how many of disc, posterior element (behind the disc) and sac (between the two, within the
+          disc's width) are there, 0 to 3. One may be missing: a sac may be pressed flat.
     """
     classes = probabilities.argmax(axis=0)
-    masks = {key: classes == labels.keys.index(key) for key in _STRUCTURES}
+    masks = {key: classes == labels.keys.index(key) for key in _ANATOMY}
     anatomy = np.logical_or.reduce(list(masks.values()))
     certainty = float(probabilities.max(axis=0)[anatomy].mean()) if anatomy.any() else np.nan
     return {"certainty": certainty, "arrangement": _arrangement(masks)}
 
 
 def _arrangement(masks: Mapping[str, NDArray[np.bool_]]) -> float:
-    if not all(mask.any() for mask in masks.values()):
-        return sum(mask.any() for mask in masks.values()) / (len(masks) + 2)
-    middle = {key: np.argwhere(mask).mean(axis=0) for key, mask in masks.items()}
-    columns = np.flatnonzero(masks[DISC].any(axis=0))
-    holds = [
-        middle[DISC][0] < middle[SAC][0] < middle[POSTERIOR][0],
-        columns[0] < middle[SAC][1] < columns[-1],
-    ]
-    return (len(masks) + sum(holds)) / (len(masks) + 2)
+    middle = {key: np.argwhere(mask).mean(axis=0) for key, mask in masks.items() if mask.any()}
+    if DISC not in middle:
+        return 0.0
+    front, columns = middle[DISC][0], np.flatnonzero(masks[DISC].any(axis=0))
+    rear = middle[POSTERIOR][0] if POSTERIOR in middle else front
+    sac = middle.get(SAC, (front, columns[0]))
+    return 1.0 + float(rear > front) + float(front < sac[0] < rear and columns[0] < sac[1] < columns[-1])
 
 
 def _symmetry(smooth: NDArray[np.float64]) -> float:
