@@ -89,9 +89,9 @@ def _panel(
     axes.axhline(0, color="#d9d9d9", linewidth=0.8, zorder=0)
     axes.plot(x, y, linestyle="none", marker="o", markersize=2.6, alpha=0.6, markeredgewidth=0, color=style.TRAINING)
     axes.axhline(bias, color=style.DIFFERENCE, linewidth=1.2)
-    # Room for the lines even where few points reach them, and for the figures beside them.
-    reach = max(np.abs(y - bias).max(), _Z * spread if len(y) > 1 else 0.0, 1e-6) * 1.25
-    axes.set_ylim(bias - reach, bias + reach)
+    # Room for the lines even where few points reach them, and for the figures above all points.
+    reach = max(np.abs(y - bias).max(), _Z * spread if len(y) > 1 else 0.0, 1e-6)
+    axes.set_ylim(bias - 1.15 * reach, bias + 1.5 * reach)
     for end in (-_Z, _Z) if len(y) > 1 else ():
         axes.axhline(bias + end * spread, color=style.DIFFERENCE, linewidth=1.0, linestyle=(0, (4, 2)))
     low, high = axes.get_xlim()

@@ -77,6 +77,8 @@ def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path
         "patients.png",
         "sizes_mm.png",
         "index.html",
+        "measurements.md",
+        "bland_altman.png",
     }
 
 

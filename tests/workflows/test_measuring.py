@@ -19,6 +19,7 @@ from lss_lightning.stenosis import MEASURES, measure
 from lss_lightning.workflows import train
 from lss_lightning.workflows.measuring import KINDS, Measuring
 from tests.conftest import configure
+from tests.workflows.test_commands import command
 from tests.workflows.test_evaluate import score
 from tests.workflows.test_train import QUICK
 
@@ -123,6 +124,25 @@ def test_evaluate_writes_the_measurement_table(place, tmp_path):
         assert float(row["truth"]) == pytest.approx(
             float(truth[f"{row['patient']}_{row['level']}"][row["measure"]]), rel=1e-5
         )
+
+
+def test_two_processes_measure_what_one_measures(place, tmp_path):
+    """On three slices, so that one process has one more than the other."""
+    tables = []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        line = [f"ckpt_path={place}/run/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
+        line += ["data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
+        done = command("evaluate.py", *line)
+        assert done.returncode == 0, done.stderr
+        with (folder / "measurements.csv").open(newline="") as stream:
+            tables.append(list(csv.DictReader(stream)))
+    one, two = tables
+    assert len(one) == len(two) == 3 * len(MEASURES)
+    assert sum(row["label"] != "" for row in one) > 20
+    for first, second in zip(one, two, strict=True):
+        exact = ("patient", "level", "digest", "measure", "label", "truth")
+        assert [first[key] for key in exact] == [second[key] for key in exact]
 
 
 def test_measuring_can_be_left_out(place, tmp_path):
