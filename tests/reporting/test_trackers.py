@@ -149,7 +149,7 @@ def test_a_result_reaches_wandb_whole(given, tmp_path):
 
 def test_the_checkpoint_is_kept_with_its_figures_and_aliases(given, tmp_path):
     [tracker] = open_trackers(offline(), about(tmp_path / "run", name="resunet: fold 1"))
-    card = tmp_path / "model_card.md"
+    card = tmp_path / "model-card.md"
     card.write_text("# Card")
     tracker.result(result(tmp_path / "report", card=card))
     tracker.close(failed=False)
@@ -158,7 +158,7 @@ def test_the_checkpoint_is_kept_with_its_figures_and_aliases(given, tmp_path):
     assert artifact.type == "model"
     assert artifact.name.startswith(f"resunet-fold-1-{given.runs[0].id}")
     assert artifact.metadata == {"epoch": 3, **result(tmp_path / "report").figures}
-    assert set(artifact.manifest.entries) == {"best.ckpt", "model_card.md"}
+    assert set(artifact.manifest.entries) == {"best.ckpt", "model-card.md"}
 
 
 @pytest.mark.parametrize("wanted", [{"checkpoint": None}, {}])

@@ -121,7 +121,7 @@ def read_result(
         checkpoint: Likewise.
     """
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    report, card = folder / "report", folder / "report" / "model_card.md"
+    report, card = folder / "report", folder / "checkpoints" / "model-card.md"
     return Result(
         figures=_figures(metrics),
         confusion=confusion,
