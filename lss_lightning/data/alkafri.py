@@ -89,7 +89,7 @@ class AlKafri(DataSource):
             UserError: a download or an archive failed, or the raw data cannot be used.
         """
         folder = self.folder
-        if self.download and not any(map(_holds_labels, _places(folder))):
+        if self.download and not any(map(_holds_labels, places(folder))):
             download(GROUND_TRUTH, folder, api=self.download_url)
         if self.raw:
             self._register()
@@ -190,7 +190,7 @@ def _find_top(root: Path) -> Path | ZipPath:
     """
     if not root.exists():
         raise UserError(f"data.root={root}: no such folder; give the folder that holds {FINAL}, or data.download=true")
-    for place in _places(root):
+    for place in places(root):
         if _holds_labels(place):
             return place
     if not root.is_dir():
@@ -201,8 +201,8 @@ def _find_top(root: Path) -> Path | ZipPath:
     )
 
 
-def _places(root: Path) -> Iterator[Path | ZipPath]:
-    """Where the data may lie: in ``root`` or a folder in it, else in a zip archive there or a folder in that."""
+def places(root: Path) -> Iterator[Path | ZipPath]:
+    """Where data may lie: in ``root`` or a folder in it, else in a zip archive there or a folder in that."""
     if root.is_dir():
         if root.resolve().name == FINAL:
             yield root.resolve().parent

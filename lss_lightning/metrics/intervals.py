@@ -6,7 +6,7 @@ patients, so that all draws together are one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +144,46 @@ def compare(first: Counts, second: Counts, statistic: Statistic, seed: int = 0) 
         p=p_values,
         p_holm=holm(p_values),
     )
+
+
+def contrast(
+    first: Counts,
+    first_patients: Sequence[str],
+    second: Counts,
+    second_patients: Sequence[str],
+    statistic: Statistic,
+    seed: int = 0,
+) -> tuple[Scores, Scores]:
+    """Difference of two tests whose images need not be the same, with an interval over patients.
+
+    All patients of either test are drawn together, and one who is drawn so many times counts so many times in both,
+    wherever they have images. So patients in both tests are paired and others independent, and the interval holds for
+    any mixture: for the same images it is that of :func:`compare`.
+
+    Args:
+        first: (N, K, K), counts of the first test's images.
+        first_patients: Each image's patient, N of them.
+        second: (M, K, K), counts of the second's.
+        second_patients: M of them.
+        statistic: The score.
+        seed: Of the draws.
+
+    Returns:
+        The difference (F,), first minus second, NaN where a score is undefined, and its 95 % percentile interval
+        (F, 2), NaN with fewer than two patients in either test.
+    """
+    place = {name: index for index, name in enumerate(sorted({*first_patients, *second_patients}))}
+
+    def placed(counts: Counts, patients: Sequence[str]) -> Counts:
+        everybody = np.zeros((len(place), *counts.shape[1:]), dtype=np.int64)
+        np.add.at(everybody, [place[patient] for patient in patients], counts)
+        return everybody
+
+    one, other = placed(first, first_patients), placed(second, second_patients)
+    replicates = statistic(resample(one, seed=seed)) - statistic(resample(other, seed=seed))
+    if min(len(set(first_patients)), len(set(second_patients))) < 2:
+        replicates = np.full_like(replicates, np.nan)
+    return _difference(one, other, statistic), interval95(replicates)
 
 
 def _difference(first: Counts, second: Counts, statistic: Statistic) -> Scores:

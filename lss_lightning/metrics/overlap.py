@@ -91,6 +91,21 @@ def overlap(counts: Counts, labels: LabelSet) -> dict[str, Scores]:
     return figures
 
 
+def iou_and_means(counts: Counts, labels: LabelSet) -> Scores:
+    """IoU of each class, then its mean over all classes and its mean over the anatomical ones.
+
+    Args:
+        counts: (..., K, K).
+        labels: The K classes.
+
+    Returns:
+        (..., K + 2).
+    """
+    figures = overlap(counts, labels)
+    means = [figures[name][..., None] for name in ("mean_iou", "mean_iou_anatomy")]
+    return np.concatenate([figures["iou"], *means], axis=-1)
+
+
 def not_anatomical(labels: LabelSet) -> list[int]:
     """Indices of the classes that are no structure of the body."""
     return [index for index, label in enumerate(labels) if not label.anatomical]

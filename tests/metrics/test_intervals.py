@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lss_lightning.metrics.intervals import compare, holm, interval95, permutation_test, resample
+from lss_lightning.metrics.intervals import compare, contrast, holm, interval95, permutation_test, resample
 from lss_lightning.metrics.overlap import iou
 
 
@@ -134,3 +134,49 @@ def test_other_patients_cannot_be_paired():
         compare(patients(5), patients(6), iou)
     with pytest.raises(ValueError, match="not the same patients"):
         compare(patients(5), patients(5, seed=1), iou)
+
+
+def names(counts: np.ndarray, first: int = 0) -> list[str]:
+    return [f"{first + place:04d}" for place in range(len(counts))]
+
+
+def test_a_contrast_on_the_same_patients_is_the_paired_one():
+    first, second = patients(30), worsened(patients(30), 0.05)
+    order = np.random.default_rng(0).permutation(30)
+    shuffled = [names(second)[place] for place in order]
+    difference, ci95 = contrast(first, names(first), second[order], shuffled, iou)
+    expected = compare(first, second, iou)
+    np.testing.assert_array_equal(difference, expected.difference)
+    np.testing.assert_array_equal(ci95, expected.ci95)
+
+
+def test_a_contrast_of_other_patients_is_as_wide_as_two_tests_apart():
+    first, second = patients(200), patients(200, seed=1)
+    _, ci95 = contrast(first, names(first), second, names(second, 200), iou)
+    apart = [np.ptp(interval95(iou(resample(counts)))[1]) for counts in (first, second)]
+    assert np.ptp(ci95[1]) == pytest.approx(np.hypot(*apart), rel=0.1)
+
+
+def test_patients_in_both_tests_narrow_a_contrast():
+    first, second = patients(60), worsened(patients(60), 0.02)
+    widths = []
+    for shift in (0, 30, 60):
+        _, ci95 = contrast(first, names(first), second, names(second, shift), iou)
+        widths.append(np.ptp(ci95[1]))
+    assert widths[0] < widths[2]
+
+
+def test_several_images_of_a_patient_stay_together():
+    counts = patients(20)
+    owners = [f"{place // 4}" for place in range(20)]
+    pooled = counts.reshape(5, 4, 2, 2).sum(axis=1)
+    worse = worsened(counts, 0.1)
+    _, ci95 = contrast(counts, owners, worse, owners, iou)
+    np.testing.assert_array_equal(ci95, compare(pooled, worse.reshape(5, 4, 2, 2).sum(axis=1), iou).ci95)
+
+
+def test_a_contrast_with_a_single_patient_has_no_interval():
+    one, many = patients(1), patients(20)
+    difference, ci95 = contrast(one, ["a"], many, names(many), iou)
+    assert np.isfinite(difference).all()
+    assert np.isnan(ci95).all()
