@@ -39,21 +39,34 @@ def draw_curves(rows: Rows, *, caption: str, best_epoch: int | None = None) -> F
         caption: Stands beneath the figure.
         best_epoch: The epoch of the chosen checkpoint, marked in both panels; None where none was chosen.
     """
-    epochs = [int(row["epoch"]) for row in rows]
     with style.look():
         figure, body = style.new_figure(3.1, caption)
-        loss, overlap = body.subplots(1, 2)
+        draw_panels(body, [rows], [best_epoch])
+        draw_legend(body, [rows], None if best_epoch is None else f"Best epoch ({best_epoch})")
+        return figure
+
+
+def draw_panels(body: SubFigure, runs: Sequence[Rows], best_epochs: Sequence[int | None]) -> tuple[Axes, Axes]:
+    """Draw the two panels, loss and mean IoU, of one run or of several that belong together.
+
+    Args:
+        body: Where to draw; it is divided into two.
+        runs: Each run's epochs, as in :func:`draw_curves`.
+        best_epochs: Each run's chosen epoch, marked in both panels, or None.
+    """
+    epochs = [int(row["epoch"]) for rows in runs for row in rows]
+    loss, overlap = body.subplots(1, 2)
+    for rows in runs:
         for part, (_, colour) in _PARTS.items():
             _line(loss, rows, f"{part}/loss", color=colour)
             for mean, (_, look) in _MEANS.items():
                 _line(overlap, rows, f"{part}/{mean}", color=colour, **look)
-        loss.set_ylabel("Loss")
-        loss.update_datalim([(epochs[0], 0)])
-        overlap.set(ylabel="Mean IoU", ylim=(0, 1))
-        for axes in (loss, overlap):
-            _finish(axes, epochs, best_epoch)
-        _legend(body, rows, best_epoch)
-        return figure
+    loss.set_ylabel("Loss")
+    loss.update_datalim([(min(epochs), 0)])
+    overlap.set(ylabel="Mean IoU", ylim=(0, 1))
+    for axes in (loss, overlap):
+        _finish(axes, epochs, best_epochs)
+    return loss, overlap
 
 
 def _finite(rows: Rows, column: str) -> list[tuple[float, float]]:
@@ -66,32 +79,38 @@ def _line(axes: Axes, rows: Rows, column: str, **look: Any) -> None:
         axes.plot(*zip(*points, strict=True), label=column, marker="o" if len(points) <= _FEW else "", **look)
 
 
-def _finish(axes: Axes, epochs: list[int], best_epoch: int | None) -> None:
+def _finish(axes: Axes, epochs: list[int], best_epochs: Sequence[int | None]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if not axes.lines:
         axes.text(0.5, 0.5, "No finite values", transform=axes.transAxes, ha="center", va="center")
-    if best_epoch is not None:
+    for best_epoch in {epoch for epoch in best_epochs if epoch is not None}:
         axes.axvline(best_epoch, color=style.SUBDUED, linewidth=1, linestyle=":", zorder=1)
     axes.set(xlabel="Epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.grid(visible=True)
 
 
-def _legend(body: SubFigure, rows: Rows, best_epoch: int | None) -> None:
+def draw_legend(body: SubFigure, runs: Sequence[Rows], best: str | None, *, markers: bool = True) -> None:
+    """Say beneath the panels of these runs what their lines are.
+
+    Args:
+        body: What holds the panels.
+        runs: Each run's epochs.
+        best: What the line at a chosen epoch is called; None where there is none.
+        markers: Whether lines of few points show each.
+    """
     from matplotlib.lines import Line2D
 
-    marker = "o" if len(rows) <= _FEW else ""
+    marker = "o" if markers and max(map(len, runs)) <= _FEW else ""
     entries = [
         Line2D([], [], color=colour, label=name)
         for part, (name, colour) in _PARTS.items()
-        if any(_finite(rows, f"{part}/{score}") for score in ("loss", *_MEANS))
+        if any(_finite(rows, f"{part}/{score}") for rows in runs for score in ("loss", *_MEANS))
     ]
     entries += [
         Line2D([], [], color=style.SUBDUED, marker=marker, label=name, **look) for name, look in _MEANS.values()
     ]
-    if best_epoch is not None:
-        entries.append(
-            Line2D([], [], color=style.SUBDUED, linewidth=1, linestyle=":", label=f"Best epoch ({best_epoch})")
-        )
+    if best is not None:
+        entries.append(Line2D([], [], color=style.SUBDUED, linewidth=1, linestyle=":", label=best))
     body.legend(handles=entries, loc="outside lower center", ncols=3)

@@ -109,7 +109,7 @@ def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
     row.suptitle(title, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
     panels = row.subplots(1, len(_COLUMNS))
     top, left, side = region(case.label, labels)
-    bright = _brighten(case.image, top, left, side)
+    bright = brighten(case.image, top, left, side)
     grey = bright.mean(axis=-1)
     for axes, title in zip(panels, _COLUMNS, strict=True):
         axes.set_title(title, fontsize=style.SMALLEST)
@@ -118,22 +118,24 @@ def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
         axes.spines[:].set_visible(False)
     if case.image.shape[-1] == 3:
         panels[0].imshow(bright)
-    _overlay(panels[1], case.label, labels)
-    _overlay(panels[2], case.prediction, labels)
+    overlay(panels[1], case.label, labels)
+    overlay(panels[2], case.prediction, labels)
     wrong = (case.label != case.prediction) & (case.label != IGNORED)
     panels[3].imshow(_paint(wrong.astype(np.uint8), ["none", style.DIFFERENCE]))
     inside = int(wrong[top : top + side, left : left + side].sum())
     panels[3].set_xlabel(f"{inside:,} px + {int(wrong.sum()) - inside:,} outside")
 
 
-def _brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArray[np.float64]:
+def brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArray[np.float64]:
+    """An image (H, W, C) uint8 as 0 to 1, so bright that the brightest percent of a square of it is white."""
     # One factor for all channels keeps the colours; the brightest percent is mostly fat and may saturate.
     peak = np.percentile(image[top : top + side, left : left + side].max(axis=-1), 99)
     return np.clip(image / max(float(peak), 1.0), 0, 1)
 
 
-def _overlay(axes: Axes, classes: NDArray[np.uint8], labels: LabelSet) -> None:
-    axes.imshow(_paint(classes, [_fill(label) for label in labels]))
+def overlay(axes: Axes, classes: NDArray[np.uint8], labels: LabelSet) -> None:
+    """Tint the classes of a map (H, W) of indices, and outline the anatomical ones."""
+    axes.imshow(_paint(classes, [fill(label) for label in labels]))
     for index in labels.anatomical:
         mask = classes == index
         if mask.any():
@@ -149,13 +151,14 @@ def _paint(indices: NDArray[np.uint8], colours: Sequence[ColorType]) -> NDArray[
     return table[indices]
 
 
-def _fill(label: Label) -> ColorType:
+def fill(label: Label) -> ColorType:
+    """A class's colour and opacity over an image."""
     return label.colour, _OPACITY[label.anatomical]
 
 
 def _legend(body: SubFigure, labels: LabelSet, columns: int) -> None:
     from matplotlib.patches import Patch
 
-    patches = [Patch(facecolor=_fill(label), edgecolor=label.colour, label=label.name) for label in labels]
+    patches = [Patch(facecolor=fill(label), edgecolor=label.colour, label=label.name) for label in labels]
     patches.append(Patch(color=style.DIFFERENCE, label=_DIFFER))
     body.legend(handles=patches, loc="outside lower center", ncols=columns)
