@@ -6,13 +6,16 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 INSTALLED := $(VENV)/installed
 
-.PHONY: help train test lint types dashboard requirements clean
+.PHONY: help train paper test lint types dashboard requirements clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 train: $(INSTALLED)  ## Install, train a ResUNet on the built-in phantom, evaluate it and show the table
 	$(RUN) train.py experiment=quickstart
+
+paper: $(INSTALLED)  ## Install, reproduce the paper: make paper DATA="data=alkafri data.root=…"; by default on a small phantom
+	$(RUN) reproduce.py $(or $(DATA),data=phantom reproduce.size=small)
 
 test: lint types  ## Install, lint, check types, run the tests
 	$(RUN) -m pytest --numprocesses auto

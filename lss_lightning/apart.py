@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +56,37 @@ def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | 
         JobProcessError: the job failed; it has said why.
         SystemExit: a signal stopped it, which was meant for the whole sweep.
     """
-    package = Path(__file__).parent.parent
-    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH}
-    environment["PYTHONPATH"] = os.pathsep.join(paths)
     folder = hydra.runtime.output_dir
     given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    line = [sys.executable, "-m", "lss_lightning", command]
     if resumed is None:
-        line += [*given_overrides(hydra), f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
+        line = [*given_overrides(hydra), f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
     else:
-        line += [f"ckpt_path={quoted(resumed)}"]
-    with subprocess.Popen(line, env=environment, cwd=hydra.runtime.cwd) as job:
-        usual = signal.signal(signal.SIGTERM, lambda number, frame: job.send_signal(number))
-        try:
-            code = job.wait()
-        except KeyboardInterrupt:  # which the terminal has sent to the job as well
-            code = job.wait()
-        finally:
-            signal.signal(signal.SIGTERM, usual)
+        line = [f"ckpt_path={quoted(resumed)}"]
+    code = run_process([command, *line], hydra.runtime.cwd)
     if code in STOPPED:
         raise SystemExit(code if code > 0 else 128 - code)
     if code:
         raise JobProcessError(code)
     metrics = json.loads((Path(folder) / "metrics.json").read_text())
     return metrics.get("validation", {}).get("objective")
+
+
+def run_process(arguments: Sequence[str], folder: str | Path) -> int:
+    """Run ``lss <arguments>`` as a process of its own, started in a folder, and wait for it.
+
+    Returns:
+        Its exit code; negative where a signal ended it that it did not handle.
+    """
+    package = Path(__file__).parent.parent
+    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH}
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    line = [sys.executable, "-m", "lss_lightning", *arguments]
+    with subprocess.Popen(line, env=environment, cwd=folder) as job:
+        usual = signal.signal(signal.SIGTERM, lambda number, frame: job.send_signal(number))
+        try:
+            return job.wait()
+        except KeyboardInterrupt:  # which the terminal has sent to the job as well
+            return job.wait()
+        finally:
+            signal.signal(signal.SIGTERM, usual)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
 from lss_lightning.models.views import VIEWS
+from lss_lightning.reproduction import ReproduceSettings, Training
 from lss_lightning.sections import (
     CallbacksConfig,
     EncoderConfig,
@@ -139,6 +140,38 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """The configuration of ``compare.py``: the runs' folders, and how many images Figure 13 shows."""
+
+    name: str
+    runs: list[str]
+    examples: int
+    trainer: TrainerConfig
+    paths: PathsConfig
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """The configuration of ``reproduce.py``.
+
+    Attributes:
+        name: Of the folder that keeps runs and reports.
+        reproduce: Which runs.
+        trainings: Each run to be.
+        data: The data of all of them.
+        trainer: On what they are trained.
+        paths: Where they are written.
+    """
+
+    name: str
+    reproduce: ReproduceSettings
+    trainings: tuple[Training, ...]
+    data: DataSource
+    trainer: TrainerConfig
+    paths: PathsConfig
+
+
+@dataclass(frozen=True)
 class _TrainTop:
     """Values at the top of ``train.py``'s configuration."""
 
@@ -157,6 +190,15 @@ class _EvaluateTop:
     tta: str = setting(choices=tuple(VIEWS))
     subset: str | None = setting(choices=("train", "val", "test", "all"))
     measurements: bool = setting()
+
+
+@dataclass(frozen=True)
+class _CompareTop:
+    """Values at the top of ``compare.py``'s configuration."""
+
+    name: str = setting()
+    runs: list[str] = setting()
+    examples: int = setting(at_least=1, at_most=12)
 
 
 @dataclass(frozen=True)
@@ -284,6 +326,47 @@ def prepare_config(cfg: DictConfig) -> PrepareConfig:
         **_top(_PrepareTop, plain),
         data=data_source(plain["data"]),
         split=split_protocol(plain["split"]),
+        paths=build(PathsConfig, plain["paths"], "paths"),
+    )
+
+
+def compare_config(cfg: DictConfig) -> CompareConfig:
+    """Check the composed configuration of ``compare.py``.
+
+    Raises:
+        UserError: a key or value that is not allowed.
+    """
+    plain = _plain(cfg, _names(CompareConfig))
+    return CompareConfig(
+        **_top(_CompareTop, plain),
+        trainer=build(TrainerConfig, plain["trainer"], "trainer"),
+        paths=build(PathsConfig, plain["paths"], "paths"),
+    )
+
+
+def reproduce_config(cfg: DictConfig, choices: Mapping[str, str], given: Sequence[str]) -> ReproduceConfig:
+    """Check the composed configuration of ``reproduce.py``.
+
+    Args:
+        cfg: As Hydra composed it.
+        choices: Hydra's chosen file per group.
+        given: The command line's overrides.
+
+    Raises:
+        UserError: a key or value that is not allowed.
+    """
+    shared = ("data", "trainer", "callbacks", "logger", "paths")
+    plain = _plain(cfg, {"name", "reproduce", *shared})
+    settings = build(ReproduceSettings, plain["reproduce"], "reproduce")
+    # What the user says of the runs is said to each of them: the choice of files first, then single values.
+    handed = [f"{group}={choices[group]}" for group in shared]
+    handed += [text for text in given if text.lstrip("+~").startswith(tuple(f"{group}." for group in shared))]
+    return ReproduceConfig(
+        **_top(_PrepareTop, plain),
+        reproduce=settings,
+        trainings=settings.trainings(plain["data"]["name"], handed),
+        data=data_source(plain["data"]),
+        trainer=build(TrainerConfig, plain["trainer"], "trainer"),
         paths=build(PathsConfig, plain["paths"], "paths"),
     )
 

@@ -26,17 +26,31 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.apart import run_apart, takes_processes
-from lss_lightning.config import config_folder, data_source, evaluate_config, prepare_config, train_config
+from lss_lightning.config import (
+    compare_config,
+    config_folder,
+    data_source,
+    evaluate_config,
+    prepare_config,
+    reproduce_config,
+    train_config,
+)
 from lss_lightning.errors import UserError, nearest
 from lss_lightning.hydra_errors import explain
 from lss_lightning.launched import shared_arguments
+from lss_lightning.reproduction import composed_training
 from lss_lightning.resume import resumed_arguments
+from lss_lightning.runs import refuse_incomparable
 from lss_lightning.sweeps import JobProcessError, begin, refuse_objectiveless, resumed_sweep, run_job, settled
 from lss_lightning.sweeps.folder import store_configuration
 from lss_lightning.sweeps.values import covering_jobs, given_overrides
 
+TRAINER_COMMANDS = ("train", "evaluate")
+"""Commands of which a sweep's job may need several processes."""
+
 USAGE = (
-    "lss prepare …, lss train …, lss evaluate …: as python train.py … and so on; lss train --help lists the settings"
+    "lss prepare …, lss train …, lss evaluate …, lss compare …, lss reproduce …: as python train.py … and so on; "
+    "lss train --help lists the settings"
 )
 
 
@@ -64,10 +78,27 @@ def _check_prepare(cfg: DictConfig, hydra_cfg: Any) -> Any:
     return config
 
 
+def _check_compare(cfg: DictConfig, hydra_cfg: Any) -> Any:
+    config = compare_config(cfg)
+    refuse_incomparable([Path(run).expanduser() for run in config.runs])
+    return config
+
+
+def _check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> Any:
+    config = reproduce_config(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
+    config.data.check()
+    first = config.trainings[0]  # the others differ in model, protocol and seed
+    with _one_line("train", first.overrides):
+        train_config(*composed_training(first))
+    return config
+
+
 COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
     "train": _check_train,
     "evaluate": _check_evaluate,
     "prepare": _check_prepare,
+    "compare": _check_compare,
+    "reproduce": _check_reproduce,
 }
 """Each command's check of its composed configuration; its work is `run` in the module of `workflows` of its name."""
 
@@ -130,7 +161,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
 def _start(command: str, config: Any, resumed: Path | None = None) -> Any:
     """Run the command's workflow, here or, in a sweep on several devices, in a process of its own."""
     hydra_cfg = HydraConfig.get()
-    if hydra_cfg.mode is RunMode.MULTIRUN and command != "prepare" and takes_processes(config.trainer):
+    if hydra_cfg.mode is RunMode.MULTIRUN and command in TRAINER_COMMANDS and takes_processes(config.trainer):
         return run_apart(command, hydra_cfg, resumed)
     workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
     return workflow.run(config, Path(hydra_cfg.runtime.output_dir))

@@ -103,6 +103,28 @@ REFUSED = {
     "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
     "evaluate -m ckpt_path=best.ckpt,nowhere": ["ckpt_path=nowhere: no such file"],
     "evaluate ckpt_pth=best.ckpt": ["ckpt_pth: no such setting", "'ckpt_path'"],
+    # Comparison.
+    "compare": ["runs is not set", "runs=…"],
+    "compare runs=empty": ["runs=empty", "a list"],
+    "compare runs=[]": ["runs: empty", "two or more"],
+    "compare runs=[empty]": ["runs: only empty is given", "two or more"],
+    "compare runs=[run,nowhere]": ["runs: run: unfinished", "train.py ckpt_path=run/checkpoints/last.ckpt"],
+    "compare runs=[nowhere,run]": ["runs: nowhere: no such folder", "train.py or evaluate.py"],
+    "compare runs=[empty,run]": ["runs: empty: no run's folder (no metrics.json)"],
+    "compare runs=[run,./run]": ["runs: run: given twice"],
+    "compare runs=[run,empty] examples=0": ["examples=0", "at least 1"],
+    "compare runs=[run,empty] data=phantom": ["data: compare has no such setting; allowed: examples, name"],
+    # Reproduction.
+    "reproduce data=alkafri": ["data.root is not set"],
+    "reproduce data=alkafri data.root=nowhere": ["data.root=nowhere: no such folder"],
+    "reproduce data=alkafri data.root=empty reproduce.size=small": ["reproduce.size=small with data=alkafri"],
+    "reproduce reproduce.size=tiny": ["reproduce.size=tiny: unknown", "allowed: paper, small"],
+    "reproduce reproduce.models=[resnet]": ["reproduce.models=[resnet]", "resunet, inception_unet, vgg16_unet"],
+    "reproduce reproduce.protocols=[image,image]": ["reproduce.protocols=[image, image]", "each once"],
+    "reproduce reproduce.sizes.paper.seeds=[]": ["reproduce.sizes.paper.seeds=[]", "one or more"],
+    "reproduce reproduce.sizes.paper.seeds=[x]": ["reproduce.sizes.paper.seeds=[x]", "whole number"],
+    "reproduce reproduce.sizes.paper.overrides=['optimizer.rl=1']": ["optimizer.rl: no such", "optimizer: lr"],
+    "reproduce trainer.max_epoch=3": ["trainer.max_epoch: no such setting", "'trainer.max_epochs'"],
     # Resuming.
     "train ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "train ckpt_path=": ["ckpt_path=: no such file"],
@@ -144,6 +166,7 @@ ALLOWED = {
     "evaluate ckpt_path=[best.ckpt,run] tta=flip": [[None, "logs/evaluate/evaluation/*"]],
     "evaluate folds=run": [[None, "logs/evaluate/evaluation/*"]],
     "lss evaluate ckpt_path=best.ckpt subset=all": [[None, "logs/evaluate/evaluation/*"]],
+    "reproduce reproduce.size=small trainer.max_epochs=3": [[None, "logs/reproduce/phantom-small/*"]],
 }
 
 

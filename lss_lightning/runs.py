@@ -1,0 +1,99 @@
+"""What `train.py` and `evaluate.py` leave in a run's folder, as far as it can be read without anything heavy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lss_lightning.errors import UserError
+from lss_lightning.resume import resumes
+
+METRICS = "metrics.json"
+COUNTS = "counts.npz"
+SCHEMA = 1
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """A finished run's ``metrics.json``.
+
+    Raises:
+        UserError: no such folder, no run's folder, an unfinished run, or one of another version.
+    """
+    if not run.is_dir():
+        raise UserError(f"runs: {run}: no such folder; give folders of train.py or evaluate.py")
+    if not (run / METRICS).is_file():
+        raise UserError(f"runs: {run}: {_unfinished(run)}")
+    try:
+        metrics = json.loads((run / METRICS).read_text())
+    except ValueError as error:
+        raise UserError(f"runs: {run}: {METRICS} is damaged ({error}); run it again") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA or not (run / COUNTS).is_file():
+        raise UserError(
+            f"runs: {run}: not as this version writes it ({METRICS} of schema {SCHEMA}, {COUNTS}); test its checkpoint "
+            "anew with evaluate.py and give that folder"
+        )
+    return metrics
+
+
+def stored_configuration(run: Path) -> dict[str, Any] | None:
+    """The configuration that a run was started or last resumed with, as plain data; None where there is none."""
+    stored = [path / "config.yaml" for path in (run / ".hydra", *resumes(run)) if (path / "config.yaml").is_file()]
+    if not stored:
+        return None
+    try:
+        plain: Any = OmegaConf.to_container(OmegaConf.load(stored[-1]), resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{stored[-1]}: cannot be read ({str(error).splitlines()[0]}); restore it") from error
+    return {str(key): value for key, value in plain.items()}
+
+
+def working_directory(run: Path) -> Path:
+    """Where the run was started: what relative paths in its configuration start from."""
+    stored = run / ".hydra" / "hydra.yaml"
+    if not stored.is_file():
+        return Path.cwd()
+    return Path(OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.cwd", default="."))
+
+
+def refuse_incomparable(runs: Sequence[Path]) -> None:
+    """Refuse runs between which nothing can be compared.
+
+    Raises:
+        UserError: fewer than two, one twice, one that is no finished run, or runs of other classes than the first.
+    """
+    if len(runs) < 2:
+        given = f"only {runs[0]} is given" if runs else "empty"
+        raise UserError(f"runs: {given}; a comparison needs two or more, e.g. runs=[logs/a,logs/b]")
+    seen: dict[Path, Path] = {}
+    for run in runs:
+        whole = run.resolve()
+        if whole in seen:
+            also = "" if seen[whole] == run else f" (as {seen[whole]})"
+            raise UserError(f"runs: {run}: given twice{also}; give each run once")
+        seen[whole] = run
+    classes = {run: list(read_metrics(run)["iou"]) for run in runs}
+    first = runs[0]
+    for run in runs[1:]:
+        if classes[run] != classes[first]:
+            raise UserError(
+                f"runs: {run}: its classes, {', '.join(classes[run])}, are not those of {first}, "
+                f"{', '.join(classes[first])}; compare runs of the same classes"
+            )
+
+
+def _unfinished(run: Path) -> str:
+    """What to say of a folder without ``metrics.json``."""
+    last = run / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        return f"unfinished; go on with it: python train.py ckpt_path={last}"
+    if (run / ".hydra").is_dir():
+        return "it ended before its test, and left no result; run it again"
+    within = sorted(path.parent for path in run.glob(f"*/{METRICS}"))
+    if within:
+        return f"it holds {len(within)} runs, but is none; give those, e.g. {', '.join(map(str, within[:3]))}"
+    return f"no run's folder (no {METRICS}); give folders of train.py or evaluate.py"
