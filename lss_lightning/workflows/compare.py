@@ -29,8 +29,8 @@ from lss_lightning.reporting.page import Block, Bullets, Figure, Page, Section
 from lss_lightning.reporting.page.markdown import write_markdown
 from lss_lightning.reporting.tables import format_interval, table2_notes, write_table2_csv
 from lss_lightning.sections import PathsConfig, TrainerConfig
+from lss_lightning.workflows.common_images import segment_common
 from lss_lightning.workflows.finished import FinishedRun, common_labels, read_runs
-from lss_lightning.workflows.segmenting import segment_common
 from lss_lightning.workflows.subject import shown_path
 
 REPORT = "report"

@@ -21,8 +21,8 @@ from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_se
 from lss_lightning.sections import LoggerConfig
 from lss_lightning.sweeps import sweep_of
 from lss_lightning.workflows.history import History
-from lss_lightning.workflows.segmented import segment, segment_now
 from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.tracked_cases import segment, segment_now
 
 
 class Tracking(Checkpoint):
