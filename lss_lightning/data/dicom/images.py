@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,6 +12,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels import get_decoder
 
 from lss_lightning.data.dicom.archive import Read, UnreadableError
 from lss_lightning.data.dicom.geometry import Plane
@@ -26,6 +28,7 @@ _HEADER = [
     "EchoTime",
     "Rows",
     "Columns",
+    "NumberOfFrames",
     "PixelSpacing",
     "ImageOrientationPatient",
     "ImagePositionPatient",
@@ -64,6 +67,8 @@ class Image:
         plane: Where it lies, or None where something for that is missing.
         lacking: The attributes that are missing or make no sense.
         slice_spacing: Between the middles of neighbouring slices, mm, or None where unknown.
+        thickness: Of the slice, mm, or None where unknown.
+        frames: Images in the file; 0 where it holds none, as a report.
     """
 
     file: str
@@ -76,6 +81,8 @@ class Image:
     plane: Plane | None
     lacking: tuple[str, ...]
     slice_spacing: float | None
+    thickness: float | None
+    frames: int
 
     @property
     def folder(self) -> str:
@@ -121,6 +128,8 @@ def read_image(file: str, read: Read) -> Image:
             plane=plane,
             lacking=lacking,
             slice_spacing=_number(dataset, "SpacingBetweenSlices") or _number(dataset, "SliceThickness"),
+            thickness=_number(dataset, "SliceThickness"),
+            frames=int(dataset.get("NumberOfFrames") or 1) if dataset.get("Rows") else 0,
         )
     except _DAMAGE as error:
         raise UnreadableError("a damaged DICOM header") from error
@@ -133,20 +142,31 @@ def read_pixels(file: str, read: Read) -> NDArray[np.float32]:
         (H, W), float32, in the scanner's units.
 
     Raises:
-        UserError: unreadable, truncated, compressed in a way that cannot be read, in colour, or of several frames.
+        UnreadableError: not DICOM, truncated, compressed in a way that cannot be read, in colour, or of several frames.
     """
+    dataset = _read(file, read, _PIXELS)
     try:
-        dataset = _read(file, read, _PIXELS)
         pixels = dataset.pixel_array
-    except UnreadableError as error:
-        raise UserError(f"{short(file)}: {error}; export it again, or leave the patient out") from error
     except (RuntimeError, *_DAMAGE) as error:
-        raise UserError(
-            f"{short(file)}: pixel data missing, truncated or in an unknown compression; export it again uncompressed"
-        ) from error
+        raise UnreadableError(_undecoded(dataset)) from error
     if pixels.ndim != 2:
-        raise UserError(f"{short(file)}: pixels of shape {pixels.shape} where one grey slice is expected")
+        raise UnreadableError(f"pixels of shape {pixels.shape} where one grey slice is expected")
     return pixels.astype(np.float32)
+
+
+def _undecoded(dataset: pydicom.FileDataset) -> str:
+    """Why the pixels could not be decoded, and what would help."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_compressed:
+        try:
+            decoder = get_decoder(syntax)
+        except NotImplementedError:
+            return f"pixels compressed as {syntax.name}, which cannot be read; export it uncompressed"
+        if not decoder.is_available:
+            ways = sorted(decoder.missing_dependencies, key=lambda way: not way.startswith("pylibjpeg"))
+            packages = " ".join(re.findall(r"[a-z][\w-]+(?=[<>=])", ways[0]))
+            return f"pixels compressed as {syntax.name}, for which no decoder is installed; pip install {packages}"
+    return "pixel data missing or truncated; export it again"
 
 
 def _read(file: str, read: Read, tags: list[str]) -> pydicom.FileDataset:

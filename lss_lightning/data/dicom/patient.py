@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE
@@ -104,8 +105,8 @@ def _convert_slice(row: Row, t1: Series, t2: Series, read: Read, output: Path) -
         first = _picked(t1, row.t1_slice or 0)
         second, gap = _partner(first, t2)
         row = replace(row, t2_slice=t2.files.index(second.file) + 1, gap_mm=gap)
-        pixels = read_pixels(first.file, read)
-        registration = register(pixels, first.grid, read_pixels(second.file, read), second.grid)
+        pixels = _pixels(first, read)
+        registration = register(pixels, first.grid, _pixels(second, read), second.grid)
     except UserError as error:
         return replace(row, flags=";".join(flags), problem=str(error))
     flags += _flags(row, first, second, registration)
@@ -121,6 +122,13 @@ def _convert_slice(row: Row, t1: Series, t2: Series, read: Read, output: Path) -
         uncovered=float(1 - registration.covered.mean()),
         flags=";".join(flags),
     )
+
+
+def _pixels(image: Image, read: Read) -> NDArray[np.float32]:
+    try:
+        return read_pixels(image.file, read)
+    except UnreadableError as error:
+        raise UserError(f"{short(image.file)}: {error}, or leave the patient out") from error
 
 
 def _picked(t1: Series, number: int) -> Image:
