@@ -6,10 +6,13 @@ from lss_lightning.stenosis.measure import Side, measure
 from lss_lightning.stenosis.measurements import MEASURES, Caliper, Flag, Measure, Measurements
 from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.regions import missing_classes
+from lss_lightning.stenosis.study import DISCLAIMER, LEVELS, Geometry, ModelIdentity, SliceResult, StudyResult
 from lss_lightning.stenosis.uncertainty import Interval, measure_members
 
 __all__ = [
     "CRITERIA",
+    "DISCLAIMER",
+    "LEVELS",
     "MEASURES",
     "MOST_SHIFT_MM",
     "MOST_TURN_DEG",
@@ -18,11 +21,15 @@ __all__ = [
     "Criterion",
     "Finding",
     "Flag",
+    "Geometry",
     "Interval",
     "Measure",
     "Measurements",
+    "ModelIdentity",
     "Side",
     "Site",
+    "SliceResult",
+    "StudyResult",
     "find_findings",
     "find_sites",
     "level_flags",
