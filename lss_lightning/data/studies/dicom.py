@@ -1,0 +1,106 @@
+"""A DICOM study: its axial T1 and T2 images among all that was acquired."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lss_lightning.data.dicom.archive import natural, reader
+from lss_lightning.data.dicom.images import Image, read_pixels
+from lss_lightning.data.dicom.series import Series
+from lss_lightning.data.studies.assemble import Acquired, assemble
+from lss_lightning.data.studies.record import Study, Wanted
+from lss_lightning.errors import UserError
+
+
+@dataclass(frozen=True)
+class DicomStudy:
+    """Images of one StudyInstanceUID.
+
+    Attributes:
+        root: The folder that the files' names are relative to.
+        images: At least one.
+    """
+
+    root: Path
+    images: tuple[Image, ...]
+
+    def read(self, wanted: Wanted, name: str) -> Study:
+        """Find, pair, register and read the axial slices.
+
+        Args:
+            wanted: What the checkpoint needs.
+            name: Of the study, for the progress bar.
+
+        Raises:
+            UserError: there are none that can be used, or none of the weighting that is needed.
+        """
+        weightings = {series: Series(*_series(images)).weighting for series, images in _by_series(self.images)}
+        weighted = [image for image in self.images if weightings[image.series] in ("T1", "T2")]
+        single = [image for image in weighted if image.frames == 1]
+        axial = [image for image in single if image.plane and image.plane.is_axial]
+        if not axial:
+            raise UserError(_none_axial(self.images, weighted))
+        problems = []
+        if several := len(weighted) - len(single):
+            problems.append(f"{several} multi-frame files left out: export them as one file for each image")
+        if placeless := [image for image in single if image.plane is None]:
+            problems.append(f"{len(placeless)} images left out: {_lacking(placeless)} missing or senseless")
+        with reader(self.root) as read:
+            acquired = [
+                Acquired(
+                    kind=weightings[image.series],
+                    plane=image.grid,
+                    slice_spacing=image.slice_spacing,
+                    thickness=image.thickness,
+                    series=image.series,
+                    source=self.root / image.file,
+                    pixels=partial(read_pixels, image.file, read),
+                )
+                for image in sorted(axial, key=lambda image: natural(image.file))
+            ]
+            try:
+                study = assemble(acquired, wanted, name)
+            except UserError as error:
+                raise UserError("; ".join((str(error), *problems))) from error
+        return Study(slices=study.slices, problems=(*problems, *study.problems), remarks=study.remarks)
+
+
+def _by_series(images: Iterable[Image]) -> Iterable[tuple[str, list[Image]]]:
+    groups: dict[str, list[Image]] = defaultdict(list)
+    for image in images:
+        groups[image.series].append(image)
+    return groups.items()
+
+
+def _series(images: Sequence[Image]) -> tuple[tuple[str, ...], dict[str, Image]]:
+    ordered = sorted(images, key=lambda image: natural(image.file))
+    return tuple(image.file for image in ordered), {image.file: image for image in ordered}
+
+
+def _none_axial(images: Sequence[Image], weighted: Sequence[Image]) -> str:
+    """Why a study has no axial T1 or T2 image, and what would help; no name of a file or series is said."""
+    several = [image for image in images if image.frames > 1]
+    placed = [image for image in images if image.plane]
+    axial = [image for image in placed if image.plane and image.plane.is_axial]
+    placeless = [image for image in weighted if not image.plane and image.frames == 1]
+    if several and not axial:
+        return f"{len(several)} multi-frame files, which are not read; export them as one file for each image"
+    if placeless:
+        return f"{_lacking(placeless)} missing or senseless in {len(placeless)} of {len(images)} images; export again"
+    if not placed:
+        return f"{_lacking(images)} missing or senseless in all {len(images)} images; export again"
+    if axial and not weighted:
+        return (
+            f"{len(axial)} axial images, but none weighted T1 or T2 by RepetitionTime and EchoTime, or by a "
+            "description that begins with t1 or t2; export the axial spin-echo series"
+        )
+    return f"no axial T1 or T2 images among {len(placed)}, only sagittal or coronal ones; add the axial series"
+
+
+def _lacking(images: Iterable[Image]) -> str:
+    counts = Counter(attribute for image in images for attribute in image.lacking)
+    return " and ".join(attribute for attribute, _ in counts.most_common())
