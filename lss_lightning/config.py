@@ -26,11 +26,13 @@ from lss_lightning.sections import (
     LossSettings,
     ModelConfig,
     OptimizerSettings,
+    OutputConfig,
     PathsConfig,
     SchedulerSettings,
     TrainerConfig,
 )
 from lss_lightning.settings import build, check, check_keys, check_kind, check_section, required_keys, setting, shown
+from lss_lightning.stenosis.levels import DISCS
 
 T = TypeVar("T")
 
@@ -172,6 +174,47 @@ class ReproduceConfig:
 
 
 @dataclass(frozen=True)
+class PredictConfig:
+    """The configuration of ``predict.py``; ``levels`` is empty where none is given.
+
+    Raises:
+        UserError: more than one device, or a level that is none.
+    """
+
+    name: str
+    ckpt_path: list[str]
+    tta: str
+    input: str
+    levels: dict[str, str]
+    pixel_size: float | None
+    batch_size: int
+    overwrite: bool
+    output: OutputConfig
+    trainer: TrainerConfig
+    paths: PathsConfig
+
+    def __post_init__(self) -> None:
+        if self.trainer.devices != 1:
+            raise UserError(f"trainer.devices={self.trainer.devices}: predicting takes one device; leave it out")
+        for key, level in self.levels.items():
+            if not re.fullmatch(r"(study_[1-9]\d*/)?slice_\d{2,}", key):
+                raise UserError(f"levels.{key}: names no slice; give slice_03, or study_2/slice_03 of several studies")
+            if level not in DISCS:
+                raise UserError(f"levels={{{key}: {level}}}: no lumbar disc; allowed: {', '.join(DISCS)}")
+
+    def find_checkpoints(self) -> tuple[Path, ...]:
+        """The files that ``ckpt_path`` names: :func:`~lss_lightning.checkpoints.checkpoint_files`."""
+        return checkpoint_files(self.ckpt_path)
+
+    def levels_of(self, study: str) -> dict[str, str]:
+        """Level by slice, of one study."""
+        place = f"{study}/"
+        return {
+            key.removeprefix(place): level for key, level in self.levels.items() if key.startswith(("slice_", place))
+        }
+
+
+@dataclass(frozen=True)
 class _TrainTop:
     """Values at the top of ``train.py``'s configuration."""
 
@@ -206,6 +249,20 @@ class _PrepareTop:
     """Values at the top of ``prepare.py``'s configuration."""
 
     name: str = setting()
+
+
+@dataclass(frozen=True)
+class _PredictTop:
+    """Values at the top of ``predict.py``'s configuration."""
+
+    name: str = setting()
+    ckpt_path: list[str] = setting()
+    tta: str = setting(choices=tuple(VIEWS))
+    input: str = setting()
+    levels: dict[str, str] = setting()
+    pixel_size: float | None = setting(above=0)
+    batch_size: int = setting(at_least=1)
+    overwrite: bool = setting()
 
 
 def data_source(section: Mapping[str, Any]) -> DataSource:
@@ -367,6 +424,24 @@ def reproduce_config(cfg: DictConfig, choices: Mapping[str, str], given: Sequenc
         trainings=settings.trainings(plain["data"]["name"], handed),
         data=data_source(plain["data"]),
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
+        paths=build(PathsConfig, plain["paths"], "paths"),
+    )
+
+
+def predict_config(cfg: DictConfig) -> PredictConfig:
+    """Check the composed configuration of ``predict.py``.
+
+    Raises:
+        UserError: a key or value that is not allowed.
+    """
+    plain = _plain(cfg, _names(PredictConfig))
+    plain["levels"] = plain["levels"] or {}
+    trainer = build(TrainerConfig, plain["trainer"], "trainer")
+    return PredictConfig(
+        **_top(_PredictTop, plain),
+        output=build(OutputConfig, plain["output"], "output"),
+        # Any other number is refused.
+        trainer=replace(trainer, devices=1) if trainer.devices == "auto" else trainer,
         paths=build(PathsConfig, plain["paths"], "paths"),
     )
 

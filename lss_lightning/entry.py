@@ -31,6 +31,7 @@ from lss_lightning.config import (
     config_folder,
     data_source,
     evaluate_config,
+    predict_config,
     prepare_config,
     reproduce_config,
     train_config,
@@ -41,6 +42,7 @@ from lss_lightning.launched import shared_arguments
 from lss_lightning.reproduction import composed_training
 from lss_lightning.resume import resumed_arguments
 from lss_lightning.runs import refuse_incomparable
+from lss_lightning.shorthand import spelt_out
 from lss_lightning.sweeps import JobProcessError, begin, refuse_objectiveless, resumed_sweep, run_job, settled
 from lss_lightning.sweeps.folder import store_configuration
 from lss_lightning.sweeps.values import covering_jobs, given_overrides
@@ -49,8 +51,8 @@ TRAINER_COMMANDS = ("train", "evaluate")
 """Commands of which a sweep's job may need several processes."""
 
 USAGE = (
-    "lss prepare …, lss train …, lss evaluate …, lss compare …, lss reproduce …: as python train.py … and so on; "
-    "lss train --help lists the settings"
+    "lss prepare …, lss train …, lss evaluate …, lss compare …, lss reproduce …, lss predict …: as python train.py … "
+    "and so on; lss train --help lists the settings"
 )
 
 
@@ -93,9 +95,21 @@ def _check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> Any:
     return config
 
 
+def _check_predict(cfg: DictConfig, hydra_cfg: Any) -> Any:
+    from lss_lightning.workflows.results import check_output
+
+    config = predict_config(cfg)
+    config.find_checkpoints()
+    if not Path(config.input).expanduser().exists():
+        raise UserError(f"input={config.input}: no such file or folder; give a study, or a folder or zip of studies")
+    check_output(Path(config.output.folder), overwrite=config.overwrite)
+    return config
+
+
 COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
     "train": _check_train,
     "evaluate": _check_evaluate,
+    "predict": _check_predict,
     "prepare": _check_prepare,
     "compare": _check_compare,
     "reproduce": _check_reproduce,
@@ -121,11 +135,12 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         command: A key of :data:`COMMANDS`.
         arguments: Hydra's overrides and flags; by default what follows the script's name.
 
-    Ends the process with exit code 2 and one line on stderr after a mistake of the user's; a programming error shows
-    its own traceback. A sweep of trainings ends with its summary, and with exit code 1 if a job failed.
+    Ends the process with one line on stderr after a mistake of the user's, with exit code 2, or 1 where part of the
+    work has been done; a programming error shows its own traceback. A sweep of trainings ends with its summary, and
+    with exit code 1 if a job failed.
     """
     command_line = list(sys.argv)
-    given = command_line[1:] if arguments is None else arguments
+    given = spelt_out(command, command_line[1:] if arguments is None else arguments)
     crashes: list[Exception] = []
 
     def task(cfg: DictConfig) -> Any:
@@ -145,7 +160,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         except UserError as error:
             if "SUBMITIT_EXECUTOR" in os.environ:
                 raise  # a job on a cluster hands it to the sweep, which ends with it
-            fail(str(error))
+            fail(str(error), error.exit_code)
         except Exception as error:
             crashes.append(error)
             raise
@@ -196,10 +211,10 @@ def _summarised() -> Iterator[None]:
         raise SystemExit(code)
 
 
-def fail(message: str) -> NoReturn:
-    """Print one line on stderr and end with exit code 2."""
+def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
+    """Print one line on stderr and end."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
 
 
 class CheckBeforeRun(Callback):

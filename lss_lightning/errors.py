@@ -10,8 +10,16 @@ class UserError(Exception):
     """A mistake in what the user gave: a setting, a file, a folder.
 
     The message is one line that names the thing, what was found, what is allowed and the remedy; `entry` prints it
-    without a traceback and ends with exit code 2.
+    without a traceback and ends with :attr:`exit_code`.
     """
+
+    exit_code = 2
+
+
+class IncompleteError(UserError):
+    """A mistake that spoiled part of the work, while the rest of it has been done."""
+
+    exit_code = 1
 
 
 class DivergenceError(UserError):

@@ -123,6 +123,24 @@ class PathsConfig:
 
 
 @dataclass(frozen=True)
+class OutputConfig:
+    """``output``: where ``predict.py`` writes, and what beside the measurements."""
+
+    folder: str = setting()
+    label_maps: bool = setting(True)
+    nifti: bool = setting(True)
+    overlays: bool = setting(True)
+    seg: bool = setting(True)
+    sr: bool = setting(True)
+    html: bool = setting(True)
+    keep_identity: bool = setting(False)
+
+    def __post_init__(self) -> None:
+        if self.sr and not self.seg:
+            raise UserError("output.sr=true with output.seg=false: the report refers to the segmentation; set both")
+
+
+@dataclass(frozen=True)
 class LossSettings:
     """What losses have in common."""
 

@@ -125,6 +125,18 @@ REFUSED = {
     "reproduce reproduce.sizes.paper.seeds=[x]": ["reproduce.sizes.paper.seeds=[x]", "whole number"],
     "reproduce reproduce.sizes.paper.overrides=['optimizer.rl=1']": ["optimizer.rl: no such", "optimizer: lr"],
     "reproduce trainer.max_epoch=3": ["trainer.max_epoch: no such setting", "'trainer.max_epochs'"],
+    # Prediction.
+    "predict": ["is not set", "=…"],
+    "predict ckpt_path=best.ckpt input=file": ["output.folder is not set"],
+    "predict ckpt_path=nowhere input=file output=out": ["ckpt_path=nowhere: no such file"],
+    "predict ckpt_path=best.ckpt input=nowhere output=out": ["input=nowhere: no such file or folder"],
+    "predict ckpt_path=best.ckpt input=file output=run": ["output=run: holds something already", "overwrite=true"],
+    "predict ckpt_path=best.ckpt input=file output=run overwrite=true": ["output=run", "only what predict.py wrote"],
+    "predict ckpt_path=best.ckpt input=file output=file": ["output=file: a file"],
+    "predict ckpt_path=best.ckpt input=file output=out trainer.devices=2": ["trainer.devices=2", "one device"],
+    "predict ckpt_path=best.ckpt input=file output=out levels={slice_01:L6/7}": ["no lumbar disc", "L5/S1"],
+    "predict ckpt_path=best.ckpt input=file output=out output.seg=false": ["output.sr=true with output.seg=false"],
+    "predict ckpt_path=best.ckpt input=file output=out tta=flop": ["tta=flop: unknown", "'flip'"],
     # Resuming.
     "train ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "train ckpt_path=": ["ckpt_path=: no such file"],
@@ -167,6 +179,8 @@ ALLOWED = {
     "evaluate folds=run": [[None, "logs/evaluate/evaluation/*"]],
     "lss evaluate ckpt_path=best.ckpt subset=all": [[None, "logs/evaluate/evaluation/*"]],
     "reproduce reproduce.size=small trainer.max_epochs=3": [[None, "logs/reproduce/phantom-small/*"]],
+    "predict ckpt_path=best.ckpt input=file output=out": [[None, "logs/predict/prediction/*"]],
+    "lss predict ckpt_path=[best.ckpt,run] input=file output=empty": [[None, "logs/predict/prediction/*"]],
 }
 
 
@@ -253,6 +267,7 @@ def test_help_and_configuration_are_shown_without_a_run():
         "train --help": ["encoder: convnext_tiny", "batch_size: 8", "ckpt_path=logs/…/last.ckpt", "--hydra-help"],
         "lss train --help": ["encoder: convnext_tiny", "batch_size: 8"],
         "evaluate --help": ["ckpt_path: null", "tta: none", "subset: null", "data=alkafri"],
+        "predict --help": ["input: ???", "keep_identity: false", "Research use only"],
         "train --cfg job --resolve": ["name: resunet-resnet34", "root: data/phantom"],
         "train --cfg job --package optimizer": ["_target_: torch.optim.Adam"],
         "lss": ["lss train", "lss evaluate"],

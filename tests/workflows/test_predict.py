@@ -1,0 +1,257 @@
+"""``predict.py`` end to end: what a study's folder holds, and that nothing in it is lost, mixed or overwritten."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK
+from PIL import Image
+
+from lss_lightning.data.formats import read_mask
+from lss_lightning.errors import UserError
+from lss_lightning.labels import LUMBAR, LabelSet
+from lss_lightning.stenosis import CRITERIA, DISCLAIMER, MEASURES
+from tests.workflows.studies import SIZE, T1_SERIES, T2_SERIES, files, keep, run, write_checkpoint, write_dicom
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "best.ckpt")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dicom(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def output(checkpoint: Path, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(checkpoint, study, tmp_path_factory.mktemp("predicted") / "out")
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "measurements.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def said(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "measurements.json").read_text())
+
+
+def test_every_axial_slice_is_there_and_named_in_order(output: Path, study: Path) -> None:
+    count = len(files(study, T1_SERIES))
+    names = [f"slice_{number:02d}" for number in range(1, count + 1)]
+    folder = output / "study_1"
+    assert [row["slice"] for row in rows(folder)] == names
+    assert [piece["name"] for piece in said(folder)["slices"]] == names
+    assert sorted(path.stem for path in (folder / "label_maps").iterdir()) == names
+    heights = [piece["geometry"]["origin_mm"][2] for piece in said(folder)["slices"]]
+    assert heights[0] > heights[-1]
+
+
+def test_tables_say_models_criteria_sources_and_what_it_is_not(output: Path, checkpoint: Path, study: Path) -> None:
+    folder, digest = output / "study_1", hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    about = said(folder)
+    assert about["schema"] == 1
+    assert about["models"] == [{"name": "resunet-resnet34", "sha256": digest}]
+    assert about["disclaimer"] == DISCLAIMER == "Research use only, not a medical device."
+    assert [one["source"] for one in about["criteria"]] == [criterion.source for criterion in CRITERIA]
+    for row in rows(folder):
+        assert (row["models_sha256"], row["disclaimer"]) == (digest, DISCLAIMER)
+        assert set(MEASURES) <= row.keys()
+    first = about["slices"][0]
+    sources = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files(study, T1_SERIES, T2_SERIES)}
+    assert set(first["sources_sha256"]) <= sources
+    assert len(first["sources_sha256"]) == 2
+    assert "Phantom data: no clinical meaning" in " ".join(about["remarks"])
+    index = json.loads((output / "predict.json").read_text())
+    assert index["studies"] == [{"name": "study_1", "done": True, "problems": []}]
+
+
+def test_levels_are_told_by_the_groups_tilt(output: Path) -> None:
+    about = said(output / "study_1")
+    named = [piece["level"] for piece in about["slices"] if piece["level"]]
+    assert list(dict.fromkeys(named)) == ["L3/4", "L4/5", "L5/S1"]
+    assert {piece["level_source"] for piece in about["slices"]} <= {"assigned", "unknown"}
+    assert any(remark.startswith("Levels are assumed: the lowest group") for remark in about["remarks"])
+
+
+def test_label_maps_are_codes_in_a_palette(output: Path) -> None:
+    for path in sorted((output / "study_1" / "label_maps").iterdir()):
+        with Image.open(path) as picture:
+            assert picture.mode == "P"
+            assert picture.text["Comment"].startswith(DISCLAIMER)
+            colours = np.array(picture.convert("RGB"))
+        codes = read_mask(path)
+        classes = LUMBAR.to_indices(codes, path)
+        for index in np.unique(classes):
+            wanted = tuple(bytes.fromhex(LUMBAR[index].colour[1:]))
+            assert (colours[classes == index] == wanted).all()
+
+
+@pytest.mark.parametrize("program", ["SimpleITK", "nibabel"])
+def test_volumes_overlie_the_dicom_images(output: Path, study: Path, program: str) -> None:
+    """A voxel lies where DICOM puts the pixel that it was made from."""
+    import pydicom
+
+    folder = output / "study_1"
+    volumes = sorted(folder.glob("segmentation*.nii.gz"))
+    assert len(volumes) == 3  # a group along each disc
+    about = {tuple(np.round(piece["geometry"]["origin_mm"], 3)): piece["name"] for piece in said(folder)["slices"]}
+    matched = 0
+    for path in files(study, T1_SERIES):
+        image = pydicom.dcmread(path)
+        origin = np.array(image.ImagePositionPatient, dtype=float)
+        name = about[tuple(np.round(origin, 3))]
+        codes = read_mask(folder / "label_maps" / f"{name}.png")
+        across, down = np.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
+        for row, column in ((10, 20), (SIZE // 2, SIZE // 3), (SIZE - 5, SIZE - 9)):
+            place = origin + column * image.PixelSpacing[1] * across + row * image.PixelSpacing[0] * down
+            found = [code for volume in volumes if (code := at(volume, place, program)) is not None]
+            assert found == [codes[row, column]]
+            matched += 1
+    assert matched == 3 * len(about)
+
+
+def at(volume: Path, place: np.ndarray, program: str) -> int | None:
+    """The code at a point of the patient; None where the volume has no voxel."""
+    if program == "SimpleITK":
+        image = SimpleITK.ReadImage(str(volume))
+        index = np.array(image.TransformPhysicalPointToContinuousIndex(place.tolist()))
+        voxels = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)
+    else:
+        import nibabel
+
+        loaded = nibabel.load(volume)
+        index = np.linalg.solve(loaded.affine, np.array((*(place * (-1, -1, 1)), 1.0)))[:3]
+        voxels = np.asarray(loaded.dataobj)
+    nearest = np.rint(index).astype(int)
+    if (nearest < 0).any() or (nearest >= voxels.shape).any() or not np.allclose(index, nearest, atol=0.02):
+        return None
+    return int(voxels[tuple(nearest)])
+
+
+def test_overlays_are_of_the_measured_slices(output: Path) -> None:
+    folder = output / "study_1"
+    measured = [piece["name"] for piece in said(folder)["slices"] if piece["measures"]]
+    assert measured
+    assert sorted(path.stem for path in (folder / "overlays").iterdir()) == measured
+
+
+def test_a_zip_gives_what_its_folder_gives(output: Path, checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "study.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files(study):
+            archive.write(path, path.relative_to(study.parent))
+    again = run(checkpoint, tmp_path / "study.zip", tmp_path / "out")
+    assert contents(again) == contents(output)
+
+
+def test_studies_in_one_folder_are_told_apart(output: Path, checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    second = write_dicom(tmp_path / "more", patient=2)
+    for number, path in enumerate([*files(study), *files(second)]):
+        shutil.copy(path, mixed / f"{number:03d}.dcm")
+    again = run(checkpoint, mixed, tmp_path / "out", "output.overlays=false", "output.nifti=false")
+    assert {path.name for path in again.iterdir()} == {"predict.json", "study_1", "study_2"}
+    assert contents(again / "study_1" / "label_maps") == contents(output / "study_1" / "label_maps")
+    assert len(rows(again / "study_2")) == len(files(second, T1_SERIES))
+
+
+def test_levels_that_the_user_gives_hold(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    out = run(checkpoint, study, tmp_path / "out", "levels={slice_02: L2/3}", "output.overlays=false")
+    pieces = said(out / "study_1")["slices"]
+    assert (pieces[1]["level"], pieces[1]["level_source"], pieces[1]["not_measured"]) == ("L2/3", "given", None)
+    assert {piece["level"] for piece in pieces} == {"L2/3", None}
+    for wrong, message in (
+        ("levels={slice_99: L4/5}", "no slice_99 among slice_01 to"),
+        ("levels={study_2/slice_01: L4/5}", "holds 1 studies, no study_2"),
+        ("levels={slice_01: L6/7}", "no lumbar disc; allowed: L1/2"),
+        ("levels={first: L4/5}", "names no slice"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(checkpoint, study, tmp_path / "wrong", wrong)
+        assert not (tmp_path / "wrong").exists()
+
+
+def test_several_checkpoints_and_views_give_intervals(study: Path, tmp_path: Path) -> None:
+    keep(copy := Path(shutil.copytree(study, tmp_path / "study")), T2_SERIES)
+    (tmp_path / "b").mkdir()
+    members = [write_checkpoint(tmp_path / f"{seed}.ckpt", "t2", seed=seed) for seed in (1, 2)]
+    named = f"[{members[0]},{members[1]}]"
+    out = run(Path(named), copy, tmp_path / "out", "tta=flip", "output.overlays=false", "output.nifti=false")
+    about = said(out / "study_1")
+    assert [model["sha256"] for model in about["models"]] == [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in members
+    ]
+    for piece in about["slices"]:
+        for measure in (piece["measures"] or {}).values():
+            assert ("low" in measure) <= (measure["value"] is not None)
+            if "low" in measure:
+                assert measure["low"] <= measure["value"] <= measure["high"]
+
+
+def test_other_classes_are_segmented_and_not_measured(study: Path, tmp_path: Path) -> None:
+    labels = LabelSet.of_codes({"background": 0, "disc": 1, "sac": 2}, ["background"])
+    checkpoint = write_checkpoint(tmp_path / "other.ckpt", "t1", labels)
+    out = run(checkpoint, study, tmp_path / "out")
+    assert {row["not_measured"] for row in rows(out / "study_1")} == {
+        "the checkpoint's classes are not those that are measured"
+    }
+    assert set(np.unique(read_mask(out / "study_1" / "label_maps" / "slice_01.png"))) <= {0, 1, 2}
+    assert not (out / "study_1" / "overlays").exists()
+
+
+def test_an_output_folder_that_exists_is_kept(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    for overwrite, message in (
+        ("false", "holds something already"),
+        ("true", "only what predict.py wrote, and 1 of 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(checkpoint, study, out, f"overwrite={overwrite}")
+    assert contents(out) == {"thesis.txt": b"years of work"}
+    with pytest.raises(UserError, match="a file; give a new folder"):
+        run(checkpoint, study, out / "thesis.txt")
+
+
+def test_overwrite_replaces_an_earlier_run_s_results_and_keeps_them_on_failure(
+    checkpoint: Path, study: Path, tmp_path: Path
+) -> None:
+    light = ("output.overlays=false", "output.nifti=false")
+    out = run(checkpoint, study, tmp_path / "out", *light)
+    (out / "study_2").mkdir()
+    before = contents(out)
+    with pytest.raises(UserError, match="holds something already"):
+        run(checkpoint, study, out)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "image.dcm").write_bytes(b"no image")
+    with pytest.raises(UserError, match="not DICOM"):
+        run(checkpoint, tmp_path / "bad", out, "overwrite=true")
+    assert contents(out) == before
+    assert (out / "study_2").is_dir()
+    run(checkpoint, study, out, "overwrite=true", "output.label_maps=false", *light)
+    assert {path.name for path in (out / "study_1").iterdir()} == {"measurements.csv", "measurements.json"}
+    assert not (out / "study_2").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "bad"}
+
+
+def test_results_within_the_input_are_not_read_again(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    keep(copy := Path(shutil.copytree(study, tmp_path / "study")), T1_SERIES, T2_SERIES)
+    for _ in range(2):
+        run(checkpoint, copy, copy / "report", "overwrite=true", "output.overlays=false")
+    assert {path.name for path in (copy / "report").iterdir()} == {"predict.json", "study_1"}
