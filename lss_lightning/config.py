@@ -436,6 +436,8 @@ def predict_config(cfg: DictConfig) -> PredictConfig:
     """
     plain = _plain(cfg, _names(PredictConfig))
     plain["levels"] = plain["levels"] or {}
+    if isinstance(plain["ckpt_path"], str) and plain["ckpt_path"].strip() not in ("", "???"):
+        plain["ckpt_path"] = [plain["ckpt_path"]]
     trainer = build(TrainerConfig, plain["trainer"], "trainer")
     return PredictConfig(
         **_top(_PredictTop, plain),

@@ -24,10 +24,11 @@ from lss_lightning.stenosis import (
     find_sites,
     level_flags,
     measure_members,
+    missing_classes,
 )
 from lss_lightning.stenosis.disc_slices import through_disc
 from lss_lightning.stenosis.levels import Group, assign_levels
-from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC
+from lss_lightning.stenosis.measurements import DISC
 from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.study import LevelSource, Vector
 
@@ -64,7 +65,7 @@ def measured(piece: AxialSlice, shown: NDArray[np.uint8], members: NDArray[np.fl
         labels: The K classes.
     """
     mean = members.mean(axis=0)
-    if not {DISC, POSTERIOR, SAC, AAP} <= set(labels.keys):
+    if missing_classes(labels):
         return Segmented(piece, mean, None, {})
     measurements, intervals, _ = measure_members(members, labels, piece.spacing, piece.image_left)
     flags = plausibility_flags(shown, mean, labels, piece.spacing)
