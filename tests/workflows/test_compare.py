@@ -144,7 +144,7 @@ def test_without_checkpoints_the_tables_still_stand(place, tmp_path):
     assert text.count("is not shown: ") == 2
     assert "no longer there" in text
     assert not (report / "figure13.png").exists()
-    assert "| Thecal Sac | first | second |" in text
+    assert "| Thecal Sac | resunet-test_resnet, first | resunet-test_resnet, second |" in text
 
 
 def test_data_that_is_gone_or_changed_leaves_figure_13_out(place, tmp_path, monkeypatch):
