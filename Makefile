@@ -31,7 +31,7 @@ types: $(INSTALLED)  ## Check types
 	$(BIN)/mypy
 
 requirements: $(INSTALLED)  ## Pin every package of pyproject.toml anew, with hashes
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --no-annotate \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --extra optuna --no-annotate \
 	  --no-emit-index-url --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
 
 clean:  ## Remove the environment and caches; runs and data stay

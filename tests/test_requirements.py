@@ -13,7 +13,7 @@ from tests.commands import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = [*map(Requirement, [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["cluster"]])]
+DIRECT = [*map(Requirement, [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["cluster"], *EXTRAS["optuna"]])]
 TEXT = (REPOSITORY / "requirements.txt").read_text("utf-8")
 ENTRIES = [entry.strip() for entry in re.sub(r"\\\n\s*", " ", TEXT).splitlines() if not entry.startswith("#")]
 
