@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_every_file_composes(group, name, tmp_path):
     for key in values.keys() & config.plain.get(group, {}).keys():
         assert values[key] == "???" or "${" in str(values[key]) or config.plain[group][key] == values[key]
     for key, swept in (hydra.sweeper.params or {}).items():
-        for value in swept.split(","):
+        for value in re.findall(r"[\w.]+", swept.rpartition("(")[2]):  # a search's ranges by their ends
             configure(f"{key}={value}")
 
 

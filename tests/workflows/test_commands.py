@@ -63,7 +63,7 @@ def test_table_and_paths_are_printed(run, phantom):
     assert "Phantom data: no clinical meaning." in done.stdout
     pictures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
     names = {"examples", "worst", "confusion", "boundary_mm", "reliability", "patients", "sizes_mm"}
-    assert {path.stem for path in pictures} == names
+    assert {path.stem for path in pictures} == names | {"bland_altman", "bland_altman_truth", "severity"}
     assert all(path.is_file() for path in pictures)
 
 
@@ -180,7 +180,7 @@ def test_a_sweep_s_jobs_run_side_by_side(launcher, place, phantom):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", *SWEEP}
     assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
-    wrong = ("model.decoder_channels=[8]", f"hydra.sweep.dir={place / 'wrong'}")
+    wrong = ("seed=1,2", "model.decoder_channels=[8]", f"hydra.sweep.dir={place / f'{launcher}-wrong'}")
     mistaken = command("train.py", *arguments, *wrong)
     assert mistaken.returncode == 1
     assert mistaken.stdout.count(", failed: encoder test_resnet has stride 32") == 2

@@ -51,6 +51,7 @@ def test_one_checkpoint_alone_gives_the_bits_of_its_own_network(place, tmp_path,
 
     def bare(paths, tta):
         segmenter, card = load_segmenter(paths[0])
+        segmenter.members = [segmenter]  # of which the facts are told
         return segmenter, (card,)
 
     monkeypatch.setattr(evaluate, "load_predictor", bare)

@@ -199,7 +199,7 @@ def test_other_settings_are_other_runs_and_a_training_that_fails_does_not_lose_t
     other = ("reproduce.protocols=[resubstitution,patient]", "data.batch_size=6", "reproduce.models=[resunet]")
     ended = reproduce(place, "other", *settings, *other)
     assert ended.returncode == 0, ended.stderr
-    assert "kept" not in ended.stdout
+    assert ": kept, " not in ended.stdout
     assert {"resunet-resubstitution-seed0-2", "resunet-patient-seed0-2"} < folders(place).keys()
 
     ended = reproduce(place, "failing", *settings)
