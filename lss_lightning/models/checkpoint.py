@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -139,6 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(
             f"ckpt_path={path}: record version {schema}, but this program reads {SCHEMA}; use the version that wrote it"
         )
+    if lacking := sorted({entry.name for entry in fields(Card)} - content[CARD_KEY].keys()):
+        raise UserError(f"ckpt_path={path}: its record lacks {', '.join(lacking)}; use the version that wrote it")
     return content
 
 

@@ -90,6 +90,11 @@ def missing(path, content):
     path.unlink()
 
 
+def without_an_entry(path, content):
+    card = {key: value for key, value in content[CARD_KEY].items() if key != "seen_labels"}
+    torch.save({**content, CARD_KEY: card}, path)
+
+
 def other_schema(path, content):
     torch.save({**content, CARD_KEY: {**content[CARD_KEY], "schema": 99}}, path)
 
@@ -116,6 +121,7 @@ def wrong_shape(path, content):
         (not_a_dict, "not a checkpoint of lss_lightning"),
         (pickled_code, "could run code"),
         (other_schema, "version 99"),
+        (without_an_entry, "its record lacks seen_labels"),
         (lacking_weight, "network.head.weight"),
         (wrong_shape, "network.head.weight"),
     ],
