@@ -34,7 +34,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lss_lightning.config import config_folder
+from lss_lightning.config.folder import config_folder
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.composite import composite, positive_difference

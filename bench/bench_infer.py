@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.contenders import others
 from bench.contenders.setting import CLASSES, Setting, files
+from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices
@@ -42,7 +43,6 @@ from lss_lightning.data.phantom import write_phantom
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmenter import Segmenter
-from lss_lightning.sections import TrainerConfig
 from lss_lightning.workflows.hardware import make_trainer
 
 ROOT = Path(__file__).parents[1]

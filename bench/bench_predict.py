@@ -27,6 +27,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from lss_lightning.config.sections import OutputConfig, TrainerConfig
 from lss_lightning.data.phantom.dicom import write_study as write_phantom
 from lss_lightning.data.studies import Study, Wanted, find_studies, network_image
 from lss_lightning.labels import LUMBAR
@@ -35,10 +36,9 @@ from lss_lightning.models.predictor import Predictor, load_predictor
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.models.views import VIEWS
 from lss_lightning.reporting.prediction import write_study
-from lss_lightning.sections import OutputConfig, TrainerConfig
 from lss_lightning.stenosis import ModelIdentity, StudyResult
-from lss_lightning.workflows.judging import judge, measured
-from lss_lightning.workflows.segmenting import Engine, Shown
+from lss_lightning.workflows.predicting.judging import judge, measured
+from lss_lightning.workflows.predicting.segmenting import Engine, Shown
 
 CHANNELS = "composite"
 

@@ -9,43 +9,30 @@ import importlib
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from lss_lightning.apart import run_apart, takes_processes
-from lss_lightning.config import (
-    compare_config,
-    config_folder,
-    data_source,
-    evaluate_config,
-    predict_config,
-    prepare_config,
-    reproduce_config,
-    train_config,
-)
-from lss_lightning.errors import UserError, nearest
-from lss_lightning.hydra_errors import explain
+from lss_lightning.before_run import CheckBeforeRun
+from lss_lightning.config.commands import COMMANDS
+from lss_lightning.config.folder import config_folder
+from lss_lightning.config.hydra_errors import explained, one_line
+from lss_lightning.errors import UserError, fail, nearest
 from lss_lightning.launched import shared_arguments
-from lss_lightning.reproduction import composed_training
+from lss_lightning.overrides import spelt_out
 from lss_lightning.resume import resumed_arguments
-from lss_lightning.runs import refuse_incomparable
-from lss_lightning.shorthand import spelt_out
-from lss_lightning.sweeps import JobProcessError, begin, refuse_objectiveless, resumed_sweep, run_job, settled
+from lss_lightning.sweeps import JobProcessError, resumed_sweep, run_job, settled
 from lss_lightning.sweeps.folder import store_configuration
-from lss_lightning.sweeps.values import covering_jobs, given_overrides
+from lss_lightning.sweeps.process import run_apart, takes_processes
+from lss_lightning.sweeps.values import given_overrides
 
 TRAINER_COMMANDS = ("train", "evaluate")
 """Commands of which a sweep's job may need several processes."""
@@ -54,67 +41,6 @@ USAGE = (
     "lss prepare …, lss train …, lss evaluate …, lss compare …, lss reproduce …, lss predict …: as python train.py … "
     "and so on; lss train --help lists the settings"
 )
-
-
-def _check_train(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    config = train_config(cfg, hydra_cfg.runtime.choices)
-    weights = config.model.pretrained
-    if isinstance(weights, str) and not Path(weights).is_file():
-        raise UserError(f"model.pretrained={weights}: no such file; give true, false or the path of a weights file")
-    config.data.check()
-    return config
-
-
-def _check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    given = frozenset(override.lstrip("+~").partition("=")[0] for override in hydra_cfg.overrides.task)
-    config = evaluate_config(cfg, given)
-    config.find_checkpoints()
-    if not config.own_data:
-        data_source(config.data).check()
-    return config
-
-
-def _check_prepare(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    config = prepare_config(cfg)
-    config.data.check()
-    return config
-
-
-def _check_compare(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    config = compare_config(cfg)
-    refuse_incomparable([Path(run).expanduser() for run in config.runs])
-    return config
-
-
-def _check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    config = reproduce_config(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
-    config.data.check()
-    first = config.trainings[0]  # the others differ in model, protocol and seed
-    with _one_line("train", first.overrides):
-        train_config(*composed_training(first))
-    return config
-
-
-def _check_predict(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    from lss_lightning.workflows.results import check_output
-
-    config = predict_config(cfg)
-    config.find_checkpoints()
-    if not Path(config.input).expanduser().exists():
-        raise UserError(f"input={config.input}: no such file or folder; give a study, or a folder or zip of studies")
-    check_output(Path(config.output.folder), overwrite=config.overwrite)
-    return config
-
-
-COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
-    "train": _check_train,
-    "evaluate": _check_evaluate,
-    "predict": _check_predict,
-    "prepare": _check_prepare,
-    "compare": _check_compare,
-    "reproduce": _check_reproduce,
-}
-"""Each command's check of its composed configuration; its work is `run` in the module of `workflows` of its name."""
 
 
 def main() -> None:
@@ -147,10 +73,10 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         sys.argv = command_line  # Lightning starts the other processes of a run with it
         folder = Path(HydraConfig.get().runtime.output_dir)
         if command == "train" and HydraConfig.get().mode is RunMode.MULTIRUN:
-            with _one_line(command, given):
+            with one_line(command, given):
                 store_configuration(cfg, HydraConfig.get())
                 return run_job(folder, given_overrides(HydraConfig.get()), partial(_sweep_job, command, cfg))
-        with _one_line(command, given):
+        with one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
         try:
             with settled(folder):
@@ -167,7 +93,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
 
     # Hydra would print its own errors over several lines and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    with _one_line(command, given, crashes), _summarised():
+    with one_line(command, given, crashes), _summarised():
         shared = shared_arguments(resumed_sweep(given) if command == "train" else given)
         sys.argv = [command_line[0], *(resumed_arguments(shared) if command == "train" else shared)]
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(task)()
@@ -185,7 +111,7 @@ def _start(command: str, config: Any, resumed: Path | None = None) -> Any:
 def _sweep_job(command: str, cfg: DictConfig, resumed: Path | None) -> Any:
     """Check one job's configuration, whose single values were checked before the first job, and run it."""
     hydra_cfg = HydraConfig.get()
-    with _explained(command, given_overrides(hydra_cfg)):
+    with explained(command, given_overrides(hydra_cfg)):
         config = COMMANDS[command](cfg, hydra_cfg)
     return _start(command, config if resumed is None else replace(config, ckpt_path=str(resumed)), resumed)
 
@@ -209,92 +135,3 @@ def _summarised() -> Iterator[None]:
             code = importlib.import_module("lss_lightning.workflows.sweep").summarise(CheckBeforeRun.sweep)
     if code:
         raise SystemExit(code)
-
-
-def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
-    """Print one line on stderr and end."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(code)
-
-
-class CheckBeforeRun(Callback):
-    """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
-
-    Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
-
-    Attributes:
-        sweep: The folder of the sweep that this process has begun.
-    """
-
-    sweep: ClassVar[Path | None] = None
-
-    def __init__(self, command: str) -> None:
-        self.command = command
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the one run; a search's file may stand in its command line if all that it searches is given."""
-        given = {text.partition("=")[0] for text in given_overrides(config.hydra)}
-        if set(config.hydra.sweeper.get("params") or ()) - given:
-            search = config.hydra.runtime.choices.get("hparams_search")
-            fail(f"hparams_search={search}: a search is a sweep; add -m")
-        self._check(config, sys.argv[1:])
-
-    def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Check each value of a sweep before the first job starts, and give the sweep its folder."""
-        with _not_swallowed(), _one_line(self.command, sys.argv[1:]):
-            names = set()
-            for job in covering_jobs(config):
-                with _one_line(self.command, job):
-                    cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
-                checked = self._check(cfg, job)
-                names.add(checked.name)
-            if self.command == "train":
-                refuse_objectiveless(config.hydra.sweeper, checked.split.selecting_part is not None)
-                CheckBeforeRun.sweep = begin(config, names)
-
-    def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:
-        cfg = cfg.copy()
-        with open_dict(cfg):
-            hydra_cfg = cfg.pop("hydra")
-        with _one_line(self.command, arguments):
-            return COMMANDS[self.command](cfg, hydra_cfg)
-
-
-@contextmanager
-def _not_swallowed() -> Iterator[None]:
-    """Let a programming error end the process, where Hydra would go on with a warning."""
-    try:
-        yield
-    except Exception:
-        traceback.print_exc()
-        raise SystemExit(1) from None
-
-
-@contextmanager
-def _one_line(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """Turn a user's mistake into one line; ``crashes`` are programming errors whatever their type."""
-    try:
-        with _explained(command, arguments, crashes):
-            yield
-    except UserError as error:
-        fail(str(error))
-
-
-@contextmanager
-def _explained(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's errors into a UserError."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        if error in crashes or not (isinstance(error, HydraException | OmegaConfBaseException) or _of_hydra(error)):
-            raise
-        raise UserError(explain(error, command, arguments)) from error
-
-
-def _of_hydra(error: Exception) -> bool:
-    """Whether it was Hydra's own code, or what that called of the standard library, that raised an error."""
-    trace, names = error.__traceback__, []
-    while trace is not None:
-        names.append(str(trace.tb_frame.f_globals.get("__name__")))
-        trace = trace.tb_next
-    return [name for name in names if name.startswith(("hydra.", "lss_lightning."))][-1].startswith("hydra.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -24,6 +26,12 @@ class IncompleteError(UserError):
 
 class DivergenceError(UserError):
     """A training whose loss or weights are not finite any more: in a sweep an outcome, not a failure."""
+
+
+def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
+    """Print one line on stderr and end."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:

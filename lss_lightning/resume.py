@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-
-from lss_lightning.config import config_folder
+from lss_lightning.config.folder import config_folder
 from lss_lightning.errors import UserError
-from lss_lightning.settings import shown
+from lss_lightning.overrides import given_value, quoted
+from lss_lightning.runs import resumes
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
@@ -57,33 +53,3 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         "hydra.job.name=train",
         *arguments,
     ]
-
-
-def resumes(run: Path) -> list[Path]:
-    """The folders that hold the configurations of a run's resumes, in their order."""
-    return sorted(run.glob(".hydra/resume-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
-
-
-def record_resume(run: Path, config: Mapping[str, Any]) -> None:
-    """Store the configuration of an allowed resume, ``.hydra/resume-N/config.yaml``, for the next one to start from."""
-    folder = run / ".hydra" / f"resume-{len(resumes(run)) + 1}"
-    folder.mkdir()
-    OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
-
-
-def given_value(key: str, arguments: Sequence[str]) -> str | None:
-    """The value that a key is given last, or None where it is not given, or null."""
-    texts = [text for text in arguments if text.lstrip("+").startswith(f"{key}=")]
-    if not texts:
-        return None
-    try:
-        value = OverridesParser.create().parse_override(texts[-1]).value()
-    except HydraException:
-        return None  # composing the configuration reports it
-    return None if value is None else shown(value)
-
-
-def quoted(path: Path) -> str:
-    """A path as an override spells it, whatever characters it holds."""
-    escaped = str(path).replace("'", "\\'")
-    return f"'{escaped}'"

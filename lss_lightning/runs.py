@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.errors import UserError
-from lss_lightning.resume import resumes
 
 METRICS = "metrics.json"
 COUNTS = "counts.npz"
@@ -50,6 +49,18 @@ def stored_configuration(run: Path) -> dict[str, Any] | None:
     except OmegaConfBaseException as error:
         raise UserError(f"{stored[-1]}: cannot be read ({str(error).splitlines()[0]}); restore it") from error
     return {str(key): value for key, value in plain.items()}
+
+
+def resumes(run: Path) -> list[Path]:
+    """The folders that hold the configurations of a run's resumes, in their order."""
+    return sorted(run.glob(".hydra/resume-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def record_resume(run: Path, config: Mapping[str, Any]) -> None:
+    """Store the configuration of an allowed resume, ``.hydra/resume-N/config.yaml``, for the next one to start from."""
+    folder = run / ".hydra" / f"resume-{len(resumes(run)) + 1}"
+    folder.mkdir()
+    OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
 
 
 def working_directory(run: Path) -> Path:

@@ -24,7 +24,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lss_lightning import entry
-from lss_lightning.config import config_folder
+from lss_lightning.config.commands import COMMANDS
+from lss_lightning.config.folder import config_folder
 
 REPOSITORY = Path(__file__).parents[1]
 HEAVY = ("torch", "torchvision", "timm", "monai", "matplotlib", "wandb", "pytorch_lightning")
@@ -72,7 +73,7 @@ def _run(line: str, workflow: str) -> Result:
         runs.append([optimizer.get("lr"), str(folder.relative_to(Path.cwd()))])
         return eval(workflow)
 
-    for command in entry.COMMANDS:
+    for command in COMMANDS:
         sys.modules[f"lss_lightning.workflows.{command}"] = SimpleNamespace(run=work)  # type: ignore[assignment]
     command, *arguments = line.split()
     sys.argv = [f"{command}.py", *arguments]

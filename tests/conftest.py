@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 from PIL import Image
 
-from lss_lightning.config import TrainConfig, config_folder, train_config
+from lss_lightning.config.folder import config_folder
+from lss_lightning.config.train import TrainConfig, train_config
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 

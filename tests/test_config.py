@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf, open_dict
 
-import lss_lightning.config
-from lss_lightning.config import config_folder, data_source, evaluate_config, train_config
+from lss_lightning.config.data import data_source
+from lss_lightning.config.evaluate import evaluate_config
+from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import CallbacksConfig, LoggerConfig, ModelConfig, PathsConfig, TrainerConfig
+from lss_lightning.config.train import train_config
 from lss_lightning.data.alkafri import AlKafri
 from lss_lightning.data.phantom.source import Phantom
 from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
-from lss_lightning.sections import CallbacksConfig, LoggerConfig, ModelConfig, PathsConfig, TrainerConfig
 from tests.conftest import compose_command, configure
 
 CHOICES = sorted(
@@ -281,7 +283,7 @@ def test_evaluation_keeps_what_only_the_checkpoint_can_judge():
 
 
 def test_an_installed_package_brings_its_own_configuration(tmp_path, monkeypatch):
-    monkeypatch.setattr(lss_lightning.config, "__file__", str(tmp_path / "package" / "config.py"))
+    monkeypatch.setattr("lss_lightning.config.folder.__file__", str(tmp_path / "package" / "config" / "folder.py"))
     assert config_folder() == tmp_path / "conf"
     (tmp_path / "package" / "conf").mkdir(parents=True)
     assert config_folder() == tmp_path / "package" / "conf"

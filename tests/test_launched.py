@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from lss_lightning.apart import takes_processes
+from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.launched import launched, shared_arguments
-from lss_lightning.sections import TrainerConfig
+from lss_lightning.sweeps.process import takes_processes
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4"}
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4", "WORLD_SIZE": "4"}

@@ -6,9 +6,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lss_lightning.config import config_folder
+from lss_lightning.config.folder import config_folder
 from lss_lightning.errors import UserError
-from lss_lightning.resume import record_resume, resumed_arguments, resumes
+from lss_lightning.resume import resumed_arguments
+from lss_lightning.runs import record_resume, resumes
 
 
 @pytest.fixture

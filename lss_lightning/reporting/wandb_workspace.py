@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lss_lightning.entry import fail
-from lss_lightning.errors import UserError
+from lss_lightning.errors import UserError, fail
 from lss_lightning.labels import LUMBAR
 from lss_lightning.settings import unknown_key
 

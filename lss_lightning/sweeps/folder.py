@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lss_lightning.errors import UserError
-from lss_lightning.resume import given_value, quoted
+from lss_lightning.overrides import given_value, quoted
 from lss_lightning.sweeps.jobs import ended
 from lss_lightning.sweeps.record import job_folders, read_record, round_and_number
 from lss_lightning.sweeps.values import given_overrides

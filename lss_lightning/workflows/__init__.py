@@ -1,1 +1,1 @@
-"""The commands' work, each a recipe: train, evaluate."""
+"""The commands' work: a recipe for each, whose steps lie in the rooms beside them."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from lss_lightning.config import split_protocol
+from lss_lightning.config.data import split_protocol
 from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.models.checkpoint import Card
 

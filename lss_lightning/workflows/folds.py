@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lss_lightning.config import EvaluateConfig, split_protocol
+from lss_lightning.config.data import split_protocol
+from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.splits.kfold import KFoldSplit
@@ -20,11 +21,11 @@ from lss_lightning.models.checkpoint import Card, read_checkpoint
 from lss_lightning.models.predictor import load_predictor
 from lss_lightning.settings import shown
 from lss_lightning.workflows.facts import model_facts
-from lss_lightning.workflows.fitting import memory_explained
 from lss_lightning.workflows.identity import FIXED, differences
-from lss_lightning.workflows.sources import source_to_test
+from lss_lightning.workflows.memory import memory_explained
 from lss_lightning.workflows.subject import Member, Subject, shown_path
-from lss_lightning.workflows.testing import make_tester, report, show_files, test
+from lss_lightning.workflows.testing.sources import source_to_test
+from lss_lightning.workflows.testing.test import make_tester, report, show_files, test
 
 _MAY_DIFFER = {"seed", "split.fold", "callbacks.early_stopping"}
 """Settings that the folds of one cross-validation need not share."""

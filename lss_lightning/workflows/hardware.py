@@ -14,10 +14,10 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from lss_lightning.config import TrainerConfig
+from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.workflows.memory import can_keep_freed_memory, keep_freed_memory
-from lss_lightning.workflows.saving import WholeFiles
+from lss_lightning.workflows.training.saving import WholeFiles
 
 CPU_INFO = Path("/proc/cpuinfo")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lss_lightning.config import TrainConfig
+from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import intensity_moments
 from lss_lightning.errors import UserError

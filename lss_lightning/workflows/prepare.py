@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from lss_lightning.config import PrepareConfig
+from lss_lightning.config.prepare import PrepareConfig
 from lss_lightning.data.inventory import Examined, examine, take_inventory
 from lss_lightning.data.loading import load_slice
 from lss_lightning.data.source import DataSource, Found

@@ -10,15 +10,15 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from lss_lightning.apart import STOPPED, run_process
-from lss_lightning.config import ReproduceConfig
+from lss_lightning.config.reproduce import ReproduceConfig
+from lss_lightning.config.trainings import Training, composed_training
 from lss_lightning.errors import UserError
-from lss_lightning.reproduction import Training, composed_training
-from lss_lightning.resume import quoted
+from lss_lightning.overrides import quoted
 from lss_lightning.runs import METRICS, read_metrics, stored_configuration
-from lss_lightning.workflows.finished import read_runs
+from lss_lightning.sweeps.process import STOPPED, run_process
+from lss_lightning.workflows.comparing.finished import read_runs
+from lss_lightning.workflows.comparing.reproduction import Trained, write_pages
 from lss_lightning.workflows.identity import FIXED, FREE
-from lss_lightning.workflows.reproduction_pages import Trained, write_pages
 from lss_lightning.workflows.subject import shown_path
 
 RUNS = "runs"

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from lss_lightning.config import config_folder
+from lss_lightning.config.folder import config_folder
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.batches import EpochSampler, SliceDataset, collate

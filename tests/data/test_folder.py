@@ -9,7 +9,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from lss_lightning.config import data_source
+from lss_lightning.config.data import data_source
 from lss_lightning.data import formats
 from lss_lightning.data.folder import FolderSource
 from lss_lightning.data.formats import read_image, read_mask

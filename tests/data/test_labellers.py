@@ -11,7 +11,7 @@ from lss_lightning.data.alkafri_layout import FINAL
 from lss_lightning.data.formats import read_mask
 from lss_lightning.data.labellers import MANUAL, find_labellers
 from lss_lightning.labels import LUMBAR
-from lss_lightning.workflows.protocols import labeller_ceiling
+from lss_lightning.workflows.comparing.protocols import labeller_ceiling
 from tests.conftest import write_slice
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.config import prepare_config
+from lss_lightning.config.prepare import prepare_config
 from lss_lightning.data.alkafri import AlKafri
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS, REGISTERED
 from lss_lightning.data.dicom import REGISTRATION

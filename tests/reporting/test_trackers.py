@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lss_lightning.config.sections import LoggerConfig, WandbConfig
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Result, Row, flat_settings, open_trackers, read_result
 from lss_lightning.reporting.trackers.wandb_start import RECORD, start
-from lss_lightning.sections import LoggerConfig, WandbConfig
 from tests.conftest import configure
 from tests.tracking import ACCOUNT, Given, wandb_of_its_own
 

@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 import torch
 
-from lss_lightning.config import predict_config
+from lss_lightning.config.predict import predict_config
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.data.phantom.dicom import T1_SERIES, T2_SERIES, write_study
 from lss_lightning.labels import LUMBAR, LabelSet

@@ -10,8 +10,8 @@ from lss_lightning.data.slices import Slice
 from lss_lightning.labels import LUMBAR
 from lss_lightning.metrics import Records
 from lss_lightning.metrics.failures import image_parts
-from lss_lightning.workflows.cases import WORST, show_cases
-from lss_lightning.workflows.errors import patients_table, worst_table
+from lss_lightning.workflows.testing.cases import WORST, show_cases
+from lss_lightning.workflows.testing.errors import patients_table, worst_table
 
 OTHER, DISC, SAC = (LUMBAR.keys.index(key) for key in ("other", "intervertebral_disc", "thecal_sac"))
 

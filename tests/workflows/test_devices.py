@@ -12,7 +12,7 @@ import torch
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.predictor import load_predictor
-from lss_lightning.workflows.pages import COUNTS
+from lss_lightning.workflows.testing.pages import COUNTS
 from tests.conftest import configure, write_slice
 from tests.workflows.altered import frozen
 from tests.workflows.test_commands import command, python

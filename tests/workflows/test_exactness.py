@@ -18,7 +18,7 @@ from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.workflows import train
 from lss_lightning.workflows.identity import occupied
-from lss_lightning.workflows.saving import WholeFiles
+from lss_lightning.workflows.training.saving import WholeFiles
 from tests.workflows.altered import struck
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows, start

@@ -19,7 +19,7 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import Card, NetworkSpec
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.folds import Fold, check_folds, held_out
-from lss_lightning.workflows.pages import COUNTS
+from lss_lightning.workflows.testing.pages import COUNTS
 from tests.conftest import configure, write_slice
 from tests.workflows.test_evaluate import evaluation
 from tests.workflows.test_train import start

@@ -10,8 +10,8 @@ from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card
 from lss_lightning.workflows import hardware, train
 from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
-from lss_lightning.workflows.learning import fuses, make_optimizers
 from lss_lightning.workflows.memory import can_keep_freed_memory
+from lss_lightning.workflows.training.learning import fuses, make_optimizers
 from tests.conftest import configure
 from tests.workflows.test_exactness import content, resume
 from tests.workflows.test_train import start

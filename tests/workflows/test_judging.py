@@ -11,7 +11,7 @@ from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.data.studies import AxialSlice
 from lss_lightning.labels import LUMBAR
 from lss_lightning.stenosis import Flag
-from lss_lightning.workflows.judging import judge, measured
+from lss_lightning.workflows.predicting.judging import judge, measured
 from tests.stenosis.anatomy import SIZE, SPACING, Spine, fractions
 
 NARROW = Spine(sac_a=5.5, sac_b=3.5, apex=13.0)  # of 60 mm² and a canal of less than 12 mm

@@ -11,8 +11,8 @@ from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.workflows import train
-from lss_lightning.workflows.limits import FiniteLoss
-from lss_lightning.workflows.watching import Progress
+from lss_lightning.workflows.training.limits import FiniteLoss
+from lss_lightning.workflows.training.watching import Progress
 from tests.conftest import configure
 from tests.workflows.altered import frozen
 from tests.workflows.test_evaluate import score

@@ -17,7 +17,7 @@ from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.views import VIEWS
 from lss_lightning.stenosis import MEASURES, measure
 from lss_lightning.workflows import train
-from lss_lightning.workflows.measuring import KINDS, Measuring
+from lss_lightning.workflows.testing.measuring import KINDS, Measuring
 from tests.conftest import configure
 from tests.workflows.test_commands import command
 from tests.workflows.test_evaluate import score

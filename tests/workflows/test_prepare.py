@@ -12,7 +12,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from PIL import Image
 
-from lss_lightning.config import prepare_config
+from lss_lightning.config.prepare import prepare_config
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR

@@ -11,12 +11,12 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from lss_lightning.config import evaluate_config
+from lss_lightning.config.evaluate import evaluate_config
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import wandb_workspace
 from lss_lightning.workflows import evaluate
-from lss_lightning.workflows.pace import Pace
+from lss_lightning.workflows.training.pace import Pace
 from tests.conftest import compose_command, write_slice
 from tests.tracking import wandb_of_its_own
 from tests.workflows.test_train import rows, start

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from lss_lightning.config.sections import OutputConfig
 from lss_lightning.reporting.dicom import write_seg, write_sr
 from lss_lightning.reporting.prediction.label_maps import write_nifti, write_png
 from lss_lightning.reporting.prediction.measurements import write_csv, write_json
 from lss_lightning.reporting.prediction.overlays import write_overlays
 from lss_lightning.reporting.study import write_study_report
-from lss_lightning.sections import OutputConfig
 from lss_lightning.stenosis import StudyResult
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 import wandb
 from wandb.errors import Error
 
+from lss_lightning.config.sections import WandbConfig
 from lss_lightning.errors import UserError
 from lss_lightning.reporting.trackers.content import About
-from lss_lightning.sections import WandbConfig
 
 RECORD = "wandb.json"
 """Where a run's folder keeps the run's identity in W&B."""

@@ -1,0 +1,73 @@
+"""The check before Hydra starts a run or a sweep."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import hydra
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict
+
+from lss_lightning.config.commands import COMMANDS
+from lss_lightning.config.hydra_errors import one_line
+from lss_lightning.errors import fail
+from lss_lightning.sweeps import begin, refuse_objectiveless
+from lss_lightning.sweeps.values import covering_jobs, given_overrides
+
+
+class CheckBeforeRun(Callback):
+    """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
+
+    Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
+
+    Attributes:
+        sweep: The folder of the sweep that this process has begun.
+    """
+
+    sweep: ClassVar[Path | None] = None
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the one run; a search's file may stand in its command line if all that it searches is given."""
+        given = {text.partition("=")[0] for text in given_overrides(config.hydra)}
+        if set(config.hydra.sweeper.get("params") or ()) - given:
+            search = config.hydra.runtime.choices.get("hparams_search")
+            fail(f"hparams_search={search}: a search is a sweep; add -m")
+        self._check(config, sys.argv[1:])
+
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
+        """Check each value of a sweep before the first job starts, and give the sweep its folder."""
+        with _not_swallowed(), one_line(self.command, sys.argv[1:]):
+            names = set()
+            for job in covering_jobs(config):
+                with one_line(self.command, job):
+                    cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
+                checked = self._check(cfg, job)
+                names.add(checked.name)
+            if self.command == "train":
+                refuse_objectiveless(config.hydra.sweeper, checked.split.selecting_part is not None)
+                CheckBeforeRun.sweep = begin(config, names)
+
+    def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:
+        cfg = cfg.copy()
+        with open_dict(cfg):
+            hydra_cfg = cfg.pop("hydra")
+        with one_line(self.command, arguments):
+            return COMMANDS[self.command](cfg, hydra_cfg)
+
+
+@contextmanager
+def _not_swallowed() -> Iterator[None]:
+    """Let a programming error end the process, where Hydra would go on with a warning."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None

@@ -1,0 +1,92 @@
+"""A sweep's job on several devices, in a process of its own.
+
+Lightning starts the other processes of a run by the command line of the first. In a sweep that line is the whole
+sweep's, so that each of them would begin a sweep of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.launched import launched
+from lss_lightning.overrides import quoted
+from lss_lightning.sweeps.jobs import JobProcessError
+from lss_lightning.sweeps.values import given_overrides
+
+LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
+"""What tells Lightning that somebody else has started the processes."""
+
+STOPPED = {number for stop in (signal.SIGINT, signal.SIGTERM) for number in (128 + stop, -stop)}
+"""Exit codes of a process that Ctrl-C or SIGTERM ended."""
+
+
+def takes_processes(trainer: TrainerConfig) -> bool:
+    """Whether Lightning starts more processes than one; not where they are started from outside."""
+    if launched() is not None:
+        return False
+    if isinstance(trainer.devices, int) and trainer.devices > 0:
+        return trainer.devices > 1
+    if trainer.accelerator in ("cpu", "mps"):
+        return False
+    import torch
+
+    return torch.cuda.device_count() > 1
+
+
+def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | None:
+    """Run a sweep's job as a fresh command line in the job's folder.
+
+    Args:
+        command: A key of :data:`lss_lightning.config.commands.COMMANDS`.
+        hydra: Hydra's configuration of the job.
+        resumed: The checkpoint to go on from.
+
+    Returns:
+        The validation objective that the job's ``metrics.json`` holds, or None.
+
+    Raises:
+        JobProcessError: the job failed; it has said why.
+        SystemExit: a signal stopped it, which was meant for the whole sweep.
+    """
+    folder = hydra.runtime.output_dir
+    given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    if resumed is None:
+        line = [*given_overrides(hydra), f'hydra.run.dir="{folder}"', *(f"--config-dir={path}" for path in given)]
+    else:
+        line = [f"ckpt_path={quoted(resumed)}"]
+    code = run_process([command, *line], hydra.runtime.cwd)
+    if code in STOPPED:
+        raise SystemExit(code if code > 0 else 128 - code)
+    if code:
+        raise JobProcessError(code)
+    metrics = json.loads((Path(folder) / "metrics.json").read_text())
+    return metrics.get("validation", {}).get("objective")
+
+
+def run_process(arguments: Sequence[str], folder: str | Path) -> int:
+    """Run ``lss <arguments>`` as a process of its own, started in a folder, and wait for it.
+
+    Returns:
+        Its exit code; negative where a signal ended it that it did not handle.
+    """
+    package = Path(__file__).parents[2]
+    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {key: value for key, value in os.environ.items() if key not in LAUNCH}
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    line = [sys.executable, "-m", "lss_lightning", *arguments]
+    with subprocess.Popen(line, env=environment, cwd=folder) as job:
+        usual = signal.signal(signal.SIGTERM, lambda number, frame: job.send_signal(number))
+        try:
+            return job.wait()
+        except KeyboardInterrupt:  # which the terminal has sent to the job as well
+            return job.wait()
+        finally:
+            signal.signal(signal.SIGTERM, usual)

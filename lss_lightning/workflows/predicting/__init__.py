@@ -1,0 +1,1 @@
+"""The steps from a study to what is reported of it."""

@@ -1,0 +1,1 @@
+"""The test of networks, and its report."""

@@ -1,0 +1,94 @@
+"""The figures of a test's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import Records, boundary_by_key, iou, overlap, pool_patients
+from lss_lightning.reporting import (
+    plot_boundary,
+    plot_confusion,
+    plot_examples,
+    plot_patients,
+    plot_reliability,
+    plot_structure_sizes,
+)
+from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.testing.cases import Cases
+
+
+def draw_pictures(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    records: Records,
+    slices: Sequence[LoadedSlice],
+    cases: Cases,
+    labels: LabelSet,
+    subject: Subject,
+) -> list[Path]:
+    """Draw what there is to draw of a test.
+
+    Args:
+        folder: An existing one.
+        metrics: As in ``metrics.json``.
+        records: Of the slices.
+        slices: Those tested.
+        cases: Examples to draw; may be none.
+        labels: The classes.
+        subject: What is tested.
+
+    Returns:
+        The files.
+    """
+    drawn: list[Path] = []
+
+    def place(name: str) -> Path:
+        drawn.append(folder / f"{name}.png")
+        return drawn[-1]
+
+    def caption(convention: str) -> str:
+        return subject.caption(slices, convention)
+
+    pooled = caption("Pooled: counts summed over all slices.")
+    plot_confusion(records.counts.sum(axis=0), labels, place("confusion"), caption=pooled)
+    boundary = boundary_by_key(records.boundary, [piece.spacing for piece in slices])
+    both = caption("Distances of the slices whose label and prediction hold the class.")
+    for unit in ("mm", "px"):
+        if f"hd95_{unit}" in boundary:
+            hd95, assd, path = boundary[f"hd95_{unit}"], boundary[f"assd_{unit}"], place(f"boundary_{unit}")
+            plot_boundary(hd95, assd, labels, path, unit=unit, caption=both)
+    band = caption(f"Pixels within {metrics['calibration']['band_mm']:g} mm of a labelled structure, pooled.")
+    plot_reliability(metrics["calibration"], labels, place("reliability"), caption=band)
+
+    single = caption("IoU of the single slice.")
+    for name, shown in (("examples", cases.examples), ("worst", cases.worst)):
+        if shown:
+            plot_examples(shown, labels, place(name), caption=single)
+    for unit, areas in _areas(records, slices).items():
+        square = "mm²" if unit == "mm" else unit
+        plot_structure_sizes(areas, iou(records.counts), labels, place(f"sizes_{unit}"), unit=square, caption=single)
+    owners = np.array([piece.slice.patient for piece in slices])
+    names, scores = np.unique(owners).tolist(), overlap(records.counts, labels)["mean_iou_anatomy"]
+    by_patient = overlap(pool_patients(records.counts, owners.tolist()), labels)["mean_iou_anatomy"]
+    grouped = caption("A patient's slices pooled, and single slices.")
+    plot_patients(names, by_patient, [scores[owners == name] for name in names], place("patients"), caption=grouped)
+    return drawn
+
+
+def _areas(records: Records, slices: Sequence[LoadedSlice]) -> dict[str, NDArray[np.float64]]:
+    """The classes' areas in the labels, (N, K): in mm² by ``mm`` where the pixel's size is known, else by ``px``."""
+    pixels = records.counts.sum(axis=2)
+    spacings = np.array([np.nan if piece.spacing is None else piece.spacing for piece in slices])
+    known = ~np.isnan(spacings)
+    areas = {
+        "mm": np.where(known[:, None], pixels * spacings[:, None] ** 2, np.nan),
+        "px": np.where(known[:, None], np.nan, pixels),
+    }
+    return {unit: sizes for unit, sizes in areas.items() if not np.isnan(sizes).all()}

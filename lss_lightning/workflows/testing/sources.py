@@ -1,0 +1,43 @@
+"""The data that a checkpoint is tested on, read as its own was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lss_lightning.config.data import data_source
+from lss_lightning.config.evaluate import EvaluateConfig
+from lss_lightning.data.source import DataSource
+from lss_lightning.errors import UserError
+from lss_lightning.models.checkpoint import Card
+
+
+def source_to_test(config: EvaluateConfig, card: Card) -> DataSource:
+    """The checkpoint's own data with the user's changes, or the other data that the user names.
+
+    Args:
+        config: Of the evaluation.
+        card: The checkpoint's, of several the first's.
+
+    Raises:
+        UserError: the user's settings contradict the checkpoint or one another, or the classes differ.
+    """
+    trained = card.config["data"]
+    fixed: dict[str, Any] = {"channels": card.channels, "third": trained["third"], "spacing": card.spacing}
+    if config.own_data:
+        given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
+        section = {**trained, **given, **fixed}
+    else:
+        given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
+        section = {**config.data, **fixed}
+    for key, value in fixed.items():
+        if key in given and given[key] != value:
+            raise UserError(f"data.{key}={given[key]}: the checkpoint was trained with {value}; leave data.{key} out")
+    source = data_source(section)
+    if source.notes() and not config.measurements:
+        raise UserError("data.reports: notes are held against measures, which are not taken; set measurements=true")
+    if difference := source.labels.difference(card.label_set):
+        raise UserError(
+            f"data={source.name}: its classes are not the checkpoint's: {difference}; make them the same by "
+            "data.classes and data.background, or choose another checkpoint"
+        )
+    return source

@@ -1,0 +1,54 @@
+"""Slices segmented once more, to be shown by the trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from lss_lightning.data.batches import SliceDataset, collate
+from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.labels import LabelSet
+from lss_lightning.metrics import iou, mean_defined
+from lss_lightning.metrics.confusion import confusion
+from lss_lightning.models.labeller import Labeller
+from lss_lightning.reporting import Case
+from lss_lightning.workflows.testing.cases import make_case
+
+
+def segment(
+    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None, batch_size: int
+) -> list[Case]:
+    """Segment slices at the precision and on the device of a trainer; every process segments all of them.
+
+    Args:
+        trainer: Of the test.
+        labeller: The network.
+        slices: What to segment.
+        spacing: The working pixel in mm, or None for each slice's own.
+        batch_size: Slices at once.
+    """
+    loader = DataLoader(SliceDataset(slices, spacing, label_on_working_grid=False), batch_size, collate_fn=collate)
+    maps = [classes for batch in trainer.predict(labeller, loader) or [] for classes in batch]
+    return [_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+
+
+def segment_now(
+    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None
+) -> list[Case]:
+    """Segment a few slices at once in the midst of a validation; the network must be on its device, to evaluate."""
+    dataset = SliceDataset(slices, spacing, label_on_working_grid=False)
+    batch = collate([dataset[place] for place in range(len(slices))])
+    with trainer.precision_plugin.forward_context():
+        maps = labeller.predict_step({**batch, "image": batch["image"].to(labeller.device)}, 0)
+    return [_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+
+
+def _case(piece: LoadedSlice, prediction: NDArray[np.uint8], labels: LabelSet) -> Case:
+    pair = torch.tensor(prediction)[None], torch.tensor(piece.label)[None]
+    scores = iou(confusion(*pair, len(labels)).numpy())[:, list(labels.anatomical)]
+    return make_case(f"Patient {piece.slice.title}", piece, prediction, float(mean_defined(scores)[0]))

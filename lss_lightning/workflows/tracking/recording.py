@@ -1,0 +1,162 @@
+"""What hands a run's results to the trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+from lss_lightning.config.sections import LoggerConfig
+from lss_lightning.config.train import TrainConfig
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.metrics import iou, mean_defined
+from lss_lightning.models.checkpoint import Card
+from lss_lightning.models.labeller import Labeller
+from lss_lightning.reporting import Case
+from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
+from lss_lightning.sweeps import sweep_of
+from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.tracking.cases import segment, segment_now
+from lss_lightning.workflows.training.history import History
+
+
+class Tracking(Checkpoint):
+    """Hands each epoch to the trackers.
+
+    It counts as a checkpoint callback for the same reason as the history, and must come after that.
+
+    Args:
+        config: How many examples, and how often.
+        data: Set up; its selecting part gives the examples.
+        history: Whose rows are handed over.
+
+    Attributes:
+        trackers: Those that are open; empty in all processes but the first.
+    """
+
+    def __init__(self, config: LoggerConfig, data: SliceDataModule, history: History) -> None:
+        self.every, self.history, self.spacing = config.examples_every, history, data.spacing
+        part = data.split.selecting_part
+        self.slices = [] if part is None else evenly(data.part(part), config.examples)
+        self.trackers: Sequence[Tracker] = ()
+        self._examples: list[Case] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Segment the examples where it is time to: here, where an averaged network stands in the other's place."""
+        assert isinstance(pl_module, Labeller)
+        due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every == 0
+        if self.trackers and self.slices and due:
+            self._examples = segment_now(trainer, pl_module, self.slices, self.spacing)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hand the epoch over."""
+        epoch = Epoch.of({**self.history.rows[-1], **self.history.timing[-1]}, self._examples)
+        for tracker in self.trackers:
+            tracker.epoch(epoch)
+        self._examples = []
+
+
+@contextmanager
+def recording(trainer: pl.Trainer, config: LoggerConfig, about: About) -> Iterator[list[Tracker]]:
+    """Keep the trackers open while a run lasts; in all processes but the first there are none.
+
+    Raises:
+        UserError: the run that is resumed was recorded elsewhere.
+    """
+    trackers = open_trackers(config, about) if trainer.is_global_zero else []
+    failed = True
+    try:
+        yield trackers
+        failed = False
+    finally:
+        for tracker in trackers:
+            tracker.close(failed=failed)
+
+
+def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> About:
+    """What a training is, with its fold and seed in the name."""
+    settings = flat_settings(config.plain)
+    fold = f", fold {settings['split.fold']}" if "split.fold" in settings else ""
+    return About(
+        name=f"{config.name}{fold}, seed {config.seed}",
+        job="train",
+        group=sweep_of(folder),
+        settings=settings,
+        labels=data.source.labels,
+        note=f"{config.data.name}. {config.data.disclaimer}",
+        folder=folder,
+        resumed=config.ckpt_path is not None,
+    )
+
+
+def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Sequence[Path], folder: Path) -> About:
+    """What the test of one checkpoint, or of several as an ensemble, is; its group is that of the sweep they are from.
+
+    Args:
+        subject: What is tested.
+        cards: Of the checkpoints.
+        checkpoints: The files.
+        folder: Where the report goes.
+    """
+    sweeps = {sweep_of(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
+    tested = {"data": subject.dataset, "subset": subject.subset, "checkpoints": [str(path) for path in checkpoints]}
+    return About(
+        name=f"{subject.name} on {subject.dataset}, {subject.part}",
+        job="evaluate",
+        group=sweeps.pop() if len(sweeps) == 1 else None,
+        settings={**flat_settings(cards[0].config), **tested},
+        labels=cards[0].label_set,
+        note=f"{subject.dataset}. {subject.disclaimer}",
+        folder=folder,
+    )
+
+
+def hand_over(
+    trackers: Sequence[Tracker],
+    config: LoggerConfig,
+    trainer: pl.Trainer,
+    labeller: Labeller,
+    data: SliceDataModule,
+    folder: Path,
+    checkpoint: Path | None = None,
+) -> None:
+    """Hand what a test has found to the trackers; every process takes part, since all of them segment.
+
+    Args:
+        trackers: Those that are open.
+        config: Whether pictures of slices are wanted.
+        trainer: That of the test.
+        labeller: Tested.
+        data: Its ``test`` part was tested.
+        folder: Where the test has left its files.
+        checkpoint: The tested file, where this run has made it.
+    """
+    if not config.tracks:
+        return
+    records, part = labeller.records, data.part("test")
+    assert records is not None
+    slices = [part[index] for index in records.indices]
+    cases: Sequence[Case | None] = [None] * len(slices)
+    if config.examples:
+        cases = segment(trainer, labeller, slices, data.spacing, data.source.batch_size)
+    if trackers:
+        scores = iou(records.counts)
+        means = mean_defined(scores[:, list(labeller.labels.anatomical)])
+        rows = [
+            Row(piece.slice.patient, piece.slice.level, scores[place], float(means[place]), cases[place])
+            for place, piece in enumerate(slices)
+        ]
+        result = read_result(folder, confusion=records.counts.sum(axis=0), rows=rows, checkpoint=checkpoint)
+        for tracker in trackers:
+            tracker.result(result)
+
+
+def evenly(slices: Sequence[LoadedSlice], count: int) -> list[LoadedSlice]:
+    """So many slices, evenly from the first to the last; all of them if there are no more."""
+    places = np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)
+    return [slices[place] for place in places]
