@@ -24,6 +24,9 @@ PERMUTATIONS = 10_000
 Statistic = Callable[[Counts], Scores]
 """From counts (..., K, K) to scores (..., F), such as :func:`~lss_lightning.metrics.overlap.iou`."""
 
+Less = Callable[[Counts, Counts], Scores]
+"""From two tests' counts (..., K, K) to the first's scores less the second's, (..., F)."""
+
 
 def resample(patients: Counts, replicates: int = REPLICATES, seed: int = 0) -> Counts:
     """Draw as many patients as there are, with replacement, again and again.
@@ -151,7 +154,7 @@ def contrast(
     first_patients: Sequence[str],
     second: Counts,
     second_patients: Sequence[str],
-    statistic: Statistic,
+    less: Less,
     seed: int = 0,
 ) -> tuple[Scores, Scores]:
     """Difference of two tests whose images need not be the same, with an interval over patients.
@@ -165,7 +168,7 @@ def contrast(
         first_patients: Each image's patient, N of them.
         second: (M, K, K), counts of the second's.
         second_patients: M of them.
-        statistic: The score.
+        less: The difference of two scores, such as :func:`~lss_lightning.metrics.overlap.iou_and_means_less`.
         seed: Of the draws.
 
     Returns:
@@ -180,10 +183,10 @@ def contrast(
         return everybody
 
     one, other = placed(first, first_patients), placed(second, second_patients)
-    replicates = statistic(resample(one, seed=seed)) - statistic(resample(other, seed=seed))
+    replicates = less(resample(one, seed=seed), resample(other, seed=seed))
     if min(len(set(first_patients)), len(set(second_patients))) < 2:
         replicates = np.full_like(replicates, np.nan)
-    return _difference(one, other, statistic), interval95(replicates)
+    return less(one.sum(axis=0), other.sum(axis=0)), interval95(replicates)
 
 
 def _difference(first: Counts, second: Counts, statistic: Statistic) -> Scores:

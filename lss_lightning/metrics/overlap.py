@@ -101,9 +101,30 @@ def iou_and_means(counts: Counts, labels: LabelSet) -> Scores:
     Returns:
         (..., K + 2).
     """
-    figures = overlap(counts, labels)
-    means = [figures[name][..., None] for name in ("mean_iou", "mean_iou_anatomy")]
-    return np.concatenate([figures["iou"], *means], axis=-1)
+    return _with_means(iou(counts), labels)
+
+
+def iou_and_means_less(first: Counts, second: Counts, labels: LabelSet) -> Scores:
+    """Difference of the figures of :func:`iou_and_means`, for tests whose images may hold different classes.
+
+    A class that only one of the two defines has no difference and counts in neither mean: otherwise a rare class that
+    one test happens to lack would move the difference of the means by a sixth.
+
+    Args:
+        first: (..., K, K).
+        second: (..., K, K).
+        labels: The K classes.
+
+    Returns:
+        (..., K + 2), first minus second.
+    """
+    return _with_means(iou(first) - iou(second), labels)
+
+
+def _with_means(scores: Scores, labels: LabelSet) -> Scores:
+    """(..., K + 2): scores of the classes, their mean, and the mean of the anatomical ones."""
+    means = [mean_defined(chosen)[..., None] for chosen in (scores, scores[..., list(labels.anatomical)])]
+    return np.concatenate([scores, *means], axis=-1)
 
 
 def not_anatomical(labels: LabelSet) -> list[int]:

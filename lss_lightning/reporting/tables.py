@@ -59,9 +59,15 @@ def format_interval(score: float | None, interval: Interval | None, decimals: in
     return f"{format_score(score, decimals)} [{low}, {high}]"
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table: the first row is its heading, the first column stands left, others right."""
-    rule = ["---", *("---:" for _ in rows[0][1:])]
+def markdown_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool] | None = None) -> list[str]:
+    """The lines of a Markdown table.
+
+    Args:
+        rows: The first is its heading.
+        numeric: Which columns stand right; all but the first by default.
+    """
+    right = [False, *(True for _ in rows[0][1:])] if numeric is None else numeric
+    rule = ["---:" if column else "---" for column in right]
     return ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in (rows[0], rule, *rows[1:])]
 
 

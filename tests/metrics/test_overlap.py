@@ -10,6 +10,8 @@ from lss_lightning.metrics import (
     ImageConfusion,
     dice,
     iou,
+    iou_and_means,
+    iou_and_means_less,
     mean_defined,
     pool_patients,
     precision,
@@ -141,3 +143,17 @@ def test_summary_is_strict_json(two_images):
 def test_a_patient_for_every_image(two_images):
     with pytest.raises(ValueError, match="2 images but 3 patient ids"):
         pool_patients(two_images, ["a", "b", "c"])
+
+
+def test_differences_of_means_leave_out_classes_that_one_side_lacks():
+    first = np.diag([8, 4, 4, 4])  # all right
+    second = np.array([[8, 0, 0, 0], [2, 2, 0, 0], [0, 0, 4, 0], [0, 0, 0, 0]])  # half of the disc, and no cyst at all
+    difference = iou_and_means_less(first, second, FOUR)
+    np.testing.assert_allclose(difference[:3], [1 - 8 / 10, 1 - 2 / 4, 0])
+    assert np.isnan(difference[3])
+    np.testing.assert_allclose(difference[4:], [(0.2 + 0.5 + 0) / 3, (0.5 + 0) / 2])
+    # Where both have every class it is the difference of the figures.
+    third = second + np.diag([0, 0, 0, 4])
+    np.testing.assert_allclose(
+        iou_and_means_less(first, third, FOUR), iou_and_means(first, FOUR) - iou_and_means(third, FOUR)
+    )

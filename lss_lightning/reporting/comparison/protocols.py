@@ -52,8 +52,8 @@ class Effect:
 
     Attributes:
         model: The model's name.
-        difference: (K + 2,), of :func:`~lss_lightning.metrics.overlap.iou_and_means`: the protocol's less the patient
-            split's.
+        difference: (K + 2,), of :func:`~lss_lightning.metrics.overlap.iou_and_means_less`: the protocol's less the
+            patient split's.
         ci95: (K + 2, 2), its interval.
     """
 

@@ -32,7 +32,8 @@ def _block(block: Block, folder: Path) -> str:
         case Figure():
             raise ValueError(f"figure {block.alt!r} is no file, so that Markdown cannot name it")
         case Table():
-            return f"*{block.caption}*\n\n" + "\n".join(markdown_table([block.columns, *block.rows, *block.foot]))
+            lines = markdown_table([block.columns, *block.rows, *block.foot], block.numeric)
+            return f"*{block.caption}*\n\n" + "\n".join(lines)
         case Prose():
             return "\n\n".join(block.paragraphs)
         case Bullets():

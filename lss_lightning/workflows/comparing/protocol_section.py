@@ -48,7 +48,11 @@ _WHY = (
     "of which the image split's model was trained on, so nothing can be paired there by image. In these tables "
     "patients are drawn together for both tests and count wherever they have images: those in both tests are paired, "
     "the others independent. All intervals are over patients, never over slices or pixels; they do not hold what "
-    "another seed would change."
+    "another seed would change. A class that one of two tests lacks counts in neither of the means whose difference is "
+    "shown.\n\n"
+    "The protocols differ in one thing more. Resubstitution trains on all slices, the patient split on those that test "
+    "and validation leave, so that at the same number of epochs it also takes more steps: the shorter the training, "
+    "the more of the difference is that."
 )
 _CEILING = (
     "How well can one do at all? The label of every slice is held against itself, moved: by half a pixel, one and two, "
@@ -146,10 +150,9 @@ def _seen_table(trained: Sequence[Trained], models: Sequence[str], protocols: Se
         of = next(of for model in models if (of := runs_of(trained, model, protocol)))
         found = seen_patients(of)
         slices = fmean(run.result.metrics["data"]["images"] for run in of)
-        rows.append(
-            [protocol, f"{slices:g}", str(found.patients), f"{found.seen} ({100 * found.seen / found.patients:.0f} %)"]
-        )
-    columns = ["Protocol", "Test slices", "Test patients", "Of them seen in training"]
+        share = f"{found.seen} ({100 * found.seen / found.patients:.0f} %)"
+        rows.append([protocol, f"{found.trained / len(of):g}", f"{slices:g}", str(found.patients), share])
+    columns = ["Protocol", "Training slices", "Test slices", "Test patients", "Of them seen in training"]
     return Table(columns, rows, "Test patients whose slices were seen in training; patients summed over the seeds")
 
 

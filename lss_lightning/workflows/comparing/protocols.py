@@ -21,7 +21,7 @@ from lss_lightning.metrics import (
     agreement_counts,
     contrast,
     iou,
-    iou_and_means,
+    iou_and_means_less,
     shared,
     shift_iou,
     summarise_overlap,
@@ -72,8 +72,8 @@ def effect(model: str, flattered: Sequence[ImageCounts], honest: Sequence[ImageC
     Patients are drawn for both tests at once, so that those in both are paired.
     """
     first, second = together(flattered), together(honest)
-    statistic = partial(iou_and_means, labels=labels)
-    difference, ci95 = contrast(first.counts, first.patients, second.counts, second.patients, statistic)
+    less = partial(iou_and_means_less, labels=labels)
+    difference, ci95 = contrast(first.counts, first.patients, second.counts, second.patients, less)
     return Effect(model, difference, ci95)
 
 
@@ -93,28 +93,31 @@ def same_images(
 
 @dataclass(frozen=True)
 class Seen:
-    """How many of a test's patients were seen in training.
+    """How many of a test's patients were seen in training, and what else was.
 
     Attributes:
         patients: Of the test part.
         seen: Of them, those that the training part has, too.
+        trained: Slices of the training part.
     """
 
     patients: int
     seen: int
+    trained: int
 
 
 def seen_patients(runs: Sequence[FinishedRun]) -> Seen:
     """Count over the runs' ``split.csv``, which differ in their seed."""
-    patients = seen = 0
+    patients = seen = trained = 0
     for run in runs:
         parts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
         with (run.folder / "split.csv").open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 parts[row["part"]].add(row["patient"])
+                trained += row["part"] == "train"
         patients += len(parts["test"])
         seen += len(parts["test"] & parts["train"])
-    return Seen(patients, seen)
+    return Seen(patients, seen, trained)
 
 
 def shift_ceiling(slices: Sequence[LoadedSlice], labels: LabelSet) -> Scores:

@@ -65,8 +65,9 @@ def scores_section(
     blocks: list[Block] = [
         table2(results, labels, "Table 2: intersection over union by class; in brackets 95 % intervals over patients"),
         runs_table(results, labels),
-        Bullets([*(table2_notes(labels) if notes else []), *remarks]),
     ]
+    if said := [*(table2_notes(labels) if notes else []), *remarks]:
+        blocks.append(Bullets(said))
     return Section("table-2", "Table 2: scores", blocks)
 
 
@@ -105,7 +106,10 @@ def segmented_section(
     blocks: list[Block] = [Bullets(notes)] if notes else []
     if shown:
         path = folder / "figure13.png"
-        caption = "The same test slices through every model; beneath, mean IoU of the slice's anatomical classes."
+        caption = (
+            "The same test slices through every model; beneath, mean IoU of the slice's anatomical classes, whose mean "
+            "over the models says which is best, median and worst."
+        )
         plot_figure13(shown, labels, path, caption=f"{caption} {about}")
         blocks.insert(0, Figure(path, f"Figure 13: {caption}", "Test slices with label and each model's prediction"))
     return Section("figure-13", "Figure 13: the same images", blocks)
