@@ -51,9 +51,6 @@ def check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> ReproduceConfig:
     """
     config = reproduce_config(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
     config.data.check()
-    first = config.trainings[0]  # the others differ in model, protocol and seed
-    with explained("train", first.overrides):
-        train_config(*composed_training(first))
     return config
 
 
@@ -70,15 +67,19 @@ def reproduce_config(cfg: DictConfig, choices: Mapping[str, str], given: Sequenc
     """
     shared = ("data", "trainer", "callbacks", "logger", "paths")
     plain = plain_data(cfg, {"name", "reproduce", *shared})
+    data_source(plain["data"])
     settings = build(ReproduceSettings, plain["reproduce"], "reproduce")
     # What the user says of the runs is said to each of them: the choice of files first, then single values.
     handed = [f"{group}={choices[group]}" for group in shared]
     handed += [text for text in given if text.lstrip("+~").startswith(tuple(f"{group}." for group in shared))]
+    trainings = settings.trainings(plain["data"]["name"], handed)
+    with explained("train", trainings[0].overrides):
+        first = train_config(*composed_training(trainings[0]))  # the others differ in model, protocol and seed
     return ReproduceConfig(
         **top_values(Top, plain),
         reproduce=settings,
-        trainings=settings.trainings(plain["data"]["name"], handed),
-        data=data_source(plain["data"]),
+        trainings=trainings,
+        data=first.data,  # not the section above, which the size's overrides change
         trainer=build(TrainerConfig, plain["trainer"], "trainer"),
         paths=build(PathsConfig, plain["paths"], "paths"),
     )

@@ -61,6 +61,12 @@ def test_single_values_of_the_user_win_over_the_size_s():
     assert config.data.patients == 12
 
 
+def test_the_data_is_that_of_the_trainings():
+    data = plan("data=phantom", "reproduce.size=small").data
+    made = train_config(*composed_training(plan("data=phantom", "reproduce.size=small").trainings[-1])).data
+    assert (data.patients, data.image_size) == (made.patients, made.image_size) == (40, 96)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("reproduced")
@@ -77,8 +83,6 @@ def settings(place) -> tuple[str, ...]:
         "reproduce.models=[resunet,vgg16_unet]",
         "trainer=cpu",
         "callbacks=quiet",
-        "data.patients=20",
-        "data.image_size=64",
         f"paths.data={place / 'data'}",
         f"paths.logs={place / 'logs'}",
     )
@@ -191,6 +195,7 @@ def test_what_the_protocol_does_to_the_number(place, report):
     sac = next(row for row in ceiling if row["Class"] == "Thecal Sac")
     half, one, two = (float(sac[f"Moved by {distance} px"]) for distance in ("0.5", "1", "2"))
     assert 1 > half > one > two > 0
+    assert "IoU of 60 labels with themselves" in (report / "reproduction.md").read_text()
 
 
 def test_other_settings_are_other_runs_and_a_training_that_fails_does_not_lose_the_others(place, settings, done):
