@@ -18,7 +18,7 @@ paper: $(INSTALLED)  ## Install, reproduce the paper: make paper DATA="data=alka
 	$(RUN) reproduce.py $(or $(DATA),data=phantom reproduce.size=small)
 
 test: lint types  ## Install, lint, check types, run the tests
-	$(RUN) -m pytest --numprocesses auto
+	$(RUN) -m pytest --numprocesses auto --dist loadscope
 
 dashboard: $(INSTALLED)  ## Build the Weights & Biases dashboard: make dashboard PROJECT=lss_lightning ENTITY=my-team
 	$(RUN) -m lss_lightning.reporting.wandb_workspace $(if $(PROJECT),project=$(PROJECT)) $(if $(ENTITY),entity=$(ENTITY))

@@ -20,7 +20,9 @@ from lss_lightning.labels import LUMBAR
 
 pytest_plugins = ["tests.browser"]
 
-torch.set_num_threads(1)  # the processes of pytest-xdist share the cores
+# The processes of pytest-xdist, and those that tests start, share the cores.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

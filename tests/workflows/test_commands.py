@@ -20,8 +20,7 @@ SWEEP = ("multirun.yaml", "sweep.yaml", "sweep.md", "sweep.csv")
 
 
 def python(*line: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    # One thread each: tests run side by side.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, *line],
         capture_output=True,
