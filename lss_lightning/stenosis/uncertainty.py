@@ -95,7 +95,7 @@ def measure_members(
     Raises:
         UserError: as :func:`~lss_lightning.stenosis.measure.measure`.
     """
-    flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels))
+    flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels)) if len(probabilities) > 1 else ()
     measured = measure(probabilities.mean(axis=0), labels, spacing, image_left=image_left).withhold(flags)
     several = probabilities if len(probabilities) > 1 else ()
     members = [measure(single, labels, spacing, image_left=image_left).values() for single in several]

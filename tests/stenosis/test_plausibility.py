@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from lss_lightning.data.phantom import render_slice
 from lss_lightning.labels import LUMBAR
@@ -93,6 +94,24 @@ def test_a_blank_image_is_flagged():
     empty = np.zeros((1, 64, 64), dtype=np.uint8)
     assert doubts(empty, np.full((64, 64), 5))
     assert np.isnan(label_signs(soft(np.full((64, 64), 5)), LUMBAR)["certainty"])
+
+
+def test_symmetry_is_the_best_correlation_of_a_half_with_the_other_mirrored(lumbar):
+    for image in (lumbar.t1, lumbar.t2, np.random.default_rng(0).integers(0, 255, (90, 131), dtype=np.uint8)):
+        height, width = image.shape
+        smooth = gaussian_filter(image.astype(float), 4)
+        found = []
+        for axis in range(round(0.38 * width), round(0.62 * width) + 1, max(1, width // 80)):
+            half = min(axis, width - axis)
+            left, right = smooth[:, axis - half : axis], smooth[:, axis : axis + half]
+            found.append(np.corrcoef(left.ravel(), right[:, ::-1].ravel())[0, 1])
+        assert image_signs(image[None], (1.0, 1.0))["symmetry"] == pytest.approx(max(found), abs=1e-12)
+
+
+def test_a_uniform_half_mirrors_nothing(lumbar):
+    """Rounding is no pattern that something could resemble."""
+    image = np.where(np.arange(160) < 115, 77, lumbar.t2).astype(np.uint8)
+    assert image_signs(image[None], (4.0, 4.0))["symmetry"] == -1
 
 
 def test_real_slices_are_not_flagged(sample):
