@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +12,23 @@ from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting import style
-from lss_lightning.stenosis import MEASURES, Caliper, Measurements
+from lss_lightning.reporting.raster import PER_POINT, Line, draw_lines, font
+from lss_lightning.stenosis import MEASURES, Measurements
+from lss_lightning.stenosis.measurements import Points
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 _MARGIN = 0.08  # of the view's longer side, left around the outlines
-_LETTER_AWAY = 9  # points from a caliper's end to the middle of its letter
-_REASON_WIDTH = 44  # characters of a line of the list
+_LETTER_AWAY = 9 * PER_POINT  # from a caliper's end to the middle of its letter
+_HALO = 1.3  # points of black about what lies on the picture
+_DOT = 3.4  # points across, at a caliper's ends
+# Of the sheet, pixels: its width and margin; the list's left edge, its titles' and its step from line to line; the top
+# of picture and list, and the picture's greatest height.
+_WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10
+_LIST, _TITLES, _STEP = 575, 609, 24.7
+_TOP, _TALLEST = 40, 592
+_COMPRESSION = 3  # of PNG: as small as the usual 6, in two thirds of the time
 
 
 @dataclass(frozen=True)
@@ -67,38 +74,54 @@ def plot_calipers(
     caption: str,
     aspect: float = 1.0,
 ) -> None:
-    """Write :func:`draw_calipers` to a PNG file."""
-    with style.look():
-        style.save(draw_calipers(image, measured, labels, title=title, caption=caption, aspect=aspect), path)
-
-
-def draw_calipers(
-    image: NDArray[np.uint8], measured: Measurements, labels: LabelSet, *, title: str, caption: str, aspect: float = 1.0
-) -> Figure:
-    """Draw one slice, and beside it its measures, the reasons of those withheld and the flags.
+    """Write one slice as PNG, and beside it its measures, the reasons of those withheld and the flags.
 
     Args:
         image: (H, W) or (H, W, channels), uint8.
         measured: What was measured on it.
         labels: The classes.
+        path: File to write.
         title: Which slice it is.
-        caption: Which data, labels or checkpoint made the figure.
+        caption: Which data, labels or checkpoint made the picture.
         aspect: Height of a pixel divided by its width.
     """
-    with style.look():
-        figure, body = style.new_figure(4.3, caption)
-        body.suptitle(title, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
-        picture, listing = body.subplots(1, 2, width_ratios=(1.15, 1))
-        grey = image if image.ndim == 2 else image.mean(axis=-1)
-        rows, columns = visible(measured, grey.shape)
-        picture.imshow(grey, cmap="gray", aspect=aspect, vmin=0, vmax=np.percentile(grey[_slices(rows, columns)], 99))
-        picture.set(xlim=columns, ylim=rows[::-1], xticks=[], yticks=[])
-        picture.spines[:].set_visible(False)
-        _draw_outlines(picture, measured, labels)
-        for name, caliper in measured.calipers.items():
-            _draw_caliper(picture, caliper, LOOKS[name])
-        _list(listing, measured)
-        return figure
+    from PIL import Image, ImageDraw
+
+    plain = font(style.SMALLEST)
+    rows, notes = list_measures(measured), list_notes(measured)
+    below = style.wrap(caption, _WIDTH - 2 * _EDGE, plain.getlength)
+    middle = _TOP + max(_TALLEST, round(_STEP * (len(rows) + 1 + len(notes)))) + 2 * _EDGE
+    sheet = Image.new("RGB", (_WIDTH, round(middle + _STEP * (len(below) + 1))), "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_EDGE, _EDGE), title, "black", font(style.SMALLEST + 1), anchor="lt")
+    _draw_picture(sheet, image, measured, labels, aspect)
+    for place, (letter, name, number) in enumerate(rows):
+        height = _TOP + (place + 0.5) * _STEP
+        pen.text((_LIST, height), letter, "black", font(style.SMALLEST, bold=True), anchor="lm")
+        pen.text((_TITLES, height), name, "black", plain, anchor="lm")
+        pen.text((_WIDTH - _EDGE, height), number, "black", plain, anchor="rm")
+    for place, note in enumerate(notes, start=len(rows) + 1):
+        pen.text((_LIST, _TOP + (place + 0.5) * _STEP), note, style.SUBDUED, plain, anchor="lm")
+    for place, line in enumerate(below):
+        pen.text((_EDGE, middle + (place + 0.5) * _STEP), line, style.SUBDUED, plain, anchor="lm")
+    sheet.save(path, compress_level=_COMPRESSION, dpi=(style.DPI, style.DPI))
+
+
+def list_measures(measured: Measurements) -> list[tuple[str, str, str]]:
+    """Of each measure the letter of its caliper, if it has one, its title, and its value or a dash."""
+    listed = []
+    for name, value in measured.values().items():
+        measure = MEASURES[name]
+        number = style.MISSING if value is None else f"{value:.{1 if measure.unit else 2}f} {measure.unit}"
+        listed.append((LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
+    return listed
+
+
+def list_notes(measured: Measurements) -> list[str]:
+    """What is withheld or doubtful, and why, in lines as wide as the list."""
+    remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
+    width = _WIDTH - _EDGE - _LIST
+    return [line for remark in remarks for line in style.wrap(remark, width, font(style.SMALLEST).getlength)]
 
 
 def visible(measured: Measurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -119,46 +142,66 @@ def _slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[sl
     return slice(round(rows[0] + 0.5), round(rows[1] + 0.5)), slice(round(columns[0] + 0.5), round(columns[1] + 0.5))
 
 
-def _draw_outlines(axes: Axes, measured: Measurements, labels: LabelSet) -> None:
+def _draw_picture(
+    sheet: Image, image: NDArray[np.uint8], measured: Measurements, labels: LabelSet, aspect: float
+) -> None:
+    """Put the part of the image with the anatomy on the sheet, as large as there is room, and draw on it."""
+    from PIL import Image, ImageDraw
+
+    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    (top, bottom), (left, right) = rows, columns = visible(measured, grey.shape)
+    scale = min((_LIST - 3 * _EDGE) / (right - left), _TALLEST / ((bottom - top) * aspect))
+    size = round((right - left) * scale), round((bottom - top) * aspect * scale)
+    corner = (_LIST - _EDGE - size[0]) // 2, _TOP
+    brightest = max(float(np.percentile(grey[_slices(rows, columns)], 99)), 1.0)
+    shown = Image.fromarray((np.minimum(grey / brightest, 1) * 255).astype(np.uint8))
+    box = (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)
+    picture = shown.resize(size, Image.Resampling.NEAREST, box).convert("RGB")
+
+    def place(points: Points) -> Points:
+        return (points - (left, top)) * (size[0] / (right - left), size[1] / (bottom - top))
+
+    draw_lines(picture, (*_outlines(measured, labels, place), *_calipers(measured, place)))
+    sheet.paste(picture, corner)
+    pen = ImageDraw.Draw(sheet)
+    for name, caliper in measured.calipers.items():
+        x, y = _letter_place(place(np.array((caliper.start, caliper.end))), LOOKS[name]) + corner
+        pen.text(
+            (x, y),
+            LOOKS[name].letter,
+            LOOKS[name].colour,
+            font(style.SMALLEST, bold=True),
+            anchor="mm",
+            stroke_width=_HALO * PER_POINT,
+            stroke_fill="black",
+        )
+
+
+def _outlines(measured: Measurements, labels: LabelSet, place: Callable[[Points], Points]) -> Iterator[Line]:
     for key, rings in measured.outlines.items():
         reference = REFERENCES.get(key)
-        colour = reference or labels[labels.keys.index(key)].colour
         for ring in rings:
-            closed = np.concatenate((ring, ring[:1]))
-            axes.plot(*closed.T, color=colour, linewidth=0.7 if reference else 1.3, linestyle=":" if reference else "-")
+            points = place(np.concatenate((ring, ring[:1])))
+            if reference:
+                yield Line(points, reference, 0.7, dash=(0.7, 1.2))
+            else:
+                yield Line(points, labels[labels.keys.index(key)].colour, 1.3)
 
 
-def _draw_caliper(axes: Axes, caliper: Caliper, look: Look) -> None:
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=2.6, foreground="black")]
-    (x0, y0), (x1, y1) = caliper.start, caliper.end
-    dash = (0, (3, 1.5)) if look.dashed else "-"
-    axes.plot((x0, x1), (y0, y1), color=look.colour, linewidth=1.3, linestyle=dash, path_effects=halo)
-    axes.plot((x0, x1), (y0, y1), color=look.colour, linestyle="none", marker="o", markersize=2.2, path_effects=halo)
-    near, far = (caliper.end, caliper.start) if look.at_end else (caliper.start, caliper.end)
-    # Outside the caliper, in line with it; of one without length, above.
-    away = np.subtract(near, far) if near != far else np.array((0.0, -1.0))
-    across, down = (away / np.hypot(*away) * _LETTER_AWAY).tolist()
-    text = axes.annotate(look.letter, near, (across, -down), textcoords="offset points", ha="center", va="center")
-    text.set(color=look.colour, weight="bold", path_effects=halo)
+def _calipers(measured: Measurements, place: Callable[[Points], Points]) -> Iterator[Line]:
+    for name, caliper in measured.calipers.items():
+        look, ends = LOOKS[name], place(np.array((caliper.start, caliper.end)))
+        dash = (3.9, 2.0) if look.dashed else None
+        for colour, more in (("#000000", _HALO), (look.colour, 0)):
+            yield Line(ends, colour, 1.3 + more, dash)
+            for end in ends:
+                # So short a line with round ends is a dot.
+                yield Line(np.stack((end, end + 0.05)), colour, _DOT + more)
 
 
-def _list(axes: Axes, measured: Measurements) -> None:
-    """Letters, titles and values; below them what is withheld or doubtful, and why."""
-    axes.set_axis_off()
-    lines: list[tuple[str, str, str]] = []
-    for name, value in measured.values().items():
-        measure = MEASURES[name]
-        number = style.MISSING if value is None else f"{value:.{1 if measure.unit else 2}f} {measure.unit}"
-        lines.append((LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
-    remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
-    notes = [line for remark in remarks for line in textwrap.wrap(remark, _REASON_WIDTH, subsequent_indent="  ")]
-    step = 1 / max(24, len(lines) + len(notes) + 1)
-    for place, (letter, title, number) in enumerate(lines):
-        height = 1 - (place + 0.5) * step
-        axes.text(0.0, height, letter, weight="bold", va="center")
-        axes.text(0.07, height, title, va="center")
-        axes.text(1.0, height, number, va="center", ha="right")
-    for place, note in enumerate(notes, start=len(lines) + 1):
-        axes.text(0.0, 1 - (place + 0.5) * step, note, va="center", color=style.SUBDUED)
+def _letter_place(ends: Points, look: Look) -> Points:
+    """Outside the caliper, in line with it; of one without length, above."""
+    near, far = ends[::-1] if look.at_end else ends
+    away = near - far if (near != far).any() else np.array((0.0, -1.0))
+    place: Points = near + away / np.hypot(*away) * _LETTER_AWAY
+    return place

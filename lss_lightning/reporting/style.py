@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ SMALLEST = 9
 CHARACTER = 0.072
 """Mean width of the smallest font's letters, inches."""
 
+FONT = "DejaVu Sans"
 DPI = 150
 MISSING = "–"
 """What stands in a figure or table for a value that is not defined."""
@@ -34,7 +35,7 @@ VALIDATION = "#d55e00"
 DIFFERENCE = "#d55e00"
 
 _RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": SMALLEST,
     "axes.titlesize": SMALLEST + 1,
     "axes.labelsize": SMALLEST,
@@ -82,7 +83,7 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figur
     """
     from matplotlib.figure import Figure
 
-    lines = _wrap(caption, 0.98 * width)
+    lines = wrap(caption, 0.98 * width * DPI, _length)
     below = _LINE * (len(lines) + 0.7)
     figure = Figure(figsize=(width, height + below), dpi=DPI, layout="constrained", facecolor="white")
     body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below))[:, 0]
@@ -90,20 +91,30 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figur
     return figure, body
 
 
-def _wrap(text: str, width: float) -> list[str]:
-    """Break a text of the smallest font into the fewest lines within so many inches."""
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
+def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:
+    """Break a text into the fewest lines.
 
-    renderer = RendererAgg(1, 1, DPI)
-    font = FontProperties(size=SMALLEST)
+    Args:
+        text: Any.
+        width: Of a line at most.
+        length: Gives a line's, in the same unit.
+    """
     characters = max(1, len(text))
     while True:
         lines = textwrap.wrap(text, characters, break_on_hyphens=False)
-        widest = max((renderer.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0)
-        if widest <= width * DPI:
+        widest = max(map(length, lines), default=0)
+        if widest <= width:
             return lines
-        characters = min(characters - 1, int(characters * width * DPI / widest))
+        characters = min(characters - 1, int(characters * width / widest))
+
+
+def _length(text: str) -> float:
+    """Of a line in the smallest font, pixels."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    width, _, _ = RendererAgg(1, 1, DPI).get_text_width_height_descent(text, FontProperties(size=SMALLEST), False)
+    return float(width)
 
 
 @dataclass(frozen=True)

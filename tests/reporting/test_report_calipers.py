@@ -1,12 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from PIL import Image
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import plot_calipers
-from lss_lightning.reporting.calipers import draw_calipers
-from lss_lightning.stenosis import MEASURES, measure
+from lss_lightning.reporting.calipers import LOOKS, list_measures, list_notes, visible
+from lss_lightning.stenosis import MEASURES, Flag, measure
 from tests.stenosis.anatomy import SIZE, SPACING, Spine, label_map
 
 SAC = LUMBAR.keys.index("thecal_sac")
@@ -17,59 +18,102 @@ def label():
     return label_map(Spine().shapes, offset=(0, -5))
 
 
-def figure_of(label, image_left="right"):
-    image = np.random.default_rng(0).integers(0, 200, (SIZE, SIZE), dtype=np.uint8)
-    measured = measure(label, LUMBAR, (SPACING, SPACING), image_left=image_left)
-    return measured, draw_calipers(image, measured, LUMBAR, title="Patient 1, D4", caption="Made by a test")
+def measured_on(label, image_left="right"):
+    return measure(label, LUMBAR, (SPACING, SPACING), image_left=image_left)
 
 
-def texts_of(figure):
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+def picture_of(path, measured, image=None, **more):
+    image = np.full((SIZE, SIZE), 40, dtype=np.uint8) if image is None else image
+    plot_calipers(image, measured, LUMBAR, path, **{"title": "Patient 1, D4", "caption": "Made by a test"} | more)
+    with Image.open(path) as picture:
+        return np.array(picture)
 
 
-def test_every_measure_is_listed_with_its_value_and_unit(label):
-    measured, figure = figure_of(label)
-    texts = texts_of(figure)
-    assert {"Patient 1, D4", "Made by a test"} <= set(texts)
-    for name, value in measured.values().items():
+def rgb(colour):
+    return np.array(list(bytes.fromhex(colour[1:])))
+
+
+def pixels_in(picture, colour):
+    return np.argwhere((np.abs(picture.astype(int) - rgb(colour)) <= 2).all(axis=-1))
+
+
+def test_every_measure_is_listed_with_its_value_unit_and_letter(label):
+    measured = measured_on(label)
+    listed = list_measures(measured)
+    for (letter, title, number), (name, value) in zip(listed, measured.values().items(), strict=True):
         unit = MEASURES[name].unit
-        assert MEASURES[name].title in texts
-        assert (f"{value:.1f} {unit}" if unit else f"{value:.2f}") in texts
-
-
-def test_every_caliper_is_drawn_where_it_was_taken_and_lettered(label):
-    measured, figure = figure_of(label)
-    picture = figure.axes[0]
-    drawn = {tuple(np.round(line.get_xydata().ravel(), 6)) for line in picture.lines}
-    for caliper in measured.calipers.values():
-        assert tuple(np.round((*caliper.start, *caliper.end), 6)) in drawn
-    letters = [text.get_text() for text in picture.texts]
-    assert sorted(letters) == list("ABCDEFGH")
-    assert all(texts_of(figure).count(letter) == 2 for letter in letters)
+        assert title == MEASURES[name].title
+        assert number == (f"{value:.1f} {unit}" if unit else f"{value:.2f}")
+        assert letter == (LOOKS[name].letter if name in measured.calipers else "")
+    assert sorted(letter for letter, _, _ in listed if letter) == list("ABCDEFGH")
 
 
 def test_the_view_holds_the_anatomy(label):
-    _, figure = figure_of(label)
+    (top, bottom), (left, right) = visible(measured_on(label), label.shape)
     rows, columns = np.nonzero(label != LUMBAR.keys.index("other"))
-    (left, right), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
     assert left < columns.min() < columns.max() < right
     assert top < rows.min() + 3 < rows.max() - 3 < bottom
 
 
+@pytest.mark.parametrize("aspect", [1.0, 1.5])
+def test_outlines_and_calipers_are_drawn_where_they_were_taken(label, tmp_path, aspect):
+    measured = measured_on(label)
+    # Grey but for a band, which is the brightest and so white.
+    image = np.full((SIZE, SIZE), 40, dtype=np.uint8)
+    image[SIZE // 2 - 3 : SIZE // 2 + 3] = 80
+    sheet = picture_of(tmp_path / "outlines.png", replace(measured, calipers={}), image, aspect=aspect)
+    (top, bottom), (left, right) = visible(measured, label.shape)
+    panel = pixels_in(sheet[:, :570], "#7f7f7f")
+    panel = panel[(35 < panel[:, 0]) & (panel[:, 0] < 635)]
+    (first, start), (last, end) = panel.min(axis=0), panel.max(axis=0) + 1
+    assert (last - first) / (end - start) == pytest.approx(aspect * (bottom - top) / (right - left), rel=0.01)
+
+    def places(points):
+        scale = (end - start) / (right - left), (last - first) / (bottom - top)
+        return (start, first) + (points - (left, top)) * scale
+
+    (ring,) = measured.outlines["intervertebral_disc"]
+    drawn = pixels_in(sheet, LUMBAR[1].colour)[:, ::-1]
+    np.testing.assert_allclose(drawn.min(axis=0), places(ring.min(axis=0)), atol=3)
+    np.testing.assert_allclose(drawn.max(axis=0), places(ring.max(axis=0)), atol=3)
+    # One by one: some lie on one another.
+    for name, caliper in measured.calipers.items():
+        alone = picture_of(tmp_path / f"{name}.png", replace(measured, calipers={name: caliper}), image, aspect=aspect)
+        look = LOOKS[name]
+        line = np.rint(places(np.linspace(caliper.start, caliper.end, 21))).astype(int)
+        seen = [len(pixels_in(alone[y - 2 : y + 3, x - 2 : x + 3], look.colour)) > 0 for x, y in line]
+        assert seen[0], name
+        assert seen[-1], name
+        assert np.mean(seen) > (0.5 if look.dashed else 0.95), name
+
+
 def test_what_is_withheld_has_a_dash_and_its_reason(label):
-    _, figure = figure_of(np.where(label == SAC, 4, label), image_left=None)
-    texts = texts_of(figure)
-    assert texts.count("–") == len([name for name in MEASURES if "thecal_sac" in MEASURES[name].needs])
-    assert texts.count("no thecal sac found") == 1
-    assert "left and right are assumed: the image's left" in texts
-    assert [text.get_text() for text in figure.axes[0].texts] == ["G", "H"]
+    measured = measured_on(np.where(label == SAC, 4, label), image_left=None)
+    listed = list_measures(measured)
+    withheld = [name for name in MEASURES if "thecal_sac" in MEASURES[name].needs]
+    assert [number for _, _, number in listed].count("–") == len(withheld)
+    assert [letter for letter, _, _ in listed if letter] == ["G", "H"]
+    notes = list_notes(measured)
+    assert notes.count("no thecal sac found") == 1
+    assert "left and right are assumed: the image's left is taken for the" in " ".join(notes)
+
+
+def test_many_doubts_make_the_sheet_longer_and_a_caption_too(label, tmp_path):
+    measured = measured_on(label)
+    usual = picture_of(tmp_path / "usual.png", measured)
+    captioned = picture_of(tmp_path / "captioned.png", measured, caption="Made by a test. " * 40)
+    assert captioned.shape[0] > usual.shape[0] + 100
+    assert captioned.shape[1] == usual.shape[1] > 1000
+    doubted = measured.withhold([Flag("doubt", f"doubt number {number}") for number in range(20)])
+    longer = picture_of(tmp_path / "doubted.png", doubted)
+    assert longer.shape[0] > usual.shape[0] + 100
+    # The last line of the caption lies within the sheet.
+    for sheet in (usual, captioned, longer):
+        assert (sheet[-12:] == 255).all()
 
 
 def test_a_slice_without_anatomy_is_shown_whole(tmp_path):
     measured = measure(np.full((50, 40), 5), LUMBAR, (1.0, 1.0))
+    assert visible(measured, (50, 40)) == ((-0.5, 49.5), (-0.5, 39.5))
     image = np.zeros((50, 40, 3), dtype=np.uint8)
-    figure = draw_calipers(image, measured, LUMBAR, title="t", caption="c")
-    assert figure.axes[0].get_xlim() == (-0.5, 39.5)
-    plot_calipers(image, measured, LUMBAR, tmp_path / "calipers.png", title="t", caption="c")
-    with Image.open(tmp_path / "calipers.png") as picture:
-        assert picture.width > 1000
+    assert picture_of(tmp_path / "calipers.png", measured, image).shape[1] > 1000
