@@ -12,9 +12,7 @@ machine slows all alike; the medians are shown.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -34,6 +32,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bench.timing import medians
 from lss_lightning.config.folder import config_folder
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
@@ -182,16 +181,10 @@ def main() -> None:
     given = parser.parse_args()
     set_track_meta(False)  # plain tensors: MONAI's faster way
     timed = passes(given.size, given.batch, torch.device(given.device))
-    seconds: dict[Key, list[float]] = {key: [] for key in timed}
-    for repeat in range(given.repeats + 1):
-        for key, once in timed.items():
-            start = time.perf_counter()
-            once()
-            if repeat:  # the first pass warms up
-                seconds[key].append(time.perf_counter() - start)
+    spent = medians(timed, given.repeats)
     images = BATCHES * given.batch
     show(
-        {key: images / statistics.median(taken) for key, taken in seconds.items()},
+        {key: images / taken.seconds for key, taken in spent.items()},
         f"augmentation=default, {given.size} × {given.size} pixels, batches of {given.batch}, ours on {given.device}, "
         f"{torch.get_num_threads()} CPU threads, median of {given.repeats}",
     )

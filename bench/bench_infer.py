@@ -13,11 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,13 +26,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.contenders import others
 from bench.contenders.setting import CLASSES, Setting, files
+from bench.timing import medians, show
 from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.batches import SliceDataset, collate
@@ -138,26 +135,16 @@ def main() -> None:
             "lss_lightning, fp32": ours(setting, "32-true"),
             "lss_lightning, precision=auto": ours(setting, "auto"),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in timed}
-        for number in range(given.passes + 1):
-            for name, run in timed.items():
-                start = time.perf_counter()
-                run()
-                if number:  # the first pass warms up
-                    seconds[name].append(time.perf_counter() - start)
-    table = Table(
-        title=f"Segmenting with a {given.encoder} U-Net, {given.size} × {given.size}, batch {given.batch}, "
+        spent = medians(timed, given.passes)
+    rates = {name: setting.images / taken.seconds for name, taken in spent.items()}
+    first = next(iter(rates.values()))
+    show(
+        ("slices/s", "ratio"),
+        [(name, f"{rate:.2f}", f"{rate / first:.2f}") for name, rate in rates.items()],
+        f"Segmenting with a {given.encoder} U-Net, {given.size} × {given.size}, batch {given.batch}, "
         f"{given.device}, {given.threads} threads, median of {given.passes}",
-        caption="From PNG files to label maps. Phantom data.",
-        title_justify="left",
+        "From PNG files to label maps. Phantom data.",
     )
-    table.add_column("")
-    table.add_column("slices/s", justify="right")
-    table.add_column("ratio", justify="right")
-    rates = {name: setting.images / statistics.median(taken) for name, taken in seconds.items()}
-    for name, rate in rates.items():
-        table.add_row(name, f"{rate:.2f}", f"{rate / next(iter(rates.values())):.2f}")
-    Console(width=120).print(table)
     if given.checkpoint:
         full, auto = (mean_iou(given.checkpoint, precision) for precision in ("32-true", "auto"))
         print(f"mean IoU of the checkpoint's test part: {full:.4f} in fp32, {auto:.4f} at auto ({auto - full:+.4f})")
