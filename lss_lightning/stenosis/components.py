@@ -57,3 +57,9 @@ def fill_holes(mask: Mask) -> Mask:
     # What is connected to a rim around the mask lies outside; twice as fast as binary_fill_holes.
     outside, _ = ndimage.label(~np.pad(mask, 1))
     return (outside != outside[0, 0])[1:-1, 1:-1]
+
+
+def window_of(mask: Mask) -> tuple[slice, slice]:
+    """Rows and columns from a mask's first to its last, (H, W); the mask is not empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=other)) for other in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

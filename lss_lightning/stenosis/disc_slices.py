@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.stenosis.components import find_parts
+from lss_lightning.stenosis.components import find_parts, window_of
 
 # Our choices, tried on the phantom (docs/predict.md): how much brighter marrow must be than the disc; how far from the
 # disc's edge the brightness is taken, mm; and what is left to take it from at least, mm².
@@ -61,7 +61,9 @@ def _inside(disc: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np
 
     parts = find_parts(disc)
     largest = parts.mask(parts.largest())
-    inside: NDArray[np.bool_] = (
-        ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing)[1:-1, 1:-1] > _INSIDE
-    )
+    if not largest.any():
+        return None
+    window, inside = window_of(largest), np.zeros_like(largest)
+    depth = ndimage.distance_transform_edt(np.pad(largest[window], 1), sampling=spacing)[1:-1, 1:-1]
+    inside[window] = depth > _INSIDE
     return inside if inside.sum() * spacing[0] * spacing[1] >= _LEAST_AREA else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.stenosis.components import Mask
+from lss_lightning.stenosis.components import Mask, window_of
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -45,7 +45,7 @@ def outline_of_mask(mask: Mask, sigma: float) -> BaseGeometry:
         Polygon or polygons in pixels from the middle of the first, x to the right, y down; empty where no part is wider
         than a pixel.
     """
-    rows, columns = _window(mask)
+    rows, columns = window_of(mask)
     margin = math.ceil(6 * sigma)  # three times the wider Gaussian's
     field = smooth(np.pad(mask[rows, columns], margin), sigma)
     return _contour(field, (rows.start - margin, columns.start - margin))
@@ -63,18 +63,13 @@ def outline_of_probability(probability: NDArray[np.floating], mask: Mask) -> Bas
     """
     from scipy.ndimage import binary_dilation
 
-    rows, columns = _window(mask)
+    rows, columns = window_of(mask)
     inner = np.pad(mask[rows, columns], 1)
     wide = np.pad(probability, 1)[rows.start : rows.stop + 2, columns.start : columns.stop + 2].astype(np.float64)
     # Next to the mask the probability decides where between two pixels the contour runs; further off lie other parts.
     field = np.where(binary_dilation(inner, np.ones((3, 3))), wide, 0.0)
     field[inner] = np.maximum(field[inner], 0.5 + 1e-6)  # in what were holes
     return _contour(np.pad(field, 1), (rows.start - 2, columns.start - 2))
-
-
-def _window(mask: Mask) -> tuple[slice, slice]:
-    rows, columns = (np.flatnonzero(mask.any(axis=other)) for other in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _contour(field: NDArray[np.float64], corner: tuple[int, int]) -> BaseGeometry:

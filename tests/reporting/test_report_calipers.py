@@ -64,7 +64,7 @@ def test_outlines_and_calipers_are_drawn_where_they_were_taken(label, tmp_path, 
     sheet = picture_of(tmp_path / "outlines.png", replace(measured, calipers={}), image, aspect=aspect)
     (top, bottom), (left, right) = visible(measured, label.shape)
     panel = pixels_in(sheet[:, :570], "#7f7f7f")
-    panel = panel[(35 < panel[:, 0]) & (panel[:, 0] < 635)]
+    panel = panel[(panel[:, 0] > 35) & (panel[:, 0] < 635)]
     (first, start), (last, end) = panel.min(axis=0), panel.max(axis=0) + 1
     assert (last - first) / (end - start) == pytest.approx(aspect * (bottom - top) / (right - left), rel=0.01)
 

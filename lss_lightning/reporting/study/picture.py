@@ -141,7 +141,7 @@ def draw(result: SliceResult, labels: LabelSet) -> Picture:
 def png_uri(image: NDArray[np.uint8]) -> str:
     """An image (H, W) or (H, W, 3), uint8, as a data URI."""
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", optimize=True)
+    Image.fromarray(image).save(stream, "PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
