@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def measure_members(
         UserError: as :func:`~lss_lightning.stenosis.measure.measure`.
     """
     flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels)) if len(probabilities) > 1 else ()
-    measured = measure(probabilities.mean(axis=0), labels, spacing, image_left=image_left).withhold(flags)
+    measured = measure(mean_of(probabilities), labels, spacing, image_left=image_left).withhold(flags)
     several = probabilities if len(probabilities) > 1 else ()
     members = [measure(single, labels, spacing, image_left=image_left).values() for single in several]
     pixel = _PIXEL if spacing is None else math.sqrt(spacing[0] * spacing[1])
@@ -106,6 +107,12 @@ def measure_members(
         if value is not None and len(given) > 1:
             intervals[name] = interval(name, value, given, pixel)
     return measured, intervals, flags
+
+
+def mean_of(members: NDArray[Any]) -> NDArray[Any]:
+    """The mean of members, (M, K, H, W), as (K, H, W); of one that itself, not a copy."""
+    mean: NDArray[Any] = members[0] if len(members) == 1 else members.mean(axis=0)
+    return mean
 
 
 def interval(name: str, value: float, members: Sequence[float], pixel: float = _PIXEL) -> Interval:

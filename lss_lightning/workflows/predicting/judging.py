@@ -31,6 +31,7 @@ from lss_lightning.stenosis.levels import Group, assign_levels
 from lss_lightning.stenosis.measurements import DISC
 from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.study import LevelSource, Vector
+from lss_lightning.stenosis.uncertainty import mean_of
 
 _VERTEBRA = "passes through a vertebral body: marrow is bright on T1 where a disc would be dark"
 _OTHER_CLASSES = "the checkpoint's classes are not those that are measured"
@@ -64,7 +65,7 @@ def measured(piece: AxialSlice, shown: NDArray[np.uint8], members: NDArray[np.fl
         members: What every member says under every view, (M, K, H, W).
         labels: The K classes.
     """
-    mean = members.mean(axis=0)
+    mean = mean_of(members)
     if missing_classes(labels):
         return Segmented(piece, mean, None, {})
     measurements, intervals, _ = measure_members(members, labels, piece.spacing, piece.image_left)
