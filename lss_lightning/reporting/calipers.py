@@ -28,6 +28,7 @@ _DOT = 3.4  # points across, at a caliper's ends
 _WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10
 _LIST, _TITLES, _STEP = 575, 609, 24.7
 _TOP, _TALLEST = 40, 592
+_INDENT = "  "  # of the second and further lines of a note
 _COMPRESSION = 3  # of PNG: as small as the usual 6, in two thirds of the time
 
 
@@ -120,8 +121,12 @@ def list_measures(measured: Measurements) -> list[tuple[str, str, str]]:
 def list_notes(measured: Measurements) -> list[str]:
     """What is withheld or doubtful, and why, in lines as wide as the list."""
     remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
-    width = _WIDTH - _EDGE - _LIST
-    return [line for remark in remarks for line in style.wrap(remark, width, font(style.SMALLEST).getlength)]
+    length = font(style.SMALLEST).getlength
+    lines: list[str] = []
+    for remark in remarks:
+        first, *more = style.wrap(remark, _WIDTH - _EDGE - _LIST - length(_INDENT), length)
+        lines += [first, *(_INDENT + line for line in more)]
+    return lines
 
 
 def visible(measured: Measurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -172,7 +177,7 @@ def _draw_picture(
             LOOKS[name].colour,
             font(style.SMALLEST, bold=True),
             anchor="mm",
-            stroke_width=_HALO * PER_POINT,
+            stroke_width=round(_HALO * PER_POINT),
             stroke_fill="black",
         )
 

@@ -95,7 +95,7 @@ def test_what_is_withheld_has_a_dash_and_its_reason(label):
     assert [letter for letter, _, _ in listed if letter] == ["G", "H"]
     notes = list_notes(measured)
     assert notes.count("no thecal sac found") == 1
-    assert "left and right are assumed: the image's left is taken for the" in " ".join(notes)
+    assert "left and right are assumed: the image's left is taken for the" in " ".join(" ".join(notes).split())
 
 
 def test_many_doubts_make_the_sheet_longer_and_a_caption_too(label, tmp_path):
