@@ -64,6 +64,12 @@ class DataSource:
     num_workers: int = setting(2, at_least=0)
     spacing: float | None = setting(None, above=0)
 
+    @classmethod
+    def offered(cls) -> tuple[str, ...]:
+        """The choices of ``channels``."""
+        choices: tuple[str, ...] = cls.__dataclass_fields__["channels"].metadata["choices"]
+        return choices
+
     @property
     def labels(self) -> LabelSet:
         """The classes of the data set."""

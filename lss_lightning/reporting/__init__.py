@@ -5,7 +5,7 @@ from lss_lightning.reporting.calipers import plot_calipers
 from lss_lightning.reporting.confusion import plot_confusion
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.reporting.examples import Case, plot_examples
-from lss_lightning.reporting.folds import print_folds, write_folds
+from lss_lightning.reporting.folds import plot_folds, print_folds, write_folds
 from lss_lightning.reporting.patients import plot_patients
 from lss_lightning.reporting.per_image import write_per_image
 from lss_lightning.reporting.reliability import plot_reliability
@@ -20,6 +20,7 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_examples",
+    "plot_folds",
     "plot_patients",
     "plot_reliability",
     "plot_structure_sizes",

@@ -21,6 +21,7 @@ SHOWN = ("sac_area_mm2", "canal_area_mm2", "canal_ap_mm", "sac_ap_mm", "foramen_
 _COLUMNS = 3
 _ROW = 2.35  # inches
 _Z = 1.96
+_SEVERITY = "Severity drawn"
 
 Values = NDArray[np.float64]
 """(N, F), in the order of :data:`~lss_lightning.stenosis.MEASURES`; NaN where withheld."""
@@ -41,7 +42,7 @@ def plot_bland_altman(first: Values, second: Values, path: Path, *, names: tuple
         "agreement (dashed, bias ± 1.96 SD); dotted, across: published thresholds."
     )
     middles = (first + second) / 2
-    _plot(middles, first - second, path, across="mean", caption=f"{note} {caption}")
+    _plot(middles, first - second, path, across="Mean of the two", caption=f"{note} {caption}")
 
 
 def plot_severity(errors: Values, severities: NDArray[np.float64], path: Path, *, caption: str) -> None:
@@ -55,7 +56,7 @@ def plot_severity(errors: Values, severities: NDArray[np.float64], path: Path, *
     """
     note = "A point is a slice: prediction minus truth over the severity drawn. Lines: bias, and 95 % limits (dashed)."
     places = np.broadcast_to(severities[:, None], errors.shape)
-    _plot(places, errors, path, across="severity", caption=f"{note} {caption}")
+    _plot(places, errors, path, across=_SEVERITY, caption=f"{note} {caption}")
 
 
 def _plot(places: Values, differences: Values, path: Path, *, across: str, caption: str) -> None:
@@ -65,14 +66,13 @@ def _plot(places: Values, differences: Values, path: Path, *, across: str, capti
         panels: list[Axes] = body.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
         for name, axes in zip(SHOWN, panels, strict=False):
             index = list(MEASURES).index(name)
-            thresholds = (
-                [] if across == "severity" else [one.below for one in CRITERIA if one.measure == name and one.site]
-            )
-            unit = "" if across == "severity" else f", {MEASURES[name].unit}"
+            same = across != _SEVERITY  # a measure on both axes
+            thresholds = [one.below for one in CRITERIA if same and one.measure == name and one.site]
+            unit = MEASURES[name].unit
             _panel(axes, places[:, index], differences[:, index], thresholds)
             axes.set_title(MEASURES[name].title)
-            axes.set_xlabel(f"{across}{unit}")
-            axes.set_ylabel(f"difference, {MEASURES[name].unit}")
+            axes.set_xlabel(f"{across} ({unit})" if same else across)
+            axes.set_ylabel(f"Difference ({unit})")
         style.save(figure, path)
 
 
@@ -82,7 +82,7 @@ def _panel(
     there = ~np.isnan(differences) & ~np.isnan(places)
     x, y = places[there], differences[there]
     if not len(x):
-        axes.text(0.5, 0.5, "nothing measured", ha="center", va="center", transform=axes.transAxes, color=style.SUBDUED)
+        axes.text(0.5, 0.5, "Nothing measured", ha="center", va="center", transform=axes.transAxes, color=style.SUBDUED)
         axes.set(xticks=[], yticks=[])
         return
     bias, spread = y.mean(), y.std(ddof=1) if len(y) > 1 else np.nan

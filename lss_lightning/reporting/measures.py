@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.reporting.report_table import ReportTable
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.reporting.tables import format_interval, markdown_table
+from lss_lightning.reporting.tables import format_interval
 from lss_lightning.stenosis import MEASURES
 
 Summary = Mapping[str, Any]
 """The ``measurements`` part of ``metrics.json``."""
+
+_TRUE_SITES = {
+    "against_truth": "Sites: drawn (rows), prediction's (columns)",
+    "label_against_truth": "Sites: drawn (rows), label map's (columns)",
+    "true_measures_against_truth": "Sites: drawn (rows), true measures' (columns)",
+}
 
 
 def write_measures_csv(
@@ -37,6 +44,23 @@ def write_measures_csv(
                 writer.writerow([*image.values(), name, *("" if np.isnan(cell) else f"{cell:.6g}" for cell in cells)])
 
 
+def measure_tables(summary: Summary) -> list[ReportTable]:
+    """How well measures agree: of the topic ``measurements`` with those of the label maps, ``truth`` with the truth."""
+    tables = [
+        *_against(summary["against_label"], "prediction against label map", "measurements"),
+        _sites("Sites: label map's (rows), prediction's (columns)", summary["sites"]["against_label"], "measurements"),
+    ]
+    if "against_truth" in summary:
+        rasterised = "label map against the truth (what rasterising costs)"
+        tables += [
+            *_against(summary["against_truth"], "prediction against the truth", "truth"),
+            *_against(summary["label_against_truth"], rasterised, "truth"),
+            _severity(summary["against_truth"]),
+            *(_sites(title, summary["sites"][key], "truth") for key, title in _TRUE_SITES.items()),
+        ]
+    return tables
+
+
 def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
     """Write ``measurements.md``.
 
@@ -45,32 +69,18 @@ def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
         folder: An existing folder.
         caption: Which data, subset, protocol and checkpoint made the figures.
     """
-    parts = [f"**Measures in mm and mm².** {caption}"]
-    parts += _against(summary["against_label"], "prediction against label map")
-    if "against_truth" in summary:
-        parts += _against(summary["against_truth"], "prediction against the truth")
-        parts += _against(summary["label_against_truth"], "label map against the truth (what rasterising costs)")
-        parts += _severity(summary["against_truth"])
-    titles = {
-        "against_label": "Sites: label map's (rows), prediction's (columns)",
-        "against_truth": "Sites: drawn (rows), prediction's (columns)",
-        "label_against_truth": "Sites: drawn (rows), label map's (columns)",
-        "true_measures_against_truth": "Sites: drawn (rows), true measures' (columns)",
-    }
-    for key, counts in summary["sites"].items():
-        parts += _sites(titles[key], counts)
-    (folder / "measurements.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    lines = [f"**Measures in mm and mm².** {caption}"]
+    for table in measure_tables(summary):
+        lines += table.markdown()
+    (folder / "measurements.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _section(title: str, note: str, rows: list[list[str]]) -> list[str]:
-    return ["", f"### {title}", "", note, "", *markdown_table(rows)]
-
-
-def _against(figures: Summary, what: str) -> list[str]:
+def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
+    columns = ["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE", "MAE, %"]
     covered = any("coverage" in found for found in figures.values())
-    rows = [["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE", "MAE, %"]]
     if covered:
-        rows[0] += ["Intervals that hold it, %", "Their width"]
+        columns += ["Intervals that hold it, %", "Their width"]
+    rows = []
     for name, found in figures.items():
         digits = 2 if MEASURES[name].unit else 4
         held = found.get("coverage")
@@ -88,20 +98,24 @@ def _against(figures: Summary, what: str) -> list[str]:
             cells += [_number(100 * held["held"], 0), _number(held["width"], digits)] if held else [MISSING, MISSING]
         rows.append(cells)
     note = (
-        "Bias: mean difference, with a 95 % bootstrap interval over patients. Limits: bias ± 1.96 SD. "
-        "MAE: mean absolute error. Withheld: measured in the second, not in the first."
+        "Bias: mean difference over slices, first minus second, with a 95 % bootstrap interval over patients. 95 % "
+        "limits of agreement: bias ± 1.96 SD. MAE: mean absolute error. Withheld: slices measured in the second, not "
+        "in the first. Measures are defined in docs/decision-support.md."
     )
-    parts = _section(f"Errors: {what}", note, rows)
+    yield ReportTable(topic, f"Errors: {what}", note, columns, rows)
     agreed = {name: found["category"] for name, found in figures.items() if "category" in found}
     if agreed:
-        rows = [["Measure", "Thresholds", "Slices below in both / first / second / neither", "Cohen's κ [95 %]"]]
+        columns = ["Measure", "Thresholds", "Slices below in both / first / second / neither", "Cohen's κ [95 %]"]
+        rows = []
         for name, category in agreed.items():
             thresholds = " and ".join(f"{bound:g}" for bound in category["thresholds"])
             kappa = format_interval(category["kappa"], category["kappa_ci95"], 2)
             rows.append([_title(name), f"{thresholds} {MEASURES[name].unit}", _below(category["counts"]), kappa])
-        note = "κ is over all categories that the thresholds make; the counts are for the greatest threshold."
-        parts += _section(f"Threshold categories: {what}", note, rows)
-    return parts
+        note = (
+            "κ: over slices and all categories that the thresholds make, with a 95 % bootstrap interval over patients; "
+            "the counts are for the greatest threshold."
+        )
+        yield ReportTable(topic, f"Threshold categories: {what}", note, columns, rows)
 
 
 def _below(counts: list[list[int]]) -> str:
@@ -110,9 +124,10 @@ def _below(counts: list[list[int]]) -> str:
     return f"{both} / {first} / {second} / {matrix[-1, -1]}"
 
 
-def _severity(figures: Summary) -> list[str]:
+def _severity(figures: Summary) -> ReportTable:
     groups = next(iter(figures.values()))["by_severity"]
-    rows = [["Measure", *("{:g}-{:g}".format(*group["severity"]) for group in groups)]]
+    columns = ["Measure", *("{:g} to {:g}".format(*group["severity"]) for group in groups)]
+    rows = []
     for name, found in figures.items():
         digits = 2 if MEASURES[name].unit else 4
         cells = [
@@ -121,14 +136,14 @@ def _severity(figures: Summary) -> list[str]:
         ]
         rows.append([_title(name), *cells])
     note = "Bias, mean absolute error (slices) of the prediction against the truth, by the severity drawn."
-    return _section("Errors by severity", note, rows)
+    return ReportTable("truth", "Errors by severity", note, columns, rows)
 
 
-def _sites(title: str, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _sites(title: str, counts: Mapping[str, Mapping[str, int]], topic: str) -> ReportTable:
     columns = list(next(iter(counts.values())))
-    rows = [["", *columns], *([site, *(str(row[column]) for column in columns)] for site, row in counts.items())]
-    note = "A site is where reliable criteria are met; at L5/S1 the sac's area is none of them."
-    return _section(title, note, rows)
+    rows = [[site, *(str(row[column]) for column in columns)] for site, row in counts.items()]
+    note = "Numbers of slices. A site is where reliable criteria are met; at L5/S1 the sac's area is none of them."
+    return ReportTable(topic, title, note, ["Site", *columns], rows)
 
 
 def _title(name: str) -> str:

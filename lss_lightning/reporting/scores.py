@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.reporting.tables import (
-    INTERVALS,
-    MEAN,
-    MEAN_ANATOMY,
-    format_interval,
-    format_score,
-    markdown_table,
-)
+from lss_lightning.reporting.report_table import ReportTable
+from lss_lightning.reporting.tables import INTERVALS, MEAN, MEAN_ANATOMY, format_interval, format_score
 
 Metrics = Mapping[str, Any]
 
@@ -32,33 +25,7 @@ _FAILURES = {
 _CSV = ("grouping", "group", "measure", "class", "value", "ci95_low", "ci95_high", "images")
 
 
-@dataclass(frozen=True)
-class ScoreTable:
-    """Scores by class.
-
-    Attributes:
-        topic: ``overlap``, ``boundary``, ``calibration``, ``failures``, or ``by_`` and what the images are grouped by.
-        title: Its heading.
-        convention: How the figures are computed and pooled.
-        columns: Headings, the first of them ``Class``.
-        classes: A row of cells for each class.
-        means: Rows of means over classes.
-    """
-
-    topic: str
-    title: str
-    convention: str
-    columns: list[str]
-    classes: list[list[str]]
-    means: tuple[list[str], ...] = ()
-
-    def markdown(self) -> list[str]:
-        """Its lines, with a heading."""
-        table = markdown_table([self.columns, *self.classes, *self.means])
-        return ["", f"### {self.title}", "", self.convention, "", *table]
-
-
-def score_tables(metrics: Metrics, labels: LabelSet) -> list[ScoreTable]:
+def score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
     """All scores of ``metrics.json`` by class, and by group where there are several."""
     tables = [
         _overlap(metrics, labels),
@@ -97,7 +64,7 @@ def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: s
         writer.writerow([f"# {caption}"])
 
 
-def _overlap(metrics: Metrics, labels: LabelSet) -> ScoreTable:
+def _overlap(metrics: Metrics, labels: LabelSet) -> ReportTable:
     def scored(score: str, key: str) -> str:
         return format_interval(metrics[score][key], metrics[f"{score}_ci95"][key])
 
@@ -109,7 +76,7 @@ def _overlap(metrics: Metrics, labels: LabelSet) -> ScoreTable:
     for label in labels:
         rates = (format_score(metrics[score][label.key]) for score in ("precision", "recall"))
         rows.append([label.name, scored("iou", label.key), scored("dice", label.key), *rates])
-    return ScoreTable(
+    return ReportTable(
         "overlap",
         "Overlap, pooled",
         f"Pixels summed over all images, then divided. {INTERVALS}",
@@ -119,9 +86,9 @@ def _overlap(metrics: Metrics, labels: LabelSet) -> ScoreTable:
     )
 
 
-def _single(metrics: Metrics, labels: LabelSet) -> ScoreTable:
+def _single(metrics: Metrics, labels: LabelSet) -> ReportTable:
     kinds = [(part, score) for part in ("per_image", "per_patient") for score in ("iou", "dice")]
-    return ScoreTable(
+    return ReportTable(
         "overlap",
         "Overlap, image by image and patient by patient",
         "Means of single images' scores, or of patients' (a patient's images pooled), over those whose label or "
@@ -132,7 +99,7 @@ def _single(metrics: Metrics, labels: LabelSet) -> ScoreTable:
     )
 
 
-def _boundary(boundary: Metrics, labels: LabelSet) -> ScoreTable:
+def _boundary(boundary: Metrics, labels: LabelSet) -> ReportTable:
     measures = list(boundary["images"])
     distance = next(measure for measure in measures if measure.startswith("hd95"))
     rows = []
@@ -154,16 +121,16 @@ def _boundary(boundary: Metrics, labels: LabelSet) -> ScoreTable:
     if any(measure.endswith("px") for measure in measures):
         convention += " In pixels (px) where an image's pixel size is unknown."
     columns = ["Class", *map(_heading, measures), "Images with a distance"]
-    return ScoreTable("boundary", "Boundaries", convention, columns, rows)
+    return ReportTable("boundary", "Boundaries", convention, columns, rows)
 
 
-def _failures(failures: Metrics, labels: LabelSet) -> ScoreTable:
+def _failures(failures: Metrics, labels: LabelSet) -> ReportTable:
     convention = (
         "Numbers of images. Missed: the label holds the class, the prediction does not. Invented: the reverse. Split, "
         "merged: both hold it, the prediction in more or in fewer parts than the label; a part is what hangs together, "
         f"if it has at least {100 * failures['part_share']:g} % of its class's largest part in the image."
     )
-    return ScoreTable(
+    return ReportTable(
         "failures",
         "Failures by class",
         convention,
@@ -172,13 +139,13 @@ def _failures(failures: Metrics, labels: LabelSet) -> ScoreTable:
     )
 
 
-def _calibration(calibration: Metrics, labels: LabelSet) -> ScoreTable:
-    return ScoreTable(
+def _calibration(calibration: Metrics, labels: LabelSet) -> ReportTable:
+    return ReportTable(
         "calibration",
         "Calibration",
-        f"Each class against the rest, {calibration['bins']} equal bins of probability, over the "
-        f"{calibration['pixels']:,} pixels within {calibration['band_mm']:g} mm of a labelled structure "
-        f"({calibration['band_px']:g} px where an image's pixel size is unknown).",
+        f"Each class against the rest, {calibration['bins']} equal bins of probability, pooled: over the "
+        f"{calibration['pixels']:,} pixels of all images that lie within {calibration['band_mm']:g} mm of a labelled "
+        f"structure ({calibration['band_px']:g} px where an image's pixel size is unknown).",
         ["Class", "Expected calibration error"],
         [[label.name, format_score(calibration["ece"][label.key])] for label in labels],
         (
@@ -188,16 +155,17 @@ def _calibration(calibration: Metrics, labels: LabelSet) -> ScoreTable:
     )
 
 
-def _groups(column: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[ScoreTable]:
+def _groups(column: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[ReportTable]:
     columns = ["Class", *(f"{group} ({figures['images']} images)" for group, figures in groups.items())]
 
-    def table(what: str, convention: str, cell: Any) -> ScoreTable:
+    def table(what: str, convention: str, cell: Any) -> ReportTable:
         rows = [[label.name, *(cell(figures, label.key) for figures in groups.values())] for label in labels]
-        return ScoreTable(f"by_{column}", f"By {column}: {what}", convention, columns, rows)
+        return ReportTable(f"by_{column}", f"By {column}: {what}", convention, columns, rows)
 
     overlap = table(
         "IoU, pooled",
-        f"As above, over the images of each {column}.",
+        f"Pixels summed over the images of each {column}, then divided. {INTERVALS} All other figures by {column} are "
+        "in scores.csv.",
         lambda figures, key: format_interval(figures["iou"][key], figures["iou_ci95"][key]),
     )
     measures = dict.fromkeys(key for figures in groups.values() for key in figures["boundary"]["images"])

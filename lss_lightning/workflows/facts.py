@@ -52,7 +52,8 @@ def _facts(card: Card, network: nn.Module) -> dict[str, str]:
         f"{', '.join(map(str, spec.decoder_channels))}",
         "Parameters": f"{parameters / 1e6:.2f} million",
         "Initial weights": _pretrained(model["pretrained"]),
-        "Input": f"{data['channels']}, {channels}, {pixel}, each channel less its mean over its standard deviation",
+        "Input": f"{data['channels']}, {channels}, {pixel}; each channel minus its mean, divided by its standard "
+        "deviation",
         "Classes": ", ".join(label["name"] for label in card.labels),
         "Trained on": f"{data['name']}, {split_protocol(config['split']).in_words}; {len(card.seen)} slices trained or "
         "selected the weights",

@@ -93,7 +93,7 @@ class Subject:
 
     def caption(self, slices: Sequence[LoadedSlice], convention: str) -> str:
         """The text under a figure or table; ``convention`` says how its figures are pooled."""
-        slice_count, patients = _count(len(slices), "slice"), _count(_patients(slices), "patient")
+        slice_count, patients = counted(len(slices), "slice"), counted(_patients(slices), "patient")
         sentences = (
             f"{self.dataset}, {self.part}, {self.division}: {slice_count} of {patients}.",
             f"{self.name}, {self.files}.",
@@ -159,5 +159,6 @@ def _patients(slices: Sequence[LoadedSlice]) -> int:
     return len({piece.slice.patient for piece in slices})
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str) -> str:
+    """``1 slice``, ``1,545 slices``."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -153,6 +153,8 @@ def test_grey_volumes_train_and_are_evaluated(tmp_path):
     assert list(after["iou"]) == KEYS
     with pytest.raises(UserError, match=r"states no pixel size, but a working pixel of 0.7 mm"):
         score(tmp_path / "unknown", run / "checkpoints/best.ckpt", f"data.root={write(tmp_path / 'png')}")
+    with pytest.raises(UserError, match=r"composite, t1, t2 or t1_t2 images, but .* on grey images \(1 channel\)"):
+        score(tmp_path / "phantom", run / "checkpoints/best.ckpt", "data=phantom", "data.channels=t2")
 
 
 def test_the_inventory_follows_the_class_list(tmp_path):

@@ -84,13 +84,16 @@ def test_mean_and_deviation_are_those_of_the_runs_and_the_interval_that_of_all_p
 
 def test_the_report_shows_folds_and_pages_like_any_other(place, gathered):
     report = place / "out/report"
-    assert {"folds.md", "table2.md", "scores.md", "examples.png", "confusion.png"} <= {
+    assert {"folds.md", "folds.png", "table2.md", "scores.md", "examples.png", "confusion.png"} <= {
         path.name for path in report.iterdir()
     }
     text = (report / "folds.md").read_text()
     assert "| Class | Fold 0 (6 slices) | Fold 1 (4 slices) | Fold 2 (4 slices) | Mean ± SD over folds |" in text
     mean, deviation = (gathered["folds"][part]["mean_iou"] for part in ("mean", "sd"))
+    page = (report / "index.html").read_text()
     assert f"{mean:.3f} ± {deviation:.3f}" in text
+    assert f"<td>{mean:.3f} ± {deviation:.3f}</td>" in page
+    assert 'alt="IoU of the folds by class"' in page
     assert f"{place}/sweep/{{0,1,2}}/checkpoints/best.ckpt" in text
     with (place / "out/per_image.csv").open(newline="") as stream:
         folds = {row["patient"]: row["fold"] for row in csv.DictReader(stream)}

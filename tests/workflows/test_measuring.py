@@ -116,6 +116,11 @@ def test_evaluate_writes_the_measurement_table(place, tmp_path):
     assert sum(sum(row.values()) for row in found["sites"]["true_measures_against_truth"].values()) == 30
     report = {path.name for path in (tmp_path / "out/report").iterdir()}
     assert report >= {"measurements.md", "bland_altman.png", "bland_altman_truth.png", "severity.png"}
+    page = (tmp_path / "out/report/index.html").read_text()
+    for reference, figure in (("label", "prediction and label"), ("truth", "prediction and truth")):
+        low, high = found[f"against_{reference}"]["disc_area_mm2"]["limits95"]
+        assert f"{low:+.2f} to {high:+.2f}" in page
+        assert f"Bland-Altman plots of six measures, {figure}" in page
     with (tmp_path / "out/measurements.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 30 * len(MEASURES)

@@ -41,7 +41,7 @@ def runs(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("name", ["train", "evaluate"])
 def test_every_section_is_there_and_nothing_is_wrong(name, screen, runs, open_page: Open):
     opened = open_page(runs / name / "report/index.html", screen)
-    expected = set(SECTIONS) | ({"curves"} if name == "train" else set())
+    expected = {*SECTIONS, "curves" if name == "train" else "measurements"}
     assert set(opened.sections) == expected
     assert (opened.errors, opened.requests, opened.overflow) == ([], [], 0)
     for section in opened.sections:
@@ -95,7 +95,7 @@ def test_a_model_card_lies_beside_the_checkpoint(runs):
     low, high = metrics["iou_ci95"]["thecal_sac"]
     for fact in (
         hashlib.sha256((checkpoints / "best.ckpt").read_bytes()).hexdigest(),
-        "**Research use only; not a medical device.**",
+        "**Research use only. Not a medical device.**",
         "alkafri, split by patient",
         "Part test: 6 slices of 2 patients.",
         "Selected by: the part val",

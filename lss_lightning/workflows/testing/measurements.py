@@ -54,7 +54,7 @@ def measured_slices(
 
 def report_measures(
     measured: Measured, slices: Sequence[LoadedSlice], subject: Subject, folder: Path
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Path]]:
     """Write ``measurements.csv`` and, below ``report/``, the tables and figures.
 
     Args:
@@ -64,7 +64,7 @@ def report_measures(
         folder: Of the run.
 
     Returns:
-        The ``measurements`` part of ``metrics.json``.
+        The ``measurements`` part of ``metrics.json``, and the figures.
     """
     report = folder / "report"
     report.mkdir(exist_ok=True)
@@ -80,17 +80,17 @@ def report_measures(
         for piece in slices
     ]
     caption = subject.caption(slices, "")
+    pictures = [report / "bland_altman.png"]
     pair = ("prediction", "label")
-    plot_bland_altman(measured.predicted, measured.label, report / "bland_altman.png", names=pair, caption=caption)
+    plot_bland_altman(measured.predicted, measured.label, pictures[0], names=pair, caption=caption)
     if measured.truth is not None and measured.severities is not None:
         columns["truth"] = measured.truth
-        pair, path = ("prediction", "truth"), report / "bland_altman_truth.png"
-        plot_bland_altman(measured.predicted, measured.truth, path, names=pair, caption=caption)
-        plot_severity(
-            measured.predicted - measured.truth, measured.severities, report / "severity.png", caption=caption
-        )
+        pair, true = ("prediction", "truth"), [report / "bland_altman_truth.png", report / "severity.png"]
+        plot_bland_altman(measured.predicted, measured.truth, true[0], names=pair, caption=caption)
+        plot_severity(measured.predicted - measured.truth, measured.severities, true[1], caption=caption)
+        pictures += true
     write_measures_csv(folder / "measurements.csv", images, columns)
     write_measures(summary, report, caption=caption)
     if measured.notes is not None:
         summary["reports"] = tabulate_reports(measured, slices, folder, caption)
-    return summary
+    return summary, pictures

@@ -10,32 +10,80 @@ from typing import Any
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.metrics import Records
+from lss_lightning.reporting.folds import fold_table, format_spread
+from lss_lightning.reporting.measures import measure_tables
 from lss_lightning.reporting.page import Block, Bullets, Facts, Figure, Number, Numbers, Page, Prose, Section, Table
-from lss_lightning.reporting.scores import ScoreTable, score_tables
+from lss_lightning.reporting.report_table import ReportTable
+from lss_lightning.reporting.scores import score_tables
 from lss_lightning.reporting.tables import format_score, table2_notes, table2_rows
 from lss_lightning.workflows.facts import run_facts
-from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.subject import Subject, counted
 from lss_lightning.workflows.testing.errors import patients_table, worst_table
 
 _FIGURES = {
-    "curves": ("Loss and mean IoU over the epochs, of training and validation.", "Curves over the epochs"),
-    "examples": ("The best, the median and the worst slice by mean IoU over the anatomical classes.", "Three slices"),
-    "confusion": ("Where the pixels of each true class went.", "Confusion matrix"),
-    "boundary": ("How far predicted boundaries lie from true ones.", "Box plots of boundary distances by class"),
-    "reliability": ("How often pixels are what they were said to be.", "Reliability diagram of each class"),
-    "patients": ("Who is served worst: patients in order, from the worst.", "Mean IoU of each patient"),
-    "sizes": ("IoU against the size of the structure.", "IoU against area, a dot for each image, by class"),
-    "worst": ("The worst slices by mean IoU over the anatomical classes.", "The worst slices, one by one"),
+    "curves": (
+        "Loss and mean IoU over the epochs, of training and validation; IoU pooled over the slices of an epoch.",
+        "Curves over the epochs",
+    ),
+    "folds": (
+        "IoU in each fold, its mean ± SD over folds, and pooled over all slices with its interval.",
+        "IoU of the folds by class",
+    ),
+    "examples": (
+        "The best, the median and the worst slice by the single slice's mean IoU over the anatomical classes.",
+        "Three slices",
+    ),
+    "confusion": ("Where the pixels of each true class went, all slices pooled.", "Confusion matrix"),
+    "boundary": (
+        "How far predicted boundaries lie from true ones, slice by slice.",
+        "Box plots of boundary distances by class",
+    ),
+    "reliability": (
+        "How often pixels are what they were said to be; pixels of all slices pooled.",
+        "Reliability diagram of each class",
+    ),
+    "bland_altman": (
+        "Measures of the prediction against those of the label map, slice by slice.",
+        "Bland-Altman plots of six measures, prediction and label",
+    ),
+    "bland_altman_truth": (
+        "Measures of the prediction against the truth that was drawn, slice by slice.",
+        "Bland-Altman plots of six measures, prediction and truth",
+    ),
+    "severity": (
+        "Errors of the prediction against the severity of the stenosis that was drawn, slice by slice.",
+        "Errors of six measures against severity",
+    ),
+    "patients": (
+        "Who is served worst: patients from the worst on, each with its slices pooled, and with its single slices.",
+        "Mean IoU of each patient",
+    ),
+    "sizes": (
+        "IoU of the single slice against the size of the structure.",
+        "IoU against area, a dot for each slice, by class",
+    ),
+    "worst": (
+        "The worst slices by the single slice's mean IoU over the anatomical classes.",
+        "The worst slices, one by one",
+    ),
 }
-"""Caption and alternative text of each figure, by the beginning of its file's name."""
+"""Caption and alternative text of each figure, by its file's name without a unit."""
+
+_UNITS = "_mm", "_px"
 
 _BESIDE = {
-    "../metrics.json": "every figure of this page",
-    "../per_image.csv": "a row for each slice and class",
-    "../counts.npz": "confusion counts of each slice, by which two models are compared",
-    "table2.md, scores.md (and .csv)": "the tables of this page",
-    "*.png": "its figures",
+    "metrics.json": "every figure of this page",
+    "per_image.csv": "a row for each slice and class",
+    "measurements.csv": "a row for each slice and measure",
+    "reports.csv": "what radiologists' notes say beside the measures, a row for each patient and level",
+    "counts.npz": "confusion counts of each slice, by which two models are compared",
+    "report/table2.md": "IoU beside published figures; table2.csv: the same as numbers",
+    "report/scores.md": "the scores of this page; scores.csv: these and all others as numbers",
+    "report/folds.md": "the folds of the cross-validation",
+    "report/measurements.md": "the measures of this page",
+    "report/reports.md": "radiologists' notes beside the measures",
 }
+"""What each file holds that a run's folder may have."""
 
 
 def write_overview(
@@ -54,19 +102,22 @@ def write_overview(
         metrics: As in ``metrics.json``.
         records: Of the slices.
         slices: Those tested.
-        pictures: The figures that there are, as files; those whose name begins with no key of the captions are left
-            out.
+        pictures: The figures that there are, as files; those that have no caption here are left out.
         labels: The classes.
         subject: What is tested.
     """
     tables = score_tables(metrics, labels)
+    if "folds" in metrics:
+        tables.append(fold_table(metrics, labels))
+    if "measurements" in metrics:
+        tables += measure_tables(metrics["measurements"])
 
     def scored(topic: str) -> list[Block]:
         return _tables([table for table in tables if table.topic == topic])
 
     def pictured(name: str) -> list[Block]:
         caption, alt = _FIGURES[name]
-        return [Figure(file, caption, alt) for file in pictures if file.stem.partition("_")[0] == name]
+        return [Figure(file, caption, alt) for file in pictures if _subject_of(file) == name]
 
     groups = [
         Section(topic.replace("_", "-"), topic.replace("_", " ").capitalize(), scored(topic))
@@ -76,30 +127,43 @@ def write_overview(
     sections = [
         Section("summary", "Summary", _summary(metrics)),
         Section("classes", "By class", scored("overlap")),
+        Section("folds", "Cross-validation", [*pictured("folds"), *scored("folds")]),
         Section("previous", "Previous work", _previous(metrics, labels, subject)),
         Section("curves", "Training curves", pictured("curves")),
         Section("examples", "Examples", pictured("examples")),
         Section("confusion", "Confusion", pictured("confusion")),
         Section("boundary", "Boundaries", [*scored("boundary"), *pictured("boundary")]),
         Section("calibration", "Calibration", [*scored("calibration"), *pictured("reliability")]),
+        Section("measurements", "Measurements", [*pictured("bland_altman"), *scored("measurements")]),
+        Section(
+            "truth",
+            "Measurements and truth",
+            [*pictured("bland_altman_truth"), *pictured("severity"), *scored("truth")],
+        ),
         *groups,
         Section("patients", "By patient", [*pictured("patients"), patients_table(slices, records, labels)]),
         Section("errors", "Error analysis", [*scored("failures"), *pictured("sizes")]),
         Section("worst", "Worst cases", [*pictured("worst"), worst_table(slices, records, labels)]),
         Section("facts", "Data, model, protocol", [Facts(_facts(metrics, subject))]),
-        Section("remarks", "Remarks and files", _remarks(subject)),
+        Section("remarks", "Remarks and files", _remarks(subject, path.parent.parent)),
     ]
     lead = replace(subject, remarks=(), disclaimer="").caption(slices, "")
     page = Page(f"{subject.name}: {subject.part}", lead, subject.disclaimer, [each for each in sections if each.blocks])
     page.write(path)
 
 
-def _tables(tables: Sequence[ScoreTable]) -> list[Block]:
+def _subject_of(picture: Path) -> str:
+    """What a figure is of, a key of the captions; in which unit stands on it."""
+    name = picture.stem
+    return name[:-3] if name.endswith(_UNITS) else name
+
+
+def _tables(tables: Sequence[ReportTable]) -> list[Block]:
     several = len(tables) > 1  # else the section's title says what it is
     return [
         Table(
             table.columns,
-            table.classes,
+            table.rows,
             f"{table.title}. {table.convention}" if several else table.convention,
             table.means,
         )
@@ -110,23 +174,22 @@ def _tables(tables: Sequence[ScoreTable]) -> list[Block]:
 def _summary(metrics: Mapping[str, Any]) -> list[Block]:
     about = metrics["data"]
     named = {
-        "mean_iou_anatomy": "Mean IoU, anatomical classes",
-        "mean_iou": "Mean IoU, all classes",
-        "mean_dice_anatomy": "Mean Dice, anatomical classes",
+        "mean_iou_anatomy": "Pooled mean IoU, anatomical classes",
+        "mean_iou": "Pooled mean IoU, all classes",
+        "mean_dice_anatomy": "Pooled mean Dice, anatomical classes",
     }
     numbers = [
         Number(name, format_score(metrics[key]), _interval(metrics[f"{key}_ci95"])) for key, name in named.items()
     ]
-    tested = Number("Slices tested", f"{about['images']:,}", f"of {_patients(about)}")
+    if folds := metrics.get("folds"):
+        over = format_spread(folds["mean"]["mean_iou_anatomy"], folds["sd"]["mean_iou_anatomy"])
+        numbers.append(Number("Mean IoU, anatomical classes, by fold", over, f"mean ± SD over {folds['count']} folds"))
+    tested = Number("Slices tested", f"{about['images']:,}", f"of {counted(about['patients'], 'patient')}")
     text = (
         "Pooled: intersections and unions are summed over all slices, then divided; means are over the classes that "
         "labels or predictions hold. Intervals: bootstrap over patients."
     )
     return [Numbers([*numbers, tested]), *([Bullets(about["remarks"])] if about["remarks"] else []), Prose(text)]
-
-
-def _patients(about: Mapping[str, Any]) -> str:
-    return "1 patient" if about["patients"] == 1 else f"{about['patients']:,} patients"
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
@@ -140,7 +203,7 @@ def _previous(metrics: Mapping[str, Any], labels: LabelSet, subject: Subject) ->
     if labels.keys != LUMBAR.keys:
         return []
     columns, *rows = table2_rows({f"Ours: {subject.name}": metrics}, labels)
-    caption = "IoU by class beside the figures of the paper's Table 2."
+    caption = "Pooled IoU by class beside the figures of the paper's Table 2."
     return [Table(columns, rows[: len(labels)], caption, rows[len(labels) :]), Bullets(table2_notes(labels))]
 
 
@@ -150,9 +213,9 @@ def _facts(metrics: Mapping[str, Any], subject: Subject) -> dict[str, str]:
     spacing = about["spacing_mm"]
     return {
         "Data": about["name"],
-        "Tested": f"{subject.part}: {about['images']:,} slices of {_patients(about)}",
+        "Tested": f"{subject.part}: {counted(about['images'], 'slice')} of {counted(about['patients'], 'patient')}",
         "Protocol": subject.division,
-        **({"Left out": f"{seen:,} slices that trained or selected the checkpoint"} if seen else {}),
+        **({"Left out": f"{counted(seen, 'slice')} that trained or selected the checkpoint"} if seen else {}),
         "Working pixel": "each slice's own" if spacing is None else f"{spacing:g} mm",
         "Run": subject.name,
         **subject.facts,
@@ -160,7 +223,7 @@ def _facts(metrics: Mapping[str, Any], subject: Subject) -> dict[str, str]:
     }
 
 
-def _remarks(subject: Subject) -> list[Block]:
-    beside = [f"{files}: {content}." for files, content in _BESIDE.items()]
-    text = "Every measure is defined in docs/metrics.md. Beside this page lie, as files to compute with:"
+def _remarks(subject: Subject, folder: Path) -> list[Block]:
+    beside = [f"{file}: {content}." for file, content in _BESIDE.items() if (folder / file).is_file()]
+    text = "Every measure is defined in docs/metrics.md. In the run's folder lie, as files to compute with:"
     return [Bullets([*subject.remarks, subject.disclaimer]), Prose(text), Bullets(beside)]

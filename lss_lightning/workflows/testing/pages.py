@@ -71,11 +71,12 @@ def write_pages(
     pooled = subject.caption(slices, "Pooled: counts summed over all slices.")
     write_table2(metrics, labels, report, name=f"Ours: {subject.name}", caption=plain)
     write_scores(metrics, labels, report, caption=plain)
+    if "folds" in metrics:
+        write_folds(metrics, labels, report, caption=plain)
     drawn = draw_pictures(report, metrics, records, slices, cases, labels, subject)
     write_overview(report / "index.html", metrics, records, slices, [*pictures, *drawn], labels, subject)
     print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=pooled)
     if "folds" in metrics:
-        write_folds(metrics, labels, report, caption=plain)
         print_folds(metrics["folds"])
 
 

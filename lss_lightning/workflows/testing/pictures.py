@@ -16,6 +16,7 @@ from lss_lightning.reporting import (
     plot_boundary,
     plot_confusion,
     plot_examples,
+    plot_folds,
     plot_patients,
     plot_reliability,
     plot_structure_sizes,
@@ -58,6 +59,8 @@ def draw_pictures(
 
     pooled = caption("Pooled: counts summed over all slices.")
     plot_confusion(records.counts.sum(axis=0), labels, place("confusion"), caption=pooled)
+    if "folds" in metrics:
+        plot_folds(metrics, labels, place("folds"), caption=caption(""))
     boundary = boundary_by_key(records.boundary, [piece.spacing for piece in slices])
     both = caption("Distances of the slices whose label and prediction hold the class.")
     for unit in ("mm", "px"):

@@ -27,6 +27,7 @@ def source_to_test(config: EvaluateConfig, card: Card) -> DataSource:
         given = {key: value for key, value in config.data.items() if value is not None and key != "name"}
         section = {**trained, **given, **fixed}
     else:
+        _refuse_other_channels(data_source(config.data), card)
         given = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
         section = {**config.data, **fixed}
     for key, value in fixed.items():
@@ -41,3 +42,19 @@ def source_to_test(config: EvaluateConfig, card: Card) -> DataSource:
             "data.classes and data.background, or choose another checkpoint"
         )
     return source
+
+
+def _refuse_other_channels(source: DataSource, card: Card) -> None:
+    """Refuse data that cannot be read as the checkpoint's was.
+
+    Raises:
+        UserError: its images are of other kinds.
+    """
+    *others, last = source.offered()
+    if card.channels not in source.offered():
+        count = card.network.in_channels
+        raise UserError(
+            f"data={source.name}: gives {', '.join(others)} or {last} images, but the checkpoint was trained on "
+            f"{card.channels} images ({count} {'channel' if count == 1 else 'channels'}); give data of that kind, e.g. "
+            "by data=folder, or another checkpoint"
+        )

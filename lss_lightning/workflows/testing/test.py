@@ -188,7 +188,8 @@ def report(
     if fold_of:
         metrics["folds"] = spread(metrics["by"]["fold"])
     if measured := [one.measured for one in found if one.measured]:
-        metrics["measurements"] = report_measures(Measured.joined(measured), slices, subject, folder)
+        metrics["measurements"], drawn = report_measures(Measured.joined(measured), slices, subject, folder)
+        pictures = [*pictures, *drawn]
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     save_counts(folder / COUNTS, slices, records)
     write_pages(folder, metrics, records, slices, columns, cases, labels, subject, pictures)

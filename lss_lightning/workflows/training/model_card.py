@@ -12,7 +12,7 @@ from lss_lightning.data.splits import PARTS
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.scores import score_tables
 from lss_lightning.workflows.facts import run_facts
-from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.subject import Subject, counted
 
 _PAPER = (
     "S. Altun, A. Alkan, *Lumbar Spinal Stenosis Analysis with Deep Learning Based Decision Support Systems*, Gazi "
@@ -44,19 +44,19 @@ def write_model_card(
     anatomy = ", ".join(labels[index].name for index in labels.anatomical)
     parts = (
         f"# Model card: {subject.name}",
-        f"**Research use only; not a medical device.** {subject.disclaimer}",
+        f"**{subject.disclaimer} Not a medical device.**",
         "## Model",
         _listed(f"{name}: {text}" for name, text in about.items()),
         "## Intended use",
         f"Research into the segmentation of {anatomy}: to develop, compare and teach methods, on images prepared as "
         "its training data was. It is not meant for diagnosis, for planning a treatment, or for any decision about a "
         "patient.",
-        f"`python evaluate.py ckpt_path={checkpoint.name}` tests it; `data=…` names other data.",
+        f"`python evaluate.py ckpt_path={checkpoint.name}` tests it on labelled slices; `data=…` names others. "
+        f"`python predict.py ckpt_path={checkpoint.name} input=… output=…` segments images that have none.",
         "## Data and protocol",
         _listed(_data(data, subject)),
         "## Figures",
-        f"{subject.dataset}, {subject.part}, {subject.division}: {metrics['data']['images']} slices of "
-        f"{metrics['data']['patients']} patients.",
+        f"{subject.dataset}, {subject.part}, {subject.division}: {_size(metrics['data'])}.",
         "\n".join(_tables(metrics, labels)).strip(),
         "## Limits",
         _listed(_limits(metrics, labels)),
@@ -72,9 +72,13 @@ def write_model_card(
             )
         ),
         "## Citation",
-        _listed(filter(None, (_PAPER, data.source.citation))),
+        _listed(filter(None, ("This software: CITATION.cff of lss_lightning.", _PAPER, data.source.citation))),
     )
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _size(about: Mapping[str, Any]) -> str:
+    return f"{counted(about['images'], 'slice')} of {counted(about['patients'], 'patient')}"
 
 
 def _listed(sentences: Iterable[str]) -> str:
@@ -86,7 +90,8 @@ def _data(data: SliceDataModule, subject: Subject) -> Iterator[str]:
     for part in PARTS:
         slices = data.part(part)
         if slices:
-            yield f"Part {part}: {len(slices)} slices of {len({piece.slice.patient for piece in slices})} patients."
+            patients = {piece.slice.patient for piece in slices}
+            yield f"Part {part}: {counted(len(slices), 'slice')} of {counted(len(patients), 'patient')}."
     selecting = data.split.selecting_part
     yield "Selected by: " + ("nothing, it is the last epoch." if selecting is None else f"the part {selecting}.")
 
@@ -101,7 +106,7 @@ def _limits(metrics: Mapping[str, Any], labels: LabelSet) -> Iterator[str]:
     about = metrics["data"]
     yield from about["remarks"]
     yield (
-        f"Tested on {about['images']} slices of {about['patients']} patients of the data set that it was trained on: "
+        f"Tested on {_size(about)} of the data set that it was trained on: "
         "nothing is known of other scanners, sequences, hospitals or diseases, nor of differences by age or sex."
     )
     if about["patients"] > 1:
