@@ -67,9 +67,9 @@ def test_labellers_agree_pair_by_pair():
     maps = [np.zeros((10, 10), dtype=np.uint8) for _ in range(3)]
     maps[0][:, :4] = 1
     maps[1][:, :4] = 1
-    maps[2][:, 2:6] = 1
+    maps[2][:, 2:8] = 1
     found = iou(agreement_counts(maps, 2))
-    # Pairs: the same (40 of 40), and twice 20 common of 60.
-    assert found[1] == pytest.approx((40 + 20 + 20) / (40 + 60 + 60))
+    # Pairs: the same (40 of 40), and twice 20 common of 80.
+    assert found[1] == pytest.approx((40 + 20 + 20) / (40 + 80 + 80))
     np.testing.assert_array_equal(agreement_counts(maps, 2), agreement_counts(maps[::-1], 2))
     assert agreement_counts(maps[:1], 2).sum() == 0

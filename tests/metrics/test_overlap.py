@@ -74,6 +74,9 @@ def test_per_patient_pools_the_images_of_a_patient(two_images):
     assert mixed["per_patient"]["iou"]["disc"] == pytest.approx((3 / 5 + 1) / 2)
     assert mixed["per_image"]["iou"]["disc"] == pytest.approx((2 / 4 + 1 + 1) / 3)
     assert mixed["iou"]["disc"] == pytest.approx(4 / 6)
+    # Patients are drawn, not images.
+    as_one_image_each = summarise_overlap(pool_patients(three_images, ["a", "a", "b"]), ["a", "b"], FOUR)
+    assert mixed["iou_ci95"] == as_one_image_each["iou_ci95"]
 
 
 def test_images_of_a_patient_need_not_be_neighbours(two_images):
