@@ -132,4 +132,5 @@ def _averaged(counts: Counts, labels: LabelSet) -> dict[str, Any]:
         means = mean_defined(scores, axis=0)
         averaged[name] = by_key(plain(means), labels)
         averaged[f"mean_{name}"] = plain(mean_defined(means))
+        averaged[f"mean_{name}_anatomy"] = plain(mean_defined(means[list(labels.anatomical)]))
     return averaged

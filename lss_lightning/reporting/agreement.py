@@ -70,7 +70,7 @@ def _plot(places: Values, differences: Values, path: Path, *, across: str, capti
             thresholds = [one.below for one in CRITERIA if same and one.measure == name and one.site]
             unit = MEASURES[name].unit
             _panel(axes, places[:, index], differences[:, index], thresholds)
-            axes.set_title(MEASURES[name].title)
+            axes.set_title(MEASURES[name].title, fontsize=style.SMALLEST)
             axes.set_xlabel(f"{across} ({unit})" if same else across)
             axes.set_ylabel(f"Difference ({unit})")
         style.save(figure, path)

@@ -138,12 +138,12 @@ def draw_folds(scores: Sequence[FoldScore], *, caption: str) -> Figure:
         figure, body = style.new_figure(0.9 + _ROW * len(scores), caption)
         axes = body.subplots()
         for place, scored in enumerate(folds.T):
-            name = "One fold, its slices pooled" if place == 0 else None
-            axes.plot(scored, rows - _APART, marker="o", linestyle="", color=_FOLD, alpha=0.8, label=name)
+            name = "One fold" if place == 0 else None
+            look = {"color": _FOLD, "alpha": 0.8, "clip_on": False}
+            axes.plot(scored, rows - _APART, marker="o", linestyle="", label=name, **look)
         axes.errorbar(mean, rows, xerr=sd, fmt="D", color=style.TRAINING, label="Mean ± SD over folds")
-        spread = np.abs(np.stack((low, high)) - pooled)
-        name = "All slices pooled, 95 % interval over patients"
-        axes.errorbar(pooled, rows + _APART, xerr=spread, fmt="s", color=style.VALIDATION, label=name)
+        reach, name = np.abs(np.stack((low, high)) - pooled), "All slices, with 95 % interval"
+        axes.errorbar(pooled, rows + _APART, xerr=reach, fmt="s", color=style.VALIDATION, label=name)
         least = np.nanmin([*folds.ravel(), *(mean - sd), *low, 1])
         axes.set(xlim=(max(0, math.floor(10 * least) / 10), 1), xlabel="Intersection over union")
         axes.set_yticks(rows, [score.name for score in scores])

@@ -76,7 +76,7 @@ def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
 
 
 def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
-    columns = ["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE", "MAE, %"]
+    columns = ["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE (of mean)"]
     covered = any("coverage" in found for found in figures.values())
     if covered:
         columns += ["Intervals that hold it, %", "Their width"]
@@ -91,16 +91,15 @@ def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
             format_interval(found["bias"], found["bias_ci95"], digits),
             _number(found["sd"], digits),
             _range(found["limits95"], digits),
-            _number(found["mae"], digits),
-            _number(found["mae_percent"], 1),
+            _absolute(found["mae"], found["mae_percent"], digits),
         ]
         if covered:
             cells += [_number(100 * held["held"], 0), _number(held["width"], digits)] if held else [MISSING, MISSING]
         rows.append(cells)
     note = (
         "Bias: mean difference over slices, first minus second, with a 95 % bootstrap interval over patients. 95 % "
-        "limits of agreement: bias ± 1.96 SD. MAE: mean absolute error. Withheld: slices measured in the second, not "
-        "in the first. Measures are defined in docs/decision-support.md."
+        "limits of agreement: bias ± 1.96 SD. MAE: mean absolute error, and as a share of the second's mean. "
+        "Withheld: slices measured in the second, not in the first. Measures are defined in docs/decision-support.md."
     )
     yield ReportTable(topic, f"Errors: {what}", note, columns, rows)
     agreed = {name: found["category"] for name, found in figures.items() if "category" in found}
@@ -153,6 +152,11 @@ def _title(name: str) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def _absolute(error: float | None, percent: float | None, digits: int) -> str:
+    share = "" if percent is None else f" ({percent:.1f} %)"
+    return f"{_number(error, digits)}{share}"
 
 
 def _signed(value: float | None, digits: int) -> str:

@@ -52,7 +52,7 @@ TABLE_2 = (
 
 TABLE_2_NOTES = (
     "Previous work and the paper's columns: Altun & Alkan, GU J Sci 36(3), 2023, Table 2; [5] is the work they compare "
-    "with, as they quote it. The two mean rows are computed here from their class figures; the paper itself states the "
+    "with, as they quote it. The mean rows are computed here from their class figures; the paper itself states the "
     "mean IoU of its ResUNet as 0.987 (abstract) and 0.98 (Table 3), while its Table 2 averages 0.988.",
     "The paper splits 1545 images at random into 1390 and 155; with three images a patient that is not "
     "patient-disjoint, so test images share patients with training images.",

@@ -95,7 +95,10 @@ def _single(metrics: Metrics, labels: LabelSet) -> ReportTable:
         "prediction holds the class.",
         ["Class", "IoU of an image", "Dice of an image", "IoU of a patient", "Dice of a patient"],
         [[label.name, *(format_score(metrics[part][score][label.key]) for part, score in kinds)] for label in labels],
-        ([MEAN, *(format_score(metrics[part][f"mean_{score}"]) for part, score in kinds)],),
+        tuple(
+            [name, *(format_score(metrics[part][key.format(score)]) for part, score in kinds)]
+            for name, key in ((MEAN, "mean_{}"), (MEAN_ANATOMY, "mean_{}_anatomy"))
+        ),
     )
 
 
@@ -115,7 +118,8 @@ def _boundary(boundary: Metrics, labels: LabelSet) -> ReportTable:
         "Means of single images, on each label's own grid. NSD: normalised surface Dice, the share of both boundaries "
         "within the tolerance of the other. BF-score: boundary F1 with a tolerance of 0.75 % of the image's diagonal, "
         f"here {', '.join(tolerances)}. HD95: the greater of the directed 95th percentiles of distances. ASSD: average "
-        "symmetric surface distance. Where only label or prediction holds the class, NSD and BF-score are 0 and no "
+        "symmetric surface distance. Distances run from pixel to pixel: a tolerance below a pixel's size admits only "
+        "boundaries that coincide. Where only label or prediction holds the class, NSD and BF-score are 0 and no "
         "distance exists."
     )
     if any(measure.endswith("px") for measure in measures):

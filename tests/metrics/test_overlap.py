@@ -59,6 +59,7 @@ def test_per_image_averages_images_where_the_class_is_defined(two_images):
     # Background 3/4 and 1, disc 2/4 and 1, sac 1/2 in the one image that has it.
     assert per_image["iou"] == {"background": 0.875, "disc": 0.75, "sac": 0.5, "cyst": None}
     assert per_image["mean_iou"] == pytest.approx((0.875 + 0.75 + 0.5) / 3)
+    assert per_image["mean_iou_anatomy"] == pytest.approx((0.75 + 0.5) / 2)
 
 
 def test_per_patient_pools_the_images_of_a_patient(two_images):
@@ -119,9 +120,9 @@ def test_mean_leaves_out_the_undefined():
 def test_no_images_give_null_throughout():
     summary = summarise_overlap(np.zeros((0, 6, 6), dtype=np.int64), [], LUMBAR)
     nothing = dict.fromkeys(LUMBAR.keys)
-    averaged = {"iou": nothing, "dice": nothing, "mean_iou": None, "mean_dice": None}
-    by_class = ("iou", "iou_ci95", "dice", "dice_ci95", "precision", "recall")
     means = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
+    averaged = {"iou": nothing, "dice": nothing, **dict.fromkeys(means)}
+    by_class = ("iou", "iou_ci95", "dice", "dice_ci95", "precision", "recall")
     without = {"unregistered": None, "other": None}
     assert summary == {
         **dict.fromkeys(by_class, nothing),

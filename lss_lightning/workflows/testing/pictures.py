@@ -60,7 +60,8 @@ def draw_pictures(
     pooled = caption("Pooled: counts summed over all slices.")
     plot_confusion(records.counts.sum(axis=0), labels, place("confusion"), caption=pooled)
     if "folds" in metrics:
-        plot_folds(metrics, labels, place("folds"), caption=caption(""))
+        summed = caption("Pooled: counts summed over a fold's slices, or over all. Interval: bootstrap over patients.")
+        plot_folds(metrics, labels, place("folds"), caption=summed)
     boundary = boundary_by_key(records.boundary, [piece.spacing for piece in slices])
     both = caption("Distances of the slices whose label and prediction hold the class.")
     for unit in ("mm", "px"):
