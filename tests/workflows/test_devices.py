@@ -16,6 +16,7 @@ from lss_lightning.workflows.testing.pages import COUNTS
 from tests.conftest import configure, write_slice
 from tests.workflows.altered import frozen
 from tests.workflows.test_commands import command, python
+from tests.workflows.test_evaluate import score
 from tests.workflows.test_train import QUICK, rows, start
 
 ONE = ("data.batch_size=8",)
@@ -66,15 +67,13 @@ def test_of_two_processes_only_the_first_records(place):
 @pytest.mark.parametrize("views", ["tta=none", "tta=flip"])
 def test_two_processes_count_what_one_counts(views, place, tmp_path):
     """On three slices, so that one process has one more than the other."""
-    counts = []
-    for name, devices in (("one", 1), ("two", 2)):
-        folder = tmp_path / name
-        line = [f"ckpt_path={place}/one/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
-        line += [views, "data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
-        done = command("evaluate.py", *line)
-        assert done.returncode == 0, done.stderr
-        assert json.loads((folder / "metrics.json").read_text())["data"]["images"] == 3
-        counts.append(np.load(folder / COUNTS)["counts"])
+    checkpoint, same = place / "one/checkpoints/best.ckpt", (views, "data.batch_size=2", "trainer.precision=32-true")
+    assert score(tmp_path / "one", checkpoint, *same)["data"]["images"] == 3
+    two_processes = ("trainer=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}")
+    done = command("evaluate.py", f"ckpt_path={checkpoint}", *same, *two_processes)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two/metrics.json").read_text())["data"]["images"] == 3
+    counts = [np.load(tmp_path / name / COUNTS)["counts"] for name in ("one", "two")]
     assert counts[0].shape == counts[1].shape
     assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
     moved = int(np.abs(counts[0] - counts[1]).sum()) // 2

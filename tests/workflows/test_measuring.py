@@ -117,10 +117,11 @@ def test_evaluate_writes_the_measurement_table(place, tmp_path):
     report = {path.name for path in (tmp_path / "out/report").iterdir()}
     assert report >= {"measurements.md", "bland_altman.png", "bland_altman_truth.png", "severity.png"}
     page = (tmp_path / "out/report/index.html").read_text()
-    for reference, figure in (("label", "prediction and label"), ("truth", "prediction and truth")):
-        low, high = found[f"against_{reference}"]["disc_area_mm2"]["limits95"]
-        assert f"{low:+.2f} to {high:+.2f}" in page
-        assert f"Bland-Altman plots of six measures, {figure}" in page
+    low, high = area["limits95"]
+    assert f">{area['mae']:.2f} ({area['mae_percent']:.1f} %)</td>" in page
+    assert f">{low:+.2f} to {high:+.2f}</td>" in page
+    for pair in ("prediction and label", "prediction and truth"):
+        assert f'alt="Bland-Altman plots of six measures, {pair}"' in page
     with (tmp_path / "out/measurements.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 30 * len(MEASURES)
@@ -133,14 +134,14 @@ def test_evaluate_writes_the_measurement_table(place, tmp_path):
 
 def test_two_processes_measure_what_one_measures(place, tmp_path):
     """On three slices, so that one process has one more than the other."""
+    checkpoint, same = place / "run/checkpoints/best.ckpt", ("data.batch_size=2", "trainer.precision=32-true")
+    score(tmp_path / "1", checkpoint, *same)
+    two_processes = ("trainer=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / '2'}")
+    done = command("evaluate.py", f"ckpt_path={checkpoint}", *same, *two_processes)
+    assert done.returncode == 0, done.stderr
     tables = []
-    for devices in (1, 2):
-        folder = tmp_path / str(devices)
-        line = [f"ckpt_path={place}/run/checkpoints/best.ckpt", "trainer=cpu", f"trainer.devices={devices}"]
-        line += ["data.batch_size=2", "trainer.precision=32-true", f"hydra.run.dir={folder}"]
-        done = command("evaluate.py", *line)
-        assert done.returncode == 0, done.stderr
-        with (folder / "measurements.csv").open(newline="") as stream:
+    for name in ("1", "2"):
+        with (tmp_path / name / "measurements.csv").open(newline="") as stream:
             tables.append(list(csv.DictReader(stream)))
     one, two = tables
     assert len(one) == len(two) == 3 * len(MEASURES)
