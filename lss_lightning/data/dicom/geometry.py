@@ -58,6 +58,19 @@ class Plane:
         """Whether rows and columns point the same way, to within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
 
+    def upright(self) -> tuple[Plane, tuple[int, ...]]:
+        """The same pixels as axial slices are shown: columns run to the patient's left, rows to the back.
+
+        Returns:
+            The plane, and the axes of its array, 0 and 1, that were flipped: none of most images.
+        """
+        flipped = tuple(axis for axis, ahead in enumerate((self.down[1], self.across[0])) if ahead < 0)
+        corner, directions = self.corner, [self.down, self.across]
+        for axis in flipped:
+            corner = corner + (self.shape[axis] - 1) * self.spacing[axis] * directions[axis]
+            directions[axis] = -directions[axis]
+        return Plane(corner, directions[1], directions[0], self.spacing, self.shape), flipped
+
     def to(self, other: Plane) -> tuple[Vector, Vector]:
         """The affine map from points of this plane to their feet on another one.
 

@@ -23,6 +23,7 @@ _HEADER = [
     "SeriesInstanceUID",
     "SeriesDescription",
     "ImageType",
+    "Modality",
     "FrameOfReferenceUID",
     "RepetitionTime",
     "EchoTime",
@@ -46,8 +47,12 @@ _PIXELS = [
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
+    "PixelPaddingValue",
+    "RescaleSlope",
+    "RescaleIntercept",
     "PixelData",
 ]
+_GREY = ("MONOCHROME1", "MONOCHROME2")
 # What pydicom raises on damaged files, beside InvalidDicomError.
 _DAMAGE = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error, NotImplementedError)
 
@@ -68,7 +73,7 @@ class Image:
         lacking: The attributes that are missing or make no sense.
         slice_spacing: Between the middles of neighbouring slices, mm, or None where unknown.
         thickness: Of the slice, mm, or None where unknown.
-        frames: Images in the file; 0 where it holds none, as a report.
+        frames: Images in the file; 0 where it holds none, as a report or a segmentation.
     """
 
     file: str
@@ -129,7 +134,7 @@ def read_image(file: str, read: Read) -> Image:
             lacking=lacking,
             slice_spacing=_number(dataset, "SpacingBetweenSlices") or _number(dataset, "SliceThickness"),
             thickness=_number(dataset, "SliceThickness"),
-            frames=int(dataset.get("NumberOfFrames") or 1) if dataset.get("Rows") else 0,
+            frames=_frames(dataset),
         )
     except _DAMAGE as error:
         raise UnreadableError("a damaged DICOM header") from error
@@ -139,7 +144,7 @@ def read_pixels(file: str, read: Read) -> NDArray[np.float32]:
     """Read an image's pixels.
 
     Returns:
-        (H, W), float32, in the scanner's units.
+        (H, W), float32, in the scanner's units, lifted where these go below 0; bright is bright, padding is dark.
 
     Raises:
         UnreadableError: not DICOM, truncated, compressed in a way that cannot be read, in colour, or of several frames.
@@ -149,9 +154,22 @@ def read_pixels(file: str, read: Read) -> NDArray[np.float32]:
         pixels = dataset.pixel_array
     except (RuntimeError, *_DAMAGE) as error:
         raise UnreadableError(_undecoded(dataset)) from error
+    kind = str(dataset.get("PhotometricInterpretation"))
+    if kind not in _GREY:
+        raise UnreadableError(f"an image in colour ({kind}) where a grey one is expected; export the original series")
     if pixels.ndim != 2:
         raise UnreadableError(f"pixels of shape {pixels.shape} where one grey slice is expected")
-    return pixels.astype(np.float32)
+    return _brightness(dataset, pixels)
+
+
+def _brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
+    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
+    pixels = stored.astype(np.float32) * slope + intercept
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        pixels = -pixels
+    padded = stored == dataset.get("PixelPaddingValue")
+    pixels[padded] = pixels[~padded].min(initial=pixels.max())
+    return pixels - min(pixels.min(), 0)
 
 
 def _undecoded(dataset: pydicom.FileDataset) -> str:
@@ -200,6 +218,12 @@ def _plane(dataset: pydicom.Dataset) -> tuple[Plane | None, tuple[str, ...]]:
         return None, tuple(lacking)
     height, width = (float(step) for step in given["PixelSpacing"])
     return Plane(given["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), ()
+
+
+def _frames(dataset: pydicom.Dataset) -> int:
+    if not dataset.get("Rows") or dataset.get("Modality") == "SEG":
+        return 0
+    return int(dataset.get("NumberOfFrames") or 1)
 
 
 def _number(dataset: pydicom.Dataset, name: str) -> float | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from lss_lightning.data.dicom.archive import natural, reader
+import numpy as np
+
+from lss_lightning.data.dicom.archive import Read, natural, reader
 from lss_lightning.data.dicom.images import Image, read_pixels
 from lss_lightning.data.dicom.series import Series
 from lss_lightning.data.studies.assemble import Acquired, assemble
 from lss_lightning.data.studies.record import Study, Wanted
 from lss_lightning.errors import UserError
+
+_SPLIT = "export them as one file for each image, or split them (dcm4che's emf2sf does)"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class DicomStudy:
         Raises:
             UserError: there are none that can be used, or none of the weighting that is needed.
         """
+        if not self.images[0].study:
+            raise UserError(
+                f"StudyInstanceUID missing in {len(self.images)} images, which may be of several patients; export again"
+            )
         weightings = {series: Series(*_series(images)).weighting for series, images in _by_series(self.images)}
         weighted = [image for image in self.images if weightings[image.series] in ("T1", "T2")]
         single = [image for image in weighted if image.frames == 1]
@@ -45,28 +52,33 @@ class DicomStudy:
         if not axial:
             raise UserError(_none_axial(self.images, weighted))
         problems = []
-        if several := len(weighted) - len(single):
-            problems.append(f"{several} multi-frame files left out: export them as one file for each image")
+        # Enhanced images state their times for each frame, not for the file.
+        if several := sum(
+            weightings[image.series] != "other" or image.repetition is None for image in self.images if image.frames > 1
+        ):
+            problems.append(f"{several} multi-frame files left out: {_SPLIT}")
         if placeless := [image for image in single if image.plane is None]:
             problems.append(f"{len(placeless)} images left out: {_lacking(placeless)} missing or senseless")
         with reader(self.root) as read:
-            acquired = [
-                Acquired(
-                    kind=weightings[image.series],
-                    plane=image.grid,
-                    slice_spacing=image.slice_spacing,
-                    thickness=image.thickness,
-                    series=image.series,
-                    source=self.root / image.file,
-                    pixels=partial(read_pixels, image.file, read),
-                )
-                for image in sorted(axial, key=lambda image: natural(image.file))
-            ]
+            ordered = sorted(axial, key=lambda image: natural(image.file))
+            acquired = [self._acquired(image, weightings[image.series], read) for image in ordered]
             try:
                 study = assemble(acquired, wanted, name)
             except UserError as error:
                 raise UserError("; ".join((str(error), *problems))) from error
         return Study(slices=study.slices, problems=(*problems, *study.problems), remarks=study.remarks)
+
+    def _acquired(self, image: Image, weighting: str, read: Read) -> Acquired:
+        plane, flipped = image.grid.upright()
+        return Acquired(
+            kind=weighting,
+            plane=plane,
+            slice_spacing=image.slice_spacing,
+            thickness=image.thickness,
+            series=image.series,
+            source=self.root / image.file,
+            pixels=lambda: np.flip(read_pixels(image.file, read), flipped),
+        )
 
 
 def _by_series(images: Iterable[Image]) -> Iterable[tuple[str, list[Image]]]:
@@ -88,7 +100,7 @@ def _none_axial(images: Sequence[Image], weighted: Sequence[Image]) -> str:
     axial = [image for image in placed if image.plane and image.plane.is_axial]
     placeless = [image for image in weighted if not image.plane and image.frames == 1]
     if several and not axial:
-        return f"{len(several)} multi-frame files, which are not read; export them as one file for each image"
+        return f"{len(several)} multi-frame files, which are not read; {_SPLIT}"
     if placeless:
         return f"{_lacking(placeless)} missing or senseless in {len(placeless)} of {len(images)} images; export again"
     if not placed:

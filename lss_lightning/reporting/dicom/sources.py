@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
+from pydicom.valuerep import DA, TM
 
 from lss_lightning.errors import UserError
+from lss_lightning.reporting.dicom.flips import flipped, flips_between
 from lss_lightning.stenosis.study import SliceResult, StudyResult
 
 _GRID = (
@@ -43,8 +44,7 @@ _IDENTITY = (
 # Optional ones, which tell equal numbers of two hospitals apart.
 _IDENTITY_MORE = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
 _SEXES = ("M", "F", "O")
-# Coordinates are written with a few decimals.
-_SAME_MM = 0.01
+_DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Placed:
     """A slice and its DICOM images.
 
     Attributes:
-        result: The slice.
+        result: The slice, its label map and what is drawn on it in the order of the image's pixels.
         image: What its label map lies on pixel by pixel, without pixels.
         others: What else it was made from, without pixels.
     """
@@ -79,14 +79,15 @@ def place_slices(study: StudyResult, keep_identity: bool) -> list[Placed]:
     for result in study.slices:
         headers = [_read(path, result.name, keep_identity) for path in result.sources if is_dicom(path)]
         if headers:
-            image = next((header for header in headers if _bears(header, result)), None)
+            lying = ((header, flips) for header in headers if (flips := flips_between(header, result)) is not None)
+            image, flips = next(lying, (None, ()))
             if image is None:
                 raise UserError(
                     f"{study.name}, {result.name}: its label map lies on none of its {len(headers)} source images; SEG "
                     "and SR need the T1 images as they were exported"
                 )
             others = tuple(header for header in headers if header is not image)
-            placed.append(Placed(result, image, others))
+            placed.append(Placed(flipped(result, flips), image, others))
     return placed
 
 
@@ -107,10 +108,11 @@ def _read(path: Path, name: str, keep_identity: bool) -> Dataset:
     lacking = [keyword for keyword in _GRID if not _given(header.get(keyword))]
     if lacking:
         raise UserError(
-            f"{name}: its DICOM file lacks {' and '.join(lacking)}, so SEG and SR cannot refer to it; export it again"
+            f"{name}: its DICOM file lacks {' and '.join(lacking)}, so SEG and SR cannot refer to it; export it again, "
+            "or leave them out: output.seg=false output.sr=false"
         )
     for keyword in _IDENTITY:
-        setattr(header, keyword, header.get(keyword) or "")
+        setattr(header, keyword, _sound(keyword, str(header.get(keyword) or "")))
     if header.PatientSex not in _SEXES:
         header.PatientSex = ""
     for keyword in _THICKNESS:
@@ -121,16 +123,14 @@ def _read(path: Path, name: str, keep_identity: bool) -> Dataset:
     return header
 
 
+def _sound(keyword: str, value: str) -> str:
+    """The value, or, where a date or time is none, an empty text: no file may hold it."""
+    try:
+        _DATES.get(keyword, str)(value)
+    except ValueError:
+        return ""
+    return value
+
+
 def _given(value: object) -> bool:
     return value is not None and (not isinstance(value, str | Sequence) or len(value) > 0)
-
-
-def _bears(header: Dataset, result: SliceResult) -> bool:
-    """Whether the label map has the image's grid."""
-    if (header.Rows, header.Columns) != result.classes.shape:
-        return False
-    place = result.geometry
-    return place is None or bool(
-        np.allclose(header.ImagePositionPatient, place.origin, rtol=0, atol=_SAME_MM)
-        and np.allclose(header.ImageOrientationPatient, (*place.row, *place.column), rtol=0, atol=1e-4)
-    )
