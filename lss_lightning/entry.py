@@ -124,7 +124,7 @@ def _summarised() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if CheckBeforeRun.sweep is None:
-            raise
+            print("stopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     except ValueError as error:
         if "No trials are completed yet" not in str(error):  # Optuna's words where every job has failed

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lss_lightning import __version__
 from lss_lightning.config.data import data_source
 from lss_lightning.config.predict import PredictConfig
 from lss_lightning.data.parallel import progress
@@ -53,11 +54,11 @@ def run(config: PredictConfig, folder: Path) -> None:
         sources, broken = find_studies(place, Path(config.input), results)
         _refuse_ambiguous(config.levels, len(sources))
         outcomes: dict[str, _Outcome] = {}
+        write_index(results, _about(config, models, outcomes, len(sources), broken))
         for number, source in enumerate(sources, start=1):
             name = f"study_{number}"
             outcomes[name] = _attempt(source, name, models, config, results)
-            if any(outcome.done for outcome in outcomes.values()):
-                write_index(results, _about(outcomes, models, broken))
+            write_index(results, _about(config, models, outcomes, len(sources), broken))
             if len(sources) > 1:
                 for problem in outcomes[name].problems:
                     _log.warning("%s: %s", name, problem)
@@ -133,7 +134,9 @@ def predict_study(study: Study, name: str, models: _Models, levels: Mapping[str,
         slices=slices,
         labels=labels,
         models=models.identities,
-        remarks=(*left_out, *study.remarks, *remarks, *models.remarks),
+        remarks=(*left_out, *study.remarks, *remarks),
+        # A picture or a table may be shown on its own.
+        disclaimer=" ".join((DISCLAIMER, *models.remarks)),
     )
 
 
@@ -151,13 +154,20 @@ def _refuse_ambiguous(levels: Mapping[str, str], studies: int) -> None:
             raise UserError(f"levels.{key}: the input holds {studies} studies, no {study}")
 
 
-def _about(outcomes: Mapping[str, _Outcome], models: _Models, broken: int) -> dict[str, Any]:
-    """What the index says."""
+def _about(
+    config: PredictConfig, models: _Models, outcomes: Mapping[str, _Outcome], studies: int, broken: int
+) -> dict[str, Any]:
+    """What the index says; no path, as it may hold a patient's name."""
     return {
         "schema": 1,
         "disclaimer": DISCLAIMER,
+        "software": f"lss_lightning {__version__}",
         "models": [{"name": model.name, "sha256": model.sha256} for model in models.identities],
+        "settings": {name: getattr(config, name) for name in ("tta", "levels", "pixel_size", "batch_size")}
+        | {"hardware": str(models.engine.hardware), "keep_identity": config.output.keep_identity},
         "unreadable_files": broken,
+        "studies_found": studies,
+        "finished": len(outcomes) == studies,
         "studies": [
             {"name": name, "done": outcome.done, "problems": list(outcome.problems)}
             for name, outcome in outcomes.items()

@@ -50,6 +50,10 @@ def plant(dataset: pydicom.FileDataset) -> None:
     dataset.PatientBirthDate = SECRETS[2]
     block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
     block.add_new(0x10, "OB", " ".join(SECRETS).encode())
+    nested = pydicom.Dataset()
+    nested.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x11, "LT", " ".join(SECRETS))
+    block.add_new(0x12, "SQ", [nested])
+    dataset.file_meta.SourceApplicationEntityTitle = SECRETS[1]
 
 
 def planted(element: DataElement) -> str:
@@ -80,10 +84,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.StudyInstanceUID += ".1"
     del dataset.PixelSpacing
     dataset.save_as(bad / f"{SECRETS[0]}.dcm")
-    with zipfile.ZipFile(root / "study.zip", "w") as archive:
+    given(root).parent.mkdir()
+    with zipfile.ZipFile(given(root), "w") as archive:
         for path in sorted(named.parent.rglob("*.dcm")):
             archive.write(path, path.relative_to(root))
     return root
+
+
+def given(root: Path) -> Path:
+    """The zip, which the user has called by the patient's name, too."""
+    return root / SECRETS[0] / f"{SECRETS[1]}.zip"
 
 
 def predict(place: Path, out: str, *overrides: str) -> tuple[Path, str]:
@@ -93,14 +103,17 @@ def predict(place: Path, out: str, *overrides: str) -> tuple[Path, str]:
     done = command(
         "predict.py",
         f"ckpt_path={checkpoint}",
-        f"input={place / 'study.zip'}",
+        f"input={given(place)}",
         f"output={place / out}",
         f"hydra.run.dir={place / out}_log",
         "trainer=cpu",
         *overrides,
     )
     assert done.returncode == 1, done.stderr
-    assert "1 of 2 studies left out" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: output=")
+    assert "1 of 2 studies left out; study_1: PixelSpacing missing" in last
+    assert "Traceback" not in done.stderr
     return place / out, done.stdout + done.stderr
 
 
@@ -118,7 +131,7 @@ def anonymous(place: Path) -> tuple[Path, str]:
 
 
 def test_the_secrets_are_in_the_input(place: Path) -> None:
-    with zipfile.ZipFile(place / "study.zip") as archive:
+    with zipfile.ZipFile(given(place)) as archive:
         for name in archive.namelist():
             assert SECRETS[0] in name
             held = archive.read(name)

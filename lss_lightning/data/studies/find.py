@@ -21,6 +21,7 @@ from lss_lightning.data.studies.pictures import PictureStudy
 from lss_lightning.data.studies.record import Study, Wanted
 from lss_lightning.data.studies.volumes import VolumeStudy
 from lss_lightning.errors import UserError
+from lss_lightning.output_folder import INDEX
 
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
@@ -104,32 +105,45 @@ def find_studies(place: Path, given: Path, leave: Path) -> tuple[list[Source], i
 
 
 def _files(place: Path, leave: Path) -> list[Path]:
-    """All files, without hidden ones, in natural order."""
+    """All files, without hidden ones and earlier results, in natural order."""
     if place.is_file():
         return [place]
     leave = leave.expanduser().resolve()
     found = []
     for folder, folders, names in os.walk(place):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(folder, name).resolve() != leave]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
+        if INDEX in names or Path(folder).resolve() == leave:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        # A pipe would be waited for; of a link that leads nowhere it is told that it cannot be read.
+        found += [path for path in paths if path.is_file() or path.is_symlink()]
     return sorted(found, key=lambda path: natural(path.relative_to(place).as_posix()))
 
 
 def _dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[Image], int]:
-    """What can be read of files that are DICOM, and how many call themselves so but cannot."""
-    from pydicom.misc import is_dicom
-
+    """What can be read of files that are DICOM, and how many call themselves so but cannot, or cannot be opened."""
     images, broken = [], 0
     with reader(root) as read:
         for path in files:
             called = path.suffix.lower() in _DICOM_SUFFIXES
-            if path.name.upper() == "DICOMDIR" or not (called or is_dicom(path)):
+            if path.name.upper() == "DICOMDIR" or not (called or _marked(path)):
                 continue
             try:
                 images.append(read_image(path.relative_to(root).as_posix(), read))
             except UnreadableError:
                 broken += 1
     return images, broken
+
+
+def _marked(path: Path) -> bool:
+    """Whether a file has DICOM's mark, or is there and cannot be opened, so that nobody knows."""
+    from pydicom.misc import is_dicom
+
+    try:
+        return path.exists() and is_dicom(path)
+    except OSError:
+        return True
 
 
 def _dicom_studies(root: Path, images: Sequence[Image]) -> Iterator[Source]:

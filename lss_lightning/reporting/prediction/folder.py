@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 from lss_lightning.config.sections import OutputConfig
@@ -40,8 +41,11 @@ def write_study(study: StudyResult, folder: Path, wanted: OutputConfig, orientat
     if wanted.seg:
         # highdicom tells of each attribute that it copies.
         logging.getLogger("highdicom").setLevel(logging.WARNING)
-        segs = write_seg(study, folder / "segmentation.dcm", wanted.keep_identity)
-        if wanted.sr:
-            write_sr(study, folder / "report.dcm", segs, wanted.keep_identity)
+        with warnings.catch_warnings():
+            # They quote what is odd, such as a kept name of one part.
+            warnings.simplefilter("ignore")
+            segs = write_seg(study, folder / "segmentation.dcm", wanted.keep_identity)
+            if wanted.sr:
+                write_sr(study, folder / "report.dcm", segs, wanted.keep_identity)
     if wanted.html:
         write_study_report(study, folder / "report.html")
