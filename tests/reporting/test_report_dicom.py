@@ -130,20 +130,32 @@ def test_frames_lie_where_their_source_lies(written):
 
 def test_segments_say_what_they_are_and_what_made_them(written):
     _, segs, _, _ = written
-    seg = hd.seg.segread(segs[0])
-    types = [seg.get_segment_description(number).segmented_property_type for number in seg.segment_numbers]
-    assert [(one.value, one.scheme_designator) for one in types] == [
-        ("360499006", "SCT"),
-        ("POSTERIOR_ELEM", "99LSS"),
-        ("THECAL_SAC", "99LSS"),
-        ("AAP", "99LSS"),
-    ]
+    discs = [("62551000", "SCT"), ("84020006", "SCT"), ("715056000", "SCT")]  # PS3.16, CID 7604: L3/L4, L4/L5, L5/S1
+    for path, disc in zip(segs, discs, strict=True):
+        seg = hd.seg.segread(path)
+        segments = [seg.get_segment_description(number) for number in seg.segment_numbers]
+        types = [one.segmented_property_type for one in segments]
+        assert [(one.value, one.scheme_designator) for one in types] == [
+            disc,
+            ("POSTERIOR_ELEM", "99LSS"),
+            ("THECAL_SAC", "99LSS"),
+            ("AAP", "99LSS"),
+        ]
+        assert {"assumed" in one.SegmentDescription for one in segments} == {True}
     for number in seg.segment_numbers:
         algorithm = seg.get_segment_description(number).algorithm_identification[0]
         for model in MODELS:
             assert f"{model.name} sha256:{model.sha256}" in algorithm.AlgorithmParameters
     assert "not a medical device" in seg.ContentDescription
     assert [one.CodingSchemeDesignator for one in seg.CodingSchemeIdentificationSequence] == ["99LSS"]
+
+
+def test_a_disc_whose_level_is_unknown_has_a_code_of_our_own(study, tmp_path):
+    slices = [replace(result, level=None, level_source="unknown") for result in study.slices if result.level == "L4/5"]
+    (path,) = write_seg(replace(study, slices=tuple(slices)), tmp_path / "seg.dcm")
+    disc = hd.seg.segread(path).get_segment_description(1)
+    assert disc.segmented_property_type == hd.sr.CodedConcept("INTERVERT_DISC", "99LSS", "Intervertebral disc")
+    assert "SegmentDescription" not in disc
 
 
 def test_every_measure_is_reported_once_with_its_value_and_unit(written):
@@ -272,6 +284,19 @@ def test_identity_is_kept_only_on_demand(written):
                     assert value.encode(encoding) not in raw
 
 
+def test_dates_that_are_none_are_not_kept(study, tmp_path):
+    first = study.slices[0]
+    dataset = pydicom.dcmread(first.sources[0])
+    with pydicom.config.disable_value_validation():
+        dataset.PatientBirthDate, dataset.StudyDate, dataset.StudyTime = "about 1950", "20160309", "noon"
+        dataset.save_as(tmp_path / "odd.dcm")
+    odd = replace(study, slices=(replace(first, sources=(tmp_path / "odd.dcm",)),))
+    (path,) = write_seg(odd, tmp_path / "seg.dcm", keep_identity=True)
+    written = header(path)
+    assert (written.PatientBirthDate, written.StudyDate, written.StudyTime) == ("", "20160309", "")
+    assert written.PatientID == IDENTITY["PatientID"]
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
 def test_dciodvfy_finds_no_error(written):
     _, segs, sr, _ = written
@@ -310,3 +335,47 @@ def test_a_source_without_uid_is_refused(study, tmp_path):
     broken = replace(first, sources=(tmp_path / "broken.dcm",))
     with pytest.raises(UserError, match="lacks FrameOfReferenceUID"):
         write_seg(replace(study, slices=(broken,)), tmp_path / "seg.dcm")
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1)], ids=str)
+def test_images_stored_the_other_way_round_are_met_as_they_are_stored(study, tmp_path, axes):
+    """A slice is read upright; SEG and SR speak of the pixels in the file."""
+    (disc, *_) = (result for result in study.slices if result.level == "L4/5")
+    dataset = pydicom.dcmread(disc.sources[0])
+    directions = np.reshape(dataset.ImageOrientationPatient, (2, 3)).astype(float)[::-1]
+    corner = np.array(dataset.ImagePositionPatient, dtype=float)
+    for axis in axes:
+        corner += (disc.classes.shape[axis] - 1) * float(dataset.PixelSpacing[axis]) * directions[axis]
+        directions[axis] *= -1
+    dataset.ImagePositionPatient = [f"{value:.8f}" for value in corner]
+    dataset.ImageOrientationPatient = [f"{value:.8f}" for value in directions[::-1].ravel()]
+    dataset.PixelData = np.flip(dataset.pixel_array, axes).tobytes()
+    dataset.save_as(tmp_path / "flipped.dcm")
+    turned = replace(study, slices=(replace(disc, sources=(tmp_path / "flipped.dcm",)),))
+
+    segs = write_seg(turned, tmp_path / "seg.dcm")
+    seg = hd.seg.segread(segs[0])
+    pixels = seg.get_pixels_by_source_instance([dataset.SOPInstanceUID])[0]
+    for place, index in enumerate(LUMBAR.anatomical):
+        np.testing.assert_array_equal(np.flip(pixels[..., place], axes) > 0, disc.classes == index)
+
+    sr = write_sr(turned, tmp_path / "sr.dcm", segs)
+    there = ImageToReferenceTransformer(
+        dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing
+    )
+    upright = header(disc.sources[0])
+    here = ImageToReferenceTransformer(
+        upright.ImagePositionPatient, upright.ImageOrientationPatient, upright.PixelSpacing
+    )
+    calipers = {MEASURES[name].title: caliper for name, caliper in disc.measurements.calipers.items()}
+    distances, areas = groups_of(sr)
+    lines = [one for group in distances for one in group.get_measurements() if one.referenced_coordinates]
+    assert len(lines) == 8
+    for one in lines:
+        caliper = calipers[one.method.meaning]
+        ends = np.array((caliper.start, caliper.end)) + 0.5
+        np.testing.assert_allclose(there(one.referenced_coordinates[0].value), here(ends), atol=1e-3)
+    (canal,) = (group for group in areas if group.roi is not None)
+    assert there(canal.roi.value).mean(axis=0) == pytest.approx(
+        here(disc.measurements.outlines["canal_area_mm2"][0] + 0.5).mean(axis=0), abs=0.2
+    )

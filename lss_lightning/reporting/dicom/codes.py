@@ -9,6 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lss_lightning.stenosis import MEASURES, Site
+from lss_lightning.stenosis.measurements import DISC
 
 SCHEME = "99LSS"
 
@@ -24,19 +25,29 @@ def identify_scheme() -> CodingSchemeIdentificationItem:
 
 
 LEVELS: Mapping[str, Code] = {
+    "L1/2": codes.SCT.LevelOfL1L2IntervertebralDisc,
+    "L2/3": codes.SCT.LevelOfL2L3IntervertebralDisc,
     "L3/4": codes.SCT.LevelOfL3L4IntervertebralDisc,
     "L4/5": codes.SCT.LevelOfL4L5IntervertebralDisc,
     "L5/S1": codes.SCT.LevelOfL5S1IntervertebralDisc,
 }
 
+DISCS: Mapping[str, Code] = {
+    "L1/2": codes.SCT.L1L2Disc,
+    "L2/3": codes.SCT.L2L3Disc,
+    "L3/4": codes.SCT.L3L4Disc,
+    "L4/5": codes.SCT.L4L5Disc,
+    "L5/S1": codes.SCT.L5S1Disc,
+}
+"""Discs by level (PS3.16, CID 7604), which DICOM lists one by one: it has none for a disc whose level is unknown."""
+
 STRUCTURES: Mapping[str, Code] = {
-    # Not in pydicom's dictionaries, which hold the discs only one by one.
-    "intervertebral_disc": Code("360499006", "SCT", "Intervertebral disc"),
+    "intervertebral_disc": private("INTERVERT_DISC", "Intervertebral disc"),
     "posterior_element": private("POSTERIOR_ELEM", "Posterior element of vertebra"),
     "thecal_sac": private("THECAL_SAC", "Thecal sac"),
     "aap": private("AAP", "Area between anterior and posterior vertebral elements"),
 }
-"""Structures by class key."""
+"""Structures by class key, whatever the level."""
 
 CANAL = codes.SCT.VertebralCanal
 ANATOMY = codes.SCT.AnatomicalStructure
@@ -77,6 +88,15 @@ def method(measure: str) -> Code:
     return private(value, MEASURES[measure].title)
 
 
-def structure(key: str, name: str, number: int) -> Code:
-    """The structure that a class stands for; of classes that are not the paper's, by their own name."""
+def structure(key: str, name: str, number: int, level: str | None) -> Code:
+    """The structure that a class stands for.
+
+    Args:
+        key: Of the class.
+        name: By which classes that are not the paper's are told.
+        number: Of the segment.
+        level: That of all slices, e.g. ``L4/5``; None where it is unknown, or they are of several.
+    """
+    if key == DISC and level in DISCS:
+        return DISCS[level]
     return STRUCTURES.get(key) or private(f"CLASS_{number}", name)

@@ -70,7 +70,7 @@ class Groups:
             if value is not None:
                 yield PlanarROIMeasurementsAndQualitativeEvaluations(
                     _tracking(placed, MEASURES[name].title),
-                    finding_type=codes.STRUCTURES[key] if key else codes.CANAL,
+                    finding_type=codes.structure(key, key, 0, placed.result.level) if key else codes.CANAL,
                     finding_sites=_sites(placed),
                     finding_category=codes.ANATOMY,
                     algorithm_id=self.algorithm,

@@ -64,7 +64,7 @@ def _segmentation(study: StudyResult, stack: Sequence[Placed], number: int) -> S
         source_images=[placed.image for placed in stack],
         pixel_array=_segment_numbers(stack, study.labels),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_segments(study),
+        segment_descriptions=_segments(study, stack),
         series_instance_uid=UID(),
         series_number=_FIRST_SERIES + number,
         series_description="Lumbar anatomy, research use only",
@@ -78,19 +78,24 @@ def _segmentation(study: StudyResult, stack: Sequence[Placed], number: int) -> S
     )
 
 
-def _segments(study: StudyResult) -> list[SegmentDescription]:
+def _segments(study: StudyResult, stack: Sequence[Placed]) -> list[SegmentDescription]:
     algorithm = seg_algorithm(study)
-    anatomical = [study.labels[index] for index in study.labels.anatomical]
-    return [
-        SegmentDescription(
+    told = {(placed.result.level, placed.result.level_source) for placed in stack if placed.result.level}
+    level, source = told.pop() if len(told) == 1 else (None, None)
+    segments = []
+    for number, index in enumerate(study.labels.anatomical, start=1):
+        label = study.labels[index]
+        segment = SegmentDescription(
             segment_number=number,
             segment_label=label.name,
             segmented_property_category=ANATOMY,
-            segmented_property_type=structure(label.key, label.name, number),
+            segmented_property_type=structure(label.key, label.name, number, level),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             anatomic_regions=[REGION],
             display_color=CIELabColor.from_string(label.colour),
         )
-        for number, label in enumerate(anatomical, start=1)
-    ]
+        if source == "assigned":
+            segment.SegmentDescription = f"{level} assumed from the order of the discs"
+        segments.append(segment)
+    return segments
