@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting import style
 from lss_lightning.reporting.raster import PER_POINT, Line, draw_lines, font
-from lss_lightning.stenosis import MEASURES, Measurements
+from lss_lightning.stenosis import MEASURES, Measurements, Side
 from lss_lightning.stenosis.measurements import Points
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10
 _LIST, _TITLES, _STEP = 575, 609, 24.7
 _TOP, _TALLEST = 40, 592
 _INDENT = "  "  # of the second and further lines of a note
+# What stands at the picture's left and right edge: the patient's sides, with a question mark where they are assumed.
+_SIDES: Mapping[Side | None, tuple[str, str]] = {"right": ("R", "L"), "left": ("L", "R"), None: ("R?", "L?")}
 _COMPRESSION = 3  # of PNG: as small as the usual 6, in two thirds of the time
 
 
@@ -74,6 +76,7 @@ def plot_calipers(
     title: str,
     caption: str,
     aspect: float = 1.0,
+    image_left: Side | None = None,
 ) -> None:
     """Write one slice as PNG, and beside it its measures, the reasons of those withheld and the flags.
 
@@ -85,6 +88,7 @@ def plot_calipers(
         title: Which slice it is.
         caption: Which data, labels or checkpoint made the picture.
         aspect: Height of a pixel divided by its width.
+        image_left: The patient's side that the image's left shows; None where it is assumed to be the right.
     """
     from PIL import Image, ImageDraw
 
@@ -95,7 +99,7 @@ def plot_calipers(
     sheet = Image.new("RGB", (_WIDTH, round(middle + _STEP * (len(below) + 1))), "white")
     pen = ImageDraw.Draw(sheet)
     pen.text((_EDGE, _EDGE), title, "black", font(style.SMALLEST + 1), anchor="lt")
-    _draw_picture(sheet, image, measured, labels, aspect)
+    _draw_picture(sheet, image, measured, labels, aspect, image_left)
     for place, (letter, name, number) in enumerate(rows):
         height = _TOP + (place + 0.5) * _STEP
         pen.text((_LIST, height), letter, "black", font(style.SMALLEST, bold=True), anchor="lm")
@@ -148,10 +152,15 @@ def _slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[sl
 
 
 def _draw_picture(
-    sheet: Image, image: NDArray[np.uint8], measured: Measurements, labels: LabelSet, aspect: float
+    sheet: Image,
+    image: NDArray[np.uint8],
+    measured: Measurements,
+    labels: LabelSet,
+    aspect: float,
+    image_left: Side | None,
 ) -> None:
     """Put the part of the image with the anatomy on the sheet, as large as there is room, and draw on it."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     (top, bottom), (left, right) = rows, columns = visible(measured, grey.shape)
@@ -168,18 +177,23 @@ def _draw_picture(
 
     draw_lines(picture, (*_outlines(measured, labels, place), *_calipers(measured, place)))
     sheet.paste(picture, corner)
-    pen = ImageDraw.Draw(sheet)
     for name, caliper in measured.calipers.items():
-        x, y = _letter_place(place(np.array((caliper.start, caliper.end))), LOOKS[name]) + corner
-        pen.text(
-            (x, y),
-            LOOKS[name].letter,
-            LOOKS[name].colour,
-            font(style.SMALLEST, bold=True),
-            anchor="mm",
-            stroke_width=round(_HALO * PER_POINT),
-            stroke_fill="black",
-        )
+        look = LOOKS[name]
+        x, y = _letter_place(place(np.array((caliper.start, caliper.end))), look) + corner
+        _write(sheet, (x, y), look.letter, look.colour, "mm")
+    first, last = _SIDES[image_left]
+    for text, x, anchor in ((first, corner[0] + _EDGE, "lm"), (last, corner[0] + size[0] - _EDGE, "rm")):
+        _write(sheet, (x, corner[1] + size[1] / 2), text, "#ffffff", anchor)
+
+
+def _write(sheet: Image, place: tuple[float, float], text: str, colour: str, anchor: str) -> None:
+    """Write on the picture, with a black edge that is seen on bright tissue."""
+    from PIL import ImageDraw
+
+    letters = font(style.SMALLEST, bold=True)
+    ImageDraw.Draw(sheet).text(
+        place, text, colour, letters, anchor, stroke_width=round(_HALO * PER_POINT), stroke_fill="black"
+    )
 
 
 def _outlines(measured: Measurements, labels: LabelSet, place: Callable[[Points], Points]) -> Iterator[Line]:

@@ -158,7 +158,7 @@ def agreement_flags(maps: NDArray[np.integer], labels: LabelSet) -> Iterator[Fla
         agreement = pairwise_dice(maps == labels.keys.index(key))
         if agreement < least:
             message = (
-                f"models or views disagree on the {NAMES[key]}: mean pairwise Dice {agreement:.2f}, below {least:.2f}"
+                f"models or views disagree on the {NAMES[key]}: mean pairwise Dice {agreement:.3f}, below {least:.3f}"
             )
             yield Flag("low_agreement", message, needing(key))
 

@@ -87,6 +87,28 @@ def test_outlines_and_calipers_are_drawn_where_they_were_taken(label, tmp_path, 
         assert np.mean(seen) > (0.5 if look.dashed else 0.95), name
 
 
+def test_the_patient_s_sides_stand_at_the_edges(label, tmp_path):
+    measured = replace(measured_on(label), calipers={})
+    (_, bottom), _ = visible(measured, label.shape)
+    image = np.full((SIZE, SIZE), 40, dtype=np.uint8)
+    image[int(bottom) - 4 :] = 80  # the rest is grey, and only letters are white
+
+    def ink(image_left):
+        sheet = picture_of(tmp_path / f"{image_left}.png", measured, image, image_left=image_left)[:, :570]
+        panel = pixels_in(sheet, "#7f7f7f")
+        panel = panel[(panel[:, 0] > 35) & (panel[:, 0] < 635)]
+        (top, left), (bottom, right) = panel.min(axis=0), panel.max(axis=0)
+        inside = pixels_in(sheet[top:bottom, left + 3 : right - 3], "#ffffff")
+        inside = inside[np.abs(inside[:, 0] - (bottom - top) / 2) < 40, 1]
+        return [np.count_nonzero(inside < 60), np.count_nonzero(inside > right - left - 66)]
+
+    usual, turned, assumed = ink("right"), ink("left"), ink(None)
+    assert usual[0] > usual[1] > 10  # an R has more ink than an L
+    assert turned[1] > turned[0] > 10
+    assert assumed[0] > usual[0] + 10  # a question mark
+    assert assumed[1] > usual[1] + 10
+
+
 def test_what_is_withheld_has_a_dash_and_its_reason(label):
     measured = measured_on(np.where(label == SAC, 4, label), image_left=None)
     listed = list_measures(measured)

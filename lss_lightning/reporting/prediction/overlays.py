@@ -31,6 +31,7 @@ def write_overlays(study: StudyResult, folder: Path) -> None:
             title=f"{study.name}, {piece.name}{_level(piece)}",
             caption=_caption(study, piece),
             aspect=height / width,
+            image_left=piece.image_left,
         )
 
 
