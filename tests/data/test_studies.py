@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,44 @@ def test_one_broken_picture_is_left_out(tmp_path: Path) -> None:
     assert len(study.slices) == 1
     assert study.problems[0].startswith("1 of 2 slices left out: a picture: ")
     assert str(tmp_path) not in study.problems[0]
+
+
+def test_earlier_results_are_no_studies(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    results = tmp_path / "report" / "study_1" / "label_maps"
+    results.mkdir(parents=True)
+    shutil.copy(tmp_path / "t2.png", results / "slice_01.png")
+    assert len(read(tmp_path, "t2")) == 2
+    (tmp_path / "report" / "predict.json").write_text("{}")
+    assert len(read(tmp_path, "t2")) == 1
+
+
+def test_links_to_nowhere_pipes_and_locked_files_do_not_stop_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert len(read(tmp_path, "t2")) == 1
+    (tmp_path / "gone.dcm").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="none of the 1 files that are called so can be read"):
+        read(tmp_path, "t2")
+
+    def locked(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pydicom.misc.is_dicom", locked)
+    (tmp_path / "gone.dcm").unlink()
+    with pytest.raises(UserError, match="not DICOM"):
+        read(tmp_path, "t2")
+
+
+def test_stacks_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    page = Image.fromarray(np.zeros((30, 20), dtype=np.uint8))
+    page.save(tmp_path / "a_t1.tif", save_all=True, append_images=[page, page])
+    page.save(tmp_path / "a_t2.tif", save_all=True, append_images=[page])
+    with pytest.raises(UserError, match="T1 and T2 of different numbers of images"):
+        read(tmp_path, "t1_t2")
 
 
 def test_t1_and_t2_of_different_sizes_are_refused(tmp_path: Path) -> None:

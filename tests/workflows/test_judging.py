@@ -101,7 +101,9 @@ def test_a_level_given_by_the_user_beats_all_signs(segmented):
     ]
     assert results[0].measurements is not None
     assert {piece.level for piece in results[3:]} == {None}
-    assert remarks == ()
+    assert remarks == ("Levels are given; of 6 of 9 slices none is, and it is unknown.",)
+    all_named = {"slice_01": "L2/3", "slice_05": "L3/4", "slice_07": "L4/5"}
+    assert judge(segmented, LUMBAR, all_named)[1] == ()
 
 
 def test_what_cannot_be_told_is_measured_and_flagged(segmented):

@@ -66,18 +66,22 @@ def test_tables_say_models_criteria_sources_and_what_it_is_not(output: Path, che
     about = said(folder)
     assert about["schema"] == 1
     assert about["models"] == [{"name": "resunet-resnet34", "sha256": digest}]
-    assert about["disclaimer"] == DISCLAIMER == "Research use only, not a medical device."
+    assert DISCLAIMER == "Research use only, not a medical device."
+    stamp = f"{DISCLAIMER} Trained on data=phantom. Phantom data: no clinical meaning."
+    assert about["disclaimer"] == stamp
     assert [one["source"] for one in about["criteria"]] == [criterion.source for criterion in CRITERIA]
     for row in rows(folder):
-        assert (row["models_sha256"], row["disclaimer"]) == (digest, DISCLAIMER)
+        assert (row["models_sha256"], row["disclaimer"]) == (digest, stamp)
         assert set(MEASURES) <= row.keys()
     first = about["slices"][0]
     sources = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files(study, T1_SERIES, T2_SERIES)}
     assert set(first["sources_sha256"]) <= sources
     assert len(first["sources_sha256"]) == 2
-    assert "Phantom data: no clinical meaning" in " ".join(about["remarks"])
     index = json.loads((output / "predict.json").read_text())
     assert index["studies"] == [{"name": "study_1", "done": True, "problems": []}]
+    assert (index["studies_found"], index["finished"]) == (1, True)
+    assert index["settings"]["tta"] == "none"
+    assert "cpu" in index["settings"]["hardware"]
 
 
 def test_levels_are_told_by_the_groups_tilt(output: Path) -> None:
@@ -220,7 +224,7 @@ def test_an_output_folder_that_exists_is_kept(checkpoint: Path, study: Path, tmp
     (out / "thesis.txt").write_text("years of work")
     for overwrite, message in (
         ("false", "holds something already"),
-        ("true", "only what predict.py wrote, and 1 of 1"),
+        ("true", "only what predict.py wrote, not thesis.txt"),
     ):
         with pytest.raises(UserError, match=message):
             run(checkpoint, study, out, f"overwrite={overwrite}")

@@ -87,7 +87,7 @@ def assemble(images: Sequence[Acquired], wanted: Wanted, description: str) -> St
     wanted.check(by_kind)
     single = {kind: _without_repeats(found) for kind, found in by_kind.items()}
     remarks = [
-        f"{repeated} {kind} images lie where others do and were left out, those of the smaller series."
+        f"{repeated} {kind} images lie where others do and were left out: copies, or the smaller of two series."
         for kind in single
         if (repeated := len(by_kind[kind]) - len(single[kind]))
     ]

@@ -61,14 +61,17 @@ class PictureStudy:
 
 
 def _planes(files: list[Named]) -> int:
-    """How many images each file of a slice holds; an unreadable one counts as one, and fails when it is read."""
+    """How many slices a file holds; where files that go together differ, or one is unreadable, one, which fails."""
     try:
-        return min(read_header(named.path).planes for named in files)
-    except UserError:
+        (planes,) = {read_header(named.path).planes for named in files}
+    except (UserError, ValueError):
         return 1
+    return planes
 
 
 def _slice(name: str, files: list[Named], plane: int, wanted: Wanted) -> AxialSlice:
+    if len({_header_planes(named) for named in files}) > 1:
+        raise UserError("T1 and T2 of different numbers of images; give stacks that show the same slices")
     images: Images = {}
     for named in sorted(files, key=lambda named: named.kind == COMPOSITE):
         for kind, pixels in _read(named, plane, wanted).items():

@@ -111,7 +111,9 @@ def _read(path: Path, *, whole: bool) -> _Volume:
     try:
         image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
     except RuntimeError as error:
-        raise UserError("a NIfTI file that cannot be read: broken or truncated; replace it") from error
+        raise UserError(
+            "a NIfTI file that cannot be read: broken, truncated, or with axes that are not at right angles; replace it"
+        ) from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     if image.GetDimension() == 2:

@@ -34,6 +34,7 @@ from lss_lightning.stenosis.study import LevelSource, Vector
 from lss_lightning.stenosis.uncertainty import mean_of
 
 _VERTEBRA = "passes through a vertebral body: marrow is bright on T1 where a disc would be dark"
+_NOT_NAMED = "Levels are given; of {} of {} slices none is, and it is unknown."
 _OTHER_CLASSES = "the checkpoint's classes are not those that are measured"
 
 
@@ -153,7 +154,8 @@ def _levels(
                 (level,) = said
                 for index in indices:
                     levels[index] = level
-        return levels, "given", ()
+        unknown = sum(level is None for level in levels)
+        return levels, "given", (_NOT_NAMED.format(unknown, len(levels)),) if unknown else ()
     if not groups:
         return levels, "unknown", ("Levels are unknown: the files do not say where the slices lie.",)
     ordered = sorted(groups)
