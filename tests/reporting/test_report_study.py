@@ -159,6 +159,8 @@ def test_on_a_phone_the_controls_are_folded_away_until_wanted(written, open_page
     opened.page.get_by_text("Picture controls").click()
     assert opened.page.locator("#opacity").is_visible()
     assert opened.overflow == 0
+    tables = opened.page.locator(".scroll:has(.measures)")
+    assert tables.evaluate_all("found => found.map(one => one.scrollWidth - one.clientWidth)") == [0, 0, 0]
 
 
 def test_print_shows_all_levels_and_no_controls(opened):
@@ -166,6 +168,9 @@ def test_print_shows_all_levels_and_no_controls(opened):
     for section in ("slice-01", "slice-02", "slice-03", "compared"):
         assert opened.page.locator(f"#{section}").is_visible()
     assert not opened.page.locator(".controls").is_visible()
+    # Each level has a sheet of its own, which may be looked at alone.
+    assert "Research use only" in opened.page.locator("#slice-02 .stamp").inner_text()
+    assert opened.page.locator("#slice-02 .stamp").is_visible()
     assert opened.page.locator("#slice-02").evaluate("one => getComputedStyle(one).breakBefore") == "page"
 
 

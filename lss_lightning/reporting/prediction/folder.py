@@ -39,10 +39,10 @@ def write_study(study: StudyResult, folder: Path, wanted: OutputConfig, orientat
     if wanted.overlays:
         write_overlays(study, folder / "overlays")
     if wanted.seg:
-        # highdicom tells of each attribute that it copies.
+        # They tell of each attribute that is copied, and quote what is odd, such as a kept name of one part.
         logging.getLogger("highdicom").setLevel(logging.WARNING)
+        logging.getLogger("pydicom").setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            # They quote what is odd, such as a kept name of one part.
             warnings.simplefilter("ignore")
             segs = write_seg(study, folder / "segmentation.dcm", wanted.keep_identity)
             if wanted.sr:
