@@ -26,6 +26,7 @@ from lss_lightning.config.commands import COMMANDS
 from lss_lightning.config.folder import config_folder
 from lss_lightning.config.hydra_errors import explained, one_line
 from lss_lightning.errors import UserError, fail, nearest
+from lss_lightning.flags import flags_first
 from lss_lightning.launched import shared_arguments
 from lss_lightning.overrides import spelt_out
 from lss_lightning.resume import resumed_arguments
@@ -95,7 +96,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with one_line(command, given, crashes), _summarised():
         shared = shared_arguments(resumed_sweep(given) if command == "train" else given)
-        sys.argv = [command_line[0], *(resumed_arguments(shared) if command == "train" else shared)]
+        sys.argv = [command_line[0], *flags_first(resumed_arguments(shared) if command == "train" else shared)]
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(task)()
 
 
