@@ -85,8 +85,8 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     trainer = make_tester(config, folder, [predictor])
     about = about_evaluation(subject, cards, files, folder)
     with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
-        test_and_report(trainer, predictor, data, subject, folder, {}, ())
-        hand_over(trackers, config.logger, trainer, predictor, data, folder)
+        tested = test_and_report(trainer, predictor, data, subject, folder, {}, ())
+        hand_over(trackers, config.logger, trainer, [tested], source.batch_size, folder)
     if trainer.is_global_zero:
         show_files(folder)
 

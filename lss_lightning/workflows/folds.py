@@ -26,6 +26,7 @@ from lss_lightning.workflows.memory import memory_explained
 from lss_lightning.workflows.subject import Member, Subject, shown_path
 from lss_lightning.workflows.testing.sources import source_to_test
 from lss_lightning.workflows.testing.test import make_tester, report, show_files, test
+from lss_lightning.workflows.tracking.recording import about_evaluation, hand_over, recording
 
 _MAY_DIFFER = {"seed", "split.fold", "callbacks.early_stopping"}
 """Settings that the folds of one cross-validation need not share."""
@@ -87,13 +88,15 @@ def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
         facts=model_facts([fold.card for fold in folds], [predictor.members[0] for predictor in predictors]),
     )
     trainer = make_tester(config, folder, predictors)
+    about = about_evaluation(subject, [fold.card for fold in folds], [fold.file for fold in folds], folder)
     found = []
-    with memory_explained(source.batch_size):
+    with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
         for fold, predictor, part, member in zip(folds, predictors, parts, subject.members, strict=True):
             data.spacing, data.parts["test"] = fold.card.spacing, part
             found.append(test(trainer, predictor, data, replace(subject, members=(member,))))
         numbers = [fold.number for fold in folds]
         report(trainer, found, source.groupings, subject, folder, {}, numbers)
+        hand_over(trackers, config.logger, trainer, found, source.batch_size, folder)
     if trainer.is_global_zero:
         show_files(folder)
         assert config.folds is not None

@@ -21,7 +21,7 @@ from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
 from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
 from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
-from lss_lightning.workflows.testing.test import show_files, test_and_report
+from lss_lightning.workflows.testing.test import Tested, show_files, test_and_report
 from lss_lightning.workflows.tracking.recording import Tracking, about_training, hand_over, recording
 from lss_lightning.workflows.training.fitting import fit
 from lss_lightning.workflows.training.history import History
@@ -92,8 +92,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         with recording(trainer, config.logger, about_training(config, data, folder)) as tracking.trackers:
             fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
             chosen = Path(checkpoints[0].best_model_path)
-            objective = _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
-            hand_over(tracking.trackers, config.logger, trainer, segmenter, data, folder, chosen)
+            objective, tested = _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
+            hand_over(tracking.trackers, config.logger, trainer, [tested], config.data.batch_size, folder, chosen)
         return objective
 
 
@@ -106,8 +106,8 @@ def _test(
     chosen: Path,
     history: History,
     hardware: Hardware,
-) -> float | None:
-    """Test the chosen checkpoint, write the report, and return the checkpoint's objective."""
+) -> tuple[float | None, Tested]:
+    """Test the chosen checkpoint and write the report; the checkpoint's objective, and what was found."""
     content = read_checkpoint(chosen)
     load_weights(segmenter, content, chosen)
     epoch = content["epoch"]
@@ -130,12 +130,12 @@ def _test(
     curves = folder / "report" / "curves.png"
     if trainer.is_global_zero:
         _draw_curves(curves, subject, data, history, epoch)
-    test_and_report(trainer, segmenter, data, subject, folder, more, [curves])
+    tested = test_and_report(trainer, segmenter, data, subject, folder, more, [curves])
     if trainer.is_global_zero:
         metrics = json.loads((folder / "metrics.json").read_text())
         write_model_card(chosen.with_name("model-card.md"), chosen, metrics, config.data.labels, data, subject)
         show_files(folder)
-    return objective
+    return objective, tested
 
 
 def _draw_curves(path: Path, subject: Subject, data: SliceDataModule, history: History, epoch: int) -> None:

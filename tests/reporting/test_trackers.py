@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +124,15 @@ def test_examples_have_label_and_prediction_as_layers_named_by_class(given, tmp_
         assert mask._val["class_labels"] == {index: label.name for index, label in enumerate(LUMBAR)}
     [picture] = files(given.runs[0], "images/val")
     assert np.array_equal(np.asarray(Image.open(picture)), shown.image[..., 0])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_resumed_run_s_past_is_recorded_where_the_server_has_it_not(known, given, tmp_path):
+    [tracker] = open_trackers(offline(), about(tmp_path / "run", resumed=True))
+    tracker.run = SimpleNamespace(resumed=known, log=tracker.run.log, finish=tracker.run.finish)
+    tracker.past([Epoch(0, {"lr": 0.1}), Epoch(1, {"lr": 0.2})])
+    tracker.close(failed=False)
+    assert [(row["lr"], step) for row, step in given.rows] == ([] if known else [(0.1, 0), (0.2, 1)])
 
 
 def test_a_result_reaches_wandb_whole(given, tmp_path):
@@ -337,10 +347,12 @@ def test_what_a_test_has_left_is_read(tmp_path):
     scores = {key: None if key == "aap" else 0.5 for key in LUMBAR.keys}
     metrics = {"mean_iou": 0.5, "mean_iou_anatomy": None, "iou": scores, "dice": scores}
     metrics["validation"] = {"objective": 0.4, "epoch": 7}
+    metrics["folds"] = {kind: {"mean_iou": 0.3, "mean_iou_anatomy": None} for kind in ("mean", "sd")}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     read = read_result(tmp_path, confusion=np.eye(6, dtype=np.int64), rows=[], checkpoint=None)
     assert read.figures["objective"] == 0.4
     assert read.figures["test/dice/other"] == 0.5
+    assert {name for name in read.figures if name.startswith("folds")} == {"folds/mean/mean_iou", "folds/sd/mean_iou"}
     assert not {"test/iou/aap", "test/mean_iou_anatomy"} & read.figures.keys()
     assert read.epoch == 7
     assert list(read.pages) == ["index"]

@@ -19,8 +19,11 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import Card, NetworkSpec
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.folds import Fold, check_folds, held_out
+from lss_lightning.workflows.subject import Member, Subject
 from lss_lightning.workflows.testing.pages import COUNTS
+from lss_lightning.workflows.tracking.recording import about_evaluation
 from tests.conftest import configure, write_slice
+from tests.tracking import Given, wandb_of_its_own
 from tests.workflows.test_commands import command
 from tests.workflows.test_evaluate import evaluation
 from tests.workflows.test_train import start
@@ -47,8 +50,17 @@ def gather(folder: Path, *overrides: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def gathered(place) -> dict:
-    return gather(place / "out", f"folds={place / 'sweep'}")
+def recorded(place) -> Given:
+    """What W&B is given of the folds that `gathered` gathers."""
+    (place / "sweep" / "sweep.yaml").write_text("")
+    with wandb_of_its_own(place / "apart") as given:
+        gather(place / "out", f"folds={place / 'sweep'}", "logger=wandb", "logger.wandb.mode=offline")
+    return given
+
+
+@pytest.fixture(scope="module")
+def gathered(place, recorded) -> dict:
+    return json.loads((place / "out/metrics.json").read_text())
 
 
 def kept(folder: Path) -> dict[str, np.ndarray]:
@@ -110,6 +122,37 @@ def test_two_processes_gather_what_one_does(place, gathered, tmp_path):
     assert one.keys() == two.keys()
     # Of other batches a few pixels may come out otherwise.
     assert sum(np.abs(one[digest] - two[digest]).sum() for digest in one) < 0.01 * sum(map(np.sum, one.values()))
+
+
+def test_gathered_folds_are_one_run_in_the_group_of_their_sweep(place, gathered, recorded):
+    [run] = recorded.runs
+    assert (run.job_type, run.group.rpartition("/")[2]) == ("folds", "sweep")
+    assert (run.config["split.folds"], run.config["model"]) == (3, "resunet")
+    assert "split.fold" not in dict(run.config)
+    [table] = recorded.of("test/cases")
+    assert [line[0] for line in table.data] == kept_patients(place / "out")
+    assert [line[-1]._caption for line in table.data] == [f"Patient {line[0]} {line[1]}" for line in table.data]
+    assert recorded.of("test/mean_iou") == [gathered["mean_iou"]]
+    assert recorded.of("folds/sd/mean_iou") == [gathered["folds"]["sd"]["mean_iou"]]
+    assert "page/index" in recorded.keys
+    assert recorded.artifacts == []
+
+
+def kept_patients(folder: Path) -> list[str]:
+    with np.load(folder / COUNTS) as file:
+        patients: list[str] = file["patient"].tolist()
+    return patients
+
+
+def test_an_ensemble_is_known_by_what_its_members_share(tmp_path):
+    cards, files = [card(0), card(1, "optimizer.lr=0.1")], [tmp_path / "a.ckpt", tmp_path / "b.ckpt"]
+    members = tuple(Member("resunet", file) for file in files)
+    subject = Subject(members, "alkafri", "all", "external", "", "")
+    about = about_evaluation(subject, cards, files, tmp_path)
+    assert (about.job, about.group) == ("ensemble", None)
+    assert about.settings["checkpoints"] == list(map(str, files))
+    assert about.settings["model"] == "resunet"
+    assert not {"optimizer.lr", "split.fold"} & about.settings.keys()
 
 
 def test_the_folds_are_an_ensemble_ready_for_other_data(place, tmp_path, capsys):

@@ -25,7 +25,7 @@ class About:
 
     Attributes:
         name: As the tracker lists it.
-        job: ``train`` or ``evaluate``.
+        job: ``train``, ``evaluate``, ``ensemble`` or ``folds``.
         group: What the runs of one sweep or ensemble share; None for a run of its own.
         settings: Of :func:`~lss_lightning.reporting.trackers.flat.flat_settings`.
         labels: The classes.
@@ -89,7 +89,8 @@ class Result:
     """What the test found.
 
     Attributes:
-        figures: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, and the validation ``objective``.
+        figures: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, the validation ``objective``, and of a
+            cross-validation ``folds/mean/mean_iou`` and ``folds/sd/mean_iou``, over its folds.
         confusion: (K, K) pixels, rows true classes, columns predicted ones.
         rows: The tested slices.
         pictures: PNG files of the report by their names.
@@ -138,5 +139,8 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
     found = {f"test/{name}": metrics[name] for name in MEANS}
     for name in BY_CLASS:
         found |= {f"test/{name}/{key}": score for key, score in metrics[name].items()}
+    if "folds" in metrics:
+        for kind in ("mean", "sd"):
+            found |= {f"folds/{kind}/{name}": metrics["folds"][kind][name] for name in MEANS}
     found["objective"] = metrics.get("validation", {}).get("objective")
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,9 @@ class TensorBoardTracker(Tracker):
     def __init__(self, about: About) -> None:
         self.about = about
         self.logger = TensorBoardLogger(about.folder, name="", version=FOLDER, default_hp_metric=False)
+
+    def past(self, epochs: Sequence[Epoch]) -> None:
+        """Nothing: the event files of before lie in the same folder."""
 
     def epoch(self, epoch: Epoch) -> None:
         """Scalars, and the examples as one figure."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from lss_lightning.reporting.trackers.content import Epoch, Result
 
 
 class Tracker(ABC):
     """One run in one tracker, open until :meth:`close`."""
+
+    @abstractmethod
+    def past(self, epochs: Sequence[Epoch]) -> None:
+        """Record the epochs that a resumed run has behind it, where the tracker does not hold them already."""
 
     @abstractmethod
     def epoch(self, epoch: Epoch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ class WandbTracker(Tracker):
         self.about, self.keeps_checkpoint = about, config.checkpoint
         self.run = start(about, config)
         self.names = {index: label.name for index, label in enumerate(about.labels)}
+
+    def past(self, epochs: Sequence[Epoch]) -> None:
+        """Rows of history, unless the server has them: what is recorded offline must be whole by itself."""
+        if not self.run.resumed:
+            for epoch in epochs:
+                self.epoch(epoch)
 
     def epoch(self, epoch: Epoch) -> None:
         """A row of history, with the examples as images whose masks can be switched on and off."""

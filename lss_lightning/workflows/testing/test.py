@@ -67,7 +67,7 @@ def test_and_report(
     folder: Path,
     more: dict[str, Any],
     pictures: Sequence[Path],
-) -> None:
+) -> Tested:
     """Test the ``test`` part of the data, print the scores, and write ``metrics.json`` and the report.
 
     Args:
@@ -79,11 +79,15 @@ def test_and_report(
         more: Further parts of ``metrics.json``.
         pictures: Figures that ``report/index.html`` shows besides the test's own.
 
+    Returns:
+        What was found.
+
     Raises:
         UserError: as :func:`test`.
     """
-    found = [test(trainer, labeller, data, subject)]
-    report(trainer, found, data.source.groupings, subject, folder, more, pictures=pictures)
+    found = test(trainer, labeller, data, subject)
+    report(trainer, [found], data.source.groupings, subject, folder, more, pictures=pictures)
+    return found
 
 
 def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predictor]) -> pl.Trainer:

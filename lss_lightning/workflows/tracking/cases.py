@@ -18,23 +18,22 @@ from lss_lightning.metrics.confusion import confusion
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.reporting import Case
 from lss_lightning.workflows.testing.cases import make_case
+from lss_lightning.workflows.testing.test import Tested
 
 
-def segment(
-    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None, batch_size: int
-) -> list[Case]:
+def segment(trainer: pl.Trainer, tested: Tested, batch_size: int) -> list[Case]:
     """Segment slices at the precision and on the device of a trainer; every process segments all of them.
 
     Args:
         trainer: Of the test.
-        labeller: The network.
-        slices: What to segment.
-        spacing: The working pixel in mm, or None for each slice's own.
+        tested: The network and the slices.
         batch_size: Slices at once.
     """
-    loader = DataLoader(SliceDataset(slices, spacing, label_on_working_grid=False), batch_size, collate_fn=collate)
-    maps = [classes for batch in trainer.predict(labeller, loader) or [] for classes in batch]
-    return [_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+    dataset = SliceDataset(tested.slices, tested.spacing, label_on_working_grid=False)
+    loader = DataLoader(dataset, batch_size, collate_fn=collate)
+    maps = [classes for batch in trainer.predict(tested.labeller, loader) or [] for classes in batch]
+    labels = tested.labeller.labels
+    return [_case(piece, classes, labels) for piece, classes in zip(tested.slices, maps, strict=True)]
 
 
 def segment_now(

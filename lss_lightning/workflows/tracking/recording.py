@@ -14,13 +14,14 @@ from lss_lightning.config.sections import LoggerConfig
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.metrics import iou, mean_defined
+from lss_lightning.metrics import Records, iou, mean_defined
 from lss_lightning.models.checkpoint import Card
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
 from lss_lightning.sweeps import sweep_of
 from lss_lightning.workflows.subject import Subject
+from lss_lightning.workflows.testing.test import Tested
 from lss_lightning.workflows.tracking.cases import segment, segment_now
 from lss_lightning.workflows.training.history import History
 
@@ -45,6 +46,14 @@ class Tracking(Checkpoint):
         self.slices = [] if part is None else evenly(data.part(part), config.examples)
         self.trackers: Sequence[Tracker] = ()
         self._examples: list[Case] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hand over what a resumed run has behind it."""
+        past = [
+            Epoch.of({**row, **timing}, []) for row, timing in zip(self.history.rows, self.history.timing, strict=True)
+        ]
+        for tracker in self.trackers:
+            tracker.past(past)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Segment the examples where it is time to: here, where an averaged network stands in the other's place."""
@@ -95,7 +104,9 @@ def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> 
 
 
 def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Sequence[Path], folder: Path) -> About:
-    """What the test of one checkpoint, or of several as an ensemble, is; its group is that of the sweep they are from.
+    """What the test of one checkpoint is, of several as an ensemble, or of a cross-validation's folds.
+
+    Its group is that of the sweep they are from, its settings are those that all of them share.
 
     Args:
         subject: What is tested.
@@ -104,12 +115,14 @@ def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Seque
         folder: Where the report goes.
     """
     sweeps = {sweep_of(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
+    first, *others = (flat_settings(card.config) for card in cards)
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     tested = {"data": subject.dataset, "subset": subject.subset, "checkpoints": [str(path) for path in checkpoints]}
     return About(
         name=f"{subject.name} on {subject.dataset}, {subject.part}",
-        job="evaluate",
+        job="folds" if subject.subset == "folds" else "ensemble" if others else "evaluate",
         group=sweeps.pop() if len(sweeps) == 1 else None,
-        settings={**flat_settings(cards[0].config), **tested},
+        settings={**shared, **tested},
         labels=cards[0].label_set,
         note=f"{subject.dataset}. {subject.disclaimer}",
         folder=folder,
@@ -120,8 +133,8 @@ def hand_over(
     trackers: Sequence[Tracker],
     config: LoggerConfig,
     trainer: pl.Trainer,
-    labeller: Labeller,
-    data: SliceDataModule,
+    found: Sequence[Tested],
+    batch_size: int,
     folder: Path,
     checkpoint: Path | None = None,
 ) -> None:
@@ -131,27 +144,26 @@ def hand_over(
         trackers: Those that are open.
         config: Whether pictures of slices are wanted.
         trainer: That of the test.
-        labeller: Tested.
-        data: Its ``test`` part was tested.
+        found: By one test, or by those of several folds.
+        batch_size: Slices to segment at once.
         folder: Where the test has left its files.
         checkpoint: The tested file, where this run has made it.
     """
     if not config.tracks:
         return
-    records, part = labeller.records, data.part("test")
-    assert records is not None
-    slices = [part[index] for index in records.indices]
+    slices = [piece for one in found for piece in one.slices]
     cases: Sequence[Case | None] = [None] * len(slices)
     if config.examples:
-        cases = segment(trainer, labeller, slices, data.spacing, data.source.batch_size)
+        cases = [case for one in found for case in segment(trainer, one, batch_size)]
     if trackers:
-        scores = iou(records.counts)
-        means = mean_defined(scores[:, list(labeller.labels.anatomical)])
+        counts = Records.joined([one.records for one in found]).counts
+        scores = iou(counts)
+        means = mean_defined(scores[:, list(found[0].labeller.labels.anatomical)])
         rows = [
             Row(piece.slice.patient, piece.slice.level, scores[place], float(means[place]), cases[place])
             for place, piece in enumerate(slices)
         ]
-        result = read_result(folder, confusion=records.counts.sum(axis=0), rows=rows, checkpoint=checkpoint)
+        result = read_result(folder, confusion=counts.sum(axis=0), rows=rows, checkpoint=checkpoint)
         for tracker in trackers:
             tracker.result(result)
 
