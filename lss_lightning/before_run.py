@@ -16,8 +16,9 @@ from omegaconf import DictConfig, open_dict
 from lss_lightning.config.commands import COMMANDS
 from lss_lightning.config.hydra_errors import one_line
 from lss_lightning.errors import fail
+from lss_lightning.run_folder import new_folder
 from lss_lightning.sweeps import begin, refuse_objectiveless
-from lss_lightning.sweeps.values import covering_jobs, given_overrides
+from lss_lightning.sweeps.values import covering_jobs, given_overrides, is_given
 
 
 class CheckBeforeRun(Callback):
@@ -35,12 +36,18 @@ class CheckBeforeRun(Callback):
         self.command = command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the one run; a search's file may stand in its command line if all that it searches is given."""
+        """Check the one run, and give it a folder of its own.
+
+        A search's file may stand in its command line if all that it searches is given.
+        """
         given = {text.partition("=")[0] for text in given_overrides(config.hydra)}
         if set(config.hydra.sweeper.get("params") or ()) - given:
             search = config.hydra.runtime.choices.get("hparams_search")
             fail(f"hparams_search={search}: a search is a sweep; add -m")
         self._check(config, sys.argv[1:])
+        if not is_given("hydra.run.dir", config.hydra):
+            with _not_swallowed(), one_line(self.command, sys.argv[1:]), open_dict(config):
+                config.hydra.run.dir = str(new_folder(Path(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
         """Check each value of a sweep before the first job starts, and give the sweep its folder."""

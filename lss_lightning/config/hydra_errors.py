@@ -21,6 +21,7 @@ from omegaconf.errors import (
 
 from lss_lightning.config.folder import config_folder
 from lss_lightning.errors import UserError, fail, nearest
+from lss_lightning.run_folder import unwritable
 from lss_lightning.settings import unknown_key
 
 EXTRAS = {
@@ -88,9 +89,7 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         return f"{error.full_key}: {text.splitlines()[0]}"
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, OSError) and cause.filename is not None:
-        return (
-            f"{cause.filename}: the run's folder cannot be written ({cause.strerror}); choose another with paths.logs=…"
-        )
+        return str(unwritable(cause))
     reason = f" ({str(error.__cause__).splitlines()[0]})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return _misused_group(arguments) or f"{' '.join(arguments)}: {text}{reason}"
 

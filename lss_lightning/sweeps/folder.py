@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lss_lightning.errors import UserError
 from lss_lightning.overrides import given_value, quoted
+from lss_lightning.run_folder import new_folder, unwritable
 from lss_lightning.sweeps.jobs import ended
 from lss_lightning.sweeps.record import job_folders, read_record, round_and_number
-from lss_lightning.sweeps.values import given_overrides
+from lss_lightning.sweeps.values import given_overrides, is_given
 
 SWEEP = "sweep.yaml"
 MIXED = "sweep"
@@ -72,6 +73,8 @@ def begin(config: DictConfig, names: Collection[str]) -> Path:
         config.name = name
     folder = Path(config.hydra.sweep.dir).absolute()
     now = _identity(config)
+    if not is_given("hydra.sweep.dir", config.hydra):
+        folder = new_folder(folder)
     again = (folder / SWEEP).is_file()
     if again:
         before: Any = OmegaConf.to_container(OmegaConf.load(folder / SWEEP))
@@ -83,10 +86,7 @@ def begin(config: DictConfig, names: Collection[str]) -> Path:
         if not again:
             OmegaConf.save(OmegaConf.create(now), folder / SWEEP)
     except OSError as error:
-        raise UserError(
-            f"{error.filename}: the sweep's folder cannot be written ({error.strerror}); choose another with "
-            "paths.logs=…"
-        ) from error
+        raise unwritable(error) from error
     with open_dict(config):
         # Each job composes its own configuration: without these it would take a folder by its own name and time, and
         # write anew what the jobs that are kept were started with.
@@ -114,6 +114,12 @@ def sweep_of(run: Path) -> str | None:
     """The name of the sweep that a run's folder belongs to, ``<name>/<time>``; None for a run of its own."""
     found = next((folder for folder in run.absolute().parents if (folder / SWEEP).is_file()), None)
     return None if found is None else f"{found.parent.name}/{found.name}"
+
+
+def given_flags(folder: Path) -> list[str]:
+    """The flags that each line about a sweep needs as well: where the user's own configuration files lie."""
+    stored: Any = OmegaConf.to_container(OmegaConf.load(folder / SWEEP)) if (folder / SWEEP).is_file() else {}
+    return [str(flag) for flag in stored.get("flags", [])]
 
 
 def refuse_objectiveless(sweeper: DictConfig, selects: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.errors import DivergenceError, UserError
+from lss_lightning.run_folder import occupied
 from lss_lightning.sweeps.record import DIVERGED, FAILED, FINISHED, RECORD, RUNNING, Record, read_record, write_record
 
 WORST = 0.0
@@ -64,10 +65,11 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
         return objective(folder, before)
     last = folder / "checkpoints" / "last.ckpt"
     resumed = last if before is not None and last.is_file() else None
-    if before is not None and resumed is None:
-        set_aside(folder)
-    write_record(folder, Record(list(overrides), RUNNING))
     try:
+        if before is not None and resumed is None:
+            with occupied(folder):
+                set_aside(folder)
+        write_record(folder, Record(list(overrides), RUNNING))
         with settled(folder):
             work(resumed)
     except UserError as error:

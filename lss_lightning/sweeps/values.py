@@ -51,6 +51,11 @@ def given_overrides(hydra: Any) -> list[str]:
     return [str(text) for text in plain]
 
 
+def is_given(key: str, hydra: Any) -> bool:
+    """Whether the command line sets one of Hydra's own settings."""
+    return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
+
+
 def read_overrides(overrides: list[str]) -> dict[str, Any]:
     """What a job's command line sets: each key, as it is written there, and its value."""
     parsed = OverridesParser.create().parse_overrides(overrides)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
@@ -93,37 +89,3 @@ def refuse_changed(before: Card, now: Card) -> None:
 
 def _changed(key: str, was: Any, wanted: Any) -> str:
     return f"{key}={wanted}: the checkpoint's run has {was}; leave {key} out to go on with it, or start a new run"
-
-
-def refuse_used(folder: Path) -> None:
-    """Refuse a folder that already holds a run.
-
-    Raises:
-        UserError: it does.
-    """
-    for name in ("checkpoints", "metrics.csv", "metrics.json"):
-        if (folder / name).exists():
-            raise UserError(
-                f"{folder}: already holds a run ({name}); nothing is overwritten: choose another hydra.run.dir, or go "
-                "on with it by ckpt_path=…/checkpoints/last.ckpt"
-            )
-
-
-@contextmanager
-def occupied(folder: Path) -> Iterator[None]:
-    """Keep a run's folder from other processes; the lock dies with its process, however that ends.
-
-    Raises:
-        UserError: another process is at work there.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise UserError(
-            f"{folder}: another process is training there; wait for it to end, or choose another hydra.run.dir"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -16,10 +16,11 @@ from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.reporting.curves import plot_curves
+from lss_lightning.run_folder import occupied, refuse_used
 from lss_lightning.runs import record_resume
 from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
-from lss_lightning.workflows.identity import describe, occupied, refuse_changed, refuse_used
+from lss_lightning.workflows.identity import describe, refuse_changed
 from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
 from lss_lightning.workflows.testing.test import Tested, show_files, test_and_report
 from lss_lightning.workflows.tracking.recording import Tracking, about_training, hand_over, recording

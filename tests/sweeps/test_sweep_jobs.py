@@ -6,6 +6,7 @@ import os
 import pytest
 
 from lss_lightning.errors import DivergenceError, UserError
+from lss_lightning.run_folder import occupied
 from lss_lightning.sweeps.jobs import JobProcessError, run_job, settled
 from lss_lightning.sweeps.record import Record, job_folders, read_record, write_record
 from tests.sweeps.made import make_job
@@ -87,6 +88,16 @@ def test_what_has_none_starts_again_and_loses_nothing(tmp_path):
         assert not (folder / "metrics.csv").exists()
         assert (folder / ".hydra" / "config.yaml").is_file()
         assert (folder / "train.log").read_text() == "log"
+
+
+def test_what_another_process_has_just_begun_is_left_to_it(tmp_path, capsys):
+    folder = make_job(tmp_path, "0", JOB, state="running")
+    (folder / "metrics.csv").write_text("epoch")
+    with occupied(folder):
+        assert run_job(folder, JOB, failing(AssertionError("started"))) is None
+    assert (folder / "metrics.csv").read_text() == "epoch"
+    assert read_record(folder) == Record(JOB, "running")
+    assert "another process is training there" in capsys.readouterr().err
 
 
 def test_finished_without_its_metrics_runs_again(tmp_path):

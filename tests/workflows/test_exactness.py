@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.run_folder import occupied
 from lss_lightning.workflows import train
-from lss_lightning.workflows.identity import occupied
 from lss_lightning.workflows.training.saving import WholeFiles
 from tests.workflows.altered import struck
 from tests.workflows.test_commands import command, python

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from lss_lightning.workflows.identity import occupied
+from lss_lightning.run_folder import occupied
 from tests.conftest import write_slice
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows

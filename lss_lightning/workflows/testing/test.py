@@ -25,10 +25,10 @@ from lss_lightning.metrics.measures import Measured
 from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
+from lss_lightning.run_folder import refuse_used
 from lss_lightning.stenosis import missing_classes
 from lss_lightning.workflows.facts import software
 from lss_lightning.workflows.hardware import compile_network, make_trainer
-from lss_lightning.workflows.identity import refuse_used
 from lss_lightning.workflows.subject import Subject, shown_path
 from lss_lightning.workflows.testing.cases import show_cases
 from lss_lightning.workflows.testing.measurements import measured_slices, report_measures
