@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def given_value(key: str, arguments: Sequence[str]) -> str | None:
     except HydraException:
         return None  # composing the configuration reports it
     return None if value is None else shown(value)
+
+
+def pasted(key: str, *paths: Path) -> str:
+    """A setting to paste into a shell: a path, or a list of them, quoted for Hydra and for the shell where need be."""
+    plain = {path: given_value(key, [f"{key}={path}"]) == str(path) for path in paths}
+    texts = [str(path) if plain[path] else '"{}"'.format(str(path).replace('"', '\\"')) for path in paths]
+    return shlex.quote(f"{key}={texts[0]}" if len(texts) == 1 else f"{key}=[{','.join(texts)}]")
 
 
 def quoted(path: Path) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
+from lss_lightning.overrides import pasted
 from lss_lightning.reporting.heat_map import plot_heat_map
 from lss_lightning.reporting.parallel import plot_parallel
 from lss_lightning.reporting.sweep import print_sweep, write_sweep
 from lss_lightning.settings import shown
+from lss_lightning.sweeps.folder import given_flags
 from lss_lightning.sweeps.record import FAILED, FINISHED
 from lss_lightning.sweeps.results import UNFINISHED, Results, Setting, read_results
 from lss_lightning.workflows.subject import shown_path
@@ -45,7 +47,7 @@ def summarise(folder: Path) -> int:
 def _caption(results: Results) -> str:
     """What the objective is, of which data, and what a reader must know about it."""
     about: list[dict[str, Any]] = [job.metrics["data"] for job in results.jobs if "data" in job.metrics]
-    where = f"{len(results.jobs)} jobs, {shown_path(results.folder)}."
+    where = f"{len(results.jobs)} job{'s' if len(results.jobs) > 1 else ''}, {shown_path(results.folder)}."
     if about and results.best is None:
         objective = "No objective: the split has no validation part to rank the jobs by."
     else:
@@ -63,8 +65,8 @@ def _commands(results: Results) -> list[str]:
     """What to copy: the best setting's command line and checkpoints, its folds' evaluation, what goes on."""
     lines = [] if results.best is None else _best(results, results.best)
     if results.count(FAILED) or results.count(UNFINISHED):
-        again = shlex.quote(str(shown_path(results.folder)))
-        lines.append(f"to run again what failed or was stopped: python train.py sweep={again}")
+        again = pasted("sweep", shown_path(results.folder))
+        lines.append(f"to run again what failed or was stopped: python train.py {again}")
     return lines
 
 
@@ -72,13 +74,13 @@ def _best(results: Results, best: Setting) -> list[str]:
     repeated = {key: dict.fromkeys(shown(job.values[key]) for job in best.jobs) for key in results.repeats}
     overrides = [text for text in best.jobs[0].overrides if text.partition("=")[0] not in repeated]
     overrides += [f"{key}={','.join(values)}" for key, values in repeated.items()]
-    sweeps = " -m" if any(len(values) > 1 for values in repeated.values()) else ""
-    paths = [str(shown_path(job.checkpoint)) for job in best.jobs if job.checkpoint is not None]
-    lines = [f"best: python train.py{sweeps} {shlex.join(overrides)}"]
+    sweeps = ["-m"] if any(len(values) > 1 for values in repeated.values()) else []
+    paths = [shown_path(job.checkpoint) for job in best.jobs if job.checkpoint is not None]
+    lines = [f"best: {shlex.join(['python', 'train.py', *sweeps, *given_flags(results.folder), *overrides])}"]
     if paths:
-        lines.append(f"its checkpoint{'s' if len(paths) > 1 else ''}: {' '.join(paths)}")
+        lines.append(f"its checkpoint{'s' if len(paths) > 1 else ''}: {' '.join(map(str, paths))}")
     if "split.fold" in repeated and len(paths) > 1:
         alone = len(results.settings) == 1 and len(results.repeats) == 1
-        folds = str(shown_path(results.folder)) if alone else f"[{','.join(paths)}]"
-        lines.append(f"each patient by the fold that never saw it: python evaluate.py {shlex.quote(f'folds={folds}')}")
+        folds = [shown_path(results.folder)] if alone else paths
+        lines.append(f"each patient by the fold that never saw it: python evaluate.py {pasted('folds', *folds)}")
     return lines

@@ -124,6 +124,13 @@ def test_exit_code(states, code, tmp_path, capsys):
     assert (f"python train.py sweep={tmp_path}" in capsys.readouterr().out) is bool(again)
 
 
+def test_a_user_s_own_configuration_files_are_named_in_the_best_line(tmp_path, capsys):
+    make_job(tmp_path, "0", ["hparams_search=mine"], 0.5)
+    (tmp_path / "sweep.yaml").write_text("flags: [--config-dir=/my files]")
+    summarise(tmp_path)
+    assert "best: python train.py '--config-dir=/my files' hparams_search=mine\n" in capsys.readouterr().out
+
+
 def test_command_line_can_be_pasted_into_a_shell(tmp_path, capsys):
     for number, channels in enumerate(("[32,16]", "[8,8]")):
         make_job(tmp_path, str(number), [f"model.decoder_channels={channels}", "name='my run'"], 0.5 - 0.1 * number)

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.overrides import pasted
 from lss_lightning.workflows.memory import memory_explained
 from lss_lightning.workflows.subject import shown_path
 
@@ -38,6 +39,10 @@ def fit(
         # Lightning turns Ctrl-C into an exit with code 1, and ends with 0 after SIGTERM.
         caught = signal.SIGTERM if isinstance(ended, SIGTERMException) else signal.SIGINT
         if trainer.is_global_zero:
-            remedy = f"go on with python train.py ckpt_path={shown_path(last)}" if last.exists() else "start again"
+            remedy = (
+                f"go on with python train.py {pasted('ckpt_path', shown_path(last))}"
+                if last.exists()
+                else "start again"
+            )
             print(f"stopped by {caught.name} in epoch {trainer.current_epoch}: {remedy}", file=sys.stderr)
         raise SystemExit(128 + caught) from ended
