@@ -103,6 +103,7 @@ def draw_heat_map(grid: Grid, *, caption: str) -> Figure:
     with style.look():
         panels = [None] if grid.panels is None else grid.panels.distinct
         figure, body = style.new_figure(1.2 + max(_LEAST, _CELL * len(grid.down.distinct)), caption)
+        figure.set_layout_engine("constrained", h_pad=0.1)  # cells fill the axes up to their edge
         drawn = body.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         means = [one.mean for one in grid.settings if one.mean is not None]
         colours = ScalarMappable(Normalize(min(means), max(means)), colormaps["viridis_r"])
@@ -133,15 +134,15 @@ def _panel(axes: Axes, grid: Grid, panel: Any, colours: Any, best: float) -> dic
             continue
         ending = "not run" if setting is None else setting.state
         endings[ending] = None
-        axes.add_patch(Rectangle((place[1] - 0.5, place[0] - 0.5), 1, 1, **_hatched()))
+        axes.add_patch(Rectangle((place[1] - 0.5, place[0] - 0.5), 1, 1, zorder=0, **_hatched()))  # beneath the grid
         axes.text(place[1], place[0], SIGNS[ending], ha="center", va="center", backgroundcolor="white")
     axes.imshow(np.ma.masked_invalid(means), cmap=colours.cmap, norm=colours.norm, aspect="auto")
     _ticks(axes, grid, shape)
     if panel is not None and grid.panels is not None:
         axes.set_title(f"{grid.panels.key}={format_value(panel)}", fontsize=style.SMALLEST)
     for row, column in np.argwhere(means == best):
-        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.VALIDATION, linewidth=2.5)
-        axes.add_patch(frame)
+        frame = {"fill": False, "edgecolor": style.VALIDATION, "linewidth": 2.5, "clip_on": False, "zorder": 3}
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **frame))
     return endings
 
 
