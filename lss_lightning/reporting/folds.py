@@ -139,8 +139,7 @@ def draw_folds(scores: Sequence[FoldScore], *, caption: str) -> Figure:
         axes = body.subplots()
         for place, scored in enumerate(folds.T):
             name = "One fold" if place == 0 else None
-            look = {"color": _FOLD, "alpha": 0.8, "clip_on": False}
-            axes.plot(scored, rows - _APART, marker="o", linestyle="", label=name, **look)
+            axes.plot(scored, rows - _APART, "o", color=_FOLD, alpha=0.8, clip_on=False, label=name)
         axes.errorbar(mean, rows, xerr=sd, fmt="D", color=style.TRAINING, label="Mean ± SD over folds")
         reach, name = np.abs(np.stack((low, high)) - pooled), "All slices, with 95 % interval"
         axes.errorbar(pooled, rows + _APART, xerr=reach, fmt="s", color=style.VALIDATION, label=name)

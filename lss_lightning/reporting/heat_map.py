@@ -141,8 +141,9 @@ def _panel(axes: Axes, grid: Grid, panel: Any, colours: Any, best: float) -> dic
     if panel is not None and grid.panels is not None:
         axes.set_title(f"{grid.panels.key}={format_value(panel)}", fontsize=style.SMALLEST)
     for row, column in np.argwhere(means == best):
-        frame = {"fill": False, "edgecolor": style.VALIDATION, "linewidth": 2.5, "clip_on": False, "zorder": 3}
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **frame))
+        corner = column - 0.5, row - 0.5
+        frame = Rectangle(corner, 1, 1, fill=False, edgecolor=style.VALIDATION, linewidth=2.5, clip_on=False, zorder=3)
+        axes.add_patch(frame)
     return endings
 
 

@@ -97,6 +97,6 @@ def structure(key: str, name: str, number: int, level: str | None) -> Code:
         number: Of the segment.
         level: That of all slices, e.g. ``L4/5``; None where it is unknown, or they are of several.
     """
-    if key == DISC and level in DISCS:
+    if key == DISC and level is not None and level in DISCS:
         return DISCS[level]
     return STRUCTURES.get(key) or private(f"CLASS_{number}", name)
