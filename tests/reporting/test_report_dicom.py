@@ -158,6 +158,14 @@ def test_a_disc_whose_level_is_unknown_has_a_code_of_our_own(study, tmp_path):
     assert "SegmentDescription" not in disc
 
 
+def test_a_level_that_was_given_is_not_called_assumed(study, tmp_path):
+    slices = [replace(result, level_source="given") for result in study.slices if result.level == "L4/5"]
+    (path,) = write_seg(replace(study, slices=tuple(slices)), tmp_path / "seg.dcm")
+    disc = hd.seg.segread(path).get_segment_description(1)
+    assert disc.segmented_property_type.value == "84020006"
+    assert "SegmentDescription" not in disc
+
+
 def test_every_measure_is_reported_once_with_its_value_and_unit(written):
     study, _, sr, _ = written
     distances, areas = groups_of(sr)
