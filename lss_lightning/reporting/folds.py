@@ -75,7 +75,7 @@ def fold_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
         [
             score.name,
             *map(format_score, score.folds),
-            format_spread(score.mean, score.sd),
+            _spread(score.mean, score.sd),
             format_interval(score.pooled, score.ci95),
         ]
         for score in fold_scores(metrics, labels)
@@ -108,11 +108,11 @@ def write_folds(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: st
 
 def print_folds(folds: Metrics) -> None:
     """Print the means over folds; ``folds`` as in ``metrics.json``."""
-    whole, anatomy = (format_spread(folds["mean"][key], folds["sd"][key]) for key in ("mean_iou", "mean_iou_anatomy"))
+    whole, anatomy = (_spread(folds["mean"][key], folds["sd"][key]) for key in ("mean_iou", "mean_iou_anatomy"))
     Console().print(f"Mean ± SD of {folds['count']} folds: mean IoU {whole}, of the anatomical classes {anatomy}")
 
 
-def format_spread(mean: float | None, deviation: float | None) -> str:
+def _spread(mean: float | None, deviation: float | None) -> str:
     """A mean and its SD as ``0.912 ± 0.013``; a dash for what is not defined."""
     return MISSING if mean is None else f"{format_score(mean)} ± {format_score(deviation)}"
 

@@ -10,7 +10,7 @@ from typing import Any
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.metrics import Records
-from lss_lightning.reporting.folds import fold_table, format_spread
+from lss_lightning.reporting.folds import fold_table
 from lss_lightning.reporting.measures import measure_tables
 from lss_lightning.reporting.page import Block, Bullets, Facts, Figure, Number, Numbers, Page, Prose, Section, Table
 from lss_lightning.reporting.report_table import ReportTable
@@ -182,8 +182,9 @@ def _summary(metrics: Mapping[str, Any]) -> list[Block]:
         Number(name, format_score(metrics[key]), _interval(metrics[f"{key}_ci95"])) for key, name in named.items()
     ]
     if folds := metrics.get("folds"):
-        over = format_spread(folds["mean"]["mean_iou_anatomy"], folds["sd"]["mean_iou_anatomy"])
-        numbers.append(Number("Mean IoU, anatomical classes, by fold", over, f"mean ± SD over {folds['count']} folds"))
+        mean, deviation = (format_score(folds[part]["mean_iou_anatomy"]) for part in ("mean", "sd"))
+        note = f"SD {deviation} over {folds['count']} folds"
+        numbers.append(Number("Mean over folds of mean IoU, anatomical classes", mean, note))
     tested = Number("Slices tested", f"{about['images']:,}", f"of {counted(about['patients'], 'patient')}")
     text = (
         "Pooled: intersections and unions are summed over all slices, then divided; means are over the classes that "
