@@ -134,7 +134,11 @@ def write_overview(
         Section("confusion", "Confusion", pictured("confusion")),
         Section("boundary", "Boundaries", [*scored("boundary"), *pictured("boundary")]),
         Section("calibration", "Calibration", [*scored("calibration"), *pictured("reliability")]),
-        Section("measurements", "Measurements", [*pictured("bland_altman"), *scored("measurements")]),
+        Section(
+            "measurements",
+            "Measurements",
+            [*_unmeasured(metrics, slices), *pictured("bland_altman"), *scored("measurements")],
+        ),
         Section(
             "truth",
             "Measurements and truth",
@@ -209,6 +213,13 @@ def _previous(metrics: Mapping[str, Any], labels: LabelSet, subject: Subject) ->
         "its own test images, which are real."
     )
     return [Table(columns, rows[: len(labels)], caption, rows[len(labels) :]), Bullets(table2_notes(labels))]
+
+
+def _unmeasured(metrics: Mapping[str, Any], slices: Sequence[LoadedSlice]) -> list[Block]:
+    unknown = sum(piece.spacing is None for piece in slices)
+    if "measurements" not in metrics or not unknown:
+        return []
+    return [Prose(f"The pixel size of {counted(unknown, 'slice')} is unknown: nothing but ratios is measured there.")]
 
 
 def _facts(metrics: Mapping[str, Any], subject: Subject) -> dict[str, str]:

@@ -68,8 +68,9 @@ def draw_pictures(
         if f"hd95_{unit}" in boundary:
             hd95, assd, path = boundary[f"hd95_{unit}"], boundary[f"assd_{unit}"], place(f"boundary_{unit}")
             plot_boundary(hd95, assd, labels, path, unit=unit, caption=both)
-    band = caption(f"Pixels within {metrics['calibration']['band_mm']:g} mm of a labelled structure, pooled.")
-    plot_reliability(metrics["calibration"], labels, place("reliability"), caption=band)
+    bands = {f"{metrics['calibration'][f'band_{_unit(piece)}']:g} {_unit(piece)}" for piece in slices}
+    near = caption(f"Pixels within {' or '.join(sorted(bands))} of a labelled structure, pooled.")
+    plot_reliability(metrics["calibration"], labels, place("reliability"), caption=near)
 
     single = caption("IoU of the single slice.")
     for name, shown in (("examples", cases.examples), ("worst", cases.worst)):
@@ -84,6 +85,10 @@ def draw_pictures(
     grouped = caption("A patient's slices pooled, and single slices.")
     plot_patients(names, by_patient, [scores[owners == name] for name in names], place("patients"), caption=grouped)
     return drawn
+
+
+def _unit(piece: LoadedSlice) -> str:
+    return "px" if piece.spacing is None else "mm"
 
 
 def _areas(records: Records, slices: Sequence[LoadedSlice]) -> dict[str, NDArray[np.float64]]:
