@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +57,24 @@ def write_slice(root: Path, patient: str, level: str, size: tuple[int, int] = (6
         Image.fromarray(image).save(path)
 
 
+def write_patients(root: Path, count: int = 10, levels: Sequence[str] = ("D3", "D4", "D5")) -> Path:
+    """Write so many patients, 0001 and so on, as :func:`write_slice` does; the folder."""
+    for patient in range(1, count + 1):
+        for level in levels:
+            write_slice(root, f"{patient:04d}", level)
+    return root
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Ten patients of three slices each, 64 × 64 pixels, in the Al-Kafri layout."""
-    root = tmp_path / "tree"
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(root, f"{patient:04d}", level)
-    return root
+    return write_patients(tmp_path / "tree")
+
+
+@pytest.fixture(scope="session")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests that change nothing in it."""
+    return write_patients(tmp_path_factory.mktemp("patients") / "tree")
 
 
 def compose_command(command: str, *overrides: str) -> tuple[DictConfig, DictConfig]:

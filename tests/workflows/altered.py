@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -15,6 +16,8 @@ from lss_lightning import entry
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmenter import Segmenter
 from lss_lightning.models.unet import UNet
+from lss_lightning.workflows import train
+from lss_lightning.workflows.testing import pages
 
 
 def frozen() -> None:
@@ -29,6 +32,13 @@ def frozen() -> None:
         return network
 
     NetworkSpec.build = build  # type: ignore[method-assign]
+
+
+def unpictured() -> None:
+    """No picture is drawn and no page written: most of the time that a small run takes."""
+    patch.object(train, "plot_curves").start()
+    patch.object(pages, "draw_pictures", return_value=[]).start()
+    patch.object(pages, "write_overview").start()
 
 
 def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
@@ -60,5 +70,5 @@ def spoilt() -> None:
 
 if __name__ == "__main__":
     for change in sys.argv[1].split("+"):
-        {"frozen": frozen, "spoilt": spoilt, "struck": struck}[change]()
+        {"frozen": frozen, "spoilt": spoilt, "struck": struck, "unpictured": unpictured}[change]()
     entry.run(sys.argv[2], sys.argv[3:])

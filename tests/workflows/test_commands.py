@@ -9,14 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.utils import JobReturn
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
 
 from tests.workflows.test_train import QUICK, rows
 
 ROOT = Path(__file__).parents[2]
-SWEEP = ("multirun.yaml", "sweep.yaml", "sweep.md", "sweep.csv")
 
 
 def python(*line: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -103,27 +99,6 @@ def test_a_resume_that_changes_the_run_is_refused(run, override, says):
     assert sorted(run.rglob("*")) == before
 
 
-class Record(Callback):
-    """Writes down what the sweeper is given of each job."""
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        with (Path(config.hydra.sweep.dir) / "objectives.txt").open("a") as stream:
-            print(job_return.return_value, file=stream)
-
-
-def test_a_sweep_s_jobs_have_a_folder_their_devices_and_an_objective_each(place, phantom):
-    folder = place / "sweep"
-    arguments = ("-m", "trainer.devices=2,1", *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
-    done = command("train.py", *arguments, "+hydra.callbacks.record._target_=tests.workflows.test_commands.Record")
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"0", "1", "objectives.txt", *SWEEP}
-    objectives = [json.loads((folder / job / "metrics.json").read_text())["validation"]["objective"] for job in "01"]
-    assert [float(line) for line in (folder / "objectives.txt").read_text().split()] == objectives
-    assert ["2 × cpu" in line for line in done.stdout.splitlines() if "× cpu" in line] == [True, False]
-    assert not (place / "logs/train").exists()
-    assert OmegaConf.load(folder / "0/.hydra/config.yaml").trainer.devices == 2
-
-
 def test_a_mistake_in_a_job_of_several_processes_is_one_line(place, phantom):
     folder = place / "mistaken"
     arguments = ("-m", "trainer.devices=2", *phantom, *QUICK, f"hydra.sweep.dir={folder}", "model.decoder_channels=[8]")
@@ -166,23 +141,6 @@ def test_a_run_s_split_is_used_by_another(run, place, phantom):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: split.file={given}: no such file; give a CSV with columns patient,part or")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
-def test_a_sweep_s_jobs_run_side_by_side(launcher, place, phantom):
-    pytest.importorskip(
-        f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher", reason="pip install -e .[cluster]"
-    )
-    folder = place / launcher
-    arguments = ("-m", f"hydra/launcher={launcher}", *phantom, *QUICK, "trainer.max_epochs=1")
-    done = command("train.py", *arguments, "seed=1,2", f"hydra.sweep.dir={folder}")
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", *SWEEP}
-    assert all((folder / job / "metrics.json").is_file() for job in ("0", "1"))
-    wrong = ("seed=1,2", "model.decoder_channels=[8]", f"hydra.sweep.dir={place / f'{launcher}-wrong'}")
-    mistaken = command("train.py", *arguments, *wrong)
-    assert mistaken.returncode == 1
-    assert mistaken.stdout.count(", failed: encoder test_resnet has stride 32") == 2
 
 
 def test_torchrun_starts_the_processes(place, phantom):

@@ -14,7 +14,7 @@ from lss_lightning.runs import COUNTS, read_metrics, refuse_incomparable
 from lss_lightning.workflows import compare, evaluate, train
 from lss_lightning.workflows.comparing.finished import read_runs
 from tests.browser import DESKTOP, Open
-from tests.conftest import compose_command, configure, write_slice
+from tests.conftest import compose_command, configure, write_patients
 from tests.workflows.test_evaluate import evaluation
 from tests.workflows.test_train import QUICK, rows
 
@@ -36,9 +36,7 @@ def make(folder: Path, *runs: Path, overrides: tuple[str, ...] = ()) -> Path:
 def place(tmp_path_factory) -> Path:
     """A tree of ten patients, and runs: two of composites, one of T2, one by image, an evaluation of the first."""
     root = tmp_path_factory.mktemp("compared")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(root / "tree", f"{patient:04d}", level)
+    write_patients(root / "tree")
     for name, overrides in {
         "first": ("trainer.max_epochs=2", "split.test_fraction=0.3"),
         "second": ("trainer.max_epochs=1", "split.test_fraction=0.3", "seed=1"),

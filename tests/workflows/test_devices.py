@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.predictor import load_predictor
 from lss_lightning.workflows.testing.pages import COUNTS
-from tests.conftest import configure, write_slice
-from tests.workflows.altered import frozen
-from tests.workflows.test_commands import command, python
+from tests.conftest import configure
+from tests.workflows import altered
+from tests.workflows.test_commands import python
 from tests.workflows.test_evaluate import score
 from tests.workflows.test_train import QUICK, rows, start
 
@@ -26,23 +28,27 @@ TWO = ("data.batch_size=4", "trainer.devices=2")
 SAME = ("optimizer=sgd", "optimizer.lr=0.01", "trainer.precision=32-true", "augmentation=none")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unpictured() -> Iterator[None]:
+    altered.unpictured()
+    yield
+    patch.stopall()
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """A folder with `tree`, ten patients of three slices, and with `one` and `two`, trained on 1 and 2 processes."""
+def place(patients, unpictured, tmp_path_factory) -> Path:
+    """A folder with `one` and `two`, trained on 1 and 2 processes."""
     place = tmp_path_factory.mktemp("devices")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(place / "tree", f"{patient:04d}", level)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(NetworkSpec, "build", NetworkSpec.build)
-        frozen()
-        start(place / "one", place / "tree", *ONE, *SAME, "trainer.max_epochs=2")
-    line = ["train", "data=alkafri", f"data.root={place / 'tree'}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(NetworkSpec, "build", NetworkSpec.build)
+        altered.frozen()
+        start(place / "one", patients, *ONE, *SAME, "trainer.max_epochs=2")
+    line = ["train", "data=alkafri", f"data.root={patients}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]
     line += ["logger=many", "logger.wandb.mode=offline", "logger.examples=1"]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("CACHE", "DATA", "CONFIG"):
-            patch.setenv(f"WANDB_{name}_DIR", str(place / "wandb"))
-        done = python("-m", "tests.workflows.altered", "frozen", *line, f"hydra.run.dir={place / 'two'}")
+            monkeypatch.setenv(f"WANDB_{name}_DIR", str(place / "wandb"))
+        done = python("-m", "tests.workflows.altered", "frozen+unpictured", *line, f"hydra.run.dir={place / 'two'}")
     assert done.returncode == 0, done.stderr
     assert "2 × cpu" in done.stdout
     assert done.stdout.count("effective batch size 8") == 1
@@ -65,19 +71,20 @@ def test_of_two_processes_only_the_first_records(place):
 
 
 @pytest.mark.parametrize("views", ["tta=none", "tta=flip"])
-def test_two_processes_count_what_one_counts(views, place, tmp_path):
+def test_two_processes_count_what_one_counts(views, place, patients, tmp_path):
     """On three slices, so that one process has one more than the other."""
     checkpoint, same = place / "one/checkpoints/best.ckpt", (views, "data.batch_size=2", "trainer.precision=32-true")
     assert score(tmp_path / "one", checkpoint, *same)["data"]["images"] == 3
     two_processes = ("trainer=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}")
-    done = command("evaluate.py", f"ckpt_path={checkpoint}", *same, *two_processes)
+    altered_line = ("-m", "tests.workflows.altered", "unpictured", "evaluate")
+    done = python(*altered_line, f"ckpt_path={checkpoint}", *same, *two_processes)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "two/metrics.json").read_text())["data"]["images"] == 3
     counts = [np.load(tmp_path / name / COUNTS)["counts"] for name in ("one", "two")]
     assert counts[0].shape == counts[1].shape
     assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
     moved = int(np.abs(counts[0] - counts[1]).sum()) // 2
-    assert moved <= near_ties(place / "one/checkpoints/best.ckpt", place / "tree", views.partition("=")[2]) < 100
+    assert moved <= near_ties(place / "one/checkpoints/best.ckpt", patients, views.partition("=")[2]) < 100
 
 
 def near_ties(checkpoint: Path, tree: Path, tta: str) -> int:

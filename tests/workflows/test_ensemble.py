@@ -16,7 +16,7 @@ from lss_lightning.models.checkpoint import load_segmenter
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.testing.pages import COUNTS
-from tests.conftest import write_slice
+from tests.conftest import write_patients, write_slice
 from tests.workflows.test_evaluate import evaluation, score
 from tests.workflows.test_train import start
 
@@ -27,9 +27,7 @@ EXACT = "trainer.precision=32-true"
 def place(tmp_path_factory) -> Path:
     """Ten patients in `tree`, and two runs of an epoch: `a`, and `b` that tests another patient."""
     place = tmp_path_factory.mktemp("ensemble")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(place / "tree", f"{patient:04d}", level)
+    write_patients(place / "tree")
     start(place / "a", place / "tree", "trainer.max_epochs=1")
     start(place / "b", place / "tree", "trainer.max_epochs=1", "seed=1", "split.seed=1", "name=other")
     return place

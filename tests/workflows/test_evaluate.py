@@ -15,7 +15,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.metrics import iou
 from lss_lightning.workflows import evaluate, train
 from lss_lightning.workflows.testing.pages import COUNTS
-from tests.conftest import compose_command, configure, write_slice
+from tests.conftest import compose_command, configure, write_patients, write_slice
 from tests.workflows.test_train import QUICK
 
 
@@ -35,9 +35,7 @@ def score(folder: Path, checkpoint: Path, *overrides: str) -> dict:
 def trained(tmp_path_factory) -> Path:
     """A folder with `tree`, ten patients, and `run`, trained on it for an epoch."""
     root = tmp_path_factory.mktemp("trained")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(root / "tree", f"{patient:04d}", level)
+    write_patients(root / "tree")
     (root / "run").mkdir()
     train.run(configure("data=alkafri", f"data.root={root / 'tree'}", *QUICK, "trainer.max_epochs=1"), root / "run")
     return root

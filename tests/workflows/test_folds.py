@@ -22,7 +22,7 @@ from lss_lightning.workflows.folds import Fold, check_folds, held_out
 from lss_lightning.workflows.subject import Member, Subject
 from lss_lightning.workflows.testing.pages import COUNTS
 from lss_lightning.workflows.tracking.recording import about_evaluation
-from tests.conftest import configure, write_slice
+from tests.conftest import configure, write_patients, write_slice
 from tests.tracking import Given, wandb_of_its_own
 from tests.workflows.test_commands import command
 from tests.workflows.test_evaluate import evaluation
@@ -35,9 +35,7 @@ FOLDS = ("split=kfold", "split.folds=3")
 def place(tmp_path_factory) -> Path:
     """Seven patients in `tree`, and in `sweep` the three folds' runs of an epoch each."""
     place = tmp_path_factory.mktemp("folds")
-    for patient in range(1, 8):
-        for level in ("D3", "D4"):
-            write_slice(place / "tree", f"{patient:04d}", level)
+    write_patients(place / "tree", 7, ("D3", "D4"))
     for fold in range(3):
         start(place / f"sweep/{fold}", place / "tree", *FOLDS, f"split.fold={fold}", "trainer.max_epochs=1")
     return place

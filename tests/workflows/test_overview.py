@@ -11,7 +11,7 @@ import pytest
 from lss_lightning.labels import LUMBAR
 from lss_lightning.workflows import evaluate, train
 from tests.browser import DESKTOP, PHONE, Open
-from tests.conftest import configure, write_slice
+from tests.conftest import configure, write_patients
 from tests.workflows.test_evaluate import evaluation
 from tests.workflows.test_train import QUICK
 
@@ -25,9 +25,7 @@ SECTIONS = (
 def runs(tmp_path_factory) -> Path:
     """A folder with a run `train` that tests two patients of ten, and its evaluation on all slices, `evaluate`."""
     root = tmp_path_factory.mktemp("runs")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(root / "tree", f"{patient:04d}", level)
+    write_patients(root / "tree")
     for name in ("train", "evaluate"):
         (root / name).mkdir()
     data = ("data=alkafri", f"data.root={root / 'tree'}")

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 
 from lss_lightning.run_folder import occupied
-from tests.conftest import write_slice
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows
+
+SWEEP = {"multirun.yaml", "sweep.yaml", "sweep.md", "sweep.csv"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("sweeps")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(place / "tree", f"{patient:04d}", level)
-    return place
+    return tmp_path_factory.mktemp("sweeps")
 
 
 @pytest.fixture(scope="module")
-def line(place) -> list[str]:
+def line(place, patients) -> list[str]:
     """A sweep's command line, but for what it sweeps over."""
-    return ["-m", "data=alkafri", f"data.root={place / 'tree'}", f"paths.data={place}", *QUICK]
+    return ["-m", "data=alkafri", f"data.root={patients}", f"paths.logs={place / 'logs'}", *QUICK]
+
+
+def train(*arguments: str, changes: str = "unpictured") -> subprocess.CompletedProcess[str]:
+    """`train.py`, whose jobs draw no pictures unless they have processes of their own."""
+    return python("-m", "tests.workflows.altered", changes, "train", *arguments)
 
 
 def listed(folder: Path) -> dict[str, str]:
@@ -42,8 +47,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_jobs_that_fail_are_listed_and_run_again_alone(line, place):
     folder = place / "failing"
     grid = ["optimizer.lr=0.3,0.2,0.1,0.001", "trainer.max_epochs=1"]
-    altered = ["-m", "tests.workflows.altered", "spoilt", "train"]
-    done = python(*altered, *line, *grid, f"hydra.sweep.dir={folder}")
+    done = train(*line, *grid, f"hydra.sweep.dir={folder}", changes="spoilt+unpictured")
     assert done.returncode == 1, done.stderr
     states = {"0": "failed", "1": "failed", "2": "diverged", "3": "finished"}
     assert listed(folder) == states
@@ -55,7 +59,7 @@ def test_jobs_that_fail_are_listed_and_run_again_alone(line, place):
     assert f"python train.py sweep={folder}" in done.stdout
 
     before = {job: contents(folder / job) for job in "23"}
-    done = command("train.py", f"sweep={folder}")
+    done = train(f"sweep={folder}")
     assert done.returncode == 0, done.stderr
     assert listed(folder) == states | dict.fromkeys("01", "finished")
     assert {job: contents(folder / job) for job in "23"} == before
@@ -66,7 +70,7 @@ def test_jobs_that_fail_are_listed_and_run_again_alone(line, place):
 def test_a_sweep_that_was_killed_is_taken_up_by_the_same_line(line, place):
     folder = place / "killed"
     whole = [*line, "trainer.max_epochs=1,2,3", f"hydra.sweep.dir={folder}"]
-    killed = python("-m", "tests.workflows.altered", "struck", "train", *whole)
+    killed = train(*whole, changes="struck+unpictured")
     assert killed.returncode == -signal.SIGKILL
     assert sorted(path.name for path in folder.glob("?")) == ["0", "1"]
     kept, last = contents(folder / "0"), (folder / "1/checkpoints/last.ckpt")
@@ -74,7 +78,7 @@ def test_a_sweep_that_was_killed_is_taken_up_by_the_same_line(line, place):
     assert last.is_file()
     assert len(stopped) == 1
 
-    done = command("train.py", *whole)
+    done = train(*whole)
     assert done.returncode == 0, done.stderr
     assert listed(folder) == dict.fromkeys("012", "finished")
     assert contents(folder / "0") == kept
@@ -85,7 +89,7 @@ def test_a_sweep_that_was_killed_is_taken_up_by_the_same_line(line, place):
     assert "trainer.max_epochs=3" in OmegaConf.load(folder / "2/.hydra/overrides.yaml")
 
     # A job that was begun when the sweep was taken up can be gone on with by hand.
-    done = command("train.py", f"ckpt_path={folder}/2/checkpoints/last.ckpt", "trainer.max_epochs=4")
+    done = train(f"ckpt_path={folder}/2/checkpoints/last.ckpt", "trainer.max_epochs=4")
     assert done.returncode == 0, done.stderr
 
     before = contents(folder)
@@ -96,20 +100,35 @@ def test_a_sweep_that_was_killed_is_taken_up_by_the_same_line(line, place):
     assert contents(folder) == before
 
 
-def test_a_job_on_two_processes_is_taken_up(line, place):
-    folder = place / "two"
-    whole = [*line, "trainer.devices=2", "data.batch_size=2", "trainer.max_epochs=1,2", f"hydra.sweep.dir={folder}"]
-    whole.remove("data.batch_size=4")
-    done = command("train.py", *whole)
+class Record(Callback):
+    """Writes down what the sweeper is given of each job."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
+        with (Path(config.hydra.sweep.dir) / "objectives.txt").open("a") as stream:
+            print(job_return.return_value, file=stream)
+
+
+def test_jobs_have_a_folder_their_devices_and_an_objective_each_and_are_taken_up_so(line, place):
+    folder = place / "devices"
+    record = "+hydra.callbacks.record._target_=tests.workflows.test_sweep.Record"
+    done = train(*line, "trainer.devices=2,1", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}", record)
     assert done.returncode == 0, done.stderr
-    record, metrics = folder / "1/job.json", folder / "1/metrics.json"
-    record.write_text(record.read_text().replace("finished", "running"))
+    assert {path.name for path in folder.iterdir()} == {"0", "1", "objectives.txt", *SWEEP}
+    objectives = [json.loads((folder / job / "metrics.json").read_text())["validation"]["objective"] for job in "01"]
+    assert [float(line) for line in (folder / "objectives.txt").read_text().split()] == objectives
+    assert ["2 × cpu" in line for line in done.stdout.splitlines() if "× cpu" in line] == [True, False]
+    assert not (place / "logs/train").exists()
+    assert OmegaConf.load(folder / "0/.hydra/config.yaml").trainer.devices == 2
+
+    stopped, metrics = folder / "0/job.json", folder / "0/metrics.json"
+    stopped.write_text(stopped.read_text().replace("finished", "running"))
     metrics.unlink()
-    done = command("train.py", *whole)
+    done = train(f"sweep={folder}")
     assert done.returncode == 0, done.stderr
+    assert "2 × cpu" in done.stdout
     assert listed(folder) == dict.fromkeys("01", "finished")
     assert metrics.is_file()
-    assert (folder / "1/.hydra/resume-1").is_dir()
+    assert (folder / "0/.hydra/resume-1").is_dir()
 
 
 def test_a_job_that_another_process_trains_is_left_to_it(line, place):
@@ -121,15 +140,19 @@ def test_a_job_that_another_process_trains_is_left_to_it(line, place):
     assert "another process is training there" in done.stdout
 
 
-def test_jobs_of_joblib_fail_alone(line, place):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install -e .[cluster]")
-    folder = place / "joblib"
-    side_by_side = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.max_epochs=1"]
-    grid = ["model.decoder_channels=[8],[32,16,16,8,8]", f"hydra.sweep.dir={folder}"]
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
+def test_jobs_run_side_by_side_and_fail_alone(launcher, line, place):
+    plugin = launcher.partition("_")[0]
+    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher", reason="pip install -e .[cluster]")
+    folder = place / launcher
+    grid = ["model.decoder_channels=[8],[32,16,16,8,8]", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
     whole = [text for text in line if not text.startswith("model.")]
-    done = command("train.py", *whole, *side_by_side, *grid)
-    assert done.returncode == 1
+    done = command("train.py", *whole, f"hydra/launcher={launcher}", *grid)
+    assert done.returncode == 1, done.stderr
+    assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", *SWEEP}
     assert listed(folder) == {"1": "finished", "0": "failed"}
+    assert (folder / "1/metrics.json").is_file()
+    assert done.stdout.count(", failed: encoder test_resnet has stride 32") == 1
 
 
 def test_a_search_goes_on_past_failures_and_is_taken_up_again(line, place):
@@ -138,15 +161,14 @@ def test_a_search_goes_on_past_failures_and_is_taken_up_again(line, place):
     space = ["hparams_search=optuna", "optimizer.lr=choice(0.2,0.1,0.001)", "trainer.max_epochs=1"]
     whole = [*line, *space, "data.batch_size=choice(4,8)", "loss=cross_entropy", f"hydra.sweep.dir={folder}"]
     whole.remove("data.batch_size=4")
-    altered = ["-m", "tests.workflows.altered", "spoilt", "train"]
-    first = python(*altered, *whole, "hydra.sweeper.n_trials=4")
+    first = train(*whole, "hydra.sweeper.n_trials=4", changes="spoilt+unpictured")
     assert first.returncode in (0, 1), first.stderr
     assert sorted(listed(folder)) == ["0", "1", "2", "3"]
     assert (folder / "optuna.db").is_file()
     done_before = [job for job, state in listed(folder).items() if state in ("finished", "diverged")]
     before = {job: contents(folder / job) for job in listed(folder)}
 
-    second = command("train.py", f"sweep={folder}", "hydra.sweeper.n_trials=5")
+    second = train(f"sweep={folder}", "hydra.sweeper.n_trials=5")
     assert second.returncode in (0, 1), second.stderr
     assert {job: contents(folder / job) for job in before} == before
     new = [job for job in listed(folder) if job.startswith("2-")]

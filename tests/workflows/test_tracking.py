@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,33 +17,32 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import wandb_workspace
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.training.pace import Pace
-from tests.conftest import compose_command, write_slice
+from tests.conftest import compose_command
 from tests.tracking import wandb_of_its_own
+from tests.workflows import altered
 from tests.workflows.test_train import rows, start
 
 OFFLINE = ("logger=many", "logger.wandb.mode=offline", "logger.examples=2", "logger.examples_every=1")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """A folder with `tree`, ten patients of three slices."""
-    place = tmp_path_factory.mktemp("tracking")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(place / "tree", f"{patient:04d}", level)
-    return place
-
-
-@pytest.fixture(scope="module")
-def tracked(place):
+def tracked(patients, tmp_path_factory):
     """A sweep's run of two epochs: its folder, and what W&B was given."""
+    place = tmp_path_factory.mktemp("tracking")
     folder = place / "sweep" / "0"
     folder.mkdir(parents=True)
     (folder.parent / "sweep.yaml").write_text("")
     (folder / ".hydra").mkdir()
     with wandb_of_its_own(place / "apart") as given:
-        start(folder, place / "tree", *OFFLINE, "trainer.max_epochs=2", "seed=3", "split=kfold", "split.fold=1")
+        start(folder, patients, *OFFLINE, "trainer.max_epochs=2", "seed=3", "split=kfold", "split.fold=1")
         yield folder, given
+
+
+@pytest.fixture
+def unpictured():
+    altered.unpictured()
+    yield
+    patch.stopall()
 
 
 def test_every_epochs_figures_reach_wandb(tracked):
@@ -164,7 +163,7 @@ def names_in(panel):
     return {"logged": logged, "set": settings}
 
 
-def test_an_evaluation_is_recorded_beside_the_training(tracked, tmp_path):
+def test_an_evaluation_is_recorded_beside_the_training(tracked, unpictured, tmp_path):
     folder, _ = tracked
     line = ["ckpt_path=" + str(folder / "checkpoints" / "best.ckpt"), "trainer=cpu", *OFFLINE]
     cfg, _ = compose_command("evaluate", *line)
@@ -180,26 +179,26 @@ def test_an_evaluation_is_recorded_beside_the_training(tracked, tmp_path):
     assert given.artifacts == []
 
 
-def test_without_pictures_no_slice_is_shown(place, tmp_path):
+def test_without_pictures_no_slice_is_shown(patients, unpictured, tmp_path):
     with wandb_of_its_own(tmp_path / "apart") as given:
         quick = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "logger.examples=0")
-        start(tmp_path / "run", place / "tree", *OFFLINE[:2], *quick)
+        start(tmp_path / "run", patients, *OFFLINE[:2], *quick)
     assert "val/slices" not in given.keys
     [table] = given.of("test/cases")
     assert "Slice" not in table.columns
     assert len(table.data) == 3
 
 
-def test_a_resumed_run_goes_on_under_its_own_id(place, tmp_path):
+def test_a_resumed_run_goes_on_under_its_own_id(patients, unpictured, tmp_path):
     folder = tmp_path / "run"
     (folder / ".hydra").mkdir(parents=True)
     quick = (*OFFLINE, "trainer.limit_train_batches=1", "logger.examples=0")
     with wandb_of_its_own(tmp_path / "apart") as given:
-        start(folder, place / "tree", *quick, "trainer.max_epochs=1")
+        start(folder, patients, *quick, "trainer.max_epochs=1")
         last = f"ckpt_path={folder}/checkpoints/last.ckpt"
-        start(folder, place / "tree", *quick, "trainer.max_epochs=2", last)
+        start(folder, patients, *quick, "trainer.max_epochs=2", last)
         with pytest.raises(UserError, match=r"^logger.wandb.project=other: W&B has this run"):
-            start(folder, place / "tree", *quick, "trainer.max_epochs=3", last, "logger.wandb.project=other")
+            start(folder, patients, *quick, "trainer.max_epochs=3", last, "logger.wandb.project=other")
     first, second = given.runs
     assert first.id == second.id
     epochs = [(row["train/loss"], step) for row, step in given.rows if "train/loss" in row]
@@ -207,11 +206,11 @@ def test_a_resumed_run_goes_on_under_its_own_id(place, tmp_path):
     assert epochs[0] == epochs[1]
 
 
-def test_a_run_that_ends_early_is_marked_as_failed(place, tmp_path):
+def test_a_run_that_ends_early_is_marked_as_failed(patients, tmp_path):
     with wandb_of_its_own(tmp_path / "apart") as given:
         diverging = ("optimizer=sgd", "optimizer.lr=1e30", "trainer.max_epochs=2", "trainer.check_every=1")
         with pytest.raises(UserError, match="not finite"):
-            start(tmp_path / "run", place / "tree", *OFFLINE, *diverging)
+            start(tmp_path / "run", patients, *OFFLINE, *diverging)
     assert given.ends == [1]
 
 

@@ -10,7 +10,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import Card, read_checkpoint
 from lss_lightning.workflows import train
-from tests.conftest import configure, write_slice
+from tests.conftest import configure, write_patients, write_slice
 
 QUICK = (
     "encoder=timm",
@@ -38,9 +38,7 @@ def start(folder, tree, *overrides):
 def finished(tmp_path_factory):
     """A run of two epochs on ten patients, its folder, and what it returned."""
     root = tmp_path_factory.mktemp("finished")
-    for patient in range(1, 11):
-        for level in ("D3", "D4", "D5"):
-            write_slice(root / "tree", f"{patient:04d}", level)
+    write_patients(root / "tree")
     objective = start(root / "run", root / "tree", "trainer.max_epochs=2")
     return root / "run", objective
 
