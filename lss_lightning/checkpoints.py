@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,3 +57,9 @@ def _chosen(run: Path, given: str) -> Path:
         if (run / "checkpoints" / name).is_file():
             return run / "checkpoints" / name
     raise UserError(f"{given}: the run {run} holds no checkpoint; let it end its first epoch, or name the others alone")
+
+
+def sha256(path: Path) -> str:
+    """Of a checkpoint's file, hexadecimal: by it a file is known again wherever it lies."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

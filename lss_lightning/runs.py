@@ -14,29 +14,53 @@ from lss_lightning.errors import UserError
 
 METRICS = "metrics.json"
 COUNTS = "counts.npz"
+MEASUREMENTS = "measurements.csv"
 SCHEMA = 1
 
 
-def read_metrics(run: Path) -> dict[str, Any]:
+def read_metrics(run: Path, key: str = "runs") -> dict[str, Any]:
     """A finished run's ``metrics.json``.
+
+    Args:
+        run: Its folder.
+        key: The setting that names it, for messages.
 
     Raises:
         UserError: no such folder, no run's folder, an unfinished run, or one of another version.
     """
     if not run.is_dir():
-        raise UserError(f"runs: {run}: no such folder; give folders of train.py or evaluate.py")
+        raise UserError(f"{key}: {run}: no such folder; give folders of train.py or evaluate.py")
     if not (run / METRICS).is_file():
-        raise UserError(f"runs: {run}: {_unfinished(run)}")
+        raise UserError(f"{key}: {run}: {_unfinished(run)}")
     try:
         metrics = json.loads((run / METRICS).read_text())
     except ValueError as error:
-        raise UserError(f"runs: {run}: {METRICS} is damaged ({error}); run it again") from error
+        raise UserError(f"{key}: {run}: {METRICS} is damaged ({error}); run it again") from error
     if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA or not (run / COUNTS).is_file():
         raise UserError(
-            f"runs: {run}: not as this version writes it ({METRICS} of schema {SCHEMA}, {COUNTS}); test its checkpoint "
-            "anew with evaluate.py and give that folder"
+            f"{key}: {run}: not as this version writes it ({METRICS} of schema {SCHEMA}, {COUNTS}); test its "
+            "checkpoint anew with evaluate.py and give that folder"
         )
     return metrics
+
+
+def find_calibration(given: str | None) -> Path | None:
+    """The folder of the evaluation that ``calibration`` names, itself or a file in it; None where none is given.
+
+    Raises:
+        UserError: there is none, or it has not measured.
+    """
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    folder = path.parent if path.is_file() else path
+    read_metrics(folder, "calibration")
+    if not (folder / MEASUREMENTS).is_file():
+        raise UserError(
+            f"calibration: {folder}: holds no {MEASUREMENTS}; give the folder of python evaluate.py ckpt_path=… "
+            "subset=val, or of other labelled data, with measurements=true"
+        )
+    return folder
 
 
 def stored_configuration(run: Path) -> dict[str, Any] | None:

@@ -102,6 +102,10 @@ REFUSED = {
     "evaluate ckpt_path=[]": ["ckpt_path=[]: names no checkpoint"],
     "evaluate ckpt_path=empty": ["ckpt_path=empty: neither a run's folder nor a sweep's"],
     "evaluate folds=nowhere": ["folds=nowhere: no such file"],
+    "evaluate ckpt_path=best.ckpt calibration=nowhere": ["calibration: nowhere: no such folder"],
+    "evaluate ckpt_path=best.ckpt calibration=empty": ["calibration: empty: no run's folder (no metrics.json)"],
+    "evaluate ckpt_path=best.ckpt calibration=run measurements=false": ["calibration=run with measurements=false"],
+    "evaluate folds=run calibration=run": ["calibration=run with folds=run", "leave calibration out"],
     "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
     "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: background, batch_size"],
     "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
@@ -141,6 +145,7 @@ REFUSED = {
     "predict ckpt_path=best.ckpt input=file output=out levels={slice_01:L6/7}": ["no lumbar disc", "L5/S1"],
     "predict ckpt_path=best.ckpt input=file output=out output.seg=false": ["output.sr=true with output.seg=false"],
     "predict ckpt_path=best.ckpt input=file output=out tta=flop": ["tta=flop: unknown", "'flip'"],
+    "predict ckpt_path=best.ckpt input=file output=out calibration=run": ["calibration: run: unfinished"],
     # Resuming.
     "train ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "train ckpt_path=": ["ckpt_path=: no such file"],

@@ -15,6 +15,7 @@ from lss_lightning.config.top import Top, names, plain_data, top_values
 from lss_lightning.data.source import DataSource
 from lss_lightning.errors import UserError
 from lss_lightning.models.views import VIEWS
+from lss_lightning.runs import find_calibration
 from lss_lightning.settings import build, check, check_section, setting, shown
 
 
@@ -34,6 +35,7 @@ class EvaluateConfig:
     ckpt_path: list[str] | None
     folds: list[str] | None
     tta: str
+    calibration: str | None
     subset: str | None
     measurements: bool
     data: dict[str, Any]
@@ -45,11 +47,21 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.folds is None and self.ckpt_path is None:
             raise UserError("ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation")
-        own = {"ckpt_path": self.ckpt_path, "subset": self.subset, "data": None if self.own_data else self.data["name"]}
+        own = {
+            "ckpt_path": self.ckpt_path,
+            "subset": self.subset,
+            "calibration": self.calibration,
+            "data": None if self.own_data else self.data["name"],
+        }
         if self.folds is not None and (given := [key for key, value in own.items() if value is not None]):
             raise UserError(
                 f"{given[0]}={shown(own[given[0]])} with folds={shown(self.folds)}: folds are tested on what they held "
                 f"out of their own data; leave {given[0]} out (data.root=… says where the data lies now)"
+            )
+        if self.calibration is not None and not self.measurements:
+            raise UserError(
+                f"calibration={self.calibration} with measurements=false: it is the measures whose intervals are "
+                "calibrated; set measurements=true"
             )
 
     @property
@@ -71,12 +83,13 @@ class _Top(Top):
     ckpt_path: list[str] | None = setting()
     folds: list[str] | None = setting()
     tta: str = setting(choices=tuple(VIEWS))
+    calibration: str | None = setting()
     subset: str | None = setting(choices=("train", "val", "test", "all"))
     measurements: bool = setting()
 
 
 def check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> EvaluateConfig:
-    """Check the composed configuration, and that checkpoints and data are there.
+    """Check the composed configuration, and that checkpoints, calibration and data are there.
 
     Args:
         cfg: As Hydra composed it.
@@ -88,6 +101,7 @@ def check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> EvaluateConfig:
     given = frozenset(override.lstrip("+~").partition("=")[0] for override in hydra_cfg.overrides.task)
     config = evaluate_config(cfg, given)
     config.find_checkpoints()
+    find_calibration(config.calibration)
     if not config.own_data:
         data_source(config.data).check()
     return config

@@ -15,6 +15,7 @@ from lss_lightning.config.top import Top, names, plain_data, top_values
 from lss_lightning.errors import UserError
 from lss_lightning.models.views import VIEWS
 from lss_lightning.output_folder import check_output
+from lss_lightning.runs import find_calibration
 from lss_lightning.settings import build, setting
 from lss_lightning.stenosis.levels import DISCS
 
@@ -30,6 +31,7 @@ class PredictConfig:
     name: str
     ckpt_path: list[str]
     tta: str
+    calibration: str | None
     input: str
     levels: dict[str, str]
     pixel_size: float | None
@@ -66,6 +68,7 @@ class _Top(Top):
 
     ckpt_path: list[str] = setting()
     tta: str = setting(choices=tuple(VIEWS))
+    calibration: str | None = setting()
     input: str = setting()
     levels: dict[str, str] = setting()
     pixel_size: float | None = setting(above=0)
@@ -74,7 +77,7 @@ class _Top(Top):
 
 
 def check_predict(cfg: DictConfig, hydra_cfg: Any) -> PredictConfig:
-    """Check the composed configuration, that checkpoints and studies are there, and that the output folder is free.
+    """Check the composed configuration, that what it names is there, and that the output folder is free.
 
     Args:
         cfg: As Hydra composed it.
@@ -85,6 +88,7 @@ def check_predict(cfg: DictConfig, hydra_cfg: Any) -> PredictConfig:
     """
     config = predict_config(cfg)
     config.find_checkpoints()
+    find_calibration(config.calibration)
     if not Path(config.input).expanduser().exists():
         raise UserError(f"input={config.input}: no such file or folder; give a study, or a folder or zip of studies")
     check_output(Path(config.output.folder), overwrite=config.overwrite)

@@ -34,6 +34,8 @@ class Measured:
         predicted: (N, F), from the network's class probabilities.
         low: (N, F), lower bound of the prediction's 95 % interval; NaN where there is none.
         high: (N, F), upper bound.
+        calibrated_low: (N, F), lower bound of the calibrated 95 % interval; NaN where there is none.
+        calibrated_high: (N, F), upper bound.
         patients: (N,), each slice's patient.
         levels: (N,), ``D3``, ``D4`` or ``D5``; None where unknown.
         truth: (N, F), from curves before they were rasterised; None where nobody knows it.
@@ -46,6 +48,8 @@ class Measured:
     predicted: Scores
     low: Scores
     high: Scores
+    calibrated_low: Scores
+    calibrated_high: Scores
     patients: Sequence[str]
     levels: Sequence[str | None]
     truth: Scores | None = None
@@ -74,17 +78,22 @@ def summarise_measures(measured: Measured) -> dict[str, Any]:
 
     Returns:
         Plain data. ``against_label``: by measure the prediction's errors (:func:`errors`), its ``category``
-        (:func:`categories`) and, where there are intervals, their ``coverage``. Where the truth is known,
-        ``against_truth``: the same and ``by_severity``; ``label_against_truth``: the errors of the label maps, that is
-        of rasterising. ``sites``: :func:`site_counts` of the predictions against the labels' and the true ones.
+        (:func:`categories`) and, where there are intervals, their ``coverage``, of calibrated ones
+        ``calibrated_coverage``. Where the truth is known, ``against_truth``: the same and ``by_severity``;
+        ``label_against_truth``: the errors of the label maps, that is of rasterising.
+        ``sites``: :func:`site_counts` of the predictions against the labels' and the true ones.
     """
 
     def against(reference: Scores) -> dict[str, Any]:
         found = errors(measured.predicted, reference, measured.patients)
         for name, agreement in categories(measured.predicted, reference, measured.patients).items():
             found[name]["category"] = agreement
-        for name, held in coverage(measured, reference).items():
-            found[name]["coverage"] = held
+        for key, low, high in (
+            ("coverage", measured.low, measured.high),
+            ("calibrated_coverage", measured.calibrated_low, measured.calibrated_high),
+        ):
+            for name, held in coverage(low, high, reference).items():
+                found[name][key] = held
         return found
 
     predicted, label = (found_sites(values, measured.levels) for values in (measured.predicted, measured.label))
@@ -164,22 +173,22 @@ def categories(values: Scores, reference: Scores, patients: Sequence[str]) -> di
     return found
 
 
-def coverage(measured: Measured, reference: Scores) -> dict[str, dict[str, Any]]:
-    """How many of the predictions' intervals hold a reference, (N, F), by measure that has any.
+def coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, dict[str, Any]]:
+    """How many intervals from low to high hold a reference, (N, F) each, by measure that has any.
 
     Returns:
         By measure: ``slices``, the share ``held`` of them, and the intervals' median ``width``.
     """
     found = {}
     for place, name in enumerate(MEASURES):
-        low, high, true = (values[:, place] for values in (measured.low, measured.high, reference))
-        there = ~np.isnan(low) & ~np.isnan(true)
+        least, most, true = (values[:, place] for values in (low, high, reference))
+        there = ~np.isnan(least) & ~np.isnan(true)
         if there.any():
-            held = (low <= true) & (true <= high)
+            held = (least <= true) & (true <= most)
             found[name] = {
                 "slices": int(there.sum()),
                 "held": float(held[there].mean()),
-                "width": float(np.median((high - low)[there])),
+                "width": float(np.median((most - least)[there])),
             }
     return found
 

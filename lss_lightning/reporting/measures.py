@@ -23,6 +23,7 @@ _TRUE_SITES = {
     "label_against_truth": "Sites: drawn (rows), label map's (columns)",
     "true_measures_against_truth": "Sites: drawn (rows), true measures' (columns)",
 }
+_COVERAGES = {"coverage": "Intervals", "calibrated_coverage": "Calibrated intervals"}
 
 
 def write_measures_csv(
@@ -77,13 +78,12 @@ def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
 
 def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
     columns = ["Measure", "Slices", "Withheld", "Bias [95 %]", "SD", "95 % limits", "MAE (of mean)"]
-    covered = any("coverage" in found for found in figures.values())
-    if covered:
-        columns += ["Intervals that hold it, %", "Their width"]
+    covered = [key for key in _COVERAGES if any(key in found for found in figures.values())]
+    for key in covered:
+        columns += [f"{_COVERAGES[key]} that hold it, %", "Their width"]
     rows = []
     for name, found in figures.items():
         digits = 2 if MEASURES[name].unit else 4
-        held = found.get("coverage")
         cells = [
             _title(name),
             str(found["slices"]),
@@ -93,7 +93,8 @@ def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
             _range(found["limits95"], digits),
             _absolute(found["mae"], found["mae_percent"], digits),
         ]
-        if covered:
+        for key in covered:
+            held = found.get(key)
             cells += [_number(100 * held["held"], 0), _number(held["width"], digits)] if held else [MISSING, MISSING]
         rows.append(cells)
     note = (
@@ -101,6 +102,8 @@ def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
         "limits of agreement: bias ± 1.96 SD. MAE: mean absolute error, and as a share of the second's mean. "
         "Withheld: slices measured in the second, not in the first. Measures are defined in docs/decision-support.md."
     )
+    if covered:
+        note += " Intervals of 95 %, with their median width."
     yield ReportTable(topic, f"Errors: {what}", note, columns, rows)
     agreed = {name: found["category"] for name, found in figures.items() if "category" in found}
     if agreed:

@@ -64,7 +64,7 @@ class SliceResult:
         spacing: Height and width of a pixel, mm; None where unknown.
         image_left: The patient's side that the image's left shows; None where unknown.
         measurements: None where it is not measured.
-        intervals: By measure, as far as several models or views give any.
+        intervals: By measure, as far as several models or views, or a calibration, give any.
         findings: Thresholds that measures lie below.
         sites: Where those would place a stenosis.
         flags: All doubts, those of the measurements among them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -55,23 +55,55 @@ LEAST_AGREEMENT: Mapping[str, float] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Where another member would put a measure, 95 %.
+class Support:
+    """The labelled slices that an interval is calibrated on, and how many patients they are of."""
 
-    It knows what the members tell apart, and the cost of rasterising. It does not know the errors that all members
-    share, as they do the labels and the scanner they learned from: how often it holds the truth is measured, not
-    promised (``docs/decision-support.md``).
+    slices: int
+    patients: int
+
+    def __str__(self) -> str:
+        return f"{self.slices} slices of {self.patients} patients"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a measure may lie, 95 %.
+
+    Without a calibration, where another member would put it. That knows what the members tell apart, and the cost of
+    rasterising; it does not know the errors that all members share, as they do the labels and the scanner they learned
+    from, and holds the truth less often than 95 % (``docs/decision-support.md``). Calibrated
+    (:mod:`~lss_lightning.stenosis.conformal`), where the label map's measure lies.
 
     Attributes:
         low: In the measure's unit, at least 0.
         high: Likewise.
         below: Probability, 0 to 1, of lying below each of the measure's published thresholds, by
             :attr:`~lss_lightning.stenosis.criteria.Criterion.key`.
+        support: What it is calibrated on; None where it is not.
     """
 
     low: float
     high: float
     below: Mapping[str, float]
+    support: Support | None = None
+
+    @property
+    def basis(self) -> str:
+        """What it rests on, in the words that stand with it wherever it is shown."""
+        return SPREAD_ONLY if self.support is None else f"calibrated on {self.support}"
+
+
+SPREAD_ONLY = "spread of models or views only, not calibrated"
+"""Of an interval that promises no coverage."""
+
+
+def common_basis(intervals: Iterable[Interval]) -> str:
+    """What the intervals of several measures rest on, all of one calibration or of none; empty where there are none."""
+    supports = {interval.support for interval in intervals}
+    known = sorted((one for one in supports if one is not None), key=lambda one: (one.slices, one.patients))
+    if not known:
+        return SPREAD_ONLY if supports else ""
+    return f"calibrated on {'up to ' if len(known) > 1 else ''}{known[-1]}"
 
 
 def measure_members(

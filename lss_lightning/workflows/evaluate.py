@@ -13,6 +13,7 @@ from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card
 from lss_lightning.models.predictor import load_predictor
+from lss_lightning.workflows.calibrating import load_calibration
 from lss_lightning.workflows.facts import model_facts
 from lss_lightning.workflows.folds import crossvalidate
 from lss_lightning.workflows.memory import memory_explained
@@ -38,6 +39,7 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     files = config.find_checkpoints()
     predictor, cards = load_predictor(files, config.tta)
     source = source_to_test(config, cards[0])
+    calibrated = load_calibration(config.calibration, files, cards, config.tta)
     splits = [split_protocol(card.config["split"]) for card in cards]
     own, split = config.own_data, splits[0]
     subset = config.subset or ("test" if own else "all")
@@ -58,6 +60,9 @@ def run(config: EvaluateConfig, folder: Path) -> None:
     if not data.parts["test"]:
         raise UserError(_nothing_left(f"subset={subset} of {source.name}", splits, len(seen)))
 
+    if calibrated:
+        calibrated.refuse_slices([piece.digest for piece in data.part("test")])
+
     remarks = [*dict.fromkeys(one.stamp for one in splits), *crossing] if own or seen - excluded else []
     who = "the checkpoint was" if len(files) == 1 else "one of the checkpoints was"
     if excluded:
@@ -69,6 +74,8 @@ def run(config: EvaluateConfig, folder: Path) -> None:
             f"{alike} of these slices bear exactly the label of one that trained or selected the checkpoint: other "
             "images of the same slices would have gone unnoticed."
         )
+    if calibrated:
+        remarks.append(calibrated.remark)
     division = split.in_words if all(one == split for one in splits) else f"{split.in_words} as for the first of them"
     subject = Subject(
         members=tuple(Member(card.config["name"], file) for card, file in zip(cards, files, strict=True)),
@@ -82,7 +89,7 @@ def run(config: EvaluateConfig, folder: Path) -> None:
         excluded_seen=len(excluded),
         facts=model_facts(cards, predictor.members),
     )
-    trainer = make_tester(config, folder, [predictor])
+    trainer = make_tester(config, folder, [predictor], calibrated.calibration if calibrated else None)
     about = about_evaluation(subject, cards, files, folder)
     with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
         tested = test_and_report(trainer, predictor, data, subject, folder, {}, ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from lss_lightning import __version__
+from lss_lightning.checkpoints import sha256
 from lss_lightning.config.data import data_source
 from lss_lightning.config.predict import PredictConfig
 from lss_lightning.data.parallel import progress
@@ -23,6 +23,7 @@ from lss_lightning.models.predictor import load_predictor
 from lss_lightning.output_folder import INDEX, output_folder, write_index
 from lss_lightning.reporting.prediction import print_study, write_study
 from lss_lightning.stenosis import DISCLAIMER, ModelIdentity, StudyResult
+from lss_lightning.workflows.calibrating import Calibrated, load_calibration
 from lss_lightning.workflows.predicting.judging import judge, measured
 from lss_lightning.workflows.predicting.segmenting import Engine, Shown
 from lss_lightning.workflows.subject import shown_path
@@ -44,7 +45,8 @@ def run(config: PredictConfig, folder: Path) -> None:
     files = config.find_checkpoints()
     predictor, cards = load_predictor(files, config.tta)
     engine = Engine(predictor, cards[0].spacing, config.trainer, config.batch_size)
-    models = _Models(engine, cards, tuple(map(_identity, files, cards)))
+    calibrated = load_calibration(config.calibration, files, cards, config.tta)
+    models = _Models(engine, cards, tuple(map(_identity, files, cards)), calibrated)
     _log.info("%s", engine.hardware)
     target = Path(config.output.folder).expanduser()
     with (
@@ -73,6 +75,7 @@ class _Models:
     engine: Engine
     cards: tuple[Card, ...]
     identities: tuple[ModelIdentity, ...]
+    calibrated: Calibrated | None
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -121,10 +124,12 @@ def predict_study(study: Study, name: str, models: _Models, levels: Mapping[str,
     if unknown := [slice_ for slice_ in levels if slice_ not in names]:
         raise UserError(f"levels: no {unknown[0]} among {names[0]} to {names[-1]}; correct levels={{…}}")
     card, labels = models.cards[0], models.cards[0].label_set
+    calibration = models.calibrated.calibration if models.calibrated else None
+    promised = (models.calibrated.remark,) if models.calibrated else ()
     shown = [Shown(network_image(piece.images, card.channels, card.third), piece.spacing) for piece in study.slices]
     members = progress(models.engine.segment(shown), f"{name}: segmenting", len(shown))
     segmented = [
-        measured(piece, image.pixels, each, labels)
+        measured(piece, image.pixels, each, labels, calibration)
         for piece, image, each in zip(study.slices, shown, members, strict=True)
     ]
     slices, remarks = judge(segmented, labels, levels)
@@ -134,15 +139,14 @@ def predict_study(study: Study, name: str, models: _Models, levels: Mapping[str,
         slices=slices,
         labels=labels,
         models=models.identities,
-        remarks=(*left_out, *study.remarks, *remarks),
+        remarks=(*left_out, *study.remarks, *promised, *remarks),
         # A picture or a table may be shown on its own.
         disclaimer=" ".join((DISCLAIMER, *models.remarks)),
     )
 
 
 def _identity(file: Path, card: Card) -> ModelIdentity:
-    with file.open("rb") as stream:
-        return ModelIdentity(card.config["name"], hashlib.file_digest(stream, "sha256").hexdigest())
+    return ModelIdentity(card.config["name"], sha256(file))
 
 
 def _refuse_ambiguous(levels: Mapping[str, str], studies: int) -> None:

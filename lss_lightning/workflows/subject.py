@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.checkpoints import sha256
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.splits import Split, SplitProtocol, shared_patients
 from lss_lightning.models.views import VIEWS
@@ -120,8 +121,11 @@ class Subject:
 
     @property
     def model(self) -> dict[str, Any]:
-        """The ``model`` part of ``metrics.json``: what was tested, each member by name and file."""
-        members = [{"name": one.name, "checkpoint": str(shown_path(one.checkpoint))} for one in self.members]
+        """The ``model`` part of ``metrics.json``: what was tested, each member by name, file and its hash."""
+        members = [
+            {"name": one.name, "checkpoint": str(shown_path(one.checkpoint)), "sha256": sha256(one.checkpoint)}
+            for one in self.members
+        ]
         return {"name": self.name, "members": members, "tta": self.tta}
 
 

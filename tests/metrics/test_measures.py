@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,8 @@ def measured():
         predicted=predicted,
         low=low,
         high=high,
+        calibrated_low=np.where(np.arange(len(NAMES)) == CANAL, np.nan, low - 4),
+        calibrated_high=np.where(np.arange(len(NAMES)) == CANAL, np.nan, high),
         patients=["a", "a", "b", "b"],
         levels=["D3", "D4", "D5", "D4"],
         truth=truth,
@@ -76,6 +79,8 @@ def test_coverage(measured):
     summary = summarise_measures(measured)
     assert summary["against_label"]["sac_area_mm2"]["coverage"] == {"slices": 4, "held": 0.0, "width": 4.0}
     assert summary["against_label"]["canal_ap_mm"]["coverage"] == {"slices": 3, "held": 1.0, "width": 4.0}
+    assert summary["against_label"]["sac_area_mm2"]["calibrated_coverage"] == {"slices": 4, "held": 1.0, "width": 8.0}
+    assert "calibrated_coverage" not in summary["against_label"]["canal_ap_mm"]
 
 
 def test_errors_by_severity(measured):
@@ -94,9 +99,7 @@ def test_sites_against_the_true_ones(measured):
 
 
 def test_without_truth_only_the_label_is_compared(measured):
-    plain = Measured(
-        **{key: getattr(measured, key) for key in ("label", "predicted", "low", "high", "patients", "levels")}
-    )
+    plain = replace(measured, truth=None, severities=None, sites=None)
     summary = summarise_measures(plain)
     assert set(summary) == {"against_label", "sites"}
     assert set(summary["sites"]) == {"against_label"}

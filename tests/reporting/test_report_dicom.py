@@ -16,7 +16,7 @@ from pydicom.sr.codedict import codes
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.dicom import write_seg, write_sr
-from lss_lightning.stenosis import MEASURES
+from lss_lightning.stenosis import MEASURES, Support
 from tests.reporting.studies import MODELS, dicom_study, phantom_study
 
 IDENTITY = {
@@ -183,6 +183,22 @@ def test_every_measure_is_reported_once_with_its_value_and_unit(written):
                 found[slice_name, one.method.meaning] = (one.value, one.unit.value)
     assert len(expected) > 30
     assert found == expected
+
+
+@pytest.mark.parametrize("support", [None, Support(118, 40)])
+def test_every_interval_says_what_it_rests_on(study, tmp_path, support):
+    (disc, *_) = (result for result in study.slices if result.level == "L4/5")
+    disc = replace(disc, intervals={name: replace(one, support=support) for name, one in disc.intervals.items()})
+    only = replace(study, slices=(disc,))
+    write_sr(only, tmp_path / "sr.dcm", write_seg(only, tmp_path / "seg.dcm"))
+    texts = [element.value for element in header(tmp_path / "sr.dcm").iterall() if element.keyword == "TextValue"]
+    told = [text for text in texts if text.startswith("95 % interval")]
+    basis = "calibrated on 118 slices of 40 patients" if support else "spread of models or views only, not calibrated"
+    assert len(disc.intervals) > 10
+    assert len(told) == len(disc.intervals)
+    assert all(text.endswith(f", {basis}") for text in told)
+    area = disc.intervals["sac_area_mm2"]
+    assert f"95 % interval {area.low:.2f} to {area.high:.2f} mm², {basis}" in told
 
 
 def test_a_distance_is_the_length_of_a_line_where_it_was_taken(written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def test_every_member_is_named_on_every_page(place, tmp_path):
     names = ["resunet-test_resnet", "other"]
     assert metrics["model"] == {
         "name": "resunet-test_resnet + other, tta=flip",
-        "members": [{"name": name, "checkpoint": str(file)} for name, file in zip(names, files, strict=True)],
+        "members": [
+            {"name": name, "checkpoint": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            for name, file in zip(names, files, strict=True)
+        ],
         "tta": "flip",
     }
     for page in ("table2.md", "scores.md"):

@@ -151,11 +151,12 @@ def _measurement(
 
 
 def _doubt(result: SliceResult, name: str) -> Iterator[str]:
-    """The interval of a measure, and the probability of lying below each threshold that applies."""
+    """The interval of a measure, what it rests on, and the probability of lying below each threshold that applies."""
     interval, unit = result.intervals.get(name), MEASURES[name].unit
     if interval is None:
         return
-    yield f"95 % interval {interval.low:.2f} to {interval.high:.2f} {unit}".strip()
+    bounds = f"{interval.low:.2f} to {interval.high:.2f} {unit}".strip()
+    yield f"95 % interval {bounds}, {interval.basis}"
     for criterion in criteria_at(LEVELS.get(result.level or "")):
         if criterion.measure == name:
             probability = interval.below[criterion.key]

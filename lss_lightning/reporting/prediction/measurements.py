@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.stenosis import CRITERIA, MEASURES, Measurements, SliceResult, StudyResult
+from lss_lightning.stenosis import CRITERIA, MEASURES, Measurements, SliceResult, StudyResult, common_basis
 
 SCHEMA = 1
 
@@ -42,6 +43,7 @@ def _row(study: StudyResult, piece: SliceResult) -> dict[str, object]:
         "level_source": piece.level_source,
         "not_measured": piece.not_measured or "",
         **measures,
+        "intervals": common_basis(piece.intervals.values()),
         "sites": "; ".join(piece.sites),
         "findings": "; ".join(map(str, piece.findings)),
         "flags": "; ".join(flag.message for flag in piece.flags),
@@ -127,6 +129,7 @@ def _measures(piece: SliceResult, measured: Measurements) -> dict[str, Any]:
             found[name]["withheld"] = measured.withheld[name]
         if interval := piece.intervals.get(name):
             found[name] |= {"low": interval.low, "high": interval.high, "below": dict(interval.below)}
+            found[name]["calibrated_on"] = asdict(interval.support) if interval.support else None
         if caliper := measured.calipers.get(name):
             found[name]["caliper_px"] = [list(caliper.start), list(caliper.end)]
     return found

@@ -12,7 +12,7 @@ from pydicom.misc import is_dicom
 from lss_lightning.reporting.page.rendering import render
 from lss_lightning.reporting.study.picture import Picture, draw
 from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of, states_of
-from lss_lightning.stenosis import CRITERIA, MEASURES, Site
+from lss_lightning.stenosis import CRITERIA, MEASURES, Site, common_basis
 from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -66,6 +66,7 @@ def write_study_report(study: StudyResult, path: Path) -> None:
     """
     panels = [_panel(result, study) for result in study.slices]
     measured = [panel for panel in panels if panel.result.measurements is not None]
+    intervals = [interval for result in study.slices for interval in result.intervals.values()]
     text = render(
         "study.html.j2",
         TEMPLATES,
@@ -83,7 +84,8 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         measures=MEASURES,
         sources=SOURCES,
         levels={key: level for level, key in LEVELS.items()},
-        intervals=any(result.intervals for result in study.slices),
+        intervals=common_basis(intervals),
+        calibrated=any(interval.support for interval in intervals),
         spacings=list(dict.fromkeys(_spacing(result) for result in study.slices)),
         dicom=_DICOM[any(is_dicom(source) for result in study.slices for source in result.sources)],
     )

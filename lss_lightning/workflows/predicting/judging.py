@@ -15,6 +15,7 @@ from lss_lightning.data.studies import AxialSlice
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis import (
     LEVELS,
+    Calibration,
     Flag,
     Geometry,
     Interval,
@@ -57,7 +58,13 @@ class Segmented:
     flags: tuple[Flag, ...] = ()
 
 
-def measured(piece: AxialSlice, shown: NDArray[np.uint8], members: NDArray[np.float32], labels: LabelSet) -> Segmented:
+def measured(
+    piece: AxialSlice,
+    shown: NDArray[np.uint8],
+    members: NDArray[np.float32],
+    labels: LabelSet,
+    calibration: Calibration | None = None,
+) -> Segmented:
     """Measure a slice.
 
     Args:
@@ -65,11 +72,14 @@ def measured(piece: AxialSlice, shown: NDArray[np.uint8], members: NDArray[np.fl
         shown: What the networks were shown of it, (C, H, W).
         members: What every member says under every view, (M, K, H, W).
         labels: The K classes.
+        calibration: Of the networks; its intervals then stand in the place of the members'. None where there is none.
     """
     mean = mean_of(members)
     if missing_classes(labels):
         return Segmented(piece, mean, None, {})
     measurements, intervals, _ = measure_members(members, labels, piece.spacing, piece.image_left)
+    if calibration is not None:
+        intervals = calibration.intervals(measurements.values())
     flags = plausibility_flags(shown, mean, labels, piece.spacing)
     return Segmented(piece, mean, measurements, intervals, tuple(flags))
 

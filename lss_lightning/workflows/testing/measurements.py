@@ -16,6 +16,7 @@ from lss_lightning.data.source import DataSource
 from lss_lightning.metrics.measures import Measured, summarise_measures
 from lss_lightning.reporting.agreement import plot_bland_altman, plot_severity
 from lss_lightning.reporting.measures import write_measures, write_measures_csv
+from lss_lightning.runs import MEASUREMENTS
 from lss_lightning.stenosis import MEASURES
 from lss_lightning.workflows.subject import Subject
 from lss_lightning.workflows.testing.notes import tabulate_reports
@@ -33,7 +34,7 @@ def measured_slices(
     """
     truth = source.truth()
     rows = [truth.get(piece.slice.name) for piece in slices]
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = dict(values)
     if all(rows):
         found = [row for row in rows if row]
         known["truth"] = np.array([[float(row[name]) for name in MEASURES] for row in found])
@@ -42,10 +43,6 @@ def measured_slices(
     if notes := source.notes():
         known["notes"] = [notes.get(patient_key(piece.slice.patient)) for piece in slices]
     return Measured(
-        label=values["label"],
-        predicted=values["predicted"],
-        low=values["low"],
-        high=values["high"],
         patients=[piece.slice.patient for piece in slices],
         levels=[piece.slice.level if piece.slice.level in LEVELS else None for piece in slices],
         **known,
@@ -69,7 +66,9 @@ def report_measures(
     report = folder / "report"
     report.mkdir(exist_ok=True)
     summary = summarise_measures(measured)
-    columns = {"label": measured.label, "predicted": measured.predicted, "low": measured.low, "high": measured.high}
+    columns = {name: getattr(measured, name) for name in ("label", "predicted", "low", "high")}
+    if not np.isnan(measured.calibrated_low).all():
+        columns |= {name: getattr(measured, name) for name in ("calibrated_low", "calibrated_high")}
     images = [
         {
             "patient": piece.slice.patient,
@@ -89,7 +88,7 @@ def report_measures(
         plot_bland_altman(measured.predicted, measured.truth, true[0], names=pair, caption=caption)
         plot_severity(measured.predicted - measured.truth, measured.severities, true[1], caption=caption)
         pictures += true
-    write_measures_csv(folder / "measurements.csv", images, columns)
+    write_measures_csv(folder / MEASUREMENTS, images, columns)
     write_measures(summary, report, caption=caption)
     if measured.notes is not None:
         summary["reports"] = tabulate_reports(measured, slices, folder, caption)

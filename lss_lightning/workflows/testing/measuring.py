@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.per_image import PerImage
 from lss_lightning.models.labeller import to_label_grid
 from lss_lightning.models.predictor import Predictor
-from lss_lightning.stenosis import MEASURES, Interval, Measurements, measure, measure_members
+from lss_lightning.stenosis import MEASURES, Calibration, Interval, Measurements, measure, measure_members
 
-KINDS = ("label", "predicted", "low", "high")
-"""What is kept of each slice and measure; of a prediction's interval its bounds."""
+KINDS = ("label", "predicted", "low", "high", "calibrated_low", "calibrated_high")
+"""What is kept of each slice and measure; of a prediction its members' interval, and the calibrated one."""
 
 
 class MeasuredImages(PerImage):
@@ -26,11 +26,12 @@ class MeasuredImages(PerImage):
 
     Args:
         labels: The classes; those of the paper must be among them.
+        calibration: Of the network; None where there is none.
     """
 
-    def __init__(self, labels: LabelSet) -> None:
+    def __init__(self, labels: LabelSet, calibration: Calibration | None = None) -> None:
         super().__init__(**{kind: ((len(MEASURES),), torch.float64) for kind in KINDS})
-        self.labels = labels
+        self.labels, self.calibration = labels, calibration
 
     def update(
         self,
@@ -56,7 +57,8 @@ class MeasuredImages(PerImage):
             reference = measure(targets[place, :height, :width], self.labels, spacing)
             single = probabilities[:, place, :, :height, :width]
             measured, intervals, _ = measure_members(single, self.labels, spacing)
-            rows.append(_row(reference, measured, intervals))
+            calibrated = self.calibration.intervals(measured.values()) if self.calibration else {}
+            rows.append(_row(reference, measured, intervals, calibrated))
         kept = torch.tensor(np.stack(rows), device=index.device)
         self.add(index, **dict(zip(KINDS, kept.unbind(1), strict=True)))
 
@@ -66,9 +68,15 @@ class MeasuredImages(PerImage):
         return arrays
 
 
-def _row(reference: Measurements, measured: Measurements, intervals: dict[str, Interval]) -> NDArray[np.float64]:
-    """(4, F), in the order of KINDS."""
-    bounds = [[getattr(intervals[name], end) if name in intervals else None for name in MEASURES] for end in KINDS[2:]]
+def _row(
+    reference: Measurements,
+    measured: Measurements,
+    intervals: Mapping[str, Interval],
+    calibrated: Mapping[str, Interval],
+) -> NDArray[np.float64]:
+    """(6, F), in the order of KINDS."""
+    parts = [(intervals, "low"), (intervals, "high"), (calibrated, "low"), (calibrated, "high")]
+    bounds = [[getattr(one[name], part) if name in one else None for name in MEASURES] for one, part in parts]
     # None becomes NaN.
     return np.array([list(reference.values().values()), list(measured.values().values()), *bounds], dtype=np.float64)
 
@@ -78,13 +86,14 @@ class Measuring(pl.Callback):
 
     Args:
         labels: The classes; those of the paper must be among them.
+        calibration: Of the network; None where there is none.
 
     Attributes:
         values: As :meth:`MeasuredImages.compute` gives them; None before the first test.
     """
 
-    def __init__(self, labels: LabelSet) -> None:
-        self.images = MeasuredImages(labels)
+    def __init__(self, labels: LabelSet, calibration: Calibration | None = None) -> None:
+        self.images = MeasuredImages(labels, calibration)
         self.values: dict[str, NDArray[np.float64]] | None = None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -26,7 +26,7 @@ from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
 from lss_lightning.run_folder import refuse_used
-from lss_lightning.stenosis import missing_classes
+from lss_lightning.stenosis import Calibration, missing_classes
 from lss_lightning.workflows.facts import software
 from lss_lightning.workflows.hardware import compile_network, make_trainer
 from lss_lightning.workflows.subject import Subject, shown_path
@@ -90,8 +90,16 @@ def test_and_report(
     return found
 
 
-def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predictor]) -> pl.Trainer:
+def make_tester(
+    config: EvaluateConfig, folder: Path, predictors: Sequence[Predictor], calibration: Calibration | None = None
+) -> pl.Trainer:
     """The trainer that tests predictors, compiled if configured, and reports into a folder.
+
+    Args:
+        config: The checked configuration.
+        folder: Where the report goes.
+        predictors: Of the same classes, at least one.
+        calibration: Whose intervals are tested too; None where there is none.
 
     Raises:
         UserError: the machine has no such device or no compiler, or the folder holds a run already.
@@ -101,7 +109,7 @@ def make_tester(config: EvaluateConfig, folder: Path, predictors: Sequence[Predi
             for network in filter(lambda module: isinstance(module, UNet), predictor.modules()):
                 compile_network(network)
     labels = predictors[0].labels
-    measuring = [Measuring(labels)] if config.measurements and not missing_classes(labels) else []
+    measuring = [Measuring(labels, calibration)] if config.measurements and not missing_classes(labels) else []
     settings = {"default_root_dir": folder, "logger": False, "enable_model_summary": False, "callbacks": measuring}
     trainer = make_trainer(config.trainer, **settings)
     if trainer.is_global_zero:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.checkpoints import sha256
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS
 from lss_lightning.labels import LabelSet
@@ -38,9 +38,7 @@ def write_model_card(
         data: That trained and tested it.
         subject: What was tested.
     """
-    with checkpoint.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    about = {"File": f"`{checkpoint.name}`, SHA-256 `{digest}`", **subject.facts}
+    about = {"File": f"`{checkpoint.name}`, SHA-256 `{sha256(checkpoint)}`", **subject.facts}
     anatomy = ", ".join(labels[index].name for index in labels.anatomical)
     parts = (
         f"# Model card: {subject.name}",
