@@ -98,7 +98,7 @@ def write_overview(
     """Write the page.
 
     Args:
-        path: The file.
+        path: The file, in ``report`` of the run's folder.
         metrics: As in ``metrics.json``.
         records: Of the slices.
         slices: Those tested.
