@@ -105,7 +105,7 @@ REFUSED = {
     "evaluate ckpt_path=best.ckpt calibration=nowhere": ["calibration: nowhere: no such folder"],
     "evaluate ckpt_path=best.ckpt calibration=empty": ["calibration: empty: no run's folder (no metrics.json)"],
     "evaluate ckpt_path=best.ckpt calibration=run measurements=false": ["calibration=run with measurements=false"],
-    "evaluate folds=run calibration=run": ["calibration=run with folds=run", "leave calibration out"],
+    "evaluate folds=run calibration=run": ["calibration=run with folds=[run]", "leave calibration out"],
     "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
     "evaluate ckpt_path=best.ckpt data.foo=1": ["data.foo: no such setting", "allowed in data: background, batch_size"],
     "evaluate ckpt_path=best.ckpt data=alkafri data.root=empty": ["data.root=empty: holds no"],
