@@ -14,6 +14,7 @@ from lss_lightning.errors import UserError
 
 METRICS = "metrics.json"
 COUNTS = "counts.npz"
+"""Every slice's ``digest``, ``patient``, ``level`` and confusion ``counts``, by which runs can be paired."""
 MEASUREMENTS = "measurements.csv"
 SCHEMA = 1
 

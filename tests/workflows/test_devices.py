@@ -14,7 +14,7 @@ import torch
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
 from lss_lightning.models.predictor import load_predictor
-from lss_lightning.workflows.testing.pages import COUNTS
+from lss_lightning.runs import COUNTS
 from tests.conftest import configure
 from tests.workflows import altered
 from tests.workflows.test_commands import python

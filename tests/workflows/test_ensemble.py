@@ -15,8 +15,8 @@ from lss_lightning.data.alkafri_layout import LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import load_segmenter
 from lss_lightning.models.predictor import Predictor
+from lss_lightning.runs import COUNTS
 from lss_lightning.workflows import evaluate
-from lss_lightning.workflows.testing.pages import COUNTS
 from tests.conftest import write_patients, write_slice
 from tests.workflows.test_evaluate import evaluation, score
 from tests.workflows.test_train import start

@@ -69,7 +69,7 @@ def dropout(monkeypatch):
 @pytest.fixture
 def untested(monkeypatch):
     """Runs end after training."""
-    monkeypatch.setattr(train, "_test", lambda *_: None)
+    monkeypatch.setattr(train, "_test", lambda *_: (None, None))
 
 
 def test_workers_change_no_bit(dropout, untested, tree, tmp_path):

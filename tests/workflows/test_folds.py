@@ -17,10 +17,10 @@ from lss_lightning.data.slices import Slice
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import Card, NetworkSpec
+from lss_lightning.runs import COUNTS
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.folds import Fold, check_folds, held_out
 from lss_lightning.workflows.subject import Member, Subject
-from lss_lightning.workflows.testing.pages import COUNTS
 from lss_lightning.workflows.tracking.recording import about_evaluation
 from tests.conftest import configure, write_patients, write_slice
 from tests.tracking import Given, wandb_of_its_own

@@ -66,7 +66,7 @@ def test_auto_is_resolved_once_a_run_and_what_was_chosen_is_said_and_stored(tree
         "reason": "CPU without native bf16",
         "fast": fast,
     }
-    monkeypatch.setattr(train, "_test", lambda *_: None)
+    monkeypatch.setattr(train, "_test", lambda *_: (None, None))
     on_machine(monkeypatch, flags=BF16_CPU)
     resume(run, tree, "trainer.precision=auto", "trainer.max_epochs=2", "augmentation=none", "data.batch_size=4")
     assert "precision 32-true (as before)" in capsys.readouterr().out
@@ -118,7 +118,7 @@ def test_a_gpu_s_choices_are_named():
 
 
 def test_a_compiled_network_trains_the_same_weights_under_the_same_names(tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "_test", lambda *_: None)
+    monkeypatch.setattr(train, "_test", lambda *_: (None, None))
     traced = []
     usual = nn.Module.compile
 

@@ -24,9 +24,6 @@ from lss_lightning.workflows.testing.cases import Cases
 from lss_lightning.workflows.testing.overview import write_overview
 from lss_lightning.workflows.testing.pictures import draw_pictures
 
-COUNTS = "counts.npz"
-"""Every slice's ``digest``, ``patient``, ``level`` and confusion ``counts``, by which runs can be paired."""
-
 
 def save_counts(path: Path, slices: Sequence[LoadedSlice], records: Records) -> None:
     """Write what pairs this test with another model's on the same slices: arrays (N,) of text, and counts (N, K, K)."""

@@ -26,6 +26,7 @@ from lss_lightning.models.labeller import Labeller
 from lss_lightning.models.predictor import Predictor
 from lss_lightning.models.unet import UNet
 from lss_lightning.run_folder import refuse_used
+from lss_lightning.runs import COUNTS
 from lss_lightning.stenosis import Calibration, missing_classes
 from lss_lightning.workflows.facts import software
 from lss_lightning.workflows.hardware import compile_network, make_trainer
@@ -33,7 +34,7 @@ from lss_lightning.workflows.subject import Subject, shown_path
 from lss_lightning.workflows.testing.cases import show_cases
 from lss_lightning.workflows.testing.measurements import measured_slices, report_measures
 from lss_lightning.workflows.testing.measuring import Measuring, measured_values
-from lss_lightning.workflows.testing.pages import COUNTS, save_counts, write_pages
+from lss_lightning.workflows.testing.pages import save_counts, write_pages
 
 METRICS_SCHEMA = 1
 
