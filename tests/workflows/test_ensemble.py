@@ -56,7 +56,8 @@ def test_one_checkpoint_alone_gives_the_bits_of_its_own_network(place, tmp_path,
     monkeypatch.setattr(evaluate, "load_predictor", bare)
     score(tmp_path / "bare", place / "a/checkpoints/best.ckpt", EXACT)
     np.testing.assert_array_equal(counts(tmp_path / "now"), counts(tmp_path / "bare"))
-    for name in ("per_image.csv", "report/table2.csv", "report/confusion.png", "report/examples.png"):
+    # Not examples.png: where its layout ends on half a pixel, the solver puts a title now here, now there.
+    for name in ("per_image.csv", "report/table2.csv", "report/confusion.png"):
         assert (tmp_path / "now" / name).read_bytes() == (tmp_path / "bare" / name).read_bytes(), name
 
 
