@@ -1,6 +1,6 @@
 """Hold runs against each other and against the paper: `python compare.py runs=[logs/…,logs/…]`."""
 
-from lss_lightning.entry import run
+from lss_lightning.cli.main import run
 
 if __name__ == "__main__":
     run("compare")

@@ -1,6 +1,6 @@
 """Test a checkpoint and write the report: `python evaluate.py ckpt_path=…`."""
 
-from lss_lightning.entry import run
+from lss_lightning.cli.main import run
 
 if __name__ == "__main__":
     run("evaluate")

@@ -1,6 +1,6 @@
 """Make a data set ready and list what it holds: `python prepare.py --help` lists the settings."""
 
-from lss_lightning.entry import run
+from lss_lightning.cli.main import run
 
 if __name__ == "__main__":
     run("prepare")

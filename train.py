@@ -1,6 +1,6 @@
 """Train a network, test its best checkpoint, write the report: `python train.py --help` lists the settings."""
 
-from lss_lightning.entry import run
+from lss_lightning.cli.main import run
 
 if __name__ == "__main__":
     run("train")

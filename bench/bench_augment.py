@@ -33,12 +33,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.timing import medians
-from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import config_folder
+from lss_lightning.config.validation import build
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.composite import composite, positive_difference
-from lss_lightning.data.phantom import RenderedSlice, render_slice
-from lss_lightning.settings import build
+from lss_lightning.phantom import RenderedSlice, render_slice
 
 FIELD_OF_VIEW = 220.0
 BATCHES = 4

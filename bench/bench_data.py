@@ -37,14 +37,13 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.batches import EpochSampler, SliceDataset, collate
 from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import PUBLISHED, composite
 from lss_lightning.data.loading import LoadedSlice, load_slice
-from lss_lightning.data.phantom import render_slice
-from lss_lightning.data.slices import Slice
+from lss_lightning.data.slices import IMAGES, LABELS, Slice
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import render_slice
 
 RENDERED = 24
 """Slices that are drawn; it takes a quarter of a second each."""

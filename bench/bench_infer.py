@@ -36,11 +36,11 @@ from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices
-from lss_lightning.data.phantom import write_phantom
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.segmenter import Segmenter
-from lss_lightning.workflows.hardware import make_trainer
+from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.phantom import write_phantom
+from lss_lightning.workflows.training.trainer import make_trainer
 
 ROOT = Path(__file__).parents[1]
 MEAN = STD = 0.2

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from lss_lightning.data.phantom import render_slice
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import render_slice
 from lss_lightning.stenosis import MEASURES, measure
 
 FIELD_OF_VIEW = 220.0

@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from lss_lightning.data.phantom import render_slice
-from lss_lightning.data.phantom.patient import LEVELS, Stream, generator, sample_subject
-from lss_lightning.data.phantom.regions import class_regions
-from lss_lightning.data.phantom.spine import sample_spine
-from lss_lightning.data.phantom.truth import true_measures
+from lss_lightning.phantom import render_slice
+from lss_lightning.phantom.patient import LEVELS, Stream, generator, sample_subject
+from lss_lightning.phantom.regions import class_regions
+from lss_lightning.phantom.spine import sample_spine
+from lss_lightning.phantom.truth import true_measures
 
 TARGET = 3.0
 """Slices a second and core that are asked for at 320 × 320."""

@@ -26,17 +26,17 @@ import torch
 
 from bench.timing import medians, show
 from lss_lightning.config.sections import OutputConfig, TrainerConfig
-from lss_lightning.data.phantom.dicom import write_study as write_phantom
 from lss_lightning.data.studies import Study, Wanted, find_studies, network_image
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.predictor import Predictor, load_predictor
-from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.models.ensemble import Predictor, load_predictor
+from lss_lightning.models.segmentation import Segmenter
 from lss_lightning.models.views import VIEWS
+from lss_lightning.phantom.dicom import write_study as write_phantom
 from lss_lightning.reporting.prediction import write_study
 from lss_lightning.stenosis import ModelIdentity, StudyResult
-from lss_lightning.workflows.predicting.judging import judge, measured
-from lss_lightning.workflows.predicting.segmenting import Engine, Shown
+from lss_lightning.workflows.prediction.engine import Engine, Shown
+from lss_lightning.workflows.prediction.findings import judge, measured
 
 CHANNELS = "composite"
 TARGET = 8.0

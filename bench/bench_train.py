@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders.setting import Measured, Setting
-from lss_lightning.data.phantom import write_phantom
+from lss_lightning.phantom import write_phantom
 
 ROOT = Path(__file__).parents[1]
 

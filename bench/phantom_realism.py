@@ -28,9 +28,9 @@ from rich.table import Table
 
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.loading import load_slices
-from lss_lightning.data.phantom import RenderedSlice, render_slice
-from lss_lightning.data.phantom.patient import LEVELS
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import RenderedSlice, render_slice
+from lss_lightning.phantom.patient import LEVELS
 from lss_lightning.reporting import style
 
 if TYPE_CHECKING:

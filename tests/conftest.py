@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 from PIL import Image
 
-from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import TrainConfig, train_config
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS
+from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 
 pytest_plugins = ["tests.browser"]

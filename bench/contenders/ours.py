@@ -8,12 +8,12 @@ from torch import Tensor
 
 from bench.contenders.lightning_watch import TimedLoader, Watch, without_closure
 from bench.contenders.setting import Clock, Measured, Setting, answer, bare_steps, count_flops, files, peak_memory
-from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import train_config
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.workflows.hardware import make_trainer
-from lss_lightning.workflows.identity import describe
-from lss_lightning.workflows.training.learning import make_loss, make_optimizers
+from lss_lightning.workflows.training.identity import describe
+from lss_lightning.workflows.training.optim import make_loss, make_optimizers
+from lss_lightning.workflows.training.trainer import make_trainer
 
 
 def run(setting: Setting) -> Measured:

@@ -8,10 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lss_lightning.config.sections import PathsConfig, TrainerConfig
-from lss_lightning.config.top import Top, names, plain_data, top_values
-from lss_lightning.runs import refuse_incomparable
-from lss_lightning.settings import build, setting
+from lss_lightning.config.sections import PathsConfig, Top, TrainerConfig, names, plain_data, top_values
+from lss_lightning.config.validation import build, setting
+from lss_lightning.runs.results import refuse_incomparable
 
 
 @dataclass(frozen=True)

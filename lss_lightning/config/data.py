@@ -6,11 +6,12 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import config_folder
+from lss_lightning.config.validation import build, check_section
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitProtocol
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
-from lss_lightning.settings import build, check_section, shown
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def data_source(section: Mapping[str, Any]) -> DataSource:
         raise UserError(f"data.name={section.get('name')}: no data source; choose one by data=alkafri or data=phantom")
     found = _class_of_data(str(target), DataSource)
     if found is None:
-        raise UserError(f"data._target_={target}: no data source; name a DataSource of lss_lightning.data")
+        raise UserError(f"data._target_={target}: no data source; name a DataSource of lss_lightning")
     return build(found, section, "data")
 
 
@@ -42,17 +43,17 @@ def split_protocol(section: Mapping[str, Any]) -> SplitProtocol:
     found = _class_of_data(str(target), SplitProtocol)
     if found is None:
         names = ", ".join(sorted(path.stem for path in (config_folder() / "split").glob("*.yaml")))
-        raise UserError(f"split._target_={shown(target)}: no split protocol; choose one by split=…: {names}")
+        raise UserError(f"split._target_={format_setting(target)}: no split protocol; choose one by split=…: {names}")
     return build(found, section, "split")
 
 
 def _class_of_data(target: str, base: type[T]) -> type[T] | None:
-    """The class of that name, if it is one of ``lss_lightning.data`` that derives from ``base``.
+    """The class of that name, if it is one of this package that derives from ``base``.
 
     The name may come out of somebody's checkpoint: only our own classes are looked up.
     """
     module, _, name = target.rpartition(".")
-    if not module.startswith("lss_lightning.data."):
+    if not module.startswith(("lss_lightning.data.", "lss_lightning.phantom.")):
         return None
     try:
         found: Any = getattr(importlib.import_module(module), name, None)

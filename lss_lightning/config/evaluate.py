@@ -8,15 +8,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lss_lightning.checkpoints import checkpoint_files
 from lss_lightning.config.data import data_source
-from lss_lightning.config.sections import LoggerConfig, PathsConfig, TrainerConfig
-from lss_lightning.config.top import Top, names, plain_data, top_values
+from lss_lightning.config.sections import LoggerConfig, PathsConfig, Top, TrainerConfig, names, plain_data, top_values
+from lss_lightning.config.validation import build, check, check_section, setting
 from lss_lightning.data.source import DataSource
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.views import VIEWS
-from lss_lightning.runs import find_calibration
-from lss_lightning.settings import build, check, check_section, setting, shown
+from lss_lightning.runs.checkpoints import checkpoint_files
+from lss_lightning.runs.results import find_calibration
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class EvaluateConfig:
         }
         if self.folds is not None and (given := [key for key, value in own.items() if value is not None]):
             raise UserError(
-                f"{given[0]}={shown(own[given[0]])} with folds={shown(self.folds)}: folds are tested on what they held "
-                f"out of their own data; leave {given[0]} out (data.root=… says where the data lies now)"
+                f"{given[0]}={format_setting(own[given[0]])} with folds={format_setting(self.folds)}: folds are "
+                f"tested on what they held out of their own data; leave {given[0]} out "
+                f"(data.root=… says where the data lies now)"
             )
         if self.calibration is not None and not self.measurements:
             raise UserError(
@@ -70,7 +71,7 @@ class EvaluateConfig:
         return self.data["name"] == "checkpoint"
 
     def find_checkpoints(self) -> tuple[Path, ...]:
-        """The files that ``ckpt_path`` or ``folds`` names: :func:`~lss_lightning.checkpoints.checkpoint_files`."""
+        """The files that ``ckpt_path`` or ``folds`` names: :func:`~lss_lightning.runs.checkpoints.checkpoint_files`."""
         if self.folds is not None:
             return checkpoint_files(self.folds, "folds")
         return checkpoint_files(self.ckpt_path or [])

@@ -9,14 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lss_lightning.checkpoints import checkpoint_files
-from lss_lightning.config.sections import OutputConfig, PathsConfig, TrainerConfig
-from lss_lightning.config.top import Top, names, plain_data, top_values
+from lss_lightning.config.sections import OutputConfig, PathsConfig, Top, TrainerConfig, names, plain_data, top_values
+from lss_lightning.config.validation import build, setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.views import VIEWS
-from lss_lightning.output_folder import check_output
-from lss_lightning.runs import find_calibration
-from lss_lightning.settings import build, setting
+from lss_lightning.runs.checkpoints import checkpoint_files
+from lss_lightning.runs.output import check_output
+from lss_lightning.runs.results import find_calibration
 from lss_lightning.stenosis.levels import DISCS
 
 
@@ -51,7 +50,7 @@ class PredictConfig:
                 raise UserError(f"levels={{{key}: {level}}}: no lumbar disc; allowed: {', '.join(DISCS)}")
 
     def find_checkpoints(self) -> tuple[Path, ...]:
-        """The files that ``ckpt_path`` names: :func:`~lss_lightning.checkpoints.checkpoint_files`."""
+        """The files that ``ckpt_path`` names: :func:`~lss_lightning.runs.checkpoints.checkpoint_files`."""
         return checkpoint_files(self.ckpt_path)
 
     def levels_of(self, study: str) -> dict[str, str]:

@@ -8,11 +8,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from lss_lightning.config.data import data_source, split_protocol
-from lss_lightning.config.sections import PathsConfig
-from lss_lightning.config.top import Top, names, plain_data, top_values
+from lss_lightning.config.sections import PathsConfig, Top, names, plain_data, top_values
+from lss_lightning.config.validation import build
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitProtocol
-from lss_lightning.settings import build
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from lss_lightning.config.validation import check, check_keys, setting
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting, shown
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.decoder_channels or min(self.decoder_channels) < 1:
-            channels = shown(self.decoder_channels)
+            channels = format_setting(self.decoder_channels)
             raise UserError(f"model.decoder_channels={channels}: give one or more whole numbers from 1")
 
 
@@ -167,3 +173,51 @@ class SchedulerSettings:
     power: float = setting(1.0, above=0)
     T_max: int = setting(1, at_least=1)
     total_iters: int = setting(1, at_least=1)
+
+
+@dataclass(frozen=True)
+class Top:
+    """Single values of every command."""
+
+    name: str = setting()
+
+
+def plain_data(cfg: DictConfig, keys: set[str]) -> dict[str, Any]:
+    """The configuration as plain data.
+
+    Args:
+        cfg: As Hydra composed it.
+        keys: What it must have at its top, and nothing else.
+
+    Raises:
+        UserError: a key is missing, or one is not allowed.
+    """
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    check_keys(plain, keys, "", required=sorted(keys))
+    return {str(key): value for key, value in plain.items()}
+
+
+def top_values(schema: type[Top], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked single values.
+
+    Raises:
+        UserError: one is not allowed.
+    """
+    values = check(schema, {key: plain[key] for key in names(schema)}, "")
+    if not re.fullmatch(r"\w[\w .+-]*", values["name"]):
+        raise UserError(
+            f"name={values['name']}: it names the run's folder; only letters, digits, spaces and . _ + - are allowed"
+        )
+    return values
+
+
+def names(schema: type[Any]) -> set[str]:
+    """The fields of a dataclass."""
+    return {entry.name for entry in fields(schema)}
+
+
+def config_folder() -> Path:
+    """The folder with the YAML files: ``conf/`` of the checkout, or the copy inside an installed package."""
+    package = Path(__file__).parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"

@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lss_lightning.config.data import data_source, split_protocol
-from lss_lightning.config.folder import config_folder
 from lss_lightning.config.sections import (
     CallbacksConfig,
     EncoderConfig,
@@ -20,15 +19,20 @@ from lss_lightning.config.sections import (
     OptimizerSettings,
     PathsConfig,
     SchedulerSettings,
+    Top,
     TrainerConfig,
+    config_folder,
+    names,
+    plain_data,
+    top_values,
 )
-from lss_lightning.config.top import Top, names, plain_data, top_values
+from lss_lightning.config.validation import build, check, check_keys, check_kind, check_section, required_keys, setting
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitProtocol
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
-from lss_lightning.settings import build, check, check_keys, check_kind, check_section, required_keys, setting, shown
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def _open_section(name: str, plain: Mapping[str, Any], schema: type[Any], choice
     check_keys(section, section, name, required_keys(schema))
     target = section.get("_target_")
     if not isinstance(target, str) and (name != "scheduler" or target is not None):
-        raise UserError(f"{name}._target_={shown(target)}: names no class; choose one by {name}=…")
+        raise UserError(f"{name}._target_={format_setting(target)}: names no class; choose one by {name}=…")
     shipped = config_folder() / name / f"{choices.get(name)}.yaml"
     if shipped.is_file():
         examples: Any = OmegaConf.to_container(OmegaConf.load(shipped))

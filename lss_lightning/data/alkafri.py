@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import Path as ZipPath
 
-from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED
+from lss_lightning.config.validation import setting
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.reports import read_reports
-from lss_lightning.data.slices import ImageFile, Slice
+from lss_lightning.data.slices import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED, ImageFile, Slice
 from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, Found, lacking
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
+from lss_lightning.files import whole_folder
 
 LARGEST_IMAGE = 2**28
 """Bytes that one image in an archive may declare; an 8-bit slice has some 100,000."""

@@ -22,8 +22,8 @@ from lss_lightning.data.loading import LoadedSlice, iterate_slices, load_slice
 from lss_lightning.data.packed import BrokenPackError, read_index, read_packed, write_packed
 from lss_lightning.data.parallel import progress
 from lss_lightning.data.slices import ImageFile, Slice
-from lss_lightning.data.whole import whole_folder
 from lss_lightning.errors import UserError
+from lss_lightning.files import whole_folder
 from lss_lightning.labels import LabelSet
 
 FORMAT = 2

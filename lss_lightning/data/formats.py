@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.header import Header
 from lss_lightning.data.nifti import read_nifti, read_nifti_header
 from lss_lightning.data.png import decode, narrow, read_codes
 from lss_lightning.data.slices import ImageFile
-from lss_lightning.data.stretch import to_bytes
 from lss_lightning.errors import UserError
 
 SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
@@ -98,7 +98,7 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
         kind: ``image`` (grey or RGB, as stored), ``rgb`` or ``composite`` (RGB; grey gives three equal channels), else
             grey (RGB whose channels are equal is grey). PNG files of ``t1``, ``t2`` and ``composite`` hold 8 bits;
             other grey values of more than 8 bits are stretched by
-            :func:`~lss_lightning.data.stretch.to_bytes`, over all of a stack.
+            :func:`~lss_lightning.data.composite.to_bytes`, over all of a stack.
 
     Returns:
         (H, W, 1) or (H, W, 3), uint8.

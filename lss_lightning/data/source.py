@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
+from lss_lightning.config.validation import setting
 from lss_lightning.data.composite import PUBLISHED, THIRD
 from lss_lightning.data.slices import Slice
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.settings import setting
 
 CHANNELS: dict[str, tuple[str, ...]] = {
     "composite": ("composite",),

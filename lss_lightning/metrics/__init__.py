@@ -19,8 +19,7 @@ from lss_lightning.metrics.overlap import (
 )
 from lss_lightning.metrics.pairing import ImageCounts, Paired, Shared, pair_all, shared
 from lss_lightning.metrics.records import ImageRecords, Records
-from lss_lightning.metrics.spread import spread
-from lss_lightning.metrics.summary import summarise, summarise_overlap
+from lss_lightning.metrics.summary import spread, summarise, summarise_overlap
 
 __all__ = [
     "FAILURES",

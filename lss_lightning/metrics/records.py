@@ -14,10 +14,9 @@ from torch import Tensor
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.boundary import MEASURES, bf_tolerance, boundary_measures
 from lss_lightning.metrics.calibration import BINS, foreground_band, reliability_bins
-from lss_lightning.metrics.confusion import confusion
+from lss_lightning.metrics.confusion import PerImage, confusion
 from lss_lightning.metrics.failures import image_parts
 from lss_lightning.metrics.overlap import Counts, Scores
-from lss_lightning.metrics.per_image import PerImage
 
 
 @dataclass(frozen=True)

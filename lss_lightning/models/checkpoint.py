@@ -14,7 +14,7 @@ import torch
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.encoders import build_encoder
-from lss_lightning.models.segmenter import CARD_KEY, Segmenter
+from lss_lightning.models.segmentation import CARD_KEY, Segmenter
 from lss_lightning.models.unet import UNet
 
 SCHEMA = 2

@@ -14,7 +14,7 @@ from lss_lightning.reporting import style
 from lss_lightning.reporting.scale import OBJECTIVE, Scale
 from lss_lightning.reporting.sweep import format_value
 from lss_lightning.reporting.tables import format_score
-from lss_lightning.sweeps.record import DIVERGED, FAILED, FINISHED
+from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED
 from lss_lightning.sweeps.results import UNFINISHED, Results, Setting
 
 if TYPE_CHECKING:

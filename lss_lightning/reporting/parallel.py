@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lss_lightning.reporting import style
 from lss_lightning.reporting.scale import OBJECTIVE, Scale
-from lss_lightning.sweeps.record import DIVERGED, FAILED
+from lss_lightning.sweeps.jobs import DIVERGED, FAILED
 from lss_lightning.sweeps.results import Results, Setting
 
 if TYPE_CHECKING:

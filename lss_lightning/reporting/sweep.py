@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lss_lightning.display import format_setting
 from lss_lightning.reporting.style import MISSING
 from lss_lightning.reporting.tables import format_score, markdown_table
-from lss_lightning.settings import shown
 from lss_lightning.sweeps.results import Job, Results, Setting
 
 OBJECTIVE = "Objective"
@@ -64,7 +64,7 @@ def print_sweep(results: Results, *, caption: str, console: Console) -> None:
 
 def format_value(value: Any) -> str:
     """A setting's value for a table: floats to four digits, other values as the command line spells them."""
-    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+    return f"{value:.4g}" if isinstance(value, float) else format_setting(value)
 
 
 def _table(rows: Sequence[Sequence[str]], title: str) -> Table:
@@ -112,5 +112,5 @@ def _write_csv(results: Results, path: Path) -> None:
 
 def _cells(job: Job, keys: Sequence[str], folder: Path) -> list[Any]:
     checkpoint = None if job.checkpoint is None else job.checkpoint.relative_to(folder).as_posix()
-    values = [shown(job.values.get(key)) for key in keys]
+    values = [format_setting(job.values.get(key)) for key in keys]
     return [job.name, *values, job.objective, job.epoch, job.seconds, job.state, job.reason, checkpoint]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lss_lightning.stenosis.chords import ALONG_U, ALONG_V, Edges, crossings, edges_of
-from lss_lightning.stenosis.reading import Reading
+from lss_lightning.stenosis.measurements import Reading
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry

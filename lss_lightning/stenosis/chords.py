@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.stenosis.reading import Reading
+from lss_lightning.stenosis.measurements import Reading
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lss_lightning.stenosis.chords import ALONG_V, crossings, edges_of
-from lss_lightning.stenosis.criteria import CRITERIA
+from lss_lightning.stenosis.criteria import CRITERIA, RANGES
 from lss_lightning.stenosis.measurements import AAP, DISC, MEASURES, POSTERIOR, RATIOS, SAC, Flag
-from lss_lightning.stenosis.ranges import RANGES
 from lss_lightning.stenosis.regions import Regions
 from lss_lightning.stenosis.view import View
 

@@ -7,13 +7,11 @@ from typing import Any, Literal, TypeAlias
 from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.stenosis.drawn import calipers_of, reading_outlines, region_outlines
 from lss_lightning.stenosis.flags import input_flags, region_flags, size_flags, view_flags
-from lss_lightning.stenosis.measurements import MEASURES, RATIOS, SAC, Flag, Measurements, undermined
-from lss_lightning.stenosis.reading import Reading
+from lss_lightning.stenosis.measurements import MEASURES, RATIOS, SAC, Flag, Measurements, Reading, undermined
 from lss_lightning.stenosis.readings import take_readings
 from lss_lightning.stenosis.regions import find_regions
-from lss_lightning.stenosis.view import view_of
+from lss_lightning.stenosis.view import calipers_of, reading_outlines, region_outlines, view_of
 
 Side: TypeAlias = Literal["left", "right"]
 """Of the patient."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from lss_lightning.stenosis.bulge import disc_bulge
 from lss_lightning.stenosis.canal import canal_area, canal_depth
 from lss_lightning.stenosis.chords import ALONG_U, ALONG_V, longest_chord
-from lss_lightning.stenosis.foramen import LEFTWARDS, RIGHTWARDS, foraminal_gap
-from lss_lightning.stenosis.reading import Reading
+from lss_lightning.stenosis.distances import LEFTWARDS, RIGHTWARDS, disc_bulge, foraminal_gap
+from lss_lightning.stenosis.measurements import Reading
 from lss_lightning.stenosis.view import View
 
 Taken: TypeAlias = tuple[str, Reading | str]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lss_lightning.stenosis.axes import Axes, find_axes
-from lss_lightning.stenosis.measurements import DISC, POSTERIOR, SAC, Points
+from lss_lightning.stenosis.measurements import DISC, POSTERIOR, SAC, Caliper, Points, Reading
 from lss_lightning.stenosis.regions import Regions
 
 if TYPE_CHECKING:
@@ -53,3 +54,37 @@ def view_of(regions: Regions) -> View | None:
         content=None if content is None else axes.apply(content),
         aap=axes.coordinates(regions.aap),
     )
+
+
+Outlines = dict[str, tuple[Points, ...]]
+
+
+def calipers_of(readings: Mapping[str, Reading], view: View, spacing: tuple[float, float]) -> dict[str, Caliper]:
+    """The calipers of those readings that have one, by measure."""
+    calipers = {}
+    for name, reading in readings.items():
+        if reading.ends is not None:
+            (x0, y0), (x1, y1) = _pixels(view.axes.undo(reading.ends), spacing).tolist()
+            calipers[name] = Caliper((x0, y0), (x1, y1))
+    return calipers
+
+
+def reading_outlines(readings: Mapping[str, Reading], view: View, spacing: tuple[float, float]) -> Outlines:
+    """The outlines of those readings that have one, by measure."""
+    drawn = {name: reading.outline for name, reading in readings.items() if reading.outline is not None}
+    return {name: (_pixels(view.axes.undo(outline), spacing),) for name, outline in drawn.items()}
+
+
+def region_outlines(regions: Regions) -> Outlines:
+    """The outlines of the structures found, by class key; a posterior element may have several."""
+    import shapely
+
+    outlines = {}
+    for key, region in regions.found.items():
+        rings = shapely.get_parts(shapely.get_rings(shapely.get_parts(region.shape)))
+        outlines[key] = tuple(_pixels(shapely.get_coordinates(ring), regions.spacing) for ring in rings)
+    return outlines
+
+
+def _pixels(points: Points, spacing: tuple[float, float]) -> Points:
+    return points / spacing[::-1]

@@ -8,12 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lss_lightning.config.overrides import given_overrides, given_value, is_given, quoted
 from lss_lightning.errors import UserError
-from lss_lightning.overrides import given_value, quoted
-from lss_lightning.run_folder import new_folder, unwritable
-from lss_lightning.sweeps.jobs import ended
-from lss_lightning.sweeps.record import job_folders, read_record, round_and_number
-from lss_lightning.sweeps.values import given_overrides, is_given
+from lss_lightning.runs.layout import new_folder, unwritable
+from lss_lightning.sweeps.jobs import ended, job_folders, read_record, round_and_number
 
 SWEEP = "sweep.yaml"
 MIXED = "sweep"

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.config.overrides import given_overrides, quoted
 from lss_lightning.config.sections import TrainerConfig
-from lss_lightning.launched import launched
-from lss_lightning.overrides import quoted
+from lss_lightning.errors import UserError
 from lss_lightning.sweeps.jobs import JobProcessError
-from lss_lightning.sweeps.values import given_overrides
 
 LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
 """What tells Lightning that somebody else has started the processes."""
@@ -45,7 +44,7 @@ def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | 
     """Run a sweep's job as a fresh command line in the job's folder.
 
     Args:
-        command: A key of :data:`lss_lightning.config.commands.COMMANDS`.
+        command: A key of :data:`lss_lightning.cli.check.COMMANDS`.
         hydra: Hydra's configuration of the job.
         resumed: The checkpoint to go on from.
 
@@ -90,3 +89,39 @@ def run_process(arguments: Sequence[str], folder: str | Path) -> int:
             return job.wait()
         finally:
             signal.signal(signal.SIGTERM, usual)
+
+
+def shared_arguments(arguments: Sequence[str]) -> list[str]:
+    """Hydra's arguments for one of several processes that were started from outside.
+
+    Each composes the configuration itself, and at its own second: the run's folder must be given. Only the first
+    process writes the configuration into it.
+
+    Args:
+        arguments: Overrides and flags of a command.
+
+    Raises:
+        UserError: no folder is given, or the command line is a sweep.
+    """
+    found = launched()
+    if found is None:
+        return list(arguments)
+    starter, rank = found
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError(f"-m under {starter}: a sweep starts its jobs' processes itself; leave {starter} out")
+    if not any(text.lstrip("+").startswith(("hydra.run.dir=", "ckpt_path=")) for text in arguments):
+        raise UserError(
+            f"started by {starter}: give hydra.run.dir=…, a new folder that all processes reach; each would take one "
+            "of its own, named by its second"
+        )
+    return [*arguments, "hydra.output_subdir=null"] if rank else list(arguments)
+
+
+def launched() -> tuple[str, int] | None:
+    """What started this process as one of several, ``torchrun`` or ``srun``, and its rank; None if nothing did."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
+        return "torchrun", int(os.environ["RANK"])
+    # A script of sbatch knows the number of tasks, too, but only srun starts a step of them.
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return "srun", int(os.environ["SLURM_PROCID"])
+    return None

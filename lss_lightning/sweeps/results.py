@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lss_lightning.settings import shown
-from lss_lightning.sweeps.record import DIVERGED, FAILED, FINISHED, Record, job_folders, read_record, round_and_number
-from lss_lightning.sweeps.values import read_overrides
+from lss_lightning.config.overrides import read_overrides
+from lss_lightning.display import format_setting
+from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED, Record, job_folders, read_record, round_and_number
 
 REPEATS = ("seed", "split.fold", "split.seed")
 """Settings whose values repeat an experiment: over them a sweep is averaged, and none of them is the better one."""
@@ -141,7 +141,7 @@ def read_results(folder: Path) -> Results:
     """Collect what the jobs of a sweep have left in its folder so far."""
     jobs = [_read_job(folder, path) for path in job_folders(folder)]
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
-    varied = [key for key in keys if len({shown(job.values.get(key)) for job in jobs}) > 1]
+    varied = [key for key in keys if len({format_setting(job.values.get(key)) for job in jobs}) > 1]
     parameters = tuple(key for key in varied if key not in REPEATS)
     return Results(
         folder=folder,
@@ -173,7 +173,7 @@ def _state(record: Record) -> str:
 def _settings(jobs: Sequence[Job], parameters: Sequence[str]) -> list[Setting]:
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        groups.setdefault(tuple(shown(job.values.get(key)) for key in parameters), []).append(job)
+        groups.setdefault(tuple(format_setting(job.values.get(key)) for key in parameters), []).append(job)
     settings = [
         Setting({key: group[0].values.get(key) for key in parameters}, tuple(group)) for group in groups.values()
     ]

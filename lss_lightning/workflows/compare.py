@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from lss_lightning.config.compare import CompareConfig
+from lss_lightning.display import shown_path
 from lss_lightning.reporting.comparison import Curves
 from lss_lightning.reporting.page import Page
 from lss_lightning.reporting.page.markdown import write_markdown
 from lss_lightning.reporting.tables import format_interval
-from lss_lightning.workflows.comparing.finished import FinishedRun, common_labels, read_runs
-from lss_lightning.workflows.comparing.sections import (
+from lss_lightning.workflows.comparison.finished import FinishedRun, common_labels, read_runs
+from lss_lightning.workflows.comparison.sections import (
     curves_section,
     differences_section,
     joined_disclaimers,
@@ -23,7 +24,6 @@ from lss_lightning.workflows.comparing.sections import (
     segmented_section,
     settings_section,
 )
-from lss_lightning.workflows.subject import shown_path
 
 
 def run(config: CompareConfig, folder: Path) -> None:

@@ -9,18 +9,18 @@ from lss_lightning.config.data import split_protocol
 from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import SplitProtocol
-from lss_lightning.data.splits.resubstitution import Resubstitution
+from lss_lightning.data.splits.fractions import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import Card
-from lss_lightning.models.predictor import load_predictor
-from lss_lightning.workflows.calibrating import load_calibration
-from lss_lightning.workflows.facts import model_facts
-from lss_lightning.workflows.folds import crossvalidate
-from lss_lightning.workflows.memory import memory_explained
-from lss_lightning.workflows.subject import Member, Subject, crossing_remarks
-from lss_lightning.workflows.testing.sources import source_to_test
-from lss_lightning.workflows.testing.test import make_tester, show_files, test_and_report
-from lss_lightning.workflows.tracking.recording import about_evaluation, hand_over, recording
+from lss_lightning.models.ensemble import load_predictor
+from lss_lightning.workflows.evaluation.calibration import load_calibration
+from lss_lightning.workflows.evaluation.context import Member, Subject, crossing_remarks
+from lss_lightning.workflows.evaluation.facts import model_facts
+from lss_lightning.workflows.evaluation.folds import crossvalidate
+from lss_lightning.workflows.evaluation.sources import source_to_test
+from lss_lightning.workflows.evaluation.tester import make_tester, show_files, test_and_report
+from lss_lightning.workflows.tracking import about_evaluation, hand_over, recording
+from lss_lightning.workflows.training.trainer import memory_explained
 
 
 def run(config: EvaluateConfig, folder: Path) -> None:

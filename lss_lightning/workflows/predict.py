@@ -11,22 +11,22 @@ from typing import Any
 from rich.console import Console
 
 from lss_lightning import __version__
-from lss_lightning.checkpoints import sha256
 from lss_lightning.config.data import data_source
 from lss_lightning.config.predict import PredictConfig
 from lss_lightning.data.parallel import progress
 from lss_lightning.data.studies import Source, Study, Wanted, find_studies, network_image, opened
-from lss_lightning.data.whole import whole_folder
+from lss_lightning.display import shown_path
 from lss_lightning.errors import IncompleteError, UserError
+from lss_lightning.files import whole_folder
 from lss_lightning.models.checkpoint import Card
-from lss_lightning.models.predictor import load_predictor
-from lss_lightning.output_folder import INDEX, output_folder, write_index
+from lss_lightning.models.ensemble import load_predictor
 from lss_lightning.reporting.prediction import print_study, write_study
+from lss_lightning.runs.checkpoints import sha256
+from lss_lightning.runs.output import INDEX, output_folder, write_index
 from lss_lightning.stenosis import DISCLAIMER, ModelIdentity, StudyResult
-from lss_lightning.workflows.calibrating import Calibrated, load_calibration
-from lss_lightning.workflows.predicting.judging import judge, measured
-from lss_lightning.workflows.predicting.segmenting import Engine, Shown
-from lss_lightning.workflows.subject import shown_path
+from lss_lightning.workflows.evaluation.calibration import Calibrated, load_calibration
+from lss_lightning.workflows.prediction.engine import Engine, Shown
+from lss_lightning.workflows.prediction.findings import judge, measured
 
 _log = logging.getLogger(__name__)
 

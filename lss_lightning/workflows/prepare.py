@@ -14,9 +14,9 @@ from lss_lightning.data.inventory import Examined, examine, take_inventory
 from lss_lightning.data.loading import load_slice
 from lss_lightning.data.source import DataSource, Found
 from lss_lightning.data.splits import Split, SplitProtocol, write_split
+from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
 from lss_lightning.reporting.inventory import MOST, Panel, plot_contact_sheet, print_inventory
-from lss_lightning.workflows.subject import shown_path
 
 _log = logging.getLogger(__name__)
 

@@ -10,16 +10,15 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from lss_lightning.config.reproduce import ReproduceConfig
-from lss_lightning.config.trainings import Training, composed_training
+from lss_lightning.config.overrides import quoted
+from lss_lightning.config.reproduce import ReproduceConfig, Training, composed_training
+from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.overrides import quoted
-from lss_lightning.runs import METRICS, read_metrics, stored_configuration
+from lss_lightning.runs.results import METRICS, read_metrics, stored_configuration
 from lss_lightning.sweeps.process import STOPPED, run_process
-from lss_lightning.workflows.comparing.finished import read_runs
-from lss_lightning.workflows.comparing.reproduction import Trained, write_pages
-from lss_lightning.workflows.identity import FIXED, FREE
-from lss_lightning.workflows.subject import shown_path
+from lss_lightning.workflows.comparison.finished import read_runs
+from lss_lightning.workflows.comparison.reproduction import Trained, write_pages
+from lss_lightning.workflows.training.identity import FIXED, FREE
 
 RUNS = "runs"
 """Folder of the trainings, beside the reports."""

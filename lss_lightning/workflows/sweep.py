@@ -8,15 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from lss_lightning.overrides import pasted
+from lss_lightning.config.overrides import pasted
+from lss_lightning.display import format_setting, shown_path
 from lss_lightning.reporting.heat_map import plot_heat_map
 from lss_lightning.reporting.parallel import plot_parallel
 from lss_lightning.reporting.sweep import print_sweep, write_sweep
-from lss_lightning.settings import shown
 from lss_lightning.sweeps.folder import given_flags
-from lss_lightning.sweeps.record import FAILED, FINISHED
+from lss_lightning.sweeps.jobs import FAILED, FINISHED
 from lss_lightning.sweeps.results import UNFINISHED, Results, Setting, read_results
-from lss_lightning.workflows.subject import shown_path
 
 PICTURES = {"heat_map.png": plot_heat_map, "parallel.png": plot_parallel}
 
@@ -71,7 +70,7 @@ def _commands(results: Results) -> list[str]:
 
 
 def _best(results: Results, best: Setting) -> list[str]:
-    repeated = {key: dict.fromkeys(shown(job.values[key]) for job in best.jobs) for key in results.repeats}
+    repeated = {key: dict.fromkeys(format_setting(job.values[key]) for job in best.jobs) for key in results.repeats}
     overrides = [text for text in best.jobs[0].overrides if text.partition("=")[0] not in repeated]
     overrides += [f"{key}={','.join(values)}" for key, values in repeated.items()]
     sweeps = ["-m"] if any(len(values) > 1 for values in repeated.values()) else []

@@ -13,23 +13,23 @@ from rich.console import Console
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
+from lss_lightning.display import shown_path
 from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
-from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.models.segmentation import Segmenter
 from lss_lightning.reporting.curves import plot_curves
-from lss_lightning.run_folder import occupied, refuse_used
-from lss_lightning.runs import record_resume
-from lss_lightning.workflows.facts import model_facts
-from lss_lightning.workflows.hardware import Hardware, compile_network, make_trainer, resolve_precision
-from lss_lightning.workflows.identity import describe, refuse_changed
-from lss_lightning.workflows.subject import Member, Subject, crossing_remarks, shown_path
-from lss_lightning.workflows.testing.test import Tested, show_files, test_and_report
-from lss_lightning.workflows.tracking.recording import Tracking, about_training, hand_over, recording
-from lss_lightning.workflows.training.fitting import fit
+from lss_lightning.runs.layout import occupied, refuse_used
+from lss_lightning.runs.results import record_resume
+from lss_lightning.workflows.evaluation.context import Member, Subject, crossing_remarks
+from lss_lightning.workflows.evaluation.facts import model_facts
+from lss_lightning.workflows.evaluation.tester import Tested, show_files, test_and_report
+from lss_lightning.workflows.tracking import Tracking, about_training, hand_over, recording
+from lss_lightning.workflows.training.callbacks import Pace
 from lss_lightning.workflows.training.history import History
-from lss_lightning.workflows.training.learning import fuses, make_loss, make_optimizers
+from lss_lightning.workflows.training.identity import describe, refuse_changed
 from lss_lightning.workflows.training.model_card import write_model_card
-from lss_lightning.workflows.training.pace import Pace
-from lss_lightning.workflows.training.watching import make_callbacks, make_checkpoints, print_model
+from lss_lightning.workflows.training.optim import fuses, make_loss, make_optimizers
+from lss_lightning.workflows.training.progress import make_callbacks, make_checkpoints, print_model
+from lss_lightning.workflows.training.trainer import Hardware, compile_network, fit, make_trainer, resolve_precision
 
 
 def run(config: TrainConfig, folder: Path) -> float | None:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from lss_lightning.data.alkafri import AlKafri, find_slices
-from lss_lightning.data.alkafri_layout import FINAL, IMAGES, INTERMEDIATE, LABELS
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import load_slice, load_slices
+from lss_lightning.data.slices import FINAL, IMAGES, INTERMEDIATE, LABELS
 from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR

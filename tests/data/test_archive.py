@@ -18,10 +18,10 @@ import pytest
 
 from lss_lightning.data import archive as module
 from lss_lightning.data.alkafri import AlKafri, find_slices
-from lss_lightning.data.alkafri_layout import FINAL, INTERMEDIATE, LABELS
 from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.loading import load_slice, load_slices
 from lss_lightning.data.png import read_grey
+from lss_lightning.data.slices import FINAL, INTERMEDIATE, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 

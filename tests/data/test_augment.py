@@ -13,16 +13,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from lss_lightning.config.folder import config_folder
+from lss_lightning.config.sections import config_folder
+from lss_lightning.config.validation import build
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.batches import EpochSampler, SliceDataset, collate
 from lss_lightning.data.loading import LoadedSlice, content_digest
-from lss_lightning.data.phantom import render_slice
 from lss_lightning.data.slices import Slice
 from lss_lightning.errors import UserError
 from lss_lightning.labels import IGNORED
-from lss_lightning.settings import build
+from lss_lightning.phantom import render_slice
 from tests.data.augmenting import EVERYTHING, augment, draws, plain, smooth_texture
 
 

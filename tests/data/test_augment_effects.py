@@ -11,8 +11,8 @@ import torch
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.draw import draw_image, image_generator
 from lss_lightning.data.augment.fields import smooth_fields, white_noise
-from lss_lightning.data.phantom import render_slice
 from lss_lightning.labels import IGNORED
+from lss_lightning.phantom import render_slice
 from tests.data.augmenting import CPU, EVERYTHING, augment, draws, plain, smooth_texture
 
 

@@ -19,17 +19,17 @@ from PIL import Image
 
 from lss_lightning.data import cache, loading
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import PUBLISHED, THIRD
 from lss_lightning.data.loading import load_slices
 from lss_lightning.data.packed import INDEX, PIXELS
+from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
-from tests.commands import REPOSITORY
+from tests.cli.commands import REPOSITORY
 from tests.conftest import write_slice
-from tests.data import test_folder
+from tests.data import test_image_folder
 from tests.data.test_archive import pack
 
 
@@ -230,9 +230,9 @@ def test_members_changed_in_an_archive_of_the_same_size_and_time(tree, tmp_path,
 
 
 def test_planes_of_a_volume(tmp_path, folder, decoded):
-    for name, one in (("images", test_folder.picture), ("masks", test_folder.mask)):
-        test_folder.save(tmp_path / f"data/{name}/p1.nii", np.stack([one(number) for number in range(3)]))
-    source = test_folder.folder(tmp_path / "data", patient="(.*)")
+    for name, one in (("images", test_image_folder.picture), ("masks", test_image_folder.mask)):
+        test_image_folder.save(tmp_path / f"data/{name}/p1.nii", np.stack([one(number) for number in range(3)]))
+    source = test_image_folder.folder(tmp_path / "data", patient="(.*)")
     found = source.find().slices, source.channels, source.labels, source.third
     for count in (4, 0):
         decoded.clear()

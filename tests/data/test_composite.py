@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.composite import PUBLISHED, THIRD, composite
 from lss_lightning.data.loading import load_slice, load_slices
+from lss_lightning.data.slices import IMAGES
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from lss_lightning.data.alkafri import AlKafri
-from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.phantom.source import Phantom
-from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
-from lss_lightning.data.splits.resubstitution import Resubstitution
+from lss_lightning.data.slices import IMAGES
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit, Resubstitution
 from lss_lightning.errors import UserError
+from lss_lightning.phantom.source import Phantom
 from tests.conftest import write_slice
 
 

@@ -19,9 +19,9 @@ from lss_lightning.data.dicom.archive import RAW, files_by_patient
 from lss_lightning.data.dicom.patient import BLANK_LABELS
 from lss_lightning.data.dicom.picks import PICKS, SLICES, T1_FOLDERS, T2_FOLDERS, read_picks
 from lss_lightning.data.dicom.series import Series
-from lss_lightning.data.phantom.dicom import T1_SERIES, T2_SERIES, write_studies
-from lss_lightning.data.phantom.study import StudySlice
 from lss_lightning.errors import UserError
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_studies
+from lss_lightning.phantom.study import StudySlice
 
 SIZE, T2_SIZE = 96, 112
 SAGITTAL, LOCALISER = "T2_TSE_SAG_384_0002", "LOCALIZER_0001"

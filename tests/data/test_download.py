@@ -13,9 +13,9 @@ import pytest
 
 from lss_lightning.data import download as module
 from lss_lightning.data.alkafri import AlKafri
-from lss_lightning.data.alkafri_layout import FINAL
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.download import GROUND_TRUTH, MRI, SOURCE_CODE, download
+from lss_lightning.data.slices import FINAL
 from lss_lightning.data.splits.fractions import PatientSplit
 from lss_lightning.errors import UserError
 from tests.data.mendeley import CONTENT, FILE, LIST, REMOTE, Handler, Server, list_of, serve

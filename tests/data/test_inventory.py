@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.inventory import examine, pixels_inside, take_inventory
-from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
-from lss_lightning.data.splits.resubstitution import Resubstitution
+from lss_lightning.data.slices import IMAGES, LABELS
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit, Resubstitution
 from lss_lightning.labels import LUMBAR, Label, LabelSet
 from tests.conftest import write_slice
 

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.loading import (
     content_digest,
     load_slices,
@@ -13,6 +12,7 @@ from lss_lightning.data.loading import (
     resample_label,
     working_size,
 )
+from lss_lightning.data.slices import IMAGES
 from lss_lightning.data.statistics import class_pixels, intensity_moments
 from lss_lightning.labels import LUMBAR
 from tests.conftest import write_slice

@@ -14,15 +14,15 @@ from PIL import Image
 
 from lss_lightning.config.prepare import prepare_config
 from lss_lightning.data.alkafri import AlKafri
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS, REGISTERED
 from lss_lightning.data.dicom import REGISTRATION
 from lss_lightning.data.dicom.archive import RAW, ZIP
 from lss_lightning.data.dicom.picks import PICKS, SLICES
 from lss_lightning.data.download import MRI, SOURCE_CODE
 from lss_lightning.data.loading import load_slices
-from lss_lightning.data.phantom.dicom import T2_SERIES, write_studies
+from lss_lightning.data.slices import IMAGES, LABELS, REGISTERED
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom.dicom import T2_SERIES, write_studies
 from lss_lightning.workflows import prepare
 from tests.conftest import compose_command, write_slice
 from tests.data.mendeley import list_of, serve

@@ -11,8 +11,8 @@ import SimpleITK
 from lss_lightning.data.dicom import registration
 from lss_lightning.data.dicom.geometry import Plane, facing
 from lss_lightning.data.dicom.registration import Registration, register
-from lss_lightning.data.phantom.study import Picture, Study, StudySlice, render_study
 from lss_lightning.errors import UserError
+from lss_lightning.phantom.study import Picture, Study, StudySlice, render_study
 
 ACROSS, DOWN = np.array((1.0, 0.0, 0.0)), np.array((0.0, 1.0, 0.0))
 

@@ -9,9 +9,8 @@ import pytest
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.splits import PARTS, SplitProtocol, shared_patients, slices_left_out, write_split
 from lss_lightning.data.splits.file import FileSplit
-from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit
+from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit, Resubstitution
 from lss_lightning.data.splits.kfold import KFoldSplit
-from lss_lightning.data.splits.resubstitution import Resubstitution
 from lss_lightning.errors import UserError
 
 EVERY = [

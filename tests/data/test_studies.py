@@ -18,7 +18,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.prediction.label_maps import write_nifti
 from lss_lightning.stenosis import ModelIdentity, StudyResult
-from lss_lightning.workflows.predicting.judging import judge, measured
+from lss_lightning.workflows.prediction.findings import judge, measured
 from tests.conftest import write_slice
 
 SHAPE = (5, 48, 40)  # slices, rows, columns

@@ -8,7 +8,7 @@ import torch
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import Card, NetworkSpec, load_segmenter, read_checkpoint
-from lss_lightning.models.segmenter import CARD_KEY
+from lss_lightning.models.segmentation import CARD_KEY
 
 
 class Payload:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.data.dicom.images import read_image, read_pixels
-from lss_lightning.data.phantom import render_slice
-from lss_lightning.data.phantom.dicom import T1_SERIES, T2_SERIES, write_study
-from lss_lightning.data.phantom.patient import Site, sample_subject
-from lss_lightning.data.phantom.render import draw_body
-from lss_lightning.data.phantom.vertebra import Height
-from lss_lightning.data.stretch import to_bytes
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import render_slice
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
+from lss_lightning.phantom.patient import Site, sample_subject
+from lss_lightning.phantom.render import draw_body
+from lss_lightning.phantom.vertebra import Height
 from lss_lightning.stenosis import find_findings, find_sites
 from lss_lightning.stenosis.study import LEVELS, Geometry, ModelIdentity, SliceResult, StudyResult
 from lss_lightning.stenosis.uncertainty import measure_members

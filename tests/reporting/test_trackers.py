@@ -19,7 +19,7 @@ from lss_lightning.reporting import Case
 from lss_lightning.reporting.trackers import About, Epoch, Result, Row, flat_settings, open_trackers, read_result
 from lss_lightning.reporting.trackers.wandb_start import RECORD, start
 from tests.conftest import configure
-from tests.tracking import ACCOUNT, Given, wandb_of_its_own
+from tests.reporting.tracking import ACCOUNT, Given, wandb_of_its_own
 
 SIZE = 12, 10
 

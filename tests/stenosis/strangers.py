@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from lss_lightning.data.phantom import render_slice
-from lss_lightning.data.phantom.canvas import Canvas
-from lss_lightning.data.phantom.scanner import acquire, sample_exam
-from lss_lightning.data.phantom.shapes import Blob
-from lss_lightning.data.phantom.study import render_study, sagittal
-from lss_lightning.data.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Tissue
-from lss_lightning.data.stretch import to_bytes
+from lss_lightning.data.composite import to_bytes
+from lss_lightning.phantom import render_slice
+from lss_lightning.phantom.canvas import Canvas
+from lss_lightning.phantom.scanner import acquire, sample_exam
+from lss_lightning.phantom.shapes import Blob
+from lss_lightning.phantom.study import render_study, sagittal
+from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Tissue
 
 # An axial knee through the femoral condyles, front up, mm: each part covers what comes before it.
 _KNEE = [

@@ -1,7 +1,7 @@
 import pytest
 
 from lss_lightning.stenosis import CRITERIA, MEASURES, find_findings, find_sites
-from lss_lightning.stenosis.ranges import RANGES
+from lss_lightning.stenosis.criteria import RANGES
 
 NORMAL = {
     "sac_area_mm2": 180.0,

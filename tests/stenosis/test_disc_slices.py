@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lss_lightning.data.phantom.study import render_study
-from lss_lightning.data.stretch import to_bytes
+from lss_lightning.data.composite import to_bytes
+from lss_lightning.phantom.study import render_study
 from lss_lightning.stenosis.disc_slices import NO_CONTRAST, NO_DISC, through_disc
 
 SIZE = 128

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lss_lightning.data.phantom import render_slice
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import render_slice
 from lss_lightning.stenosis import MEASURES, measure
 
 SLICES = [(patient, level) for patient in (1, 2, 3, 4) for level in ("D3", "D4", "D5")]

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from lss_lightning.data.phantom import render_slice
 from lss_lightning.labels import LUMBAR
+from lss_lightning.phantom import render_slice
 from lss_lightning.stenosis import MEASURES
 from lss_lightning.stenosis.plausibility import SIGNS, image_signs, label_signs, plausibility_flags
 from tests.stenosis import strangers

@@ -6,10 +6,9 @@ import shapely
 from shapely import affinity
 
 from lss_lightning.stenosis.axes import find_axes, second_moments
-from lss_lightning.stenosis.bulge import disc_bulge
 from lss_lightning.stenosis.canal import canal_area, canal_depth
 from lss_lightning.stenosis.chords import ALONG_U, ALONG_V, crossings, edges_of, longest_chord
-from lss_lightning.stenosis.foramen import LEFTWARDS, RIGHTWARDS, foraminal_gap
+from lss_lightning.stenosis.distances import LEFTWARDS, RIGHTWARDS, disc_bulge, foraminal_gap
 from tests.stenosis.anatomy import ellipse
 
 DISC = ellipse(0, -18, 25, 18)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lss_lightning.sweeps.record import FINISHED, Record, write_record
+from lss_lightning.sweeps.jobs import FINISHED, Record, write_record
 
 DISCLAIMER = "Phantom data: no clinical meaning."
 

@@ -6,9 +6,8 @@ import os
 import pytest
 
 from lss_lightning.errors import DivergenceError, UserError
-from lss_lightning.run_folder import occupied
-from lss_lightning.sweeps.jobs import JobProcessError, run_job, settled
-from lss_lightning.sweeps.record import Record, job_folders, read_record, write_record
+from lss_lightning.runs.layout import occupied
+from lss_lightning.sweeps.jobs import JobProcessError, Record, job_folders, read_record, run_job, settled, write_record
 from tests.sweeps.made import make_job
 
 JOB = ["optimizer.lr=0.1"]

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from lss_lightning.sweeps.record import DIVERGED, FAILED, RUNNING
+from lss_lightning.sweeps.jobs import DIVERGED, FAILED, RUNNING
 from lss_lightning.sweeps.results import read_results
 from lss_lightning.workflows.sweep import summarise
 from tests.sweeps.made import DISCLAIMER, make_grid, make_job

@@ -12,12 +12,12 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from lss_lightning import entry
+from lss_lightning.cli import main as cli
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.segmenter import Segmenter
+from lss_lightning.models.segmentation import Segmenter
 from lss_lightning.models.unet import UNet
 from lss_lightning.workflows import train
-from lss_lightning.workflows.testing import pages
+from lss_lightning.workflows.evaluation import pages
 
 
 def frozen() -> None:
@@ -71,4 +71,4 @@ def spoilt() -> None:
 if __name__ == "__main__":
     for change in sys.argv[1].split("+"):
         {"frozen": frozen, "spoilt": spoilt, "struck": struck, "unpictured": unpictured}[change]()
-    entry.run(sys.argv[2], sys.argv[3:])
+    cli.run(sys.argv[2], sys.argv[3:])

@@ -10,9 +10,9 @@ import pytest
 
 from lss_lightning.config.compare import CompareConfig, compare_config
 from lss_lightning.errors import UserError
-from lss_lightning.runs import COUNTS, read_metrics, refuse_incomparable
+from lss_lightning.runs.results import COUNTS, read_metrics, refuse_incomparable
 from lss_lightning.workflows import compare, evaluate, train
-from lss_lightning.workflows.comparing.finished import read_runs
+from lss_lightning.workflows.comparison.finished import read_runs
 from tests.browser import DESKTOP, Open
 from tests.conftest import compose_command, configure, write_patients
 from tests.workflows.test_evaluate import evaluation

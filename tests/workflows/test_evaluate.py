@@ -13,7 +13,7 @@ from PIL import Image
 from lss_lightning.config.evaluate import EvaluateConfig, evaluate_config
 from lss_lightning.errors import UserError
 from lss_lightning.metrics import iou
-from lss_lightning.runs import COUNTS
+from lss_lightning.runs.results import COUNTS
 from lss_lightning.workflows import evaluate, train
 from tests.conftest import compose_command, configure, write_patients, write_slice
 from tests.workflows.test_train import QUICK

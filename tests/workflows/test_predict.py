@@ -19,7 +19,16 @@ from lss_lightning.data.formats import read_mask
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.stenosis import CRITERIA, DISCLAIMER, MEASURES
-from tests.workflows.studies import SIZE, T1_SERIES, T2_SERIES, files, keep, run, write_checkpoint, write_dicom
+from tests.workflows.prediction.studies import (
+    SIZE,
+    T1_SERIES,
+    T2_SERIES,
+    files,
+    keep,
+    run,
+    write_checkpoint,
+    write_dicom,
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lss_lightning.config.prepare import prepare_config
-from lss_lightning.data.alkafri_layout import IMAGES, LABELS
+from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.inventory import MOST, Panel, draw_contact_sheet
 from lss_lightning.workflows import prepare
-from tests.commands import REPOSITORY
+from tests.cli.commands import REPOSITORY
 from tests.conftest import compose_command
 from tests.data.test_archive import pack
 

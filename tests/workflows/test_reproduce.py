@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from lss_lightning.config.reproduce import reproduce_config
+from lss_lightning.config.reproduce import composed_training, reproduce_config
 from lss_lightning.config.train import train_config
-from lss_lightning.config.trainings import composed_training
 from lss_lightning.workflows import train
 from tests.browser import PHONE, Open
 from tests.conftest import compose_command

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from lss_lightning.run_folder import occupied
+from lss_lightning.runs.layout import occupied
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows
 

@@ -14,11 +14,11 @@ from PIL import Image
 from lss_lightning.config.evaluate import evaluate_config
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.reporting import wandb_workspace
+from lss_lightning.reporting.trackers import wandb_workspace
 from lss_lightning.workflows import evaluate
-from lss_lightning.workflows.training.pace import Pace
+from lss_lightning.workflows.training.callbacks import Pace
 from tests.conftest import compose_command
-from tests.tracking import wandb_of_its_own
+from tests.reporting.tracking import wandb_of_its_own
 from tests.workflows import altered
 from tests.workflows.test_train import rows, start
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW
 from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.data.augment.draw import Draw, Size, draw_image, image_generator
 from lss_lightning.data.augment.fields import to_device
 from lss_lightning.data.augment.geometry import covered, inside, mirror, sample, source_positions
 from lss_lightning.data.augment.intensity import blur, per_image, shade
 from lss_lightning.data.composite import Third, positive_difference
+from lss_lightning.data.slices import FIELD_OF_VIEW
 from lss_lightning.labels import IGNORED
 
 

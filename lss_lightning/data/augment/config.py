@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lss_lightning.config.validation import setting
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting
 
 FOLDING = 0.488
 """Share of the control points' spacing from which a cubic B-spline displacement may fold the image.

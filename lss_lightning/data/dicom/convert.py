@@ -10,13 +10,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from lss_lightning.data.alkafri_layout import IMAGES
 from lss_lightning.data.dicom.archive import files_by_patient, find_raw
 from lss_lightning.data.dicom.patient import BLANK_LABELS, Row, convert_patient
 from lss_lightning.data.dicom.picks import read_picks
 from lss_lightning.data.parallel import spread
-from lss_lightning.data.whole import whole_folder
+from lss_lightning.data.slices import IMAGES
 from lss_lightning.errors import UserError
+from lss_lightning.files import whole_folder
 
 REGISTRATION = "registration.csv"
 """Name of the table of what became of every slice."""

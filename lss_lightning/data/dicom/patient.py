@@ -11,15 +11,14 @@ import SimpleITK
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE
-from lss_lightning.data.composite import composite
+from lss_lightning.data.composite import composite, to_bytes
 from lss_lightning.data.dicom.archive import Read, UnreadableError, reader
 from lss_lightning.data.dicom.geometry import facing
 from lss_lightning.data.dicom.images import Image, read_image, read_pixels, short
 from lss_lightning.data.dicom.picks import Pick
 from lss_lightning.data.dicom.registration import Registration, register
 from lss_lightning.data.dicom.series import Series, find_pair
-from lss_lightning.data.stretch import to_bytes
+from lss_lightning.data.slices import IMAGES, INTERMEDIATE
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.stenosis import MOST_SHIFT_MM, MOST_TURN_DEG

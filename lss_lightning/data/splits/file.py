@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from lss_lightning.config.validation import setting
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits.parts import PARTS, Split
-from lss_lightning.data.splits.protocol import SplitProtocol
+from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
 from lss_lightning.data.splits.table import ALLOWED, COLUMNS, Key, Table, parse_table
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting
 
 _SHOWN = 5
 

@@ -9,11 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from lss_lightning.config.validation import setting
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits.parts import PARTS, Split
-from lss_lightning.data.splits.protocol import SplitProtocol
+from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting
 
 
 def dealt(owners: Sequence[str], seed: int) -> list[str]:
@@ -109,3 +108,29 @@ class ImageSplit(_Fractions):
 
     def _owner(self, piece: Slice) -> str:
         return piece.name
+
+
+@dataclass(frozen=True)
+class Resubstitution(SplitProtocol):
+    """Gives every part all slices, so that a user can see what that does to the number."""
+
+    protocol: ClassVar[str] = "resubstitution"
+
+    def divide(self, slices: Sequence[Slice]) -> Split:
+        """Put every slice into every part."""
+        return {part: list(range(len(slices))) for part in PARTS}
+
+    @property
+    def selecting_part(self) -> str:
+        """The validation part, which is the test part too."""
+        return "val"
+
+    @property
+    def in_words(self) -> str:
+        """``resubstitution``."""
+        return self.protocol
+
+    @property
+    def resubstitutes(self) -> bool:
+        """True."""
+        return True

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lss_lightning.config.validation import setting
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.splits.fractions import dealt, share
-from lss_lightning.data.splits.parts import PARTS, Split
-from lss_lightning.data.splits.protocol import SplitProtocol
+from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
 from lss_lightning.errors import UserError
-from lss_lightning.settings import setting
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits.parts import Split
 
 
 @dataclass(frozen=True)
@@ -52,3 +51,20 @@ class SplitProtocol:
         if self.resubstitutes:
             return "Trained, selected and tested on the same slices (resubstitution)."
         return "Selected on test." if self.selecting_part == "test" else ""
+
+
+PARTS = ("train", "val", "test")
+
+Split = dict[str, list[int]]
+"""Indices of slices by part: ``train``, ``val``, ``test``."""
+
+
+def shared_patients(slices: Sequence[Slice], split: Split, one: str = "train", other: str = "test") -> int:
+    """How many patients lie in both of two parts."""
+    first, second = ({slices[index].patient for index in split[part]} for part in (one, other))
+    return len(first & second)
+
+
+def slices_left_out(slices: Sequence[Slice], split: Split) -> int:
+    """How many slices lie in no part."""
+    return len(slices) - len({index for part in PARTS for index in split[part]})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits.parts import PARTS, Split
+from lss_lightning.data.splits.protocol import PARTS, Split
 from lss_lightning.errors import UserError, nearest
 
 Key = tuple[str, ...]

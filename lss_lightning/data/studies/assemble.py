@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.archive import UnreadableError
 from lss_lightning.data.dicom.geometry import Plane, facing
 from lss_lightning.data.parallel import progress
-from lss_lightning.data.stretch import to_bytes
 from lss_lightning.data.studies.record import IMAGE, AxialSlice, Study, Wanted
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError

@@ -21,7 +21,7 @@ from lss_lightning.data.studies.pictures import PictureStudy
 from lss_lightning.data.studies.record import Study, Wanted
 from lss_lightning.data.studies.volumes import VolumeStudy
 from lss_lightning.errors import UserError
-from lss_lightning.output_folder import INDEX
+from lss_lightning.runs.output import INDEX
 
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW
 from lss_lightning.data.formats import stem
+from lss_lightning.data.slices import FIELD_OF_VIEW
 from lss_lightning.stenosis import LEVELS
 
 COMPOSITE = "composite"

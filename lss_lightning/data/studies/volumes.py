@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.stretch import to_bytes
 from lss_lightning.data.studies.assemble import Acquired, assemble
 from lss_lightning.data.studies.names import Named
 from lss_lightning.data.studies.record import IMAGE, Study, Wanted

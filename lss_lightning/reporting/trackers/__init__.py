@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from lss_lightning.config.sections import LoggerConfig
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, read_result
-from lss_lightning.reporting.trackers.flat import flat_settings
-from lss_lightning.reporting.trackers.tracker import Tracker
+from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker, flat_settings, read_result
 
 __all__ = ["About", "Epoch", "Result", "Row", "Tracker", "flat_settings", "open_trackers", "read_result"]
 

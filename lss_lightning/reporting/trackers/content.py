@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class About:
         name: As the tracker lists it.
         job: ``train``, ``evaluate``, ``ensemble`` or ``folds``.
         group: What the runs of one sweep or ensemble share; None for a run of its own.
-        settings: Of :func:`~lss_lightning.reporting.trackers.flat.flat_settings`.
+        settings: Of :func:`~lss_lightning.reporting.trackers.content.flat_settings`.
         labels: The classes.
         note: Which data it sees, and what a reader must know of that.
         folder: The run's; trackers write into folders of their own below it.
@@ -144,3 +145,56 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
             found |= {f"folds/{kind}/{name}": metrics["folds"][kind][name] for name in MEANS}
     found["objective"] = metrics.get("validation", {}).get("objective")
     return {name: figure for name, figure in found.items() if figure is not None}
+
+
+LEFT_OUT = ("logger", "paths", "ckpt_path")
+"""What says where a run is recorded, not what it is."""
+
+
+def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten a composed configuration.
+
+    Args:
+        config: Plain data.
+
+    Returns:
+        ``optimizer.lr``, ``data.batch_size`` and so on; under a section's own key stands what it is, its ``name`` or
+        the class of its ``_target_``: ``{"model": "resunet", "optimizer": "Adam"}``.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if key not in LEFT_OUT:
+            _flatten(key, value, flat)
+    return flat
+
+
+def _flatten(key: str, value: Any, flat: dict[str, Any]) -> None:
+    if not isinstance(value, Mapping):
+        flat[key] = value
+        return
+    kind = value.get("name", value.get("_target_"))
+    if kind is not None:
+        flat[key] = kind if "name" in value else kind.rpartition(".")[2]
+    for name, inner in value.items():
+        if name not in ("name", "_target_"):
+            _flatten(f"{key}.{name}", inner, flat)
+
+
+class Tracker(ABC):
+    """One run in one tracker, open until :meth:`close`."""
+
+    @abstractmethod
+    def past(self, epochs: Sequence[Epoch]) -> None:
+        """Record the epochs that a resumed run has behind it, where the tracker does not hold them already."""
+
+    @abstractmethod
+    def epoch(self, epoch: Epoch) -> None:
+        """Record an epoch's figures and examples."""
+
+    @abstractmethod
+    def result(self, result: Result) -> None:
+        """Record what the test found."""
+
+    @abstractmethod
+    def close(self, *, failed: bool) -> None:
+        """End the recording; ``failed`` where the run did not reach its end."""

@@ -10,8 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lss_lightning.reporting import style
 from lss_lightning.reporting.examples import draw_examples
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row
-from lss_lightning.reporting.trackers.tracker import Tracker
+from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker
 
 if TYPE_CHECKING:
     from pathlib import Path

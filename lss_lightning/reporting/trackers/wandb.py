@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import wandb
 
 from lss_lightning.config.sections import WandbConfig
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row
-from lss_lightning.reporting.trackers.tracker import Tracker
+from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker
 from lss_lightning.reporting.trackers.wandb_start import recording_line, start
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lss_lightning.models.segmenter import OBJECTIVE
-from lss_lightning.workflows.training.pace import Pace
+from lss_lightning.models.segmentation import OBJECTIVE
+from lss_lightning.workflows.training.callbacks import Pace
 
 Row = dict[str, float]
 

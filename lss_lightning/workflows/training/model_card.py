@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.checkpoints import sha256
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS
+from lss_lightning.display import counted
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.scores import score_tables
-from lss_lightning.workflows.facts import run_facts
-from lss_lightning.workflows.subject import Subject, counted
+from lss_lightning.runs.checkpoints import sha256
+from lss_lightning.workflows.evaluation.context import Subject
+from lss_lightning.workflows.evaluation.facts import run_facts
 
 _PAPER = (
     "S. Altun, A. Alkan, *Lumbar Spinal Stenosis Analysis with Deep Learning Based Decision Support Systems*, Gazi "

@@ -1,0 +1,1 @@
+"""The command line: Hydra around the workflows, and one line for each mistake of the user."""

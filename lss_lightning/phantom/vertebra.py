@@ -1,0 +1,61 @@
+"""The vertebra above or below a disc as axial slices show it: shapes in mm, in the spine's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule
+from lss_lightning.phantom.spine import Spine
+
+# What the disc reaches over the vertebra's rim, mm.
+_OVERHANG = 2.0
+
+
+class Height(Enum):
+    """Where a slice cuts."""
+
+    DISC = "disc"
+    FORAMEN = "the lower part of the vertebra above, where the nerves leave below its pedicles"
+    PEDICLE = "the upper part of the vertebra below, whose pedicles close the foramina"
+    VEIN = "the middle of the vertebra below, where the basivertebral vein leaves it"
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """A vertebral body and what joins it.
+
+    Attributes:
+        disc: In whose place it lies.
+        body: Its outline.
+        pedicles: Bridges to the articular processes, none below the pedicles.
+        veins: The basivertebral vein: its trunk at the rear, and its two branches.
+    """
+
+    disc: Blob
+    body: Blob
+    pedicles: tuple[Capsule, ...]
+    veins: tuple[Capsule, ...]
+
+
+def sample_vertebra(spine: Spine, height: Height) -> Vertebra:
+    """The vertebra beside a disc: without the disc's overhang and bulge, and waisted at its middle."""
+    disc = spine.disc
+    waist = 1.0 if height is Height.VEIN else 0.0
+    margin = _OVERHANG + waist
+    # The rear of a vertebral body is flat to slightly hollow.
+    hollow = Bump(BACK, -(1.0 + waist) / disc.b, 0.45)
+    centre = disc.centre[0], disc.centre[1] - waist / 2
+    body = replace(disc, centre=centre, a=disc.a - margin, b=disc.b - margin, bumps=(hollow, *disc.bumps[2:]))
+    pedicles: tuple[Capsule, ...] = ()
+    if height in (Height.PEDICLE, Height.VEIN):
+        pedicles = tuple(
+            Capsule((0.62 * side.superior.centre[0] + 0.2 * sign * body.a, -5.0), side.superior.centre, 4.2, 3.8)
+            for sign, side in zip((-1, 1), spine.sides, strict=True)
+        )
+    veins: tuple[Capsule, ...] = ()
+    if height is Height.VEIN:
+        rear, fork = (0.0, -1.5), (0.0, centre[1] + 0.35 * body.b)
+        tips = ((side * 0.3 * body.a, centre[1] - 0.05 * body.b) for side in (-1, 1))
+        veins = (Capsule(rear, fork, 2.4, 1.2), *(Capsule(fork, tip, 1.1, 0.5) for tip in tips))
+    return Vertebra(disc, body, pedicles, veins)

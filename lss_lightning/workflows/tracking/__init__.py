@@ -1,1 +1,0 @@
-"""What the trackers are given."""

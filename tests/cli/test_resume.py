@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from lss_lightning.cli.resume import resumed_arguments
+from lss_lightning.config.sections import config_folder
+from lss_lightning.errors import UserError
+from lss_lightning.runs.results import record_resume, resumes
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder, as training leaves it."""
+    folder = tmp_path / "logs" / "it's a run (1)"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text("name: first\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").write_text("")
+    return folder
+
+
+def quoted(path):
+    text = str(path).replace("'", "\\'")
+    return f"ckpt_path='{text}'"
+
+
+def flag(arguments, name):
+    [value] = [text.partition("=")[2] for text in arguments if text.startswith(f"{name}=")]
+    return value
+
+
+@pytest.mark.parametrize(
+    "line", [[], ["seed=1"], ["ckpt_path=null"], ["ckpt_path=a", "ckpt_path=null"], ["-m", "seed=1,2"], ["ckpt_path=("]]
+)
+def test_other_command_lines_pass_as_they_are(line):
+    assert resumed_arguments(line) == line
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_hydra_is_pointed_at_the_stored_configuration_and_the_runs_folder(run, prefix):
+    line = [prefix + quoted(run / "checkpoints" / "last.ckpt"), "trainer.max_epochs=3"]
+    arguments = resumed_arguments(line)
+    assert arguments[-2:] == line
+    assert flag(arguments, "--config-path") == str(run / ".hydra")
+    assert flag(arguments, "--config-name") == "config"
+    assert flag(arguments, "--config-dir") == str(config_folder())
+    parsed = OverridesParser.create().parse_overrides([text for text in arguments if not text.startswith("--")])
+    values = {override.key_or_group: override.value() for override in parsed}
+    assert values["hydra.run.dir"] == str(run)
+    assert values["hydra.output_subdir"] is None
+
+
+def test_relative_path_leads_to_the_same_folder(run, monkeypatch):
+    monkeypatch.chdir(run)
+    arguments = resumed_arguments(["ckpt_path=checkpoints/last.ckpt"])
+    assert flag(arguments, "--config-path") == str(run / ".hydra")
+
+
+def test_home_is_expanded(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run))
+    monkeypatch.setenv("USERPROFILE", str(run))
+    assert flag(resumed_arguments(["ckpt_path='~/checkpoints/last.ckpt'"]), "--config-path") == str(run / ".hydra")
+
+
+def test_each_resume_starts_from_the_one_before(run):
+    checkpoint = quoted(run / "checkpoints" / "last.ckpt")
+    for number in range(1, 12):
+        record_resume(run, {"seed": number, "ckpt_path": "somewhere", "nested": {"list": [1, 2]}})
+        folder = run / ".hydra" / f"resume-{number}"
+        assert resumes(run)[-1] == folder
+        assert flag(resumed_arguments([checkpoint]), "--config-path") == str(folder)
+        stored = OmegaConf.load(folder / "config.yaml")
+        assert stored == {"seed": number, "ckpt_path": None, "nested": {"list": [1, 2]}}
+    (run / ".hydra" / "resume-11" / "config.yaml").unlink()
+    assert flag(resumed_arguments([checkpoint]), "--config-path") == str(run / ".hydra" / "resume-10")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "message"),
+    [
+        (
+            lambda run: (run / "checkpoints" / "last.ckpt").unlink(),
+            [],
+            "no such file; give a run's checkpoints/last.ckpt",
+        ),
+        (lambda run: shutil.rmtree(run / ".hydra"), [], "lies in no run's folder"),
+        (lambda run: (run / ".hydra" / "config.yaml").unlink(), [], "lies in no run's folder"),
+        (lambda run: None, ["-m"], "in a sweep: one run is resumed at a time"),
+        (lambda run: None, ["--multirun"], "in a sweep: one run is resumed at a time"),
+        (
+            lambda run: None,
+            ["hydra.run.dir=elsewhere"],
+            "hydra.run.dir=elsewhere: a resumed run goes on in its own folder",
+        ),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(run, spoil, more, message):
+    spoil(run)
+    with pytest.raises(UserError) as refused:
+        resumed_arguments([quoted(run / "checkpoints" / "last.ckpt"), *more])
+    assert message in str(refused.value)
+
+
+def test_checkpoint_outside_a_checkpoints_folder_is_refused(run):
+    (run / "last.ckpt").write_text("")
+    (run.parent / ".hydra").mkdir()
+    (run.parent / ".hydra" / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="lies in no run's folder"):
+        resumed_arguments([quoted(run / "last.ckpt")])
+
+
+@pytest.mark.parametrize(("line", "shown"), [("ckpt_path=[a,b]", "[a, b]"), ("ckpt_path=''", ""), ("ckpt_path=3", "3")])
+def test_value_that_is_no_path_is_shown_as_it_was_given(line, shown):
+    with pytest.raises(UserError) as refused:
+        resumed_arguments([line])
+    assert str(refused.value).startswith(f"ckpt_path={shown}: no such file")
+
+
+def test_the_runs_own_folder_may_be_named(run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    run = run.rename("plain")
+    resumed_arguments(["ckpt_path=plain/checkpoints/last.ckpt", "hydra.run.dir=plain"])

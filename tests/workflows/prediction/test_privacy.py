@@ -1,0 +1,168 @@
+"""No name, id, birth date or accession number of the input shows in anything that ``predict.py`` leaves or says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+
+from tests.workflows.prediction.studies import T1_SERIES, edit, files, write_checkpoint, write_dicom
+from tests.workflows.test_commands import command
+
+SECRETS = ("QUARTERMAINE", "MRN7731905", "19410213", "ACC5527183")
+"""A name, an id, a birth date and an accession number."""
+
+KEPT = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID", "SOPClassUID")
+# What the program needs; all other text may hold anything.
+NEEDED = ("SeriesDescription", "ImageType", "PhotometricInterpretation", "SpecificCharacterSet", "Modality")
+TEXT = {"AE": 16, "CS": 16, "LO": 64, "LT": 900, "PN": 64, "SH": 16, "ST": 900, "UC": 900, "UR": 900, "UT": 900}
+MORE = (
+    "PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientComments", "PatientAddress",
+    "AccessionNumber", "StudyID", "StudyDescription", "ReferringPhysicianName", "OperatorsName", "InstitutionName",
+    "StationName", "ImageComments", "AdditionalPatientHistory", "RequestedProcedureDescription", "ProtocolName",
+    "DerivationDescription", "RequestAttributesSequence",
+)  # fmt: skip
+
+
+def plant(dataset: pydicom.FileDataset) -> None:
+    """Write the secrets into every text of a file, and into many that it had not."""
+    for keyword in MORE:
+        if keyword not in dataset:
+            vr = dictionary_VR(keyword)
+            if vr == "SQ":
+                item = pydicom.Dataset()
+                item.ScheduledProcedureStepDescription = " ".join(SECRETS)
+                setattr(dataset, keyword, [item])
+            else:
+                dataset.add_new(keyword, vr, "")
+    for element in dataset:
+        if element.VR in TEXT and element.keyword not in NEEDED:
+            dataset[element.tag] = DataElement(element.tag, element.VR, planted(element))
+        elif element.VR == "DA":
+            dataset[element.tag].value = SECRETS[2]
+    dataset.PatientBirthDate = SECRETS[2]
+    block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    block.add_new(0x10, "OB", " ".join(SECRETS).encode())
+    nested = pydicom.Dataset()
+    nested.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x11, "LT", " ".join(SECRETS))
+    block.add_new(0x12, "SQ", [nested])
+    dataset.file_meta.SourceApplicationEntityTitle = SECRETS[1]
+
+
+def planted(element: DataElement) -> str:
+    if element.keyword == "AccessionNumber":
+        return SECRETS[3]
+    if element.VR == "PN":
+        return SECRETS[0]  # of one part, which libraries warn of
+    longest = TEXT[element.VR]
+    return SECRETS[1] if longest < 60 else " ".join(SECRETS)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zip of a folder of the patient's name, with a file that is broken and a study that cannot be used."""
+    root = tmp_path_factory.mktemp("privacy")
+    study = write_dicom(root / "phantom")
+    named = root / "-".join(SECRETS) / SECRETS[0]
+    for number, path in enumerate(files(study)):
+        (named / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, named / path.parent.name / f"{SECRETS[0]}_{number}.dcm")
+    edit(sorted(named.rglob("*.dcm")), plant)
+    broken = sorted((named / T1_SERIES).iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:-10])
+    (named / f"{SECRETS[0]}.dcm").write_bytes(" ".join(SECRETS).encode())
+    bad = named.with_name(SECRETS[1])
+    bad.mkdir()
+    dataset = pydicom.dcmread(sorted((named / T1_SERIES).iterdir())[1])
+    dataset.StudyInstanceUID += ".1"
+    del dataset.PixelSpacing
+    dataset.save_as(bad / f"{SECRETS[0]}.dcm")
+    given(root).parent.mkdir()
+    with zipfile.ZipFile(given(root), "w") as archive:
+        for path in sorted(named.parent.rglob("*.dcm")):
+            archive.write(path, path.relative_to(root))
+    return root
+
+
+def given(root: Path) -> Path:
+    """The zip, which the user has called by the patient's name, too."""
+    return root / SECRETS[0] / f"{SECRETS[1]}.zip"
+
+
+def predict(place: Path, out: str, *overrides: str) -> tuple[Path, str]:
+    checkpoint = place / "best.ckpt"
+    if not checkpoint.exists():
+        write_checkpoint(checkpoint)
+    done = command(
+        "predict.py",
+        f"ckpt_path={checkpoint}",
+        f"input={given(place)}",
+        f"output={place / out}",
+        f"hydra.run.dir={place / out}_log",
+        "trainer=cpu",
+        *overrides,
+    )
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: output=")
+    assert "1 of 2 studies left out; study_1: PixelSpacing missing" in last
+    assert "Traceback" not in done.stderr
+    return place / out, done.stdout + done.stderr
+
+
+def secrets_in(path: Path) -> list[str]:
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content += gzip.decompress(content)
+    held = f"{path}".encode() + content
+    return [secret for secret in SECRETS if secret.encode() in held]
+
+
+@pytest.fixture(scope="module")
+def anonymous(place: Path) -> tuple[Path, str]:
+    return predict(place, "anonymous")
+
+
+def test_the_secrets_are_in_the_input(place: Path) -> None:
+    with zipfile.ZipFile(given(place)) as archive:
+        for name in archive.namelist():
+            assert SECRETS[0] in name
+            held = archive.read(name)
+            assert [secret for secret in SECRETS if secret.encode() not in held] == []
+
+
+def test_no_file_log_or_line_holds_any_of_them(anonymous: tuple[Path, str]) -> None:
+    out, said = anonymous
+    assert [secret for secret in SECRETS if secret in said] == []
+    written = [path for folder in (out, Path(f"{out}_log")) for path in folder.rglob("*") if path.is_file()]
+    kinds = {"".join(path.suffixes) for path in written}
+    assert {".csv", ".json", ".png", ".nii.gz", ".dcm", ".html", ".log"} <= kinds
+    assert {path: found for path in written if (found := secrets_in(path))} == {}
+
+
+def test_the_tables_say_that_slices_were_left_out(anonymous: tuple[Path, str]) -> None:
+    index = json.loads((anonymous[0] / "predict.json").read_text())
+    assert index["unreadable_files"] == 1
+    assert [study["done"] for study in index["studies"]] == [False, True]
+    assert "PixelSpacing missing" in index["studies"][0]["problems"][0]
+    assert "slices left out: pixel data missing or truncated" in index["studies"][1]["problems"][0]
+
+
+def test_identity_is_kept_in_seg_and_sr_alone_where_it_is_asked_for(place: Path) -> None:
+    out, said = predict(place, "kept", "output.keep_identity=true", "output.overlays=false")
+    assert [secret for secret in SECRETS if secret in said] == []
+    for path in (path for path in out.rglob("*") if path.is_file()):
+        if path.suffix != ".dcm":
+            assert secrets_in(path) == [], path
+            continue
+        dataset = pydicom.dcmread(path)
+        assert dataset.PatientName == SECRETS[0]
+        assert SECRETS[1] in dataset.PatientID
+        assert (dataset.PatientBirthDate, dataset.AccessionNumber) == (SECRETS[2], SECRETS[3])
