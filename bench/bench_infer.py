@@ -38,7 +38,7 @@ from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.phantom import write_phantom
 from lss_lightning.workflows.training.trainer import make_trainer
 
@@ -78,7 +78,7 @@ def documented(setting: Setting) -> Callable[[], Maps]:
 def ours(setting: Setting, precision: str) -> Callable[[], Maps]:
     """Reading, trainer and module of this project, with the same architecture."""
     spec = NetworkSpec("unet", setting.encoder, 3, CLASSES, "nearest", [256, 128, 64, 32, 16])
-    segmenter = Segmenter(spec.build(), LUMBAR, [MEAN] * 3, [STD] * 3)
+    module = SegmentationModule(spec.build(), LUMBAR, [MEAN] * 3, [STD] * 3)
     accelerator = "gpu" if setting.device == "cuda" else "cpu"
     trainer = make_trainer(
         TrainerConfig(accelerator=accelerator, devices=1, precision=precision),
@@ -91,7 +91,7 @@ def ours(setting: Setting, precision: str) -> Callable[[], Maps]:
         found = find_slices(Path(setting.folder), "composite").slices
         slices = [found[index % len(found)] for index in range(setting.images)]
         dataset = SliceDataset(load_slices(slices, "composite", LUMBAR), None, label_on_working_grid=False)
-        return trainer.predict(segmenter, DataLoader(dataset, setting.batch, collate_fn=collate)) or []
+        return trainer.predict(module, DataLoader(dataset, setting.batch, collate_fn=collate)) or []
 
     return run
 

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import render_slice
-from lss_lightning.stenosis import MEASURES, measure
+from lss_lightning.stenosis import MEASUREMENTS, measure_slice
 
 FIELD_OF_VIEW = 220.0
 LEVELS = ("D3", "D4", "D5")
@@ -43,14 +43,14 @@ Pairs: TypeAlias = dict[str, list[tuple[float, float]]]
 
 def compare(seed: int, patients: int, size: int) -> tuple[Pairs, dict[str, int], list[float]]:
     """Truth and errors, how often each measure was withheld, and the seconds that each slice took."""
-    pairs: Pairs = {name: [] for name in MEASURES}
-    withheld = dict.fromkeys(MEASURES, 0)
+    pairs: Pairs = {name: [] for name in MEASUREMENTS}
+    withheld = dict.fromkeys(MEASUREMENTS, 0)
     seconds = []
     names = [(patient, level) for patient in range(1, patients + 1) for level in LEVELS]
     for place, (patient, level) in enumerate(track(names, "Phantom")):
         rendered = render_slice(seed, patient, level, size)
         start = time.perf_counter()
-        measured = measure(rendered.label, LUMBAR, (FIELD_OF_VIEW / size,) * 2, image_left="right")
+        measured = measure_slice(rendered.label, LUMBAR, (FIELD_OF_VIEW / size,) * 2, image_left="right")
         if place >= WARM_UP:
             seconds.append(time.perf_counter() - start)
         for name, value in measured.values().items():
@@ -70,12 +70,12 @@ def show(pairs: Pairs, withheld: dict[str, int], title: str) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, found in pairs.items():
         true, error = np.array(found).T
-        digits = 2 if MEASURES[name].unit else 4
+        digits = 2 if MEASUREMENTS[name].unit else 4
         bias, spread = error.mean(), error.std(ddof=1)
         limits = f"{bias - 1.96 * spread:+.{digits}f} to {bias + 1.96 * spread:+.{digits}f}"
         table.add_row(
-            MEASURES[name].title,
-            MEASURES[name].unit,
+            MEASUREMENTS[name].title,
+            MEASUREMENTS[name].unit,
             f"{true.min():.{digits - 1}f}-{true.max():.{digits - 1}f}",
             f"{bias:+.{digits}f}",
             f"{spread:.{digits}f}",

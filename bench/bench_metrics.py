@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lss_lightning.labels import LUMBAR
-from lss_lightning.metrics import ImageRecords, Records, summarise
+from lss_lightning.metrics import ImageRecords, Records, summarise_metrics
 
 SIZE, SPACING, BATCH = 320, 0.6875, 8
 SLICES, PER_PATIENT = 1545, 3
@@ -62,7 +62,7 @@ def main(slices: int) -> None:
     levels = [f"D{3 + place % PER_PATIENT}" for place in range(slices)]
     for name, columns in (("all slices", {}), ("all slices and by level", {"level": levels})):
         seconds = median_seconds(
-            lambda columns=columns: summarise(records, patients, [SPACING] * slices, LUMBAR, columns), 3
+            lambda columns=columns: summarise_metrics(records, patients, [SPACING] * slices, LUMBAR, columns), 3
         )
         print(f"figures and intervals, {name}: {seconds:.2f} s for {slices}")
 

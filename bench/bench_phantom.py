@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lss_lightning.phantom import render_slice
-from lss_lightning.phantom.patient import LEVELS, Stream, generator, sample_subject
+from lss_lightning.phantom.patient import LEVELS, RandomStream, generator, sample_subject
 from lss_lightning.phantom.regions import class_regions
 from lss_lightning.phantom.spine import sample_spine
 from lss_lightning.phantom.truth import true_measures
@@ -39,12 +39,12 @@ TARGET = 3.0
 
 def anatomy(patient: int, level: str) -> None:
     """The curves of a slice."""
-    class_regions(sample_spine(sample_subject(0, patient, level), generator(0, patient, level, Stream.ANATOMY)))
+    class_regions(sample_spine(sample_subject(0, patient, level), generator(0, patient, level, RandomStream.ANATOMY)))
 
 
 def measured_anatomy(patient: int, level: str) -> None:
     """The curves of a slice, and their measures."""
-    spine = sample_spine(sample_subject(0, patient, level), generator(0, patient, level, Stream.ANATOMY))
+    spine = sample_spine(sample_subject(0, patient, level), generator(0, patient, level, RandomStream.ANATOMY))
     true_measures(class_regions(spine))
 
 

@@ -26,16 +26,16 @@ import torch
 
 from bench.timing import medians, show
 from lss_lightning.config.sections import OutputConfig, TrainerConfig
-from lss_lightning.data.studies import Study, Wanted, find_studies, network_image
+from lss_lightning.data.studies import InputRequirements, Study, find_studies, network_image
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.ensemble import Predictor, load_predictor
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.ensemble import EnsembleModule, load_ensemble
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.views import VIEWS
-from lss_lightning.phantom.dicom import write_study as write_phantom
+from lss_lightning.phantom.dicom import write_phantom_study as write_phantom
 from lss_lightning.reporting.prediction import write_study
 from lss_lightning.stenosis import ModelIdentity, StudyResult
-from lss_lightning.workflows.prediction.engine import Engine, Shown
+from lss_lightning.workflows.prediction.engine import Engine, NetworkInput
 from lss_lightning.workflows.prediction.findings import judge, measured
 
 CHANNELS = "composite"
@@ -43,16 +43,18 @@ TARGET = 8.0
 """Slices a second that are asked for, of a resnet34 at 320 × 320 on two cores with native bf16."""
 
 
-def untrained(encoder: str, members: int, tta: str) -> Predictor:
+def untrained(encoder: str, members: int, tta: str) -> EnsembleModule:
     """U-Nets as training builds them, with random weights."""
     torch.manual_seed(0)
     spec = NetworkSpec("resunet", encoder, 3, len(LUMBAR), "transpose", [256, 128, 64, 32, 16])
-    return Predictor([Segmenter(spec.build(), LUMBAR, [0.2] * 3, [0.2] * 3) for _ in range(members)], VIEWS[tta])
+    return EnsembleModule(
+        [SegmentationModule(spec.build(), LUMBAR, [0.2] * 3, [0.2] * 3) for _ in range(members)], VIEWS[tta]
+    )
 
 
 def steps(engine: Engine, study: Study, levels: dict[str, str]) -> dict[str, Callable[[], object]]:
     """What is timed, by name, with the levels that a user names, by slice."""
-    shown = [Shown(network_image(piece.images, CHANNELS, None), piece.spacing) for piece in study.slices]
+    shown = [NetworkInput(network_image(piece.images, CHANNELS, None), piece.spacing) for piece in study.slices]
 
     def segment() -> list[object]:
         return list(engine.segment(shown))
@@ -98,19 +100,19 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.checkpoint:
-        predictor, cards = load_predictor(given.checkpoint, given.tta)
-        networks, spacing = cards[0].config["name"], cards[0].spacing
+        ensemble, all_metadata = load_ensemble(given.checkpoint, given.tta)
+        networks, spacing = all_metadata[0].config["name"], all_metadata[0].spacing
     else:
-        predictor, spacing = untrained(given.encoder, given.members, given.tta), None
+        ensemble, spacing = untrained(given.encoder, given.members, given.tta), None
         networks = f"{given.encoder}, untrained"
     accelerator = "gpu" if given.device == "cuda" else "cpu"
     trainer = TrainerConfig(accelerator=accelerator, devices=1, precision=given.precision)
-    engine = Engine(predictor, spacing, trainer, given.batch)
+    engine = Engine(ensemble, spacing, trainer, given.batch)
     with tempfile.TemporaryDirectory() as folder:
         write_phantom(Path(folder), seed=0, patient=1, image_size=given.size)
         (source,), _ = find_studies(Path(folder), Path(folder), Path(folder) / "out")
         start = time.perf_counter()
-        study = source.read(Wanted(CHANNELS), "study_1")
+        study = source.read(InputRequirements(CHANNELS), "study_1")
         count = len(study.slices)
         reading = count / (time.perf_counter() - start)
         timed = steps(engine, study, {} if given.only_discs else {piece.name: "L4/5" for piece in study.slices})
@@ -122,7 +124,7 @@ def main() -> None:
     show(
         ("slices/s", "ms of processor time a slice"),
         [("reading and registering, once", f"{reading:.2f}", ""), *rows],
-        f"predict.py, {len(predictor.members)} × {networks}, at {at}, tta={given.tta}, {count} slices of "
+        f"predict.py, {len(ensemble.members)} × {networks}, at {at}, tta={given.tta}, {count} slices of "
         f"{given.size} × {given.size}, batch {given.batch}, {given.threads} threads, median of {given.passes}",
         f"{engine.hardware}. Phantom data. Asked for, of a resnet34 that sees 320 × 320: {TARGET:g} slices/s.",
     )

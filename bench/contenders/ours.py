@@ -39,8 +39,8 @@ def run(setting: Setting) -> Measured:
     data.setup()
     data.choose_spacing()
     data.parts["train"] = [index % len(data.slices) for index in range(len(files(setting)))]
-    card = describe(config, data)
-    segmenter = card.segmenter(card.network.build(), loss=make_loss(config, data), optimizers=make_optimizers(config))
+    metadata = describe(config, data)
+    module = metadata.module(metadata.network.build(), loss=make_loss(config, data), optimizers=make_optimizers(config))
 
     clock = Clock(setting.device)
     watch = Watch(clock, setting)
@@ -48,7 +48,7 @@ def run(setting: Setting) -> Measured:
     data.train_dataloader = lambda: TimedLoader(loader(), clock)
     augment = clock.timed("augmentation", data.on_after_batch_transfer)
     data.on_after_batch_transfer = augment
-    scores = segmenter.train_scores
+    scores = module.train_scores
     scores.update = clock.timed("metrics", scores.update)
     scores.update_loss = clock.timed("metrics", scores.update_loss)
     trainer = make_trainer(
@@ -61,9 +61,9 @@ def run(setting: Setting) -> Measured:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    segmenter.forward = clock.timed("network", segmenter.forward)
-    assert segmenter.loss is not None
-    segmenter.loss.forward = clock.timed("network", segmenter.loss.forward)
+    module.forward = clock.timed("network", module.forward)
+    assert module.loss is not None
+    module.loss.forward = clock.timed("network", module.loss.forward)
     trainer.strategy.backward = clock.timed("network", trainer.strategy.backward)
     original = trainer.strategy.setup_optimizers
 
@@ -73,16 +73,16 @@ def run(setting: Setting) -> Measured:
             optimizer.step = without_closure(optimizer.step, clock)
 
     trainer.strategy.setup_optimizers = setup_optimizers
-    trainer.fit(segmenter, data)
+    trainer.fit(module, data)
 
     batch = next(iter(loader()))
-    batch = segmenter.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
-    segmenter.to(trainer.strategy.root_device)
+    batch = module.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
+    module.to(trainer.strategy.root_device)
     (optimizer,) = trainer.optimizers
 
     def step() -> Tensor:
         with trainer.precision_plugin.forward_context():
-            loss: Tensor = segmenter.loss(segmenter(batch["image"]), batch["label"])
+            loss: Tensor = module.loss(module(batch["image"]), batch["label"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -94,7 +94,7 @@ def run(setting: Setting) -> Measured:
         step_seconds=step_seconds,
         shares={name: spent / watch.seconds for name, spent in watch.spent.items()},
         memory=peak_memory(setting.device),
-        flops=count_flops(segmenter.network, batch["image"]),
+        flops=count_flops(module.network, batch["image"]),
         loss=watch.loss,
     )
 

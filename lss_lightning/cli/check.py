@@ -26,7 +26,7 @@ from lss_lightning.runs.layout import new_folder
 from lss_lightning.sweeps import begin, refuse_objectiveless
 
 
-class CheckBeforeRun(Callback):
+class ValidateConfigCallback(Callback):
     """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
 
     Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
@@ -65,7 +65,7 @@ class CheckBeforeRun(Callback):
                 names.add(checked.name)
             if self.command == "train":
                 refuse_objectiveless(config.hydra.sweeper, checked.split.selecting_part is not None)
-                CheckBeforeRun.sweep = begin(config, names)
+                ValidateConfigCallback.sweep = begin(config, names)
 
     def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:
         cfg = cfg.copy()

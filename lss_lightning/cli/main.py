@@ -21,13 +21,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lss_lightning.cli.check import COMMANDS, CheckBeforeRun
+from lss_lightning.cli.check import COMMANDS, ValidateConfigCallback
 from lss_lightning.cli.hydra_compat import explained, flags_first, one_line
 from lss_lightning.cli.resume import resumed_arguments
 from lss_lightning.config.overrides import given_overrides, spelt_out
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError, fail, nearest
-from lss_lightning.sweeps import JobProcessError, resumed_sweep, run_job, settled
+from lss_lightning.sweeps import JobProcessError, record_outcome, resumed_sweep, run_job
 from lss_lightning.sweeps.folder import store_configuration
 from lss_lightning.sweeps.process import run_apart, shared_arguments, takes_processes
 
@@ -76,7 +76,7 @@ def run(command: str, arguments: list[str] | None = None) -> None:
         with one_line(command, given):
             config = COMMANDS[command](cfg, HydraConfig.get())
         try:
-            with settled(folder):
+            with record_outcome(folder):
                 return _start(command, config)
         except JobProcessError as failed:
             raise SystemExit(failed.code if failed.code > 0 else 128 - failed.code) from failed
@@ -116,11 +116,11 @@ def _sweep_job(command: str, cfg: DictConfig, resumed: Path | None) -> Any:
 @contextmanager
 def _summarised() -> Iterator[None]:
     """Show what became of a sweep, wherever it ended; its exit code says whether all jobs did what they could."""
-    CheckBeforeRun.sweep = None
+    ValidateConfigCallback.sweep = None
     try:
         yield
     except KeyboardInterrupt:
-        if CheckBeforeRun.sweep is None:
+        if ValidateConfigCallback.sweep is None:
             print("stopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     except ValueError as error:
@@ -128,7 +128,7 @@ def _summarised() -> Iterator[None]:
             raise
     finally:
         code = 0
-        if CheckBeforeRun.sweep is not None:
-            code = importlib.import_module("lss_lightning.workflows.sweep").summarise(CheckBeforeRun.sweep)
+        if ValidateConfigCallback.sweep is not None:
+            code = importlib.import_module("lss_lightning.workflows.sweep").summarise(ValidateConfigCallback.sweep)
     if code:
         raise SystemExit(code)

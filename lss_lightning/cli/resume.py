@@ -8,7 +8,7 @@ from pathlib import Path
 from lss_lightning.config.overrides import given_value, quoted
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
-from lss_lightning.runs.results import resumes
+from lss_lightning.runs.layout import RunFolder
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
@@ -31,15 +31,14 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         raise UserError(f"ckpt_path={given} in a sweep: one run is resumed at a time; leave out -m")
     if not checkpoint.is_file():
         raise UserError(f"ckpt_path={given}: no such file; give a run's checkpoints/last.ckpt")
-    run = checkpoint.absolute().parent.parent
-    stored = [
-        folder / "config.yaml" for folder in (run / ".hydra", *resumes(run)) if (folder / "config.yaml").is_file()
-    ]
-    if checkpoint.parent.name != "checkpoints" or not stored:
+    layout = RunFolder.of_checkpoint(checkpoint.absolute())
+    stored = layout.configurations if layout else []
+    if layout is None or not stored:
         raise UserError(
             f"ckpt_path={given}: lies in no run's folder; "
             "a resume needs the run's .hydra/config.yaml beside checkpoints/"
         )
+    run = layout.path
     elsewhere = given_value("hydra.run.dir", arguments)
     if elsewhere is not None and Path(elsewhere).absolute() != run:
         raise UserError(f"hydra.run.dir={elsewhere}: a resumed run goes on in its own folder, {run}; leave it out")

@@ -36,7 +36,7 @@ class ReproduceConfig:
 
     name: str
     reproduce: ReproduceSettings
-    trainings: tuple[Training, ...]
+    trainings: tuple[PlannedTraining, ...]
     data: DataSource
     trainer: TrainerConfig
     paths: PathsConfig
@@ -96,7 +96,7 @@ PROTOCOLS = ("resubstitution", "image", "patient")
 
 
 @dataclass(frozen=True)
-class Training:
+class PlannedTraining:
     """One run to be.
 
     Attributes:
@@ -168,7 +168,7 @@ class ReproduceSettings:
         found: SizeSettings = getattr(self.sizes, self.size)
         return found
 
-    def trainings(self, data: str, handed: Sequence[str]) -> tuple[Training, ...]:
+    def trainings(self, data: str, handed: Sequence[str]) -> tuple[PlannedTraining, ...]:
         """The runs, one seed after the other, so that a reproduction that is stopped holds whole seeds.
 
         Args:
@@ -189,11 +189,11 @@ class ReproduceSettings:
             own = [f"experiment=paper_{model}", f"split={protocol}", f"seed={seed}"]
             own += [] if protocol == "resubstitution" else [f"split.seed={seed}"]
             own.append(f"name={model}-{protocol}-seed{seed}")
-            trainings.append(Training(model, protocol, seed, (*own, *size.overrides, *handed)))
+            trainings.append(PlannedTraining(model, protocol, seed, (*own, *size.overrides, *handed)))
         return tuple(trainings)
 
 
-def composed_training(training: Training) -> tuple[DictConfig, dict[str, Any]]:
+def composed_training(training: PlannedTraining) -> tuple[DictConfig, dict[str, Any]]:
     """What ``train.py`` would compose of a run's command line: the configuration, and the chosen file per group."""
     # Hydra is at work already where a command calls this.
     begun = GlobalHydra.instance().is_initialized()

@@ -15,8 +15,9 @@ from lss_lightning.data.archive import ZipMember, unpack, zip_top
 from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
 from lss_lightning.data.reports import read_reports
 from lss_lightning.data.slices import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED, ImageFile, Slice
-from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, Found, lacking
+from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, SourceListing, lacking
 from lss_lightning.errors import UserError
+from lss_lightning.files import file_lock
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class AlKafri(DataSource):
         """The notes in the file of ``reports``."""
         return {} if self.reports is None else read_reports(Path(self.reports).expanduser())
 
-    def find(self) -> Found:
+    def find(self) -> SourceListing:
         """List the slices under ``root``.
 
         Raises:
@@ -110,14 +111,12 @@ class AlKafri(DataSource):
 
     def _register(self) -> None:
         """Make T1, T2 and composites out of the DICOM studies, in one process while others wait."""
-        from filelock import FileLock
-
         from lss_lightning.data.dicom import REGISTRATION, convert_studies
         from lss_lightning.data.dicom.archive import RAW
         from lss_lightning.data.dicom.picks import find_picks
 
         folder, target = self.folder, self.folder / REGISTERED
-        with FileLock(folder / f".{REGISTERED}.lock"):
+        with file_lock(folder / f".{REGISTERED}.lock"):
             if target.exists():
                 return
             if self.download:
@@ -137,7 +136,7 @@ class AlKafri(DataSource):
         )
 
 
-def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> Found:
+def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> SourceListing:
     """Pair labels and images by name in the layout of the data set.
 
     Args:
@@ -178,7 +177,7 @@ def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> Fou
             f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
             f"as {' and '.join(wanted)}: complete them, or choose other data.channels"
         )
-    return Found(slices, left_out, incomplete, levels=LEVELS)
+    return SourceListing(slices, left_out, incomplete, levels=LEVELS)
 
 
 def _find_top(root: Path) -> Path | ZipPath:

@@ -22,7 +22,7 @@ Maps = dict[tuple[str, str], dict[str, ImageFile]]
 """By patient and level, each labeller's map, by the labeller's number."""
 
 
-def find_labellers(root: Path) -> Maps:
+def find_annotators(root: Path) -> Maps:
     """Look for labellers' maps beside the data.
 
     Args:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lss_lightning.errors import UserError
-from lss_lightning.files import whole_folder
+from lss_lightning.files import atomic_folder
 
 LARGEST_IMAGE = 2**28
 """Bytes that one image in an archive may declare; an 8-bit slice has some 100,000."""
@@ -117,7 +117,7 @@ def unpack(archive: Path, target: Path) -> None:
         _refuse_unsafe(archive, members)
         _refuse_too_large(archive, members, target.parent)
         try:
-            with whole_folder(target) as draft:
+            with atomic_folder(target) as draft:
                 for info in members:
                     _extract(opened, info, archive, draft)
                 _lift(draft)

@@ -17,7 +17,7 @@ from lss_lightning.labels import IGNORED
 Size = tuple[int, int]
 
 
-class Item(TypedDict):
+class SliceItem(TypedDict):
     """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``.
 
     ``digest`` names its content. ``spacing`` is the image's pixel in mm, ``label_spacing`` the label's; None where
@@ -38,7 +38,7 @@ class Batch(TypedDict):
     ``image`` (B, C, h, w) uint8 on the working grid, padded with 0; ``label`` (B, H, W) uint8 class indices, padded
     with ``IGNORED``; ``index`` (B,) int64, the slice's place in its part; ``image_sizes`` and ``label_sizes``: height
     and width of each slice without the padding, in pixels; ``digests``, ``spacings`` and ``label_spacings`` as in its
-    :class:`Item`.
+    :class:`SliceItem`.
     """
 
     image: Tensor
@@ -51,7 +51,7 @@ class Batch(TypedDict):
     label_spacings: list[float | None]
 
 
-class SliceDataset(Dataset[Item]):
+class SliceDataset(Dataset[SliceItem]):
     """Slices on the working grid; those that lie on another one are resampled when they are asked for.
 
     Args:
@@ -66,7 +66,7 @@ class SliceDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> SliceItem:
         piece = self.slices[index]
         size = working_size(piece.label.shape, piece.spacing, self.spacing)
         working = self.spacing if self.spacing and piece.spacing else piece.spacing
@@ -80,7 +80,7 @@ class SliceDataset(Dataset[Item]):
         }
 
 
-def collate(items: Sequence[Item]) -> Batch:
+def collate(items: Sequence[SliceItem]) -> Batch:
     """Pad slices at the right and the bottom to the batch's greatest height and width."""
     return {
         "image": _stack([item["image"] for item in items], 0),

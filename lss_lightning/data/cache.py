@@ -23,7 +23,7 @@ from lss_lightning.data.packed import BrokenPackError, read_index, read_packed, 
 from lss_lightning.data.parallel import progress
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.errors import UserError
-from lss_lightning.files import whole_folder
+from lss_lightning.files import atomic_folder, file_lock
 from lss_lightning.labels import LabelSet
 
 FORMAT = 2
@@ -68,7 +68,7 @@ def cached_slices(
             _clear(folder, origin)
             _refuse_too_large(folder, pieces, load_slice(pieces[0], channels, labels, third))
             decoded = iterate_slices(pieces, channels, labels, third)
-            with whole_folder(target) as draft:
+            with atomic_folder(target) as draft:
                 write_packed(draft, progress(decoded, "Decoding", len(pieces)), origin.plain)
             return read_packed(target, pieces)
     except (OSError, NotImplementedError) as error:
@@ -145,10 +145,10 @@ def _find(target: Path, pieces: Sequence[Slice]) -> list[LoadedSlice] | None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Be the one process that builds in a folder; wait while there is another."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = file_lock(folder / ".lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:

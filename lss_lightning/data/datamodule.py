@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
-from lss_lightning.data.batches import Batch, EpochSampler, Item, SliceDataset, collate
+from lss_lightning.data.batches import Batch, EpochSampler, SliceDataset, SliceItem, collate
 from lss_lightning.data.cache import cached_slices
 from lss_lightning.data.composite import THIRD
 from lss_lightning.data.loading import LoadedSlice, load_slices
@@ -91,16 +91,16 @@ class SliceDataModule(pl.LightningDataModule):
         """The slices of a part."""
         return [self.slices[index] for index in self.parts[name]]
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[SliceItem]:
         """Batches of training slices, in another order each epoch."""
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Item] | list[None]:
+    def val_dataloader(self) -> DataLoader[SliceItem] | list[None]:
         """Batches of the part that selects; none where the split has no such part."""
         part = self.split.selecting_part
         return [] if part is None else self._loader(part)
 
-    def test_dataloader(self) -> DataLoader[Item]:
+    def test_dataloader(self) -> DataLoader[SliceItem]:
         """Batches of the part that tests."""
         return self._loader("test")
 
@@ -118,7 +118,7 @@ class SliceDataModule(pl.LightningDataModule):
         )
         return {**batch, "image": image, "label": label}
 
-    def _loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Item]:
+    def _loader(self, part: str, *, shuffle: bool = False) -> DataLoader[SliceItem]:
         dataset = SliceDataset(self.part(part), self.spacing, label_on_working_grid=shuffle)
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(len(dataset), shuffle=shuffle, seed=self.seed, rank=rank, ranks=ranks)

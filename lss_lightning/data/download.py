@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lss_lightning.errors import UserError
+from lss_lightning.files import file_lock
 
 API = "https://data.mendeley.com/public-api/datasets"
 """Mendeley's public API, which lists a data set's files."""
@@ -31,7 +32,7 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file of a data set on Mendeley Data.
 
     Attributes:
@@ -50,13 +51,13 @@ class Remote:
         return f"https://data.mendeley.com/datasets/{self.dataset}/{self.version}"
 
 
-GROUND_TRUTH = Remote("zbf6b4pttk", "Ground_Truth_Label.zip")
-MRI = Remote("k57fr854j2", "MRI_Data.zip")
-SOURCE_CODE = Remote("8cp2cp7km8", "Source_Code.zip")
+GROUND_TRUTH = RemoteFile("zbf6b4pttk", "Ground_Truth_Label.zip")
+MRI = RemoteFile("k57fr854j2", "MRI_Data.zip")
+SOURCE_CODE = RemoteFile("8cp2cp7km8", "Source_Code.zip")
 
 
 def download(
-    remote: Remote,
+    remote: RemoteFile,
     folder: Path,
     *,
     api: str = API,
@@ -81,12 +82,10 @@ def download(
     Raises:
         UserError: it cannot be had; the message says where a person finds it and where it belongs.
     """
-    from filelock import FileLock
-
     target = folder / remote.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{remote.name}.lock"):
+        with file_lock(folder / f".{remote.name}.lock"):
             if not target.exists():
                 _Download(remote, folder, sleep, timeout).run(api)
     except _FinalError as error:
@@ -125,7 +124,7 @@ class _Download:
     ``<name>.part`` holds what has arrived, ``<name>.part.json`` the version it belongs to.
     """
 
-    def __init__(self, remote: Remote, folder: Path, sleep: Callable[[float], None], timeout: float) -> None:
+    def __init__(self, remote: RemoteFile, folder: Path, sleep: Callable[[float], None], timeout: float) -> None:
         self.remote, self.folder, self.sleep, self.timeout = remote, folder, sleep, timeout
         self.part = folder / f"{remote.name}.part"
         self.record = folder / f"{remote.name}.part.json"

@@ -35,7 +35,7 @@ _reading = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Plane:
+class StackPlane:
     """One plane of a stack, as a file of its own.
 
     Attributes:
@@ -94,7 +94,7 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
     """Read an image as 8 bits.
 
     Args:
-        file: A ``Path``, :class:`Plane` or member of an archive (PNG only).
+        file: A ``Path``, :class:`StackPlane` or member of an archive (PNG only).
         kind: ``image`` (grey or RGB, as stored), ``rgb`` or ``composite`` (RGB; grey gives three equal channels), else
             grey (RGB whose channels are equal is grey). PNG files of ``t1``, ``t2`` and ``composite`` hold 8 bits;
             other grey values of more than 8 bits are stretched by
@@ -110,7 +110,7 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
     if suffix(file.name) == ".png" and kind in ("t1", "t2", "composite"):
         pixels = narrow(file, pixels)
     pixels = _bytes(pixels)
-    plane = pixels[file.index] if isinstance(file, Plane) else pixels
+    plane = pixels[file.index] if isinstance(file, StackPlane) else pixels
     if plane.ndim == 2:
         plane = plane[..., None]
     if kind in ("rgb", "composite"):
@@ -136,7 +136,7 @@ def read_mask(file: ImageFile) -> NDArray[np.uint8]:
     if suffix(file.name) == ".png":
         return read_codes(file)
     pixels = _pixels(file, places=True)
-    plane = pixels[file.index] if isinstance(file, Plane) else pixels
+    plane = pixels[file.index] if isinstance(file, StackPlane) else pixels
     if plane.ndim != 2:
         raise UserError(f"{file}: a mask of shape {plane.shape}, with colours; it must hold one code per pixel")
     with np.errstate(invalid="ignore"):  # NaN is no code, as the comparison shows
@@ -158,7 +158,7 @@ def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
     if kind == ".png":
         return decode(file, places=places)
     try:
-        if isinstance(file, Plane):
+        if isinstance(file, StackPlane):
             now = file.stat()
             with _reading:  # the other threads want planes of the same stack
                 return _stack(file.path, places, now.st_size, now.st_mtime_ns)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.config.validation import setting
-from lss_lightning.data.formats import Plane, read_header
+from lss_lightning.data.formats import StackPlane, read_header
 from lss_lightning.data.header import Header
 from lss_lightning.data.pairing import Pattern, pair
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.source import DataSource, Found
+from lss_lightning.data.source import DataSource, SourceListing
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError, nearest
 from lss_lightning.labels import LabelSet
@@ -103,7 +103,7 @@ class FolderSource(DataSource):
         """
         self._people(self._paired())
 
-    def find(self) -> Found:
+    def find(self) -> SourceListing:
         """List the slices: one for each file, or for each plane of a stack.
 
         Raises:
@@ -123,7 +123,7 @@ class FolderSource(DataSource):
         slices = sorted(
             (piece for one in pairs for piece in self._slices(one, *people[one.name])), key=lambda piece: piece.name
         )
-        return Found(slices, notes=tuple(self._notes(pairs)))
+        return SourceListing(slices, notes=tuple(self._notes(pairs)))
 
     def _refuse_unknown_size(self, pairs: Sequence[_Pair]) -> None:
         stated = [one.header.spacing is not None for one in pairs if one.header is not None]
@@ -172,7 +172,7 @@ class FolderSource(DataSource):
             return
         for index in range(planes):
             level = f"{rest}_{index:03d}".removeprefix("_")
-            image, mask = Plane(one.image, index), Plane(one.mask, index)
+            image, mask = StackPlane(one.image, index), StackPlane(one.mask, index)
             yield Slice(patient, level, {self.channels: image}, mask, field_of_view)
 
     def _field_of_view(self, one: _Pair) -> float | None:

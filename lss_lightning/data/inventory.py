@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lss_lightning.data.formats import read_image, read_mask
 from lss_lightning.data.loading import content_digest
 from lss_lightning.data.slices import ImageFile, Slice
-from lss_lightning.data.source import Found
+from lss_lightning.data.source import SourceListing
 from lss_lightning.data.splits import PARTS, Split, shared_patients, slices_left_out
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
@@ -26,7 +26,7 @@ UNREGISTERED = "unregistered"
 
 
 @dataclass
-class Examined:
+class ExaminedSlice:
     """What one slice's files hold.
 
     Attributes:
@@ -53,13 +53,15 @@ class Examined:
         return not self.broken and not self.unknown_codes
 
 
-def examine(pieces: Sequence[Slice], labels: LabelSet) -> list[Examined]:
-    """Read all files of all slices, several at a time; see :class:`Examined`."""
+def examine(pieces: Sequence[Slice], labels: LabelSet) -> list[ExaminedSlice]:
+    """Read all files of all slices, several at a time; see :class:`ExaminedSlice`."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda piece: _examine(piece, labels), pieces))
 
 
-def take_inventory(found: Found, examined: Sequence[Examined], labels: LabelSet, split: Split | None) -> dict[str, Any]:
+def take_inventory(
+    found: SourceListing, examined: Sequence[ExaminedSlice], labels: LabelSet, split: Split | None
+) -> dict[str, Any]:
     """Sum up what a source holds.
 
     Args:
@@ -120,8 +122,8 @@ def pixels_inside(mask: NDArray[np.bool_]) -> int:
     return int(mask.sum()) - count
 
 
-def _examine(piece: Slice, labels: LabelSet) -> Examined:
-    result = Examined(piece)
+def _examine(piece: Slice, labels: LabelSet) -> ExaminedSlice:
+    result = ExaminedSlice(piece)
     label = _read("label", piece.label, result)
     if label is not None:
         result.size = label.shape[0], label.shape[1]
@@ -142,7 +144,7 @@ def _examine(piece: Slice, labels: LabelSet) -> Examined:
     return result
 
 
-def _read(kind: str, file: ImageFile, result: Examined) -> NDArray[np.uint8] | None:
+def _read(kind: str, file: ImageFile, result: ExaminedSlice) -> NDArray[np.uint8] | None:
     """Read a file and note its hash; or note what is wrong with it."""
     try:
         pixels = read_mask(file) if kind == "label" else read_image(file, kind)
@@ -153,7 +155,7 @@ def _read(kind: str, file: ImageFile, result: Examined) -> NDArray[np.uint8] | N
     return pixels
 
 
-def _sizes(examined: Iterable[Examined]) -> list[dict[str, Any]]:
+def _sizes(examined: Iterable[ExaminedSlice]) -> list[dict[str, Any]]:
     found = Counter((one.size, one.slice.field_of_view) for one in examined if one.size is not None)
     return [
         {
@@ -166,7 +168,7 @@ def _sizes(examined: Iterable[Examined]) -> list[dict[str, Any]]:
     ]
 
 
-def _classes(examined: Iterable[Examined], labels: LabelSet) -> dict[str, Any]:
+def _classes(examined: Iterable[ExaminedSlice], labels: LabelSet) -> dict[str, Any]:
     counts = np.array([one.counts for one in examined if one.counts is not None]).reshape(-1, len(labels))
     shares = counts / counts.sum(axis=1, keepdims=True)
     return {
@@ -181,7 +183,7 @@ def _classes(examined: Iterable[Examined], labels: LabelSet) -> dict[str, Any]:
     }
 
 
-def _duplicates(examined: Sequence[Examined], split: Split | None) -> list[dict[str, Any]]:
+def _duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> list[dict[str, Any]]:
     """Groups of slices that have the same pixels, and in which kinds of files."""
     holders: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, one in enumerate(examined):
@@ -208,7 +210,7 @@ def _parts(index: int, split: Split) -> frozenset[str]:
     return frozenset(part for part in PARTS if index in split[part])
 
 
-def _split(found: Found, split: Split) -> dict[str, int]:
+def _split(found: SourceListing, split: Split) -> dict[str, int]:
     sizes = {part: len(split[part]) for part in PARTS}
     return {
         **sizes,

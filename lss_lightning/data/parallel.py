@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def spread(
+def map_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str, chunk: int = 1
 ) -> Iterator[Result]:
     """Do the work on every item and yield the results in the items' order, whatever the number of processes.

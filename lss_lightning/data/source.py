@@ -34,7 +34,7 @@ def lacking(channels: str, kinds: Container[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceListing:
     """What a source holds.
 
     Attributes:
@@ -121,7 +121,7 @@ class DataSource:
         """What is known of slices beside their labels, by the slice's name and column; nothing of real data."""
         return {}
 
-    def find(self) -> Found:
+    def find(self) -> SourceListing:
         """List the slices.
 
         Raises:

@@ -4,7 +4,7 @@ from lss_lightning.metrics.boundary import boundary_by_key
 from lss_lightning.metrics.ceiling import agreement_counts, shift_iou
 from lss_lightning.metrics.confusion import ImageConfusion
 from lss_lightning.metrics.failures import FAILURES, failures
-from lss_lightning.metrics.intervals import Difference, compare, contrast, holm
+from lss_lightning.metrics.intervals import Difference, compare_pooled, contrast, holm
 from lss_lightning.metrics.overlap import (
     Counts,
     dice,
@@ -17,9 +17,9 @@ from lss_lightning.metrics.overlap import (
     precision,
     recall,
 )
-from lss_lightning.metrics.pairing import ImageCounts, Paired, Shared, pair_all, shared
+from lss_lightning.metrics.pairing import ImageCounts, PairedComparison, SharedImages, pair_all, shared_images
 from lss_lightning.metrics.records import ImageRecords, Records
-from lss_lightning.metrics.summary import spread, summarise, summarise_overlap
+from lss_lightning.metrics.summary import summarise_folds, summarise_metrics, summarise_overlap
 
 __all__ = [
     "FAILURES",
@@ -28,12 +28,12 @@ __all__ = [
     "ImageConfusion",
     "ImageCounts",
     "ImageRecords",
-    "Paired",
+    "PairedComparison",
     "Records",
-    "Shared",
+    "SharedImages",
     "agreement_counts",
     "boundary_by_key",
-    "compare",
+    "compare_pooled",
     "contrast",
     "dice",
     "failures",
@@ -47,9 +47,9 @@ __all__ = [
     "pool_patients",
     "precision",
     "recall",
-    "shared",
+    "shared_images",
     "shift_iou",
-    "spread",
-    "summarise",
+    "summarise_folds",
+    "summarise_metrics",
     "summarise_overlap",
 ]

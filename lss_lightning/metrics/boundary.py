@@ -20,7 +20,7 @@ from lss_lightning.metrics.failures import invented, missed
 from lss_lightning.metrics.overlap import Counts, Scores, mean_defined
 from lss_lightning.metrics.plain import by_key, plain
 
-MEASURES = ("nsd_fine", "nsd_coarse", "bf", "hd95", "assd")
+BOUNDARY_METRICS = ("nsd_fine", "nsd_coarse", "bf", "hd95", "assd")
 """What is measured of each class, in the order of :func:`boundary_measures`:
 
 - ``nsd_fine``, ``nsd_coarse``: normalised surface Dice (Nikolov et al., *Deep learning to achieve clinically applicable
@@ -51,8 +51,8 @@ class Unit:
 
     def key(self, measure: str) -> str:
         """A measure's key in ``metrics.json``, such as ``nsd_1.4mm`` or ``hd95_mm``."""
-        if measure in MEASURES[:2]:
-            return f"nsd_{self.tolerances[MEASURES.index(measure)]:g}{self.name}"
+        if measure in BOUNDARY_METRICS[:2]:
+            return f"nsd_{self.tolerances[BOUNDARY_METRICS.index(measure)]:g}{self.name}"
         return f"{measure}_{self.name}"
 
 
@@ -83,12 +83,13 @@ def boundary_measures(
         spacing: Pixel size in mm, or None where unknown.
 
     Returns:
-        (K, 5), :data:`MEASURES`, distances in mm or else pixels. All NaN for a class in neither map; for a class in
+        (K, 5), :data:`BOUNDARY_METRICS`, distances in mm or else pixels. All NaN for a class in neither map;
+        for a class in
         only one of them the shares are 0 and the distances, which do not exist, NaN.
     """
     predicted = np.where(target == IGNORED, IGNORED, predicted)
     unit, near = unit_of(spacing), bf_tolerance(target.shape, spacing)
-    measures = np.full((classes, len(MEASURES)), np.nan)
+    measures = np.full((classes, len(BOUNDARY_METRICS)), np.nan)
     for index in range(classes):
         ours, theirs = predicted == index, target == index
         if not (ours.any() and theirs.any()):
@@ -118,10 +119,10 @@ def boundary_by_key(measures: Scores, spacings: Sequence[float | None]) -> dict[
     """
     named = {}
     for unit, chosen in _by_unit(spacings).items():
-        for place, measure in enumerate(MEASURES):
+        for place, measure in enumerate(BOUNDARY_METRICS):
             if measure != "bf":
                 named[unit.key(measure)] = np.where(chosen[:, None], measures[:, :, place], np.nan)
-    return {**named, "bf": measures[:, :, MEASURES.index("bf")]}
+    return {**named, "bf": measures[:, :, BOUNDARY_METRICS.index("bf")]}
 
 
 def summarise_boundary(

@@ -123,7 +123,7 @@ class Difference:
     p_holm: Scores
 
 
-def compare(first: Counts, second: Counts, statistic: Statistic, seed: int = 0) -> Difference:
+def compare_pooled(first: Counts, second: Counts, statistic: Statistic, seed: int = 0) -> Difference:
     """Compare two models, patient by patient.
 
     Args:
@@ -161,7 +161,7 @@ def contrast(
 
     All patients of either test are drawn together, and one who is drawn so many times counts so many times in both,
     wherever they have images. So patients in both tests are paired and others independent, and the interval holds for
-    any mixture: for the same images it is that of :func:`compare`.
+    any mixture: for the same images it is that of :func:`compare_pooled`.
 
     Args:
         first: (N, K, K), counts of the first test's images.

@@ -14,7 +14,7 @@ from lss_lightning.metrics.agreement import bland_altman, cohen_kappa
 from lss_lightning.metrics.intervals import interval95, resample
 from lss_lightning.metrics.overlap import Scores, pool_patients
 from lss_lightning.metrics.plain import plain, plain_intervals
-from lss_lightning.stenosis import CRITERIA, MEASURES, SITES, Site, find_findings, find_sites
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Site, find_findings, find_sites
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Bounds of the groups in which errors are shown against the severity drawn."""
@@ -26,8 +26,8 @@ _GENERAL = [criterion for criterion in CRITERIA if criterion.site is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """The F measures (in the order of :data:`~lss_lightning.stenosis.MEASURES`) of N slices, NaN where withheld.
+class MeasurementTable:
+    """The F measures (in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`) of N slices, NaN where withheld.
 
     Attributes:
         label: (N, F), from the label maps.
@@ -58,7 +58,7 @@ class Measured:
     notes: Sequence[str | None] | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[Measured]) -> Measured:
+    def joined(cls, parts: Sequence[MeasurementTable]) -> MeasurementTable:
         """The slices of several tests, of at least one; what is not known of all of them is not known."""
 
         def join(values: list[Any]) -> Any:
@@ -73,7 +73,7 @@ class Measured:
         return cls(**{entry.name: join([getattr(part, entry.name) for part in parts]) for entry in fields(cls)})
 
 
-def summarise_measures(measured: Measured) -> dict[str, Any]:
+def summarise_measurements(measured: MeasurementTable) -> dict[str, Any]:
     """Compute the ``measurements`` part of ``metrics.json``.
 
     Returns:
@@ -122,7 +122,7 @@ def errors(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[s
         ``mae_percent`` of the mean reference.
     """
     found = {}
-    for place, name in enumerate(MEASURES):
+    for place, name in enumerate(MEASUREMENTS):
         value, true = values[:, place], reference[:, place]
         both = ~np.isnan(value) & ~np.isnan(true)
         figures = bland_altman(value - true, patients)
@@ -153,7 +153,7 @@ def categories(values: Scores, reference: Scores, patients: Sequence[str]) -> di
     """
     found = {}
     for name in dict.fromkeys(criterion.measure for criterion in _GENERAL):
-        place = list(MEASURES).index(name)
+        place = list(MEASUREMENTS).index(name)
         thresholds = sorted({criterion.below for criterion in _GENERAL if criterion.measure == name})
         value, true = values[:, place], reference[:, place]
         both = ~np.isnan(value) & ~np.isnan(true)
@@ -180,7 +180,7 @@ def coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, dict[str
         By measure: ``slices``, the share ``held`` of them, and the intervals' median ``width``.
     """
     found = {}
-    for place, name in enumerate(MEASURES):
+    for place, name in enumerate(MEASUREMENTS):
         least, most, true = (values[:, place] for values in (low, high, reference))
         there = ~np.isnan(least) & ~np.isnan(true)
         if there.any():
@@ -202,7 +202,7 @@ def by_severity(values: Scores, truth: Scores, severities: Scores) -> dict[str, 
     # The last group holds its upper bound.
     group = np.digitize(severities, SEVERITIES[1:-1])
     found: dict[str, list[dict[str, Any]]] = {}
-    for place, name in enumerate(MEASURES):
+    for place, name in enumerate(MEASUREMENTS):
         error = values[:, place] - truth[:, place]
         found[name] = []
         for index, bounds in enumerate(pairwise(SEVERITIES)):
@@ -220,7 +220,7 @@ def found_sites(values: Scores, levels: Sequence[str | None]) -> list[str]:
 
 def values_of(row: Scores) -> dict[str, float | None]:
     """One slice's measures, (F,), by name; None where withheld."""
-    return {name: None if np.isnan(value) else float(value) for name, value in zip(MEASURES, row, strict=True)}
+    return {name: None if np.isnan(value) else float(value) for name, value in zip(MEASUREMENTS, row, strict=True)}
 
 
 def site_below(values: Mapping[str, float | None], level: str | None, site: Site) -> bool | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics.intervals import Difference, compare, holm
+from lss_lightning.metrics.intervals import Difference, compare_pooled, holm
 from lss_lightning.metrics.overlap import Counts, iou_and_means, pool_patients
 
 _SHOWN = 3  # names in a sentence
@@ -53,7 +53,7 @@ class ImageCounts:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedImages:
     """What two tests have in common.
 
     Attributes:
@@ -89,7 +89,7 @@ class Shared:
         return ", ".join(parts)
 
 
-def shared(first: ImageCounts, second: ImageCounts) -> Shared:
+def shared_images(first: ImageCounts, second: ImageCounts) -> SharedImages:
     """Find the images that two tests have in common.
 
     Images are the same by their content. Where the two models read other channels, no content is the same: there images
@@ -100,7 +100,7 @@ def shared(first: ImageCounts, second: ImageCounts) -> Shared:
     common = [(ours[key], theirs[key]) for key in ours if key in theirs]
     alike = [np.array_equal(first.counts[one].sum(axis=1), second.counts[other].sum(axis=1)) for one, other in common]
     pairs = np.array([pair for pair, same in zip(common, alike, strict=True) if same], dtype=np.int64).reshape(-1, 2)
-    return Shared(
+    return SharedImages(
         first=pairs[:, 0],
         second=pairs[:, 1],
         only_first=tuple(first.names[ours[key]] for key in ours if key not in theirs),
@@ -126,7 +126,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """Two models, held against each other.
 
     Attributes:
@@ -145,7 +145,7 @@ class Paired:
     patients: int
 
 
-def pair_all(tests: Mapping[str, ImageCounts], labels: LabelSet) -> list[Paired]:
+def pair_all(tests: Mapping[str, ImageCounts], labels: LabelSet) -> list[PairedComparison]:
     """Compare every two models that were tested on the same images, patient by patient.
 
     Args:
@@ -173,13 +173,13 @@ def pair_all(tests: Mapping[str, ImageCounts], labels: LabelSet) -> list[Paired]
     ]
 
 
-def _paired(one: str, other: str, tests: Mapping[str, ImageCounts], labels: LabelSet) -> Paired:
+def _paired(one: str, other: str, tests: Mapping[str, ImageCounts], labels: LabelSet) -> PairedComparison:
     first, second = tests[one], tests[other]
-    common = shared(first, second)
+    common = shared_images(first, second)
     if not common.complete:
-        return Paired(one, other, None, common.difference(one, other), 0)
+        return PairedComparison(one, other, None, common.difference(one, other), 0)
     first, second = first[common.first], second[common.second]
     # By the first's names: the same images may be called otherwise elsewhere.
     one_s, other_s = (pool_patients(test.counts, first.patients) for test in (first, second))
-    found = compare(one_s, other_s, partial(iou_and_means, labels=labels))
-    return Paired(one, other, found, "", len(one_s))
+    found = compare_pooled(one_s, other_s, partial(iou_and_means, labels=labels))
+    return PairedComparison(one, other, found, "", len(one_s))

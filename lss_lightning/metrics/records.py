@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics.boundary import MEASURES, bf_tolerance, boundary_measures
+from lss_lightning.metrics.boundary import BOUNDARY_METRICS, bf_tolerance, boundary_measures
 from lss_lightning.metrics.calibration import BINS, foreground_band, reliability_bins
 from lss_lightning.metrics.confusion import PerImage, confusion
 from lss_lightning.metrics.failures import image_parts
@@ -62,7 +62,7 @@ class ImageRecords(PerImage):
         classes = len(labels)
         super().__init__(
             counts=((classes, classes), torch.int64),
-            boundary=((classes, len(MEASURES)), torch.float64),
+            boundary=((classes, len(BOUNDARY_METRICS)), torch.float64),
             bf_tolerance=((), torch.float64),
             reliability=((classes, BINS, 3), torch.float64),
             parts=((classes, 2), torch.int64),

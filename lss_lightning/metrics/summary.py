@@ -28,7 +28,7 @@ from lss_lightning.metrics.plain import by_key, plain, plain_intervals
 from lss_lightning.metrics.records import Records
 
 
-def summarise(
+def summarise_metrics(
     records: Records,
     patients: Sequence[str],
     spacings: Sequence[float | None],
@@ -143,11 +143,12 @@ MEANS = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
 Figures = Mapping[str, Any]
 
 
-def spread(groups: Mapping[str, Figures]) -> dict[str, Any]:
+def summarise_folds(groups: Mapping[str, Figures]) -> dict[str, Any]:
     """Compute the ``folds`` part of ``metrics.json``.
 
     Args:
-        groups: The figures of each group, as :func:`~lss_lightning.metrics.summary.summarise` gives them; at least one.
+        groups: The figures of each group, as :func:`~lss_lightning.metrics.summary.summarise_metrics` gives
+            them; at least one.
 
     Returns:
         Plain data: ``count``, the number of groups; ``mean`` and ``sd``, the sample standard deviation, each with the

@@ -17,7 +17,7 @@ from lss_lightning.labels import IGNORED, LabelSet
 from lss_lightning.metrics import ImageConfusion, ImageRecords, Records, iou, mean_defined
 
 
-class Labeller(pl.LightningModule):
+class BaseSegmentationModule(pl.LightningModule):
     """A module whose ``forward`` turns images (B, C, H, W) uint8 into logits (B, K, H, W) float32.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.encoders import build_encoder
-from lss_lightning.models.segmentation import CARD_KEY, Segmenter
+from lss_lightning.models.segmentation import METADATA_KEY, SegmentationModule
 from lss_lightning.models.unet import UNet
 
 SCHEMA = 2
@@ -51,7 +51,7 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
-class Card:
+class CheckpointMetadata:
     """What a checkpoint says about itself, as plain data.
 
     Attributes:
@@ -81,10 +81,10 @@ class Card:
         return asdict(self)
 
     @classmethod
-    def of(cls, content: dict[str, Any]) -> Card:
+    def of(cls, content: dict[str, Any]) -> CheckpointMetadata:
         """The card in what :func:`read_checkpoint` returned."""
-        card = content[CARD_KEY]
-        return cls(**{**card, "network": NetworkSpec(**card["network"])})
+        metadata = content[METADATA_KEY]
+        return cls(**{**metadata, "network": NetworkSpec(**metadata["network"])})
 
     @property
     def label_set(self) -> LabelSet:
@@ -104,9 +104,9 @@ class Card:
         """A composite's third channel, as ``data.third``; None of other images."""
         return self.config["data"]["third"] if self.channels == "composite" else None
 
-    def segmenter(self, network: UNet, **training: Any) -> Segmenter:
-        """Wrap a network for Lightning; ``training`` is what :class:`Segmenter` needs to train."""
-        return Segmenter(network, self.label_set, self.mean, self.std, card=self.to_plain(), **training)
+    def module(self, network: UNet, **training: Any) -> SegmentationModule:
+        """Wrap a network for Lightning; ``training`` is what :class:`SegmentationModule` needs to train."""
+        return SegmentationModule(network, self.label_set, self.mean, self.std, metadata=self.to_plain(), **training)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -132,39 +132,39 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(
             f"ckpt_path={path}: damaged ({str(error).splitlines()[0]}); use another of the same run"
         ) from error
-    if not isinstance(content, dict) or CARD_KEY not in content:
+    if not isinstance(content, dict) or METADATA_KEY not in content:
         raise UserError(f"ckpt_path={path}: not a checkpoint of lss_lightning; give one that train.py wrote")
-    schema = content[CARD_KEY].get("schema")
+    schema = content[METADATA_KEY].get("schema")
     if schema != SCHEMA:
         raise UserError(
             f"ckpt_path={path}: record version {schema}, but this program reads {SCHEMA}; use the version that wrote it"
         )
-    if lacking := sorted({entry.name for entry in fields(Card)} - content[CARD_KEY].keys()):
+    if lacking := sorted({entry.name for entry in fields(CheckpointMetadata)} - content[METADATA_KEY].keys()):
         raise UserError(f"ckpt_path={path}: its record lacks {', '.join(lacking)}; use the version that wrote it")
     return content
 
 
-def load_segmenter(path: Path) -> tuple[Segmenter, Card]:
+def load_module(path: Path) -> tuple[SegmentationModule, CheckpointMetadata]:
     """Rebuild a trained network for testing, from its checkpoint alone.
 
     Raises:
         UserError: as :func:`read_checkpoint`, or weights that do not fit the network the file describes.
     """
     content = read_checkpoint(path)
-    card = Card.of(content)
-    segmenter = card.segmenter(card.network.build())
-    load_weights(segmenter, content, path)
-    return segmenter, card
+    metadata = CheckpointMetadata.of(content)
+    module = metadata.module(metadata.network.build())
+    load_weights(module, content, path)
+    return module, metadata
 
 
-def load_weights(segmenter: Segmenter, content: dict[str, Any], path: Path) -> None:
+def load_weights(module: SegmentationModule, content: dict[str, Any], path: Path) -> None:
     """Put a checkpoint's weights into a network of the same make.
 
     Raises:
         UserError: they do not fit.
     """
     try:
-        fit = segmenter.load_state_dict(content["state_dict"], strict=False)
+        fit = module.load_state_dict(content["state_dict"], strict=False)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"ckpt_path={path}: weights do not fit the network it describes ({reason})") from error

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.models.base import Labeller
-from lss_lightning.models.checkpoint import Card, load_segmenter
-from lss_lightning.models.segmentation import Segmenter
-from lss_lightning.models.views import VIEWS, View
+from lss_lightning.models.base import BaseSegmentationModule
+from lss_lightning.models.checkpoint import CheckpointMetadata, load_module
+from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.views import VIEWS, TTAView
 
 
-class Predictor(Labeller):
+class EnsembleModule(BaseSegmentationModule):
     """Labels slices by the mean of the members' probabilities over all views of the image.
 
     Args:
@@ -24,7 +24,7 @@ class Predictor(Labeller):
         views: At least one.
     """
 
-    def __init__(self, members: Sequence[Segmenter], views: Sequence[View]) -> None:
+    def __init__(self, members: Sequence[SegmentationModule], views: Sequence[TTAView]) -> None:
         super().__init__(members[0].labels)
         self.members = nn.ModuleList(members)
         self.views = tuple(views)
@@ -35,7 +35,7 @@ class Predictor(Labeller):
         Of one member and one view they are the member's own, else the logarithm of the mean probability, whose softmax
         that is.
         """
-        if len(self.members) == 1 and self.views == (View(),):
+        if len(self.members) == 1 and self.views == (TTAView(),):
             logits: Tensor = self.members[0](image)
             return logits
         total = torch.zeros((), device=image.device)
@@ -61,7 +61,7 @@ class Predictor(Labeller):
                 yield view.back(member(view.show(image)).softmax(1))
 
 
-def load_predictor(paths: Sequence[Path], tta: str = "none") -> tuple[Predictor, tuple[Card, ...]]:
+def load_ensemble(paths: Sequence[Path], tta: str = "none") -> tuple[EnsembleModule, tuple[CheckpointMetadata, ...]]:
     """Rebuild what checkpoints hold as one network, ready to test and to predict.
 
     Args:
@@ -72,32 +72,32 @@ def load_predictor(paths: Sequence[Path], tta: str = "none") -> tuple[Predictor,
         UserError: a file cannot be used, members that do not go together, or views under which the classes do not keep
             their names.
     """
-    members, cards = zip(*map(load_segmenter, paths), strict=True)
-    for path, card in zip(paths[1:], cards[1:], strict=True):
-        for what, how in _differences(card, cards[0]):
+    members, all_metadata = zip(*map(load_module, paths), strict=True)
+    for path, metadata in zip(paths[1:], all_metadata[1:], strict=True):
+        for what, how in _differences(metadata, all_metadata[0]):
             raise UserError(
                 f"ckpt_path={path}: has other {what} than {paths[0]} ({how}); the members of an ensemble must share "
                 "classes, channels and working pixel: leave it out"
             )
     _refuse_sided(members[0].labels, tta)
-    return Predictor(members, VIEWS[tta]).eval(), cards
+    return EnsembleModule(members, VIEWS[tta]).eval(), all_metadata
 
 
-def _differences(card: Card, first: Card) -> Iterator[tuple[str, str]]:
+def _differences(metadata: CheckpointMetadata, first: CheckpointMetadata) -> Iterator[tuple[str, str]]:
     """What a member does not share with the first, and how the two differ."""
-    if classes := card.label_set.difference(first.label_set):
+    if classes := metadata.label_set.difference(first.label_set):
         yield "classes", classes
     for what, own, others in (
-        ("channels", card.channels, first.channels),
-        ("third channels", card.third, first.third),
-        ("working pixels", _pixel(card), _pixel(first)),
+        ("channels", metadata.channels, first.channels),
+        ("third channels", metadata.third, first.third),
+        ("working pixels", _pixel(metadata), _pixel(first)),
     ):
         if own != others:
             yield what, f"{own}, not {others}"
 
 
-def _pixel(card: Card) -> str:
-    return "the image's own" if card.spacing is None else f"{card.spacing:g} mm"
+def _pixel(metadata: CheckpointMetadata) -> str:
+    return "the image's own" if metadata.spacing is None else f"{metadata.spacing:g} mm"
 
 
 def _refuse_sided(labels: LabelSet, tta: str) -> None:

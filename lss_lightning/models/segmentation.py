@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.models.base import EpochScores, Labeller, to_label_grid
+from lss_lightning.models.base import BaseSegmentationModule, EpochScores, to_label_grid
 
 Optimizers = Callable[[nn.Module], dict[str, Any]]
 """From the network to what ``configure_optimizers`` returns."""
 
-CARD_KEY = "lss_lightning"
+METADATA_KEY = "lss_lightning"
 """Where a checkpoint holds the card."""
 
 OBJECTIVE = "val/mean_iou_anatomy"
 """The figure that chooses ``best.ckpt``, stops early, and that sweeps raise."""
 
 
-class Segmenter(Labeller):
+class SegmentationModule(BaseSegmentationModule):
     """A network that labels every pixel, with its intensity normalisation, loss and optimizer.
 
     Args:
@@ -32,7 +32,7 @@ class Segmenter(Labeller):
         std: Standard deviation of each channel, likewise, above 0.
         loss: (logits, label map) to a scalar; not needed for testing.
         optimizers: Makes the optimizer; not needed for testing.
-        card: Plain data that the checkpoint carries, so that it can be used without its run's folder.
+        metadata: Plain data that the checkpoint carries, so that it can be used without its run's folder.
     """
 
     mean: Tensor
@@ -47,7 +47,7 @@ class Segmenter(Labeller):
         *,
         loss: nn.Module | None = None,
         optimizers: Optimizers | None = None,
-        card: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(labels)
         # Channels last is what convolutions want on tensor cores and with AMX: two to three times as fast in bf16.
@@ -56,7 +56,7 @@ class Segmenter(Labeller):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.loss = loss
         self.optimizers_for = optimizers
-        self.card = dict(card or {})
+        self.metadata = dict(metadata or {})
         self.train_scores, self.val_scores = EpochScores(labels), EpochScores(labels)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Segmenter(Labeller):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the card travel with the weights."""
-        checkpoint[CARD_KEY] = self.card
+        checkpoint[METADATA_KEY] = self.metadata
 
     def _step(self, batch: dict[str, Any], scores: EpochScores) -> Tensor | None:
         logits = to_label_grid(self(batch["image"]), batch)

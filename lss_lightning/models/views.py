@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View:
+class TTAView:
     """An image seen otherwise; without arguments as it is.
 
     Attributes:
@@ -44,11 +44,11 @@ class View:
         return (self.turn, self.scale) != (0.0, 1.0)
 
 
-VIEWS: dict[str, tuple[View, ...]] = {
-    "none": (View(),),
-    "flip": (View(), View(mirrored=True)),
+VIEWS: dict[str, tuple[TTAView, ...]] = {
+    "none": (TTAView(),),
+    "flip": (TTAView(), TTAView(mirrored=True)),
     "full": tuple(
-        View(mirrored, turn, scale)
+        TTAView(mirrored, turn, scale)
         for (turn, scale), mirrored in product(((0, 1), (-5, 1), (5, 1), (0, 0.9), (0, 1.1)), (False, True))
     ),
 }

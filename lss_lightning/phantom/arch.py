@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lss_lightning.phantom.patient import LEVELS, Subject
+from lss_lightning.phantom.patient import LEVELS, Patient
 from lss_lightning.phantom.shapes import BACK, Blob, Capsule, Point, gap, irregular
 
 # The bony canal's AP diameter by level, mm: an upper bound, as it was measured between the bones alone.
@@ -40,7 +40,7 @@ class Wall:
 
 
 @dataclass(frozen=True)
-class Side:
+class ArchSide:
     """One side of the posterior arch.
 
     Attributes:
@@ -66,7 +66,7 @@ class Side:
     ganglion: Blob
 
 
-def sample_side(side: int, subject: Subject, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator) -> Side:
+def sample_side(side: int, subject: Patient, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator) -> ArchSide:
     """Draw one side about a disc and a sac.
 
     Args:
@@ -111,10 +111,10 @@ def sample_side(side: int, subject: Subject, disc: Blob, sac: Blob, slope: float
 
     nerve = disc.beyond(BACK - side * rng.uniform(0.9, 1.05), 3.0 * size)
     ganglion = Blob(nerve, 3.2 * size, 2.2 * size, side * rng.uniform(-0.9, -0.3))
-    return Side(superior, inferior, joint, lamina, wall, _front(wall, disc, wanted), flavum, wanted, ganglion)
+    return ArchSide(superior, inferior, joint, lamina, wall, _front(wall, disc, wanted), flavum, wanted, ganglion)
 
 
-def _wall(side: int, subject: Subject, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
+def _wall(side: int, subject: Patient, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
     """As far back as the bony canal's depth asks for, but no more than a little fat away from the sac."""
     angle = math.radians(slope + rng.normal(0, 1.5))
     normal = side * math.cos(angle), math.sin(angle)

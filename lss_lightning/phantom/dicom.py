@@ -14,17 +14,17 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.data.dicom.picks import PICKS, SLICES, T1_FOLDERS, T2_FOLDERS
-from lss_lightning.data.parallel import spread
+from lss_lightning.data.parallel import map_parallel
 from lss_lightning.errors import UserError
-from lss_lightning.files import whole_folder
+from lss_lightning.files import atomic_folder
 from lss_lightning.phantom.render import check_request
-from lss_lightning.phantom.study import SLICE_SPACING, Picture, Study, StudySlice, render_study, sagittal
+from lss_lightning.phantom.study import SLICE_SPACING, PhantomStudy, StudyImage, StudySlice, render_study, sagittal
 from lss_lightning.phantom.table import TRUTH, write_truth
-from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, Sequence
+from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, PulseSequence
 
 T1_SERIES, T2_SERIES = "T1_TSE_TRA_0005", "T2_TSE_TRA_384_0004"
 
-_LOCALISER = Sequence(repetition=8.6, echo=4.0)
+_LOCALISER = PulseSequence(repetition=8.6, echo=4.0)
 _SAGITTAL_SLICES = (-8.8, -4.4, 0.0, 4.4, 8.8)
 
 
@@ -33,7 +33,7 @@ class _Series:
     folder: str
     number: int
     description: str
-    sequence: Sequence
+    sequence: PulseSequence
     frame: str
     image_type: str = "ORIGINAL\\PRIMARY\\M\\ND"
 
@@ -69,16 +69,18 @@ def write_studies(
         )
     sizes = t2_sizes or {}
     jobs = [(patient, sizes.get(patient, image_size)) for patient in range(1, patients + 1)]
-    with whole_folder(root) as draft:
+    with atomic_folder(root) as draft:
         work = partial(_write_job, draft, seed, image_size)
-        written = list(spread(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "Phantom studies"))
+        written = list(
+            map_parallel(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "Phantom studies")
+        )
         _write_picks(draft / PICKS, written)
         truth = [truth for study in written for truth in study]
         write_truth(draft / TRUTH, [piece.truth for piece in truth])
     return truth
 
 
-def write_study(
+def write_phantom_study(
     folder: Path, *, seed: int, patient: int, image_size: int = 320, t2_size: int | None = None
 ) -> list[StudySlice]:
     """Write one patient's examination below ``folder/01_MRI_Data``.
@@ -121,7 +123,7 @@ def write_study(
 
 def _write_job(root: Path, seed: int, image_size: int, job: tuple[int, int]) -> list[StudySlice]:
     patient, t2_size = job
-    return write_study(root, seed=seed, patient=patient, image_size=image_size, t2_size=t2_size)
+    return write_phantom_study(root, seed=seed, patient=patient, image_size=image_size, t2_size=t2_size)
 
 
 class _Uids:
@@ -134,7 +136,7 @@ class _Uids:
         return generate_uid(entropy_srcs=[self._source, what])
 
 
-def _series(study: Study, uids: _Uids, image_size: int) -> list[tuple[_Series, list[Picture]]]:
+def _series(study: PhantomStudy, uids: _Uids, image_size: int) -> list[tuple[_Series, list[StudyImage]]]:
     cuts = [sagittal(study, x, image_size) for x in _SAGITTAL_SLICES]
     middle = len(study.t2) // 2
     localiser = [study.t2[middle], cuts[len(cuts) // 2]]
@@ -150,7 +152,7 @@ def _series(study: Study, uids: _Uids, image_size: int) -> list[tuple[_Series, l
     ]
 
 
-def _dataset(series: _Series, picture: Picture, number: int, patient: int, uids: _Uids) -> Dataset:
+def _dataset(series: _Series, picture: StudyImage, number: int, patient: int, uids: _Uids) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

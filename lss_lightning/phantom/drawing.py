@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from lss_lightning.phantom.canvas import Canvas, Window
-from lss_lightning.phantom.regions import Regions
+from lss_lightning.phantom.regions import TissueRegions
 from lss_lightning.phantom.shapes import Blob, Capsule, Floats, enclosing_circle, smooth_union
 from lss_lightning.phantom.spine import Spine
 from lss_lightning.phantom.texture import Texture
@@ -45,7 +45,7 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _draw_muscles(canvas, group, fibres, lumps, patches, torso.infiltration)
 
 
-def draw_spine(canvas: Canvas, spine: Spine, regions: Regions, rng: np.random.Generator) -> None:
+def draw_spine(canvas: Canvas, spine: Spine, regions: TissueRegions, rng: np.random.Generator) -> None:
     """Paint the spine over its surroundings: first the fat that it lies in, the sac last."""
     window = canvas.window(_SPINE_CENTRE, _SPINE_REACH)
     x, y = canvas.x[window], canvas.y[window]

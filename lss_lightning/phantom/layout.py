@@ -10,12 +10,12 @@ from itertools import product
 from pathlib import Path
 
 from lss_lightning.data.composite import composite
-from lss_lightning.data.parallel import spread
+from lss_lightning.data.parallel import map_parallel
 from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.errors import UserError
-from lss_lightning.files import whole_folder
+from lss_lightning.files import atomic_folder
 from lss_lightning.labels import LUMBAR
-from lss_lightning.phantom.parameters import Record
+from lss_lightning.phantom.parameters import ParameterRecord
 from lss_lightning.phantom.patient import FULL_RANGE, LEVELS, check_severities
 from lss_lightning.phantom.render import check_request, render_slice
 from lss_lightning.phantom.table import TRUTH, write_truth
@@ -75,7 +75,7 @@ def write_phantom(
     if _holds(root, manifest):
         return
     try:
-        with whole_folder(root) as draft:
+        with atomic_folder(root) as draft:
             for folder, _ in (*IMAGES.values(), LABELS):
                 (draft / folder).mkdir(parents=True)
             _write_slices(draft, manifest, (os.cpu_count() or 1) if workers is None else workers)
@@ -109,11 +109,11 @@ def _holds(root: Path, manifest: _Manifest) -> bool:
 
 def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
     names = list(product(range(1, manifest.patients + 1), LEVELS))
-    rows = list(spread(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3))
+    rows = list(map_parallel(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3))
     write_truth(root / TRUTH, rows)
 
 
-def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> Record:
+def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> ParameterRecord:
     """Write one slice's images and give back its row of the truth."""
     from PIL import Image
 

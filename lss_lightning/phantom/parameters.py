@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from lss_lightning.phantom.arch import Side
-from lss_lightning.phantom.patient import Subject
+from lss_lightning.phantom.arch import ArchSide
+from lss_lightning.phantom.patient import Patient
 from lss_lightning.phantom.shapes import Blob, Capsule, Point
 from lss_lightning.phantom.spine import Spine
 
-Record: TypeAlias = dict[str, float | str]
+ParameterRecord: TypeAlias = dict[str, float | str]
 
 
-def subject_parameters(subject: Subject) -> Record:
+def subject_parameters(subject: Patient) -> ParameterRecord:
     """The patient at a level; the unit is in the name, a bare name is a share or a ratio."""
     return {
         "size": subject.size,
@@ -29,7 +29,7 @@ def subject_parameters(subject: Subject) -> Record:
     }
 
 
-def spine_parameters(spine: Spine) -> Record:
+def spine_parameters(spine: Spine) -> ParameterRecord:
     """Every shape of the spine, in the spine's frame; ``image_left`` is the side that the image shows on its left."""
     record = _blob("disc", spine.disc) | _blob("sac", spine.sac)
     for name, side in zip(("image_left", "image_right"), spine.sides, strict=True):
@@ -44,7 +44,7 @@ def spine_parameters(spine: Spine) -> Record:
     }
 
 
-def _side(side: Side) -> Record:
+def _side(side: ArchSide) -> ParameterRecord:
     nx, ny = side.wall.normal
     return (
         _blob("superior", side.superior)
@@ -59,8 +59,13 @@ def _side(side: Side) -> Record:
     )
 
 
-def _blob(name: str, blob: Blob) -> Record:
-    own: Record = {"a_mm": blob.a, "b_mm": blob.b, "turn_deg": math.degrees(blob.turn), "exponent": blob.exponent}
+def _blob(name: str, blob: Blob) -> ParameterRecord:
+    own: ParameterRecord = {
+        "a_mm": blob.a,
+        "b_mm": blob.b,
+        "turn_deg": math.degrees(blob.turn),
+        "exponent": blob.exponent,
+    }
     for k, harmonic in enumerate(blob.harmonics, start=1):
         own |= {f"harmonic{k}_order": harmonic.order, f"harmonic{k}_amplitude": harmonic.amplitude}
         own |= {f"harmonic{k}_phase_deg": math.degrees(harmonic.phase)}
@@ -70,14 +75,14 @@ def _blob(name: str, blob: Blob) -> Record:
     return _named(name, _point("centre", blob.centre) | own)
 
 
-def _capsule(name: str, capsule: Capsule) -> Record:
+def _capsule(name: str, capsule: Capsule) -> ParameterRecord:
     ends = _point("start", capsule.start) | _point("end", capsule.end)
     return _named(name, ends | {"start_radius_mm": capsule.start_radius, "end_radius_mm": capsule.end_radius})
 
 
-def _point(name: str, point: Point) -> Record:
+def _point(name: str, point: Point) -> ParameterRecord:
     return {f"{name}_x_mm": point[0], f"{name}_y_mm": point[1]}
 
 
-def _named(name: str, values: Mapping[str, float | str]) -> Record:
+def _named(name: str, values: Mapping[str, float | str]) -> ParameterRecord:
     return {f"{name}_{key}": value for key, value in values.items()}

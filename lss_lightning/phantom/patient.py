@@ -23,7 +23,7 @@ _SEVERITY_OFFSET = {"D3": -0.04, "D4": 0.08, "D5": -0.02}
 _DEPTH = {"D3": 20.0, "D4": 18.0, "D5": 10.0}
 
 
-class Site(StrEnum):
+class StenosisSite(StrEnum):
     """Where a level is narrowed most; left and right are the patient's, so the other way round in the image."""
 
     NONE = "none"
@@ -34,11 +34,11 @@ class Site(StrEnum):
     @property
     def side(self) -> int:
         """-1 for image left, 1 for image right, 0 for neither."""
-        return {Site.LEFT: 1, Site.RIGHT: -1}.get(self, 0)
+        return {StenosisSite.LEFT: 1, StenosisSite.RIGHT: -1}.get(self, 0)
 
 
 @dataclass(frozen=True)
-class Subject:
+class Patient:
     """A patient at one level.
 
     Attributes:
@@ -58,7 +58,7 @@ class Subject:
     level: str
     size: float
     severity: float
-    site: Site
+    site: StenosisSite
     hydration: float
     fat: float
     infiltration: float
@@ -71,7 +71,7 @@ class Subject:
         check_severities((self.severity, self.severity))
 
 
-class Stream(IntEnum):
+class RandomStream(IntEnum):
     """What randomness is used for; each use has a stream of its own, so that none depends on what another drew."""
 
     SUBJECT = 1
@@ -85,7 +85,7 @@ class Stream(IntEnum):
     MOTION = 9
 
 
-def generator(seed: int, patient: int, level: str | None, stream: Stream) -> np.random.Generator:
+def generator(seed: int, patient: int, level: str | None, stream: RandomStream) -> np.random.Generator:
     """The generator of one use of randomness at one level, or, where the level is None, for the whole patient."""
     return np.random.default_rng([seed, patient, 0 if level is None else LEVELS.index(level) + 1, stream])
 
@@ -105,7 +105,7 @@ def check_severities(severities: tuple[float, float]) -> None:
         )
 
 
-def sample_subject(seed: int, patient: int, level: str, severities: tuple[float, float] = FULL_RANGE) -> Subject:
+def sample_subject(seed: int, patient: int, level: str, severities: tuple[float, float] = FULL_RANGE) -> Patient:
     """Draw a patient's body at a level; a patient's three levels share all that is not of the level.
 
     Args:
@@ -118,7 +118,7 @@ def sample_subject(seed: int, patient: int, level: str, severities: tuple[float,
         UserError: a range that leaves 0 to 1.
     """
     check_severities(severities)
-    common, local = (generator(seed, patient, which, Stream.SUBJECT) for which in (None, level))
+    common, local = (generator(seed, patient, which, RandomStream.SUBJECT) for which in (None, level))
     size = float(np.clip(common.normal(1.0, 0.045), 0.9, 1.1))
     severity = common.beta(1.0, 1.7) + _SEVERITY_OFFSET[level] + local.normal(0, 0.16)
     low, high = severities
@@ -128,15 +128,15 @@ def sample_subject(seed: int, patient: int, level: str, severities: tuple[float,
     infiltration = common.uniform(0.05, 0.30)
     width = 150 + fat + common.normal(0, 10)
     groove = common.uniform(0, 10)
-    narrowed = Site(local.choice(list(Site)[1:], p=(0.6, 0.2, 0.2)))
+    narrowed = StenosisSite(local.choice(list(StenosisSite)[1:], p=(0.6, 0.2, 0.2)))
     turn = common.normal(0, 1.5) + local.normal(0, 1.0)
     shift = common.normal(0, 5, 2) + local.normal(0, 2, 2)
-    return Subject(
+    return Patient(
         level=level,
         size=size,
         severity=severity,
         # Below the threshold nothing presses on the sac, and the sides differ by chance alone.
-        site=narrowed if severity >= NARROWED else Site.NONE,
+        site=narrowed if severity >= NARROWED else StenosisSite.NONE,
         hydration=float(np.clip(hydration, 0, 1)),
         fat=fat,
         infiltration=infiltration,

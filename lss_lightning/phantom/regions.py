@@ -13,7 +13,7 @@ from shapely import LineString, MultiPoint, MultiPolygon, Polygon, unary_union
 from shapely.geometry.base import BaseGeometry
 
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.arch import Side
+from lss_lightning.phantom.arch import ArchSide
 from lss_lightning.phantom.shapes import BACK, Blob
 from lss_lightning.phantom.spine import Spine
 
@@ -26,7 +26,7 @@ _TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)
-class Regions:
+class TissueRegions:
     """The classes of one slice, disjoint, in the spine's frame, mm.
 
     Attributes:
@@ -51,7 +51,7 @@ class Regions:
         ]
 
 
-def class_regions(spine: Spine) -> Regions:
+def class_regions(spine: Spine) -> TissueRegions:
     """The classes that a spine shows.
 
     Raises:
@@ -69,10 +69,10 @@ def class_regions(spine: Spine) -> Regions:
         )
     sac = _largest(sac.difference(posterior))
     between = _between(spine).difference(unary_union([disc, posterior, sac]))
-    return Regions(disc, posterior, sac, MultiPolygon([part for part in _parts(between) if part.area > _SLIVER]))
+    return TissueRegions(disc, posterior, sac, MultiPolygon([part for part in _parts(between) if part.area > _SLIVER]))
 
 
-def _side(side: Side, spine: Spine) -> BaseGeometry:
+def _side(side: ArchSide, spine: Spine) -> BaseGeometry:
     """Bones, joint and flavum of one side: nothing of it lies before the flavum's face."""
     bones = unary_union([side.superior.polygon, side.inferior.polygon, side.lamina.polygon])
     thick = 0.7 * side.flavum

@@ -12,10 +12,10 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom.canvas import FIELD_OF_VIEW, Canvas
 from lss_lightning.phantom.drawing import draw_spine, draw_torso, draw_vertebra
-from lss_lightning.phantom.parameters import Record
-from lss_lightning.phantom.patient import FULL_RANGE, LEVELS, Stream, Subject, generator, sample_subject
+from lss_lightning.phantom.parameters import ParameterRecord
+from lss_lightning.phantom.patient import FULL_RANGE, LEVELS, Patient, RandomStream, generator, sample_subject
 from lss_lightning.phantom.randomise import random_exam
-from lss_lightning.phantom.regions import Regions, class_regions
+from lss_lightning.phantom.regions import TissueRegions, class_regions
 from lss_lightning.phantom.scanner import acquire, sample_exam, sample_motion
 from lss_lightning.phantom.spine import Spine, sample_spine
 from lss_lightning.phantom.table import truth_row
@@ -43,7 +43,7 @@ class RenderedSlice:
     t1: NDArray[np.uint8]
     t2: NDArray[np.uint8]
     label: NDArray[np.uint8]
-    truth: Record
+    truth: ParameterRecord
 
 
 def render_slice(
@@ -73,16 +73,16 @@ def render_slice(
     if level not in LEVELS:
         raise UserError(f"phantom level {level!r} does not exist: choose one of {', '.join(LEVELS)}")
     exam_rng, t1_rng, t2_rng = (
-        generator(seed, patient, level, stream) for stream in (Stream.EXAM, Stream.T1, Stream.T2)
+        generator(seed, patient, level, stream) for stream in (RandomStream.EXAM, RandomStream.T1, RandomStream.T2)
     )
     subject = sample_subject(seed, patient, level, severities)
     body = draw_body(seed, patient, subject, image_size)
     canvas = body.canvas
     front = subject.shift[1] + body.disc_front
     exam = sample_exam(front, exam_rng)
-    motion = sample_motion(generator(seed, patient, level, Stream.MOTION))
+    motion = sample_motion(generator(seed, patient, level, RandomStream.MOTION))
     covered = motion.covers(image_size)
-    strange = generator(seed, patient, level, Stream.RANDOMISATION)
+    strange = generator(seed, patient, level, RandomStream.RANDOMISATION)
     if strange.random() < randomise:
         exam = random_exam(front, FIELD_OF_VIEW / image_size, strange)
     t1 = acquire(canvas, T1_WEIGHTED, subject.hydration, exam, body.skin, t1_rng)
@@ -106,12 +106,12 @@ class Body:
 
     canvas: Canvas
     spine: Spine
-    regions: Regions
+    regions: TissueRegions
     disc_front: float
     skin: float
 
 
-def draw_body(seed: int, patient: int, subject: Subject, image_size: int, height: Height = Height.DISC) -> Body:
+def draw_body(seed: int, patient: int, subject: Patient, image_size: int, height: Height = Height.DISC) -> Body:
     """Draw a subject; where the subject lies, ``shift`` and ``turn``, moves the body without changing it.
 
     Args:
@@ -121,7 +121,9 @@ def draw_body(seed: int, patient: int, subject: Subject, image_size: int, height
         image_size: Pixels a side.
         height: Through the disc, or through a vertebra beside it.
     """
-    anatomy, texture = (generator(seed, patient, subject.level, stream) for stream in (Stream.ANATOMY, Stream.TEXTURE))
+    anatomy, texture = (
+        generator(seed, patient, subject.level, stream) for stream in (RandomStream.ANATOMY, RandomStream.TEXTURE)
+    )
     spine = sample_spine(subject, anatomy)
     torso = sample_torso(subject, spine, anatomy)
     canvas = Canvas(image_size, subject.shift, subject.turn)

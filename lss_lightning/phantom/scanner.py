@@ -11,7 +11,7 @@ from lss_lightning.phantom.canvas import FIELD_OF_VIEW, Canvas, Complex, Mask
 from lss_lightning.phantom.encoding import Encoding, encode, through_plane
 from lss_lightning.phantom.shapes import Floats
 from lss_lightning.phantom.texture import Texture
-from lss_lightning.phantom.tissue import FAT_SHARE, T2_WEIGHTED, Sequence, Tissue, signal_table
+from lss_lightning.phantom.tissue import FAT_SHARE, T2_WEIGHTED, PulseSequence, Tissue, signal_table
 
 _JITTER = 0.10
 
@@ -123,7 +123,7 @@ def sample_motion(rng: np.random.Generator) -> Motion:
 
 
 def acquire(
-    canvas: Canvas, sequence: Sequence, hydration: float, exam: Exam, skin: float, rng: np.random.Generator
+    canvas: Canvas, sequence: PulseSequence, hydration: float, exam: Exam, skin: float, rng: np.random.Generator
 ) -> Floats:
     """Acquire one image.
 

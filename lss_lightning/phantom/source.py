@@ -10,7 +10,7 @@ from pathlib import Path
 from lss_lightning.config.validation import setting
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.slices import LEVELS
-from lss_lightning.data.source import PAIRED, DataSource, Found
+from lss_lightning.data.source import PAIRED, DataSource, SourceListing
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.phantom.severity import CLASSES, read_severities
@@ -74,7 +74,7 @@ class Phantom(DataSource):
             severities=(self.severity[0], self.severity[1]),
         )
 
-    def find(self) -> Found:
+    def find(self) -> SourceListing:
         """List the slices.
 
         Raises:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lss_lightning.phantom.arch import Side, sample_side
-from lss_lightning.phantom.patient import LEVELS, Subject
+from lss_lightning.phantom.arch import ArchSide, sample_side
+from lss_lightning.phantom.patient import LEVELS, Patient
 from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule, Harmonic, Point, irregular
 
 # By level: the disc's AP length, mm.
@@ -38,7 +38,7 @@ class Spine:
 
     disc: Blob
     sac: Blob
-    sides: tuple[Side, Side]
+    sides: tuple[ArchSide, ArchSide]
     spinous: tuple[Capsule, Capsule]
     foramen: tuple[float, float]
     padding: float
@@ -51,7 +51,7 @@ class Spine:
         return float(x), float(y)
 
 
-def sample_spine(subject: Subject, rng: np.random.Generator) -> Spine:
+def sample_spine(subject: Patient, rng: np.random.Generator) -> Spine:
     """Draw a spine for a subject."""
     disc = sample_disc(subject, rng)
     sac = _sac(subject, disc, rng)
@@ -63,7 +63,7 @@ def sample_spine(subject: Subject, rng: np.random.Generator) -> Spine:
     return Spine(disc, sac, (left, right), _spinous(subject.size, behind, rng), foramen, padding)
 
 
-def sample_disc(subject: Subject, rng: np.random.Generator) -> Blob:
+def sample_disc(subject: Patient, rng: np.random.Generator) -> Blob:
     """The disc with what bulges: 0 to 6 mm, most at the midline or towards the side that is narrowed."""
     spread = 0.7 * (subject.size - 1) / 0.045 + 0.7 * rng.standard_normal()
     depth = _DISC_AP[subject.level] + 2.4 * spread + 2 * _LIGAMENT
@@ -83,7 +83,7 @@ def sample_disc(subject: Subject, rng: np.random.Generator) -> Blob:
     return Blob((0.0, -b), a, b, exponent=rng.uniform(2.25, 2.5), harmonics=irregular(rng, 0.016), bumps=bumps)
 
 
-def _sac(subject: Subject, disc: Blob, rng: np.random.Generator) -> Blob:
+def _sac(subject: Patient, disc: Blob, rng: np.random.Generator) -> Blob:
     """An ellipse, flat where it leans on the disc, that narrowing presses into a trefoil with its tip to the back."""
     severity = subject.severity
     area = (190 - 145 * severity) * rng.normal(1, 0.06)
@@ -100,11 +100,11 @@ def _sac(subject: Subject, disc: Blob, rng: np.random.Generator) -> Blob:
     for _ in range(4):
         behind = float(margin[np.abs(margin[:, 0] - place) < 0.6 * sac.a, 1].max())
         sac = sac.moved(0.0, behind - pressed - float(sac.outline[:, 1].min()))
-        sac = sac.with_area(sac.area * area / (sac.area - overlap(sac, disc)))
+        sac = sac.with_area(sac.area * area / (sac.area - shared_area(sac, disc)))
     return sac
 
 
-def overlap(first: Blob, second: Blob) -> float:
+def shared_area(first: Blob, second: Blob) -> float:
     """Area in mm² that two blobs share."""
     return first.polygon.intersection(second.polygon).area
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.phantom.parameters import Record
-from lss_lightning.phantom.patient import LEVELS, Site, Stream, Subject, generator, sample_subject
+from lss_lightning.phantom.parameters import ParameterRecord
+from lss_lightning.phantom.patient import LEVELS, Patient, RandomStream, StenosisSite, generator, sample_subject
 from lss_lightning.phantom.render import Body, draw_body
 from lss_lightning.phantom.scanner import Motion, acquire, sample_exam
 from lss_lightning.phantom.shapes import Floats
@@ -62,11 +62,11 @@ class StudySlice:
     turn: float
     spine_x: float
     spine_y: float
-    truth: Record
+    truth: ParameterRecord
 
 
 @dataclass(frozen=True)
-class Picture:
+class StudyImage:
     """An image and where it lies in the patient's coordinates (x to the left, y to the back, z to the head).
 
     Attributes:
@@ -92,15 +92,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Study:
+class PhantomStudy:
     """An examination: the truth about its slices, and the images, in the order of the slices."""
 
     slices: list[StudySlice]
-    t1: list[Picture]
-    t2: list[Picture]
+    t1: list[StudyImage]
+    t2: list[StudyImage]
 
 
-def render_study(seed: int, patient: int, t1_size: int, t2_size: int) -> Study:
+def render_study(seed: int, patient: int, t1_size: int, t2_size: int) -> PhantomStudy:
     """Render a patient's axial stacks: 12 to 15 slices in three groups, from head to feet.
 
     T2 lies up to 6 mm and 2° off T1 at each level, which no header tells, and its field of view is centred up to 4 mm
@@ -112,26 +112,26 @@ def render_study(seed: int, patient: int, t1_size: int, t2_size: int) -> Study:
         t1_size: Pixels a side of T1; the field of view is 220 mm.
         t2_size: Pixels a side of T2; likewise.
     """
-    rng = generator(seed, patient, None, Stream.STUDY)
+    rng = generator(seed, patient, None, RandomStream.STUDY)
     counts = rng.integers(4, 6, len(LEVELS))
     offset = rng.uniform(-4, 4, 2)
-    study = Study([], [], [])
+    study = PhantomStudy([], [], [])
     for level, count in zip(LEVELS, counts, strict=True):
         _render_group(study, seed, patient, level, int(count), offset, (t1_size, t2_size))
     return study
 
 
 def _render_group(
-    study: Study, seed: int, patient: int, level: str, count: int, offset: Vector, sizes: tuple[int, int]
+    study: PhantomStudy, seed: int, patient: int, level: str, count: int, offset: Vector, sizes: tuple[int, int]
 ) -> None:
-    rng = generator(seed, patient, level, Stream.STUDY)
+    rng = generator(seed, patient, level, RandomStream.STUDY)
     dx, dy = (float(shift) for shift in rng.uniform(-_MOST_MM, _MOST_MM, 2))
     motion = Motion(dx, dy, math.radians(rng.uniform(-_MOST_DEGREES, _MOST_DEGREES)))
     tip = math.radians(_TIP[level])
     across, down = np.array((1.0, 0.0, 0.0)), np.array((0.0, math.cos(tip), math.sin(tip)))
     disc = sample_subject(seed, patient, level)
     # Beside the disc nothing bulges and no joint is worn.
-    vertebra = replace(disc, severity=0.0, site=Site.NONE)
+    vertebra = replace(disc, severity=0.0, site=StenosisSite.NONE)
     drawn = {}
     for height in dict.fromkeys(_HEIGHTS[:count]):
         subject = disc if height is Height.DISC else vertebra
@@ -146,14 +146,14 @@ def _render_group(
         study.slices.append(_described(patient, number, height, subject, bodies[0], motion))
         centre = np.array((0.0, 0.0, _HEIGHT[level])) + (k - _IN_DISC) * SLICE_SPACING * np.cross(down, across)
         t1, t2 = _acquire_pair(seed, patient, number, subject, bodies)
-        study.t1.append(Picture(t1, centre, across, down, (220 / len(t1),) * 2))
+        study.t1.append(StudyImage(t1, centre, across, down, (220 / len(t1),) * 2))
         centre = centre + offset[0] * across + offset[1] * down
-        study.t2.append(Picture(t2, centre, across, down, (220 / len(t2),) * 2))
+        study.t2.append(StudyImage(t2, centre, across, down, (220 / len(t2),) * 2))
 
 
-def _described(patient: int, number: int, height: Height, subject: Subject, body: Body, motion: Motion) -> StudySlice:
+def _described(patient: int, number: int, height: Height, subject: Patient, body: Body, motion: Motion) -> StudySlice:
     content = "disc" if height is Height.DISC else "vertebra"
-    place: Record = {"number": number, "content": content}
+    place: ParameterRecord = {"number": number, "content": content}
     row = truth_row(patient, subject, body.spine, body.regions if content == "disc" else None, motion)
     offset = motion.dx, motion.dy, math.degrees(motion.turn)
     return StudySlice(
@@ -161,7 +161,7 @@ def _described(patient: int, number: int, height: Height, subject: Subject, body
     )
 
 
-def _as_t2_sees(subject: Subject, motion: Motion, offset: Vector) -> Subject:
+def _as_t2_sees(subject: Patient, motion: Motion, offset: Vector) -> Patient:
     """The subject in the frame of a T2 image whose field of view is moved, and centred elsewhere."""
     cos, sin = math.cos(motion.turn), math.sin(motion.turn)
     x, y = subject.shift[0] - motion.dx, subject.shift[1] - motion.dy
@@ -170,10 +170,12 @@ def _as_t2_sees(subject: Subject, motion: Motion, offset: Vector) -> Subject:
 
 
 def _acquire_pair(
-    seed: int, patient: int, number: int, subject: Subject, bodies: list[Body]
+    seed: int, patient: int, number: int, subject: Patient, bodies: list[Body]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    exam = sample_exam(subject.shift[1] + bodies[0].disc_front, generator(seed, patient, subject.level, Stream.EXAM))
-    streams = [np.random.default_rng([seed, patient, number, Stream.STUDY, stream]) for stream in (1, 2)]
+    exam = sample_exam(
+        subject.shift[1] + bodies[0].disc_front, generator(seed, patient, subject.level, RandomStream.EXAM)
+    )
+    streams = [np.random.default_rng([seed, patient, number, RandomStream.STUDY, stream]) for stream in (1, 2)]
     t1, t2 = (
         acquire(body.canvas, sequence, subject.hydration, exam, body.skin, stream)
         for body, sequence, stream in zip(bodies, (T1_WEIGHTED, T2_WEIGHTED), streams, strict=True)
@@ -186,7 +188,7 @@ def _to_counts(image: Floats) -> NDArray[np.uint16]:
     return np.clip(np.rint(image * _UNITS_PER_FAT), 0, 4095).astype(np.uint16)
 
 
-def sagittal(study: Study, x: float, size: int) -> Picture:
+def sagittal(study: PhantomStudy, x: float, size: int) -> StudyImage:
     """A sagittal T2 image, 260 mm a side: every point is taken from the nearest axial slice, so it looks stepped.
 
     Args:
@@ -208,4 +210,4 @@ def sagittal(study: Study, x: float, size: int) -> Picture:
         seen = (off < nearest) & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         pixels[seen] = picture.pixels[row[seen], column[seen]]
         nearest[seen] = off[seen]
-    return Picture(pixels, np.array((x, 0.0, 0.0)), across, down, (260 / size, 260 / size))
+    return StudyImage(pixels, np.array((x, 0.0, 0.0)), across, down, (260 / size, 260 / size))

@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from lss_lightning.phantom.parameters import Record, spine_parameters, subject_parameters
-from lss_lightning.phantom.patient import Subject
-from lss_lightning.phantom.regions import Regions
+from lss_lightning.phantom.parameters import ParameterRecord, spine_parameters, subject_parameters
+from lss_lightning.phantom.patient import Patient
+from lss_lightning.phantom.regions import TissueRegions
 from lss_lightning.phantom.scanner import Motion
 from lss_lightning.phantom.spine import Spine
 from lss_lightning.phantom.truth import true_measures
@@ -17,7 +17,9 @@ from lss_lightning.phantom.truth import true_measures
 TRUTH = "truth.csv"
 
 
-def truth_row(patient: int, subject: Subject, spine: Spine, regions: Regions | None, motion: Motion) -> Record:
+def truth_row(
+    patient: int, subject: Patient, spine: Spine, regions: TissueRegions | None, motion: Motion
+) -> ParameterRecord:
     """What is true of a slice.
 
     Args:
@@ -31,18 +33,18 @@ def truth_row(patient: int, subject: Subject, spine: Spine, regions: Regions | N
         By column: patient, level, severity (0-1), site of the narrowing, the measures of
         :func:`~lss_lightning.phantom.truth.true_measures`, T2's offset, and all parameters of patient and spine.
     """
-    head: Record = {
+    head: ParameterRecord = {
         "patient": f"{patient:04d}",
         "level": subject.level,
         "severity": subject.severity,
         "site": subject.site.value,
     }
-    offset: Record = {"t2_dx_mm": motion.dx, "t2_dy_mm": motion.dy, "t2_turn_deg": math.degrees(motion.turn)}
-    measures: Record = {} if regions is None else dict(true_measures(regions))
+    offset: ParameterRecord = {"t2_dx_mm": motion.dx, "t2_dy_mm": motion.dy, "t2_turn_deg": math.degrees(motion.turn)}
+    measures: ParameterRecord = {} if regions is None else dict(true_measures(regions))
     return head | measures | offset | subject_parameters(subject) | spine_parameters(spine)
 
 
-def write_truth(path: Path, rows: Sequence[Record]) -> None:
+def write_truth(path: Path, rows: Sequence[ParameterRecord]) -> None:
     """Write rows as CSV, UTF-8; a cell is empty where a row lacks a column of the fullest row.
 
     Numbers have six digits after the decimal point at most.

@@ -39,15 +39,15 @@ class Relaxation:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class PulseSequence:
     """A spin-echo sequence: repetition and echo time in ms."""
 
     repetition: float
     echo: float
 
 
-T1_WEIGHTED = Sequence(repetition=600, echo=12)
-T2_WEIGHTED = Sequence(repetition=4000, echo=100)
+T1_WEIGHTED = PulseSequence(repetition=600, echo=12)
+T2_WEIGHTED = PulseSequence(repetition=4000, echo=100)
 
 # At 1.5 T. The nucleus runs from desiccated (0) to normal (1); its two ends and the middle are measured.
 _NUCLEUS = {0.0: Relaxation(554, 56, 47.6), 0.5: Relaxation(723, 67, 60.8), 1.0: Relaxation(1165, 102, 78.9)}
@@ -77,13 +77,13 @@ FAT_SHARE[Tissue.MARROW] = 0.5
 FAT_SHARE[Tissue.SKIN] = 0.2
 
 
-def spin_echo(relaxation: Relaxation, sequence: Sequence) -> float:
+def spin_echo(relaxation: Relaxation, sequence: PulseSequence) -> float:
     """Signal PD (1 − e^(−TR/T1)) e^(−TE/T2), in percent of fat's proton density."""
     recovered = 1 - np.exp(-sequence.repetition / relaxation.t1)
     return float(relaxation.density * recovered * np.exp(-sequence.echo / relaxation.t2))
 
 
-def signal_table(sequence: Sequence, hydration: float) -> Floats:
+def signal_table(sequence: PulseSequence, hydration: float) -> Floats:
     """Signal of every tissue relative to fat's.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lss_lightning.phantom.patient import Subject
+from lss_lightning.phantom.patient import Patient
 from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule, irregular
 from lss_lightning.phantom.spine import Spine
 
@@ -42,7 +42,7 @@ class Torso:
     infiltration: float
 
 
-def sample_torso(subject: Subject, spine: Spine, rng: np.random.Generator) -> Torso:
+def sample_torso(subject: Patient, spine: Spine, rng: np.random.Generator) -> Torso:
     """Draw the surroundings of a spine."""
     size = subject.size
     skin = spine.spinous[0].start[1] + 26 * size + subject.fat
@@ -124,7 +124,7 @@ def _pelvic_front(size: float, rng: np.random.Generator) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _pelvis(subject: Subject, rng: np.random.Generator) -> tuple[tuple[Capsule, Capsule], ...]:
+def _pelvis(subject: Patient, rng: np.random.Generator) -> tuple[tuple[Capsule, Capsule], ...]:
     """Wings of the ilium at L5/S1; at L4/L5 the crest's tips in some; above, none."""
     size = subject.size
     if subject.level == "D3" or (subject.level == "D4" and rng.random() < 0.5):
@@ -140,7 +140,7 @@ def _pelvis(subject: Subject, rng: np.random.Generator) -> tuple[tuple[Capsule, 
     return tuple(wings)
 
 
-def _vessels(subject: Subject, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
+def _vessels(subject: Patient, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
     """Vena cava and aorta; below the bifurcation the two iliac arteries and veins."""
     front = spine.disc.centre[1] - spine.disc.b
     places: tuple[tuple[float, float, float, float], ...]

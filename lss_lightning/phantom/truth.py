@@ -13,7 +13,7 @@ from shapely import Polygon, box, get_coordinates, get_parts, get_rings, points
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
-from lss_lightning.phantom.regions import Regions
+from lss_lightning.phantom.regions import TissueRegions
 from lss_lightning.phantom.shapes import Floats
 
 # The canal's least depth is looked for this far to either side of the sac's centroid, in these steps, mm.
@@ -28,7 +28,7 @@ _U, _V = 0, 1
 Edges: TypeAlias = tuple[Floats, Floats]
 
 
-def true_measures(regions: Regions) -> dict[str, float]:
+def true_measures(regions: TissueRegions) -> dict[str, float]:
     """Measure the class regions of one slice.
 
     Left and right are the patient's: the image's left shows the patient's right.

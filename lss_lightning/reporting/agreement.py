@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.reporting import style
-from lss_lightning.stenosis import CRITERIA, MEASURES
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ _Z = 1.96
 _SEVERITY = "Severity drawn"
 
 Values = NDArray[np.float64]
-"""(N, F), in the order of :data:`~lss_lightning.stenosis.MEASURES`; NaN where withheld."""
+"""(N, F), in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`; NaN where withheld."""
 
 
 def plot_bland_altman(first: Values, second: Values, path: Path, *, names: tuple[str, str], caption: str) -> None:
@@ -65,12 +65,12 @@ def _plot(places: Values, differences: Values, path: Path, *, across: str, capti
         figure, body = style.new_figure(_ROW * rows, caption)
         panels: list[Axes] = body.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
         for name, axes in zip(SHOWN, panels, strict=False):
-            index = list(MEASURES).index(name)
+            index = list(MEASUREMENTS).index(name)
             same = across != _SEVERITY  # a measure on both axes
             thresholds = [one.below for one in CRITERIA if same and one.measure == name and one.site]
-            unit = MEASURES[name].unit
+            unit = MEASUREMENTS[name].unit
             _panel(axes, places[:, index], differences[:, index], thresholds)
-            axes.set_title(MEASURES[name].title, fontsize=style.SMALLEST)
+            axes.set_title(MEASUREMENTS[name].title, fontsize=style.SMALLEST)
             axes.set_xlabel(f"{across} ({unit})" if same else across)
             axes.set_ylabel(f"Difference ({unit})")
         style.save(figure, path)

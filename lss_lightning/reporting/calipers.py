@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting import style
 from lss_lightning.reporting.raster import PER_POINT, Line, draw_lines, font
-from lss_lightning.stenosis import MEASURES, Measurements, Side
+from lss_lightning.stenosis import MEASUREMENTS, Side, SliceMeasurements
 from lss_lightning.stenosis.measurements import Points
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _COMPRESSION = 3  # of PNG: as small as the usual 6, in two thirds of the time
 
 
 @dataclass(frozen=True)
-class Look:
+class CaliperStyle:
     """How a caliper is drawn: bright, as it lies on a dark image, and told apart by its letter as well.
 
     Attributes:
@@ -51,15 +51,15 @@ class Look:
     at_end: bool = False
 
 
-LOOKS: Mapping[str, Look] = {
-    "canal_ap_mm": Look("A", "#f0e442"),
-    "canal_ap_min_mm": Look("B", "#f0e442", dashed=True),
-    "sac_ap_mm": Look("C", "#ffffff", at_end=True),
-    "sac_transverse_mm": Look("D", "#ffffff"),
-    "foramen_right_mm": Look("E", "#56b4e9"),
-    "foramen_left_mm": Look("F", "#56b4e9"),
-    "disc_ap_mm": Look("G", "#d55e00", dashed=True),
-    "bulge_mm": Look("H", "#d55e00"),
+LOOKS: Mapping[str, CaliperStyle] = {
+    "canal_ap_mm": CaliperStyle("A", "#f0e442"),
+    "canal_ap_min_mm": CaliperStyle("B", "#f0e442", dashed=True),
+    "sac_ap_mm": CaliperStyle("C", "#ffffff", at_end=True),
+    "sac_transverse_mm": CaliperStyle("D", "#ffffff"),
+    "foramen_right_mm": CaliperStyle("E", "#56b4e9"),
+    "foramen_left_mm": CaliperStyle("F", "#56b4e9"),
+    "disc_ap_mm": CaliperStyle("G", "#d55e00", dashed=True),
+    "bulge_mm": CaliperStyle("H", "#d55e00"),
 }
 """By measure."""
 
@@ -69,7 +69,7 @@ REFERENCES: Mapping[str, str] = {"canal_area_mm2": "#f0e442", "bulge_mm": "#d55e
 
 def plot_calipers(
     image: NDArray[np.uint8],
-    measured: Measurements,
+    measured: SliceMeasurements,
     labels: LabelSet,
     path: Path,
     *,
@@ -93,7 +93,7 @@ def plot_calipers(
     from PIL import Image, ImageDraw
 
     plain = font(style.SMALLEST)
-    rows, notes = list_measures(measured), list_notes(measured)
+    rows, notes = list_measurements(measured), list_notes(measured)
     below = style.wrap(caption, _WIDTH - 2 * _EDGE, plain.getlength)
     middle = _TOP + max(_TALLEST, round(_STEP * (len(rows) + 1 + len(notes)))) + 2 * _EDGE
     sheet = Image.new("RGB", (_WIDTH, round(middle + _STEP * (len(below) + 1))), "white")
@@ -112,17 +112,17 @@ def plot_calipers(
     sheet.save(path, compress_level=_COMPRESSION, dpi=(style.DPI, style.DPI))
 
 
-def list_measures(measured: Measurements) -> list[tuple[str, str, str]]:
+def list_measurements(measured: SliceMeasurements) -> list[tuple[str, str, str]]:
     """Of each measure the letter of its caliper, if it has one, its title, and its value or a dash."""
     listed = []
     for name, value in measured.values().items():
-        measure = MEASURES[name]
+        measure = MEASUREMENTS[name]
         number = style.MISSING if value is None else f"{value:.{1 if measure.unit else 2}f} {measure.unit}"
         listed.append((LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
     return listed
 
 
-def list_notes(measured: Measurements) -> list[str]:
+def list_notes(measured: SliceMeasurements) -> list[str]:
     """What is withheld or doubtful, and why, in lines as wide as the list."""
     remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
     length = font(style.SMALLEST).getlength
@@ -133,7 +133,7 @@ def list_notes(measured: Measurements) -> list[str]:
     return lines
 
 
-def visible(measured: Measurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
+def visible(measured: SliceMeasurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
     """First and last row and column to show: those of the anatomy, with a margin."""
     if not measured.outlines:
         return (-0.5, shape[0] - 0.5), (-0.5, shape[1] - 0.5)
@@ -154,7 +154,7 @@ def _slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[sl
 def _draw_picture(
     sheet: Image,
     image: NDArray[np.uint8],
-    measured: Measurements,
+    measured: SliceMeasurements,
     labels: LabelSet,
     aspect: float,
     image_left: Side | None,
@@ -196,7 +196,7 @@ def _write(sheet: Image, place: tuple[float, float], text: str, colour: str, anc
     )
 
 
-def _outlines(measured: Measurements, labels: LabelSet, place: Callable[[Points], Points]) -> Iterator[Line]:
+def _outlines(measured: SliceMeasurements, labels: LabelSet, place: Callable[[Points], Points]) -> Iterator[Line]:
     for key, rings in measured.outlines.items():
         reference = REFERENCES.get(key)
         for ring in rings:
@@ -207,7 +207,7 @@ def _outlines(measured: Measurements, labels: LabelSet, place: Callable[[Points]
                 yield Line(points, labels[labels.keys.index(key)].colour, 1.3)
 
 
-def _calipers(measured: Measurements, place: Callable[[Points], Points]) -> Iterator[Line]:
+def _calipers(measured: SliceMeasurements, place: Callable[[Points], Points]) -> Iterator[Line]:
     for name, caliper in measured.calipers.items():
         look, ends = LOOKS[name], place(np.array((caliper.start, caliper.end)))
         dash = (3.9, 2.0) if look.dashed else None
@@ -218,7 +218,7 @@ def _calipers(measured: Measurements, place: Callable[[Points], Points]) -> Iter
                 yield Line(np.stack((end, end + 0.05)), colour, _DOT + more)
 
 
-def _letter_place(ends: Points, look: Look) -> Points:
+def _letter_place(ends: Points, look: CaliperStyle) -> Points:
     """Outside the caliper, in line with it; of one without length, above."""
     near, far = ends[::-1] if look.at_end else ends
     away = near - far if (near != far).any() else np.array((0.0, -1.0))

@@ -15,7 +15,7 @@ from lss_lightning.reporting.scale import OBJECTIVE, Scale
 from lss_lightning.reporting.sweep import format_value
 from lss_lightning.reporting.tables import format_score
 from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED
-from lss_lightning.sweeps.results import UNFINISHED, Results, Setting
+from lss_lightning.sweeps.results import UNFINISHED, SweepResults, SweepSetting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,9 +44,9 @@ class Grid:
     across: Scale
     down: Scale
     panels: Scale | None
-    settings: tuple[Setting, ...]
+    settings: tuple[SweepSetting, ...]
 
-    def cells(self, panel: Any = None) -> dict[tuple[int, int], Setting]:
+    def cells(self, panel: Any = None) -> dict[tuple[int, int], SweepSetting]:
         """The settings of a panel by row and column; rows run from the greatest value to the least."""
         inside = [one for one in self.settings if self.panels is None or one.values[self.panels.key] == panel]
         last = len(self.down.distinct) - 1
@@ -56,7 +56,7 @@ class Grid:
         }
 
 
-def grid_of(results: Results) -> Grid | None:
+def grid_of(results: SweepResults) -> Grid | None:
     """A sweep's grid; None where it has not two or three parameters, or most combinations of their values lack."""
     scales = [Scale(key, results.values(key)) for key in results.parameters]
     sizes = [len(scale.distinct) for scale in scales]
@@ -71,7 +71,7 @@ def grid_of(results: Results) -> Grid | None:
     return Grid(across=scales[1], down=scales[0], panels=scales[2], settings=results.settings)
 
 
-def plot_heat_map(results: Results, path: Path, *, caption: str) -> bool:
+def plot_heat_map(results: SweepResults, path: Path, *, caption: str) -> bool:
     """Write :func:`draw_heat_map` to a PNG file, where the sweep is a grid with an objective.
 
     Returns:

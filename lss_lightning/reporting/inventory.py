@@ -29,7 +29,7 @@ _NAMED = 5  # of the cases of a finding; the file has them all
 
 
 @dataclass(frozen=True)
-class Panel:
+class InventoryPanel:
     """One slice of a contact sheet.
 
     Attributes:
@@ -63,13 +63,13 @@ def print_inventory(
         console.print(Text(f"Note: {note}."), soft_wrap=True)
 
 
-def plot_contact_sheet(panels: Sequence[Panel], labels: LabelSet, path: Path, *, caption: str) -> None:
+def plot_contact_sheet(panels: Sequence[InventoryPanel], labels: LabelSet, path: Path, *, caption: str) -> None:
     """Write :func:`draw_contact_sheet` to a PNG file."""
     with style.look():
         style.save(draw_contact_sheet(panels, labels, caption=caption), path)
 
 
-def draw_contact_sheet(panels: Sequence[Panel], labels: LabelSet, *, caption: str) -> Figure:
+def draw_contact_sheet(panels: Sequence[InventoryPanel], labels: LabelSet, *, caption: str) -> Figure:
     """Draw slices in a grid, grey, each class outlined in its colour, but for the one that fills most of the labels.
 
     Args:
@@ -91,14 +91,14 @@ def draw_contact_sheet(panels: Sequence[Panel], labels: LabelSet, *, caption: st
         return figure
 
 
-def _outlined(panels: Sequence[Panel], labels: LabelSet) -> dict[int, Label]:
+def _outlined(panels: Sequence[InventoryPanel], labels: LabelSet) -> dict[int, Label]:
     """The classes to outline, by index."""
     pixels = sum(np.bincount(panel.label.ravel(), minlength=len(labels)) for panel in panels)
     background = int(np.argmax(pixels))
     return {index: label for index, label in enumerate(labels) if index != background}
 
 
-def _draw(axes: Axes, panel: Panel, outlined: Mapping[int, Label]) -> None:
+def _draw(axes: Axes, panel: InventoryPanel, outlined: Mapping[int, Label]) -> None:
     axes.set_title(_shortened(panel.title), fontsize=style.SMALLEST)
     grey = panel.image.mean(axis=-1)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=max(float(np.percentile(grey, 99)), 1.0))

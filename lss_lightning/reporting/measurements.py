@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lss_lightning.reporting.report_table import ReportTable
 from lss_lightning.reporting.style import MISSING
 from lss_lightning.reporting.tables import format_interval
-from lss_lightning.stenosis import MEASURES
+from lss_lightning.stenosis import MEASUREMENTS
 
 Summary = Mapping[str, Any]
 """The ``measurements`` part of ``metrics.json``."""
@@ -26,7 +26,7 @@ _TRUE_SITES = {
 _COVERAGES = {"coverage": "Intervals", "calibrated_coverage": "Calibrated intervals"}
 
 
-def write_measures_csv(
+def write_measurements_csv(
     path: Path, images: Sequence[Mapping[str, str | float | None]], values: Mapping[str, NDArray[np.float64]]
 ) -> None:
     """Write a CSV with a row for each image and measure; a cell is empty where the measure is withheld.
@@ -40,12 +40,12 @@ def write_measures_csv(
         writer = csv.writer(file)
         writer.writerow([*images[0], "measure", *values])
         for place, image in enumerate(images):
-            for index, name in enumerate(MEASURES):
+            for index, name in enumerate(MEASUREMENTS):
                 cells = [column[place, index] for column in values.values()]
                 writer.writerow([*image.values(), name, *("" if np.isnan(cell) else f"{cell:.6g}" for cell in cells)])
 
 
-def measure_tables(summary: Summary) -> list[ReportTable]:
+def measurement_tables(summary: Summary) -> list[ReportTable]:
     """How well measures agree: of the topic ``measurements`` with those of the label maps, ``truth`` with the truth."""
     tables = [
         *_against(summary["against_label"], "prediction against label map", "measurements"),
@@ -62,7 +62,7 @@ def measure_tables(summary: Summary) -> list[ReportTable]:
     return tables
 
 
-def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
+def write_measurements(summary: Summary, folder: Path, *, caption: str) -> None:
     """Write ``measurements.md``.
 
     Args:
@@ -71,7 +71,7 @@ def write_measures(summary: Summary, folder: Path, *, caption: str) -> None:
         caption: Which data, subset, protocol and checkpoint made the figures.
     """
     lines = [f"**Measures in mm and mm².** {caption}"]
-    for table in measure_tables(summary):
+    for table in measurement_tables(summary):
         lines += table.markdown()
     (folder / "measurements.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -83,7 +83,7 @@ def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
         columns += [f"{_COVERAGES[key]} that hold it, %", "Their width"]
     rows = []
     for name, found in figures.items():
-        digits = 2 if MEASURES[name].unit else 4
+        digits = 2 if MEASUREMENTS[name].unit else 4
         cells = [
             _title(name),
             str(found["slices"]),
@@ -112,7 +112,7 @@ def _against(figures: Summary, what: str, topic: str) -> Iterator[ReportTable]:
         for name, category in agreed.items():
             thresholds = " and ".join(f"{bound:g}" for bound in category["thresholds"])
             kappa = format_interval(category["kappa"], category["kappa_ci95"], 2)
-            rows.append([_title(name), f"{thresholds} {MEASURES[name].unit}", _below(category["counts"]), kappa])
+            rows.append([_title(name), f"{thresholds} {MEASUREMENTS[name].unit}", _below(category["counts"]), kappa])
         note = (
             "κ: over slices and all categories that the thresholds make, with a 95 % bootstrap interval over patients; "
             "the counts are for the greatest threshold."
@@ -131,7 +131,7 @@ def _severity(figures: Summary) -> ReportTable:
     columns = ["Measure", *("{:g} to {:g}".format(*group["severity"]) for group in groups)]
     rows = []
     for name, found in figures.items():
-        digits = 2 if MEASURES[name].unit else 4
+        digits = 2 if MEASUREMENTS[name].unit else 4
         cells = [
             f"{_signed(group['bias'], digits)}, {_number(group['mae'], digits)} ({group['slices']})"
             for group in found["by_severity"]
@@ -149,7 +149,7 @@ def _sites(title: str, counts: Mapping[str, Mapping[str, int]], topic: str) -> R
 
 
 def _title(name: str) -> str:
-    measure = MEASURES[name]
+    measure = MEASUREMENTS[name]
     return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
 
 

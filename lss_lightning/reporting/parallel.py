@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lss_lightning.reporting import style
 from lss_lightning.reporting.scale import OBJECTIVE, Scale
 from lss_lightning.sweeps.jobs import DIVERGED, FAILED
-from lss_lightning.sweeps.results import Results, Setting
+from lss_lightning.sweeps.results import SweepResults, SweepSetting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _BEHIND = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}
 _WITHOUT = {DIVERGED: "#d55e00", FAILED: "#cc79a7"}
 
 
-def plot_parallel(results: Results, path: Path, *, caption: str) -> bool:
+def plot_parallel(results: SweepResults, path: Path, *, caption: str) -> bool:
     """Write :func:`draw_parallel` to a PNG file, where the sweep has two parameters or more and an objective.
 
     Returns:
@@ -41,7 +41,7 @@ def plot_parallel(results: Results, path: Path, *, caption: str) -> bool:
     return True
 
 
-def draw_parallel(results: Results, *, caption: str) -> Figure:
+def draw_parallel(results: SweepResults, *, caption: str) -> Figure:
     """Draw each setting as a line through its values to its mean objective.
 
     Args:
@@ -86,7 +86,7 @@ def _curve(points: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64
     return np.concatenate([place + along for place in range(len(heights))]), np.concatenate(heights)
 
 
-def _dashed(setting: Setting) -> dict[str, Any]:
+def _dashed(setting: SweepSetting) -> dict[str, Any]:
     return {"color": _WITHOUT.get(setting.state, "#808080"), "linestyle": (0, (3, 2))}
 
 
@@ -100,7 +100,7 @@ def _axis(axes: Axes, place: int, ticks: list[tuple[float, str]], title: str) ->
         axes.text(y=height, s=text, va="center", zorder=4, bbox=_BEHIND, **side)
 
 
-def _legend(body: Any, results: Results) -> None:
+def _legend(body: Any, results: SweepResults) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color="black", linewidth=3.2, label="best")]

@@ -14,12 +14,12 @@ from rich.text import Text
 from lss_lightning.display import format_setting
 from lss_lightning.reporting.style import MISSING
 from lss_lightning.reporting.tables import format_score, markdown_table
-from lss_lightning.sweeps.results import Job, Results, Setting
+from lss_lightning.sweeps.results import SweepJob, SweepResults, SweepSetting
 
 OBJECTIVE = "Objective"
 
 
-def write_sweep(results: Results, folder: Path, *, caption: str, commands: Sequence[str]) -> list[Path]:
+def write_sweep(results: SweepResults, folder: Path, *, caption: str, commands: Sequence[str]) -> list[Path]:
     """Write ``sweep.md``, for reading, and ``sweep.csv``, a row for each job.
 
     Args:
@@ -45,7 +45,7 @@ def write_sweep(results: Results, folder: Path, *, caption: str, commands: Seque
     return paths
 
 
-def print_sweep(results: Results, *, caption: str, console: Console) -> None:
+def print_sweep(results: SweepResults, *, caption: str, console: Console) -> None:
     """Print the settings with their mean, where jobs repeat them, and the single jobs, best first.
 
     Args:
@@ -77,7 +77,7 @@ def _table(rows: Sequence[Sequence[str]], title: str) -> Table:
     return table
 
 
-def _job_rows(results: Results) -> list[list[str]]:
+def _job_rows(results: SweepResults) -> list[list[str]]:
     keys = [*results.parameters, *results.repeats]
     rows = [["Job", *keys, OBJECTIVE, "Epoch", "Minutes", "State"]]
     for job in results.jobs:
@@ -88,7 +88,7 @@ def _job_rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def _setting_rows(results: Results) -> list[list[str]]:
+def _setting_rows(results: SweepResults) -> list[list[str]]:
     rows = [["Rank", *results.parameters, "Mean", "SD", "n"]]
     for rank, setting in enumerate(results.settings, 1):
         values = [format_value(value) for value in setting.values.values()]
@@ -96,13 +96,13 @@ def _setting_rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def _number(setting: Setting) -> str:
+def _number(setting: SweepSetting) -> str:
     """How many jobs the mean is over, and of how many where some have no objective."""
     counted, jobs = len(setting.objectives), len(setting.jobs)
     return str(counted) if counted == jobs else f"{counted} of {jobs}"
 
 
-def _write_csv(results: Results, path: Path) -> None:
+def _write_csv(results: SweepResults, path: Path) -> None:
     keys = [*results.parameters, *results.repeats]
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -110,7 +110,7 @@ def _write_csv(results: Results, path: Path) -> None:
         writer.writerows([*_cells(job, keys, results.folder)] for job in results.jobs)
 
 
-def _cells(job: Job, keys: Sequence[str], folder: Path) -> list[Any]:
+def _cells(job: SweepJob, keys: Sequence[str], folder: Path) -> list[Any]:
     checkpoint = None if job.checkpoint is None else job.checkpoint.relative_to(folder).as_posix()
     values = [format_setting(job.values.get(key)) for key in keys]
     return [job.name, *values, job.objective, job.epoch, job.seconds, job.state, job.reason, checkpoint]

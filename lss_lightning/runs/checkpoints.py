@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from lss_lightning.errors import UserError
-
-CHOSEN = ("best.ckpt", "last.ckpt")
-"""What stands for a run: the first of these that it holds."""
+from lss_lightning.runs.layout import RunFolder
 
 
 def checkpoint_files(named: Sequence[str], key: str = "ckpt_path") -> tuple[Path, ...]:
@@ -37,14 +34,14 @@ def _files(path: Path, given: str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"{given}: no such file; give a run's checkpoints/best.ckpt or last.ckpt, or its folder")
-    runs = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()), key=_place)
+    runs = (
+        [path]
+        if RunFolder(path).is_run
+        else sorted((folder for folder in path.iterdir() if RunFolder(folder).is_run), key=_place)
+    )
     if not runs:
         raise UserError(f"{given}: neither a run's folder nor a sweep's; give one that train.py wrote, or a checkpoint")
     return [_chosen(run, given) for run in runs]
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / "checkpoints").is_dir() or (folder / ".hydra").is_dir()
 
 
 def _place(folder: Path) -> tuple[int, str]:
@@ -53,13 +50,9 @@ def _place(folder: Path) -> tuple[int, str]:
 
 
 def _chosen(run: Path, given: str) -> Path:
-    for name in CHOSEN:
-        if (run / "checkpoints" / name).is_file():
-            return run / "checkpoints" / name
-    raise UserError(f"{given}: the run {run} holds no checkpoint; let it end its first epoch, or name the others alone")
-
-
-def sha256(path: Path) -> str:
-    """Of a checkpoint's file, hexadecimal: by it a file is known again wherever it lies."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    found = RunFolder(run).selected_checkpoint
+    if found is None:
+        raise UserError(
+            f"{given}: the run {run} holds no checkpoint; let it end its first epoch, or name the others alone"
+        )
+    return found

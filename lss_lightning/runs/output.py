@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.errors import IncompleteError, UserError
+from lss_lightning.files import write_json
 
 INDEX = "predict.json"
 """What was done of each study; by this file a folder is known as one of results, in which no study is looked for."""
@@ -95,7 +95,7 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
     """Write :data:`INDEX`."""
-    (folder / INDEX).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / INDEX, content)
 
 
 def _foreign_files(folder: Path) -> list[str]:

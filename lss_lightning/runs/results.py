@@ -11,12 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.errors import UserError
-
-METRICS = "metrics.json"
-COUNTS = "counts.npz"
-"""Every slice's ``digest``, ``patient``, ``level`` and confusion ``counts``, by which runs can be paired."""
-MEASUREMENTS = "measurements.csv"
-SCHEMA = 1
+from lss_lightning.runs.layout import METRICS_SCHEMA, RunFolder
 
 
 def read_metrics(run: Path, key: str = "runs") -> dict[str, Any]:
@@ -31,15 +26,17 @@ def read_metrics(run: Path, key: str = "runs") -> dict[str, Any]:
     """
     if not run.is_dir():
         raise UserError(f"{key}: {run}: no such folder; give folders of train.py or evaluate.py")
-    if not (run / METRICS).is_file():
-        raise UserError(f"{key}: {run}: {_unfinished(run)}")
+    layout = RunFolder(run)
+    if not layout.is_finished:
+        raise UserError(f"{key}: {run}: {_unfinished(layout)}")
     try:
-        metrics = json.loads((run / METRICS).read_text())
+        metrics = json.loads(layout.metrics.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{key}: {run}: {METRICS} is damaged ({error}); run it again") from error
-    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA or not (run / COUNTS).is_file():
+        raise UserError(f"{key}: {run}: {layout.metrics.name} is damaged ({error}); run it again") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != METRICS_SCHEMA or not layout.counts.is_file():
         raise UserError(
-            f"{key}: {run}: not as this version writes it ({METRICS} of schema {SCHEMA}, {COUNTS}); test its "
+            f"{key}: {run}: not as this version writes it ({layout.metrics.name} of schema {METRICS_SCHEMA}, "
+            f"{layout.counts.name}); test its "
             "checkpoint anew with evaluate.py and give that folder"
         )
     return metrics
@@ -56,9 +53,10 @@ def find_calibration(given: str | None) -> Path | None:
     path = Path(given).expanduser()
     folder = path.parent if path.is_file() else path
     read_metrics(folder, "calibration")
-    if not (folder / MEASUREMENTS).is_file():
+    table = RunFolder(folder).measurements
+    if not table.is_file():
         raise UserError(
-            f"calibration: {folder}: holds no {MEASUREMENTS}; give the folder of python evaluate.py ckpt_path=… "
+            f"calibration: {folder}: holds no {table.name}; give the folder of python evaluate.py ckpt_path=… "
             "subset=val, or of other labelled data, with measurements=true"
         )
     return folder
@@ -66,7 +64,7 @@ def find_calibration(given: str | None) -> Path | None:
 
 def stored_configuration(run: Path) -> dict[str, Any] | None:
     """The configuration that a run was started or last resumed with, as plain data; None where there is none."""
-    stored = [path / "config.yaml" for path in (run / ".hydra", *resumes(run)) if (path / "config.yaml").is_file()]
+    stored = RunFolder(run).configurations
     if not stored:
         return None
     try:
@@ -76,21 +74,17 @@ def stored_configuration(run: Path) -> dict[str, Any] | None:
     return {str(key): value for key, value in plain.items()}
 
 
-def resumes(run: Path) -> list[Path]:
-    """The folders that hold the configurations of a run's resumes, in their order."""
-    return sorted(run.glob(".hydra/resume-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
-
-
 def record_resume(run: Path, config: Mapping[str, Any]) -> None:
     """Store the configuration of an allowed resume, ``.hydra/resume-N/config.yaml``, for the next one to start from."""
-    folder = run / ".hydra" / f"resume-{len(resumes(run)) + 1}"
+    layout = RunFolder(run)
+    folder = layout.hydra / f"resume-{len(layout.resumes) + 1}"
     folder.mkdir()
     OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
 
 
 def working_directory(run: Path) -> Path:
     """Where the run was started: what relative paths in its configuration start from."""
-    stored = run / ".hydra" / "hydra.yaml"
+    stored = RunFolder(run).hydra / "hydra.yaml"
     if not stored.is_file():
         return Path.cwd()
     return Path(OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.cwd", default="."))
@@ -122,14 +116,13 @@ def refuse_incomparable(runs: Sequence[Path]) -> None:
             )
 
 
-def _unfinished(run: Path) -> str:
-    """What to say of a folder without ``metrics.json``."""
-    last = run / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        return f"unfinished; go on with it: python train.py ckpt_path={last}"
-    if (run / ".hydra").is_dir():
+def _unfinished(run: RunFolder) -> str:
+    """What to say of a folder without a test result."""
+    if run.last_checkpoint.is_file():
+        return f"unfinished; resume it: python train.py ckpt_path={run.last_checkpoint}"
+    if run.hydra.is_dir():
         return "it ended before its test, and left no result; run it again"
-    within = sorted(path.parent for path in run.glob(f"*/{METRICS}"))
+    within = sorted(path.parent for path in run.path.glob(f"*/{run.metrics.name}"))
     if within:
         return f"it holds {len(within)} runs, but is none; give those, e.g. {', '.join(map(str, within[:3]))}"
-    return f"no run's folder (no {METRICS}); give folders of train.py or evaluate.py"
+    return f"no run's folder (no {run.metrics.name}); give folders of train.py or evaluate.py"

@@ -3,8 +3,8 @@
 from lss_lightning.stenosis.conformal import PATIENTS_NEEDED, Calibration
 from lss_lightning.stenosis.criteria import CRITERIA, SITES, Criterion, Finding, Site, find_findings, find_sites
 from lss_lightning.stenosis.flags import MOST_SHIFT_MM, MOST_TURN_DEG, level_flags, registration_flags
-from lss_lightning.stenosis.measure import Side, measure
-from lss_lightning.stenosis.measurements import MEASURES, Caliper, Flag, Measure, Measurements
+from lss_lightning.stenosis.measure import Side, measure_slice
+from lss_lightning.stenosis.measurements import MEASUREMENTS, Caliper, Flag, Measurement, SliceMeasurements
 from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.regions import missing_classes
 from lss_lightning.stenosis.study import DISCLAIMER, LEVELS, Geometry, ModelIdentity, SliceResult, StudyResult
@@ -14,7 +14,7 @@ __all__ = [
     "CRITERIA",
     "DISCLAIMER",
     "LEVELS",
-    "MEASURES",
+    "MEASUREMENTS",
     "MOST_SHIFT_MM",
     "MOST_TURN_DEG",
     "PATIENTS_NEEDED",
@@ -26,11 +26,11 @@ __all__ = [
     "Flag",
     "Geometry",
     "Interval",
-    "Measure",
-    "Measurements",
+    "Measurement",
     "ModelIdentity",
     "Side",
     "Site",
+    "SliceMeasurements",
     "SliceResult",
     "StudyResult",
     "Support",
@@ -38,8 +38,8 @@ __all__ = [
     "find_findings",
     "find_sites",
     "level_flags",
-    "measure",
     "measure_members",
+    "measure_slice",
     "missing_classes",
     "plausibility_flags",
     "registration_flags",

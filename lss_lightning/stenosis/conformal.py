@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.stenosis.criteria import CRITERIA
-from lss_lightning.stenosis.measurements import MEASURES
+from lss_lightning.stenosis.measurements import MEASUREMENTS
 from lss_lightning.stenosis.uncertainty import LEVEL, Interval, Support
 
 _TAIL = (1 - LEVEL) / 2
@@ -86,7 +86,7 @@ class Calibration:
         predicted: NDArray[np.float64],
         patients: Sequence[str],
     ) -> Calibration:
-        """Learn from N slices and the F measures, in the order of :data:`~lss_lightning.stenosis.MEASURES`.
+        """Learn from N slices and the F measures, in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`.
 
         Args:
             reference: (N, F), from the label maps; NaN where withheld, here and below.
@@ -95,7 +95,7 @@ class Calibration:
         """
         errors = reference - predicted
         residuals = {}
-        for place, name in enumerate(MEASURES):
+        for place, name in enumerate(MEASUREMENTS):
             known = ~np.isnan(errors[:, place])
             whose = [patient for patient, there in zip(patients, known, strict=True) if there]
             if len(set(whose)) >= PATIENTS_NEEDED:

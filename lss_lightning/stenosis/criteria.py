@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from lss_lightning.stenosis.measurements import MEASURES
+from lss_lightning.stenosis.measurements import MEASUREMENTS
 
 Site: TypeAlias = Literal["central", "left", "right"]
 """Where a stenosis would lie; left and right are the patient's."""
@@ -92,7 +92,7 @@ class Finding:
     reliable: bool
 
     def __str__(self) -> str:
-        criterion, measure = self.criterion, MEASURES[self.criterion.measure]
+        criterion, measure = self.criterion, MEASUREMENTS[self.criterion.measure]
         text = (
             f"{measure.title} {self.value:.1f} {measure.unit}: below the published threshold of "
             f"{criterion.below:g} {measure.unit} ({criterion.meaning}; {criterion.source})"

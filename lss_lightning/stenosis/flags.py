@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from lss_lightning.stenosis.chords import ALONG_V, crossings, edges_of
 from lss_lightning.stenosis.criteria import CRITERIA, RANGES
-from lss_lightning.stenosis.measurements import AAP, DISC, MEASURES, POSTERIOR, RATIOS, SAC, Flag
+from lss_lightning.stenosis.measurements import AAP, DISC, MEASUREMENTS, POSTERIOR, RATIOS, SAC, Flag
 from lss_lightning.stenosis.regions import Regions
-from lss_lightning.stenosis.view import View
+from lss_lightning.stenosis.view import SliceView
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -44,7 +44,7 @@ def region_flags(regions: Regions) -> Iterator[Flag]:
         yield Flag("several_sacs", message, needing(SAC) if ambiguous else ())
 
 
-def view_flags(view: View, *, sides_known: bool) -> Iterator[Flag]:
+def view_flags(view: SliceView, *, sides_known: bool) -> Iterator[Flag]:
     """What the arrangement gives rise to: a turned slice, a sac that is not between disc and posterior element."""
     rotation = view.axes.rotation
     if abs(rotation) > _MOST_ROTATION:
@@ -60,7 +60,7 @@ def view_flags(view: View, *, sides_known: bool) -> Iterator[Flag]:
 def input_flags(*, spacing_known: bool, sides_known: bool) -> Iterator[Flag]:
     """What is not known about the picture: its scale, and which side is which."""
     if not spacing_known:
-        in_mm = tuple(name for name in MEASURES if name not in RATIOS)
+        in_mm = tuple(name for name in MEASUREMENTS if name not in RATIOS)
         yield Flag("spacing_unknown", "the pixel spacing is unknown, so only ratios are measured", in_mm)
     if not sides_known:
         yield Flag("sides_assumed", "left and right are assumed: the image's left is taken for the patient's right")
@@ -70,9 +70,11 @@ def size_flags(values: Mapping[str, float]) -> Iterator[Flag]:
     """Measures outside what an adult can have; the ratios made of them fall with them."""
     for name, value in values.items():
         if name in RANGES and not RANGES[name].least <= value <= RANGES[name].most:
-            bounds, unit = RANGES[name], MEASURES[name].unit
+            bounds, unit = RANGES[name], MEASUREMENTS[name].unit
             ratios = tuple(ratio for ratio, parts in RATIOS.items() if name in parts)
-            message = f"{MEASURES[name].title} of {value:.1f} {unit} is outside {bounds.least:g}-{bounds.most:g} {unit}"
+            message = (
+                f"{MEASUREMENTS[name].title} of {value:.1f} {unit} is outside {bounds.least:g}-{bounds.most:g} {unit}"
+            )
             yield Flag("size_implausible", message, (name, *ratios))
 
 
@@ -102,12 +104,12 @@ def registration_flags(shift_mm: float, rotation_deg: float, before: float, afte
         message = "T2 could not be registered to T1 (their mutual information fell) and lies where its header says"
         doubts.append(("information_fell", message))
     for key, message in doubts:
-        yield Flag(key, message, tuple(MEASURES))
+        yield Flag(key, message, tuple(MEASUREMENTS))
 
 
 def needing(*keys: str) -> tuple[str, ...]:
     """The measures that cannot do without all of these classes."""
-    return tuple(name for name, measure in MEASURES.items() if set(keys) <= set(measure.needs))
+    return tuple(name for name, measure in MEASUREMENTS.items() if set(keys) <= set(measure.needs))
 
 
 def _between(disc: BaseGeometry, sac: BaseGeometry, posterior: BaseGeometry) -> bool:

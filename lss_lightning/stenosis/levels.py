@@ -23,7 +23,7 @@ _LONGEST_GROUP = 32.0
 
 
 @dataclass(frozen=True)
-class Group:
+class SliceGroup:
     """Parallel neighbours.
 
     Attributes:
@@ -37,7 +37,7 @@ class Group:
     length: float
 
 
-def assign_levels(groups: Sequence[Group]) -> tuple[list[str | None], str]:
+def assign_levels(groups: Sequence[SliceGroup]) -> tuple[list[str | None], str]:
     """Name the disc that each group is planned along.
 
     Args:
@@ -69,5 +69,5 @@ def assign_levels(groups: Sequence[Group]) -> tuple[list[str | None], str]:
     )
 
 
-def _neighbours(upper: Group, lower: Group) -> bool:
+def _neighbours(upper: SliceGroup, lower: SliceGroup) -> bool:
     return _DISTANCES[0] <= upper.height - lower.height <= _DISTANCES[1]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.flags import input_flags, region_flags, size_flags, view_flags
-from lss_lightning.stenosis.measurements import MEASURES, RATIOS, SAC, Flag, Measurements, Reading, undermined
+from lss_lightning.stenosis.measurements import MEASUREMENTS, RATIOS, SAC, Flag, Reading, SliceMeasurements, undermined
 from lss_lightning.stenosis.readings import take_readings
 from lss_lightning.stenosis.regions import find_regions
 from lss_lightning.stenosis.view import calipers_of, reading_outlines, region_outlines, view_of
@@ -17,13 +17,13 @@ Side: TypeAlias = Literal["left", "right"]
 """Of the patient."""
 
 
-def measure(
+def measure_slice(
     classes: NDArray[Any],
     labels: LabelSet,
     spacing: tuple[float, float] | None,
     *,
     image_left: Side | None = None,
-) -> Measurements:
+) -> SliceMeasurements:
     """Measure one axial slice.
 
     Args:
@@ -58,8 +58,8 @@ def measure(
         flags += size_flags(values)
     withheld = _reasons(taken, flags)
     shown = {name: reading for name, reading in readings.items() if name not in withheld}
-    return Measurements(
-        **{name: None if name in withheld else values[name] for name in MEASURES},
+    return SliceMeasurements(
+        **{name: None if name in withheld else values[name] for name in MEASUREMENTS},
         sac_area_counted_mm2=None if "sac_area_mm2" in withheld else regions.found[SAC].counted,
         rotation_deg=view.axes.rotation if view else None,
         calipers=calipers_of(shown, view, regions.spacing) if view else {},

@@ -18,7 +18,7 @@ DISC, POSTERIOR, SAC, AAP = "intervertebral_disc", "posterior_element", "thecal_
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measurement:
     """What a measure is.
 
     Attributes:
@@ -35,22 +35,22 @@ class Measure:
 _CANAL = (DISC, POSTERIOR, SAC)
 _FORAMEN = (DISC, POSTERIOR, SAC, AAP)
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
-        "canal_ap_mm": Measure("Canal AP diameter", "mm", _CANAL),
-        "canal_ap_min_mm": Measure("Least canal AP near its middle", "mm", _CANAL),
-        "sac_ap_mm": Measure("Thecal sac AP diameter", "mm", (DISC, SAC)),
-        "sac_transverse_mm": Measure("Thecal sac transverse diameter", "mm", (DISC, SAC)),
-        "sac_area_mm2": Measure("Thecal sac area", "mm²", (SAC,)),
-        "canal_area_mm2": Measure("Canal area", "mm²", _FORAMEN),
-        "disc_area_mm2": Measure("Disc area", "mm²", (DISC,)),
-        "disc_ap_mm": Measure("Disc AP diameter", "mm", (DISC,)),
-        "sac_disc_area_ratio": Measure("Sac area / disc area", "", (DISC, SAC)),
-        "sac_disc_ap_ratio": Measure("Sac AP / disc AP", "", (DISC, SAC)),
-        "sac_canal_area_ratio": Measure("Sac area / canal area", "", _FORAMEN),
-        "foramen_left_mm": Measure("Axial disc-facet gap, left", "mm", _FORAMEN),
-        "foramen_right_mm": Measure("Axial disc-facet gap, right", "mm", _FORAMEN),
-        "bulge_mm": Measure("Disc bulge", "mm", (DISC, POSTERIOR)),
+        "canal_ap_mm": Measurement("Canal AP diameter", "mm", _CANAL),
+        "canal_ap_min_mm": Measurement("Least canal AP near its middle", "mm", _CANAL),
+        "sac_ap_mm": Measurement("Thecal sac AP diameter", "mm", (DISC, SAC)),
+        "sac_transverse_mm": Measurement("Thecal sac transverse diameter", "mm", (DISC, SAC)),
+        "sac_area_mm2": Measurement("Thecal sac area", "mm²", (SAC,)),
+        "canal_area_mm2": Measurement("Canal area", "mm²", _FORAMEN),
+        "disc_area_mm2": Measurement("Disc area", "mm²", (DISC,)),
+        "disc_ap_mm": Measurement("Disc AP diameter", "mm", (DISC,)),
+        "sac_disc_area_ratio": Measurement("Sac area / disc area", "", (DISC, SAC)),
+        "sac_disc_ap_ratio": Measurement("Sac AP / disc AP", "", (DISC, SAC)),
+        "sac_canal_area_ratio": Measurement("Sac area / canal area", "", _FORAMEN),
+        "foramen_left_mm": Measurement("Axial disc-facet gap, left", "mm", _FORAMEN),
+        "foramen_right_mm": Measurement("Axial disc-facet gap, right", "mm", _FORAMEN),
+        "bulge_mm": Measurement("Disc bulge", "mm", (DISC, POSTERIOR)),
     }
 )
 """The measures by name, in the order of reports."""
@@ -89,7 +89,7 @@ class Flag:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurements:
+class SliceMeasurements:
     """What was measured on one slice; None where a measure is withheld. Left and right are the patient's.
 
     Attributes:
@@ -139,10 +139,10 @@ class Measurements:
     flags: tuple[Flag, ...]
 
     def values(self) -> dict[str, float | None]:
-        """The measures by name, in the order of :data:`MEASURES`."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in MEASURES}
+        """The measures by name, in the order of :data:`MEASUREMENTS`."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in MEASUREMENTS}
 
-    def withhold(self, flags: Sequence[Flag]) -> Measurements:
+    def withhold(self, flags: Sequence[Flag]) -> SliceMeasurements:
         """The same with further doubts, and without the measures that they undermine."""
         reasons = undermined(flags)
         drawn = {name: rings for name, rings in self.outlines.items() if name not in reasons}

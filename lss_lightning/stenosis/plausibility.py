@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.stenosis.measurements import AAP, DISC, MEASURES, POSTERIOR, SAC, Flag
+from lss_lightning.stenosis.measurements import AAP, DISC, MEASUREMENTS, POSTERIOR, SAC, Flag
 
 _USUAL_WIDTH = 220.0
 """Field of view where no pixel size is known, mm."""
@@ -78,7 +78,7 @@ def plausibility_flags(
     values = image_signs(image, spacing) | label_signs(probabilities, labels)
     doubts = [f"{sign.doubt} ({name} {values[name]:.2f})" for name, sign in SIGNS.items() if sign.doubts(values[name])]
     if doubts:
-        yield Flag("implausible", f"this may be no axial lumbar slice: {'; '.join(doubts)}", tuple(MEASURES))
+        yield Flag("implausible", f"this may be no axial lumbar slice: {'; '.join(doubts)}", tuple(MEASUREMENTS))
 
 
 def image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, float]:

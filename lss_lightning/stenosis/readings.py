@@ -9,13 +9,13 @@ from lss_lightning.stenosis.canal import canal_area, canal_depth
 from lss_lightning.stenosis.chords import ALONG_U, ALONG_V, longest_chord
 from lss_lightning.stenosis.distances import LEFTWARDS, RIGHTWARDS, disc_bulge, foraminal_gap
 from lss_lightning.stenosis.measurements import Reading
-from lss_lightning.stenosis.view import View
+from lss_lightning.stenosis.view import SliceView
 
 Taken: TypeAlias = tuple[str, Reading | str]
 """A measure's name, and its reading or why there is none."""
 
 
-def take_readings(view: View, *, mirrored: bool) -> Iterator[Taken]:
+def take_readings(view: SliceView, *, mirrored: bool) -> Iterator[Taken]:
     """Measure whatever the structures found allow, without the ratios.
 
     Args:

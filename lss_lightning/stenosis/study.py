@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.criteria import Finding, Site
 from lss_lightning.stenosis.measure import Side
-from lss_lightning.stenosis.measurements import Flag, Measurements
+from lss_lightning.stenosis.measurements import Flag, SliceMeasurements
 
 if TYPE_CHECKING:
     from lss_lightning.stenosis.uncertainty import Interval
@@ -81,7 +81,7 @@ class SliceResult:
     probabilities: NDArray[np.float32]
     spacing: tuple[float, float] | None
     image_left: Side | None
-    measurements: Measurements | None
+    measurements: SliceMeasurements | None
     intervals: Mapping[str, Interval]
     findings: tuple[Finding, ...]
     sites: tuple[Site, ...]

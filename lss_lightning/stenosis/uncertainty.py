@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.criteria import CRITERIA
 from lss_lightning.stenosis.flags import NAMES, needing
-from lss_lightning.stenosis.measure import Side, measure
-from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC, Flag, Measurements
+from lss_lightning.stenosis.measure import Side, measure_slice
+from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC, Flag, SliceMeasurements
 
 LEVEL = 0.95
 """Share of the intervals that ought to hold what they are intervals of."""
@@ -111,7 +111,7 @@ def measure_members(
     labels: LabelSet,
     spacing: tuple[float, float] | None,
     image_left: Side | None = None,
-) -> tuple[Measurements, dict[str, Interval], tuple[Flag, ...]]:
+) -> tuple[SliceMeasurements, dict[str, Interval], tuple[Flag, ...]]:
     """Measure a slice on the mean of several networks' or views' probabilities, and see how far these differ.
 
     Args:
@@ -126,12 +126,12 @@ def measure_members(
         - The flags of low agreement, which are among the measurements' as well.
 
     Raises:
-        UserError: as :func:`~lss_lightning.stenosis.measure.measure`.
+        UserError: as :func:`~lss_lightning.stenosis.measure.measure_slice`.
     """
     flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels)) if len(probabilities) > 1 else ()
-    measured = measure(mean_of(probabilities), labels, spacing, image_left=image_left).withhold(flags)
+    measured = measure_slice(mean_of(probabilities), labels, spacing, image_left=image_left).withhold(flags)
     several = probabilities if len(probabilities) > 1 else ()
-    members = [measure(single, labels, spacing, image_left=image_left).values() for single in several]
+    members = [measure_slice(single, labels, spacing, image_left=image_left).values() for single in several]
     pixel = _PIXEL if spacing is None else math.sqrt(spacing[0] * spacing[1])
     intervals = {}
     for name, value in measured.values().items():

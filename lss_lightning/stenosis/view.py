@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View:
+class SliceView:
     """Shapes in (u, v), mm; None where a structure was not found.
 
     Attributes:
@@ -35,7 +35,7 @@ class View:
     aap: Points
 
 
-def view_of(regions: Regions) -> View | None:
+def view_of(regions: Regions) -> SliceView | None:
     """Turn the regions into their own axes; None without a disc, which the axes come from."""
     shapes = {key: region.shape for key, region in regions.found.items()}
     if DISC not in shapes:
@@ -46,7 +46,7 @@ def view_of(regions: Regions) -> View | None:
     if sac is not None and content is not None:
         # Outlined apart, the sac may stick out by a hair.
         content = content.union(sac)
-    return View(
+    return SliceView(
         axes,
         disc=axes.apply(shapes[DISC]),
         posterior=None if posterior is None else axes.apply(posterior),
@@ -59,7 +59,7 @@ def view_of(regions: Regions) -> View | None:
 Outlines = dict[str, tuple[Points, ...]]
 
 
-def calipers_of(readings: Mapping[str, Reading], view: View, spacing: tuple[float, float]) -> dict[str, Caliper]:
+def calipers_of(readings: Mapping[str, Reading], view: SliceView, spacing: tuple[float, float]) -> dict[str, Caliper]:
     """The calipers of those readings that have one, by measure."""
     calipers = {}
     for name, reading in readings.items():
@@ -69,7 +69,7 @@ def calipers_of(readings: Mapping[str, Reading], view: View, spacing: tuple[floa
     return calipers
 
 
-def reading_outlines(readings: Mapping[str, Reading], view: View, spacing: tuple[float, float]) -> Outlines:
+def reading_outlines(readings: Mapping[str, Reading], view: SliceView, spacing: tuple[float, float]) -> Outlines:
     """The outlines of those readings that have one, by measure."""
     drawn = {name: reading.outline for name, reading in readings.items() if reading.outline is not None}
     return {name: (_pixels(view.axes.undo(outline), spacing),) for name, outline in drawn.items()}

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.errors import DivergenceError, UserError
-from lss_lightning.runs.layout import occupied
+from lss_lightning.files import write_json
+from lss_lightning.runs.layout import RunFolder
 
 RECORD = "job.json"
 
@@ -26,7 +27,7 @@ FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class Record:
+class JobRecord:
     """A job of a sweep.
 
     Attributes:
@@ -40,17 +41,15 @@ class Record:
     reason: str | None = None
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> JobRecord | None:
     """What a folder's job is; None where it holds no job of a sweep."""
     path = folder / RECORD
-    return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return JobRecord(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def write_record(folder: Path, record: Record) -> None:
+def write_record(folder: Path, record: JobRecord) -> None:
     """Write it, whole or not at all."""
-    temporary = folder / f"{RECORD}.tmp"
-    temporary.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECORD)
+    write_json(folder / RECORD, asdict(record))
 
 
 def job_folders(sweep: Path) -> list[Path]:
@@ -110,14 +109,14 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
     if before is not None and ended(folder, before):
         print(f"job {folder.name}: {before.state} before, kept")
         return objective(folder, before)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = RunFolder(folder).last_checkpoint
     resumed = last if before is not None and last.is_file() else None
     try:
         if before is not None and resumed is None:
-            with occupied(folder):
+            with RunFolder(folder).locked():
                 set_aside(folder)
-        write_record(folder, Record(list(overrides), RUNNING))
-        with settled(folder):
+        write_record(folder, JobRecord(list(overrides), RUNNING))
+        with record_outcome(folder):
             work(resumed)
     except UserError as error:
         print(f"error: job {folder.name}: {_reason(error)}", file=sys.stderr)
@@ -133,7 +132,7 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
 
 
 @contextmanager
-def settled(folder: Path) -> Iterator[None]:
+def record_outcome(folder: Path) -> Iterator[None]:
     """Write down how the work within ends, if the folder is a sweep's job; also when a job is resumed by hand.
 
     An end by a signal is none: the job stays as it was.
@@ -152,16 +151,16 @@ def settled(folder: Path) -> Iterator[None]:
         write_record(folder, replace(record, state=FINISHED, reason=None))
 
 
-def ended(folder: Path, record: Record) -> bool:
+def ended(folder: Path, record: JobRecord) -> bool:
     """Whether a job needs no further run."""
-    return record.state == DIVERGED or (record.state == FINISHED and (folder / "metrics.json").is_file())
+    return record.state == DIVERGED or (record.state == FINISHED and RunFolder(folder).is_finished)
 
 
-def objective(folder: Path, record: Record) -> float | None:
+def objective(folder: Path, record: JobRecord) -> float | None:
     """What a job that has ended tells a search."""
     if record.state == DIVERGED:
         return WORST
-    metrics = folder / "metrics.json"
+    metrics = RunFolder(folder).metrics
     if record.state != FINISHED or not metrics.is_file():
         return None
     value: float | None = json.loads(metrics.read_text(encoding="utf-8"))["validation"]["objective"]

@@ -18,6 +18,7 @@ from typing import Any
 from lss_lightning.config.overrides import given_overrides, quoted
 from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.errors import UserError
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps.jobs import JobProcessError
 
 LAUNCH = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS")
@@ -29,7 +30,7 @@ STOPPED = {number for stop in (signal.SIGINT, signal.SIGTERM) for number in (128
 
 def takes_processes(trainer: TrainerConfig) -> bool:
     """Whether Lightning starts more processes than one; not where they are started from outside."""
-    if launched() is not None:
+    if external_launcher() is not None:
         return False
     if isinstance(trainer.devices, int) and trainer.devices > 0:
         return trainer.devices > 1
@@ -66,7 +67,7 @@ def run_apart(command: str, hydra: Any, resumed: Path | None = None) -> float | 
         raise SystemExit(code if code > 0 else 128 - code)
     if code:
         raise JobProcessError(code)
-    metrics = json.loads((Path(folder) / "metrics.json").read_text())
+    metrics = json.loads(RunFolder(Path(folder)).metrics.read_text(encoding="utf-8"))
     return metrics.get("validation", {}).get("objective")
 
 
@@ -103,7 +104,7 @@ def shared_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: no folder is given, or the command line is a sweep.
     """
-    found = launched()
+    found = external_launcher()
     if found is None:
         return list(arguments)
     starter, rank = found
@@ -117,7 +118,7 @@ def shared_arguments(arguments: Sequence[str]) -> list[str]:
     return [*arguments, "hydra.output_subdir=null"] if rank else list(arguments)
 
 
-def launched() -> tuple[str, int] | None:
+def external_launcher() -> tuple[str, int] | None:
     """What started this process as one of several, ``torchrun`` or ``srun``, and its rank; None if nothing did."""
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
         return "torchrun", int(os.environ["RANK"])

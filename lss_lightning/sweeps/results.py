@@ -13,7 +13,8 @@ from typing import Any
 
 from lss_lightning.config.overrides import read_overrides
 from lss_lightning.display import format_setting
-from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED, Record, job_folders, read_record, round_and_number
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED, JobRecord, job_folders, read_record, round_and_number
 
 REPEATS = ("seed", "split.fold", "split.seed")
 """Settings whose values repeat an experiment: over them a sweep is averaged, and none of them is the better one."""
@@ -23,7 +24,7 @@ _ORDER = (FINISHED, DIVERGED, FAILED, UNFINISHED)
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """A job of a sweep.
 
     Attributes:
@@ -68,12 +69,11 @@ class Job:
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint that was chosen; None where the job left none."""
-        paths = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-        return next((path for path in paths if path.is_file()), None)
+        return RunFolder(self.folder).selected_checkpoint
 
 
 @dataclass(frozen=True)
-class Setting:
+class SweepSetting:
     """Jobs that differ by nothing but what repeats an experiment.
 
     Attributes:
@@ -82,7 +82,7 @@ class Setting:
     """
 
     values: Mapping[str, Any]
-    jobs: tuple[Job, ...]
+    jobs: tuple[SweepJob, ...]
 
     @property
     def objectives(self) -> list[float]:
@@ -106,7 +106,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Results:
+class SweepResults:
     """A sweep.
 
     Attributes:
@@ -120,11 +120,11 @@ class Results:
     folder: Path
     parameters: tuple[str, ...]
     repeats: tuple[str, ...]
-    settings: tuple[Setting, ...]
-    jobs: tuple[Job, ...]
+    settings: tuple[SweepSetting, ...]
+    jobs: tuple[SweepJob, ...]
 
     @property
-    def best(self) -> Setting | None:
+    def best(self) -> SweepSetting | None:
         """The setting with the highest mean objective; None where no job has one."""
         return self.settings[0] if self.settings and self.settings[0].objectives else None
 
@@ -137,13 +137,13 @@ class Results:
         return sum(job.state == state for job in self.jobs)
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: Path) -> SweepResults:
     """Collect what the jobs of a sweep have left in its folder so far."""
     jobs = [_read_job(folder, path) for path in job_folders(folder)]
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
     varied = [key for key in keys if len({format_setting(job.values.get(key)) for job in jobs}) > 1]
     parameters = tuple(key for key in varied if key not in REPEATS)
-    return Results(
+    return SweepResults(
         folder=folder,
         parameters=parameters,
         repeats=tuple(key for key in varied if key in REPEATS),
@@ -152,11 +152,11 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def _read_job(sweep: Path, folder: Path) -> Job:
-    record, metrics = read_record(folder), folder / "metrics.json"
+def _read_job(sweep: Path, folder: Path) -> SweepJob:
+    record, metrics = read_record(folder), RunFolder(folder).metrics
     assert record is not None
     finished = record.state == FINISHED
-    return Job(
+    return SweepJob(
         name=folder.relative_to(sweep).as_posix(),
         folder=folder,
         overrides=tuple(record.overrides),
@@ -166,16 +166,16 @@ def _read_job(sweep: Path, folder: Path) -> Job:
     )
 
 
-def _state(record: Record) -> str:
+def _state(record: JobRecord) -> str:
     return record.state if record.state in _ORDER else UNFINISHED
 
 
-def _settings(jobs: Sequence[Job], parameters: Sequence[str]) -> list[Setting]:
-    groups: dict[tuple[str, ...], list[Job]] = {}
+def _settings(jobs: Sequence[SweepJob], parameters: Sequence[str]) -> list[SweepSetting]:
+    groups: dict[tuple[str, ...], list[SweepJob]] = {}
     for job in jobs:
         groups.setdefault(tuple(format_setting(job.values.get(key)) for key in parameters), []).append(job)
     settings = [
-        Setting({key: group[0].values.get(key) for key in parameters}, tuple(group)) for group in groups.values()
+        SweepSetting({key: group[0].values.get(key) for key in parameters}, tuple(group)) for group in groups.values()
     ]
     return sorted(settings, key=lambda one: (-len(one.objectives), -_score(one.mean), _ORDER.index(one.state)))
 

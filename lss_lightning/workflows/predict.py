@@ -14,18 +14,17 @@ from lss_lightning import __version__
 from lss_lightning.config.data import data_source
 from lss_lightning.config.predict import PredictConfig
 from lss_lightning.data.parallel import progress
-from lss_lightning.data.studies import Source, Study, Wanted, find_studies, network_image, opened
+from lss_lightning.data.studies import InputRequirements, Study, StudySource, find_studies, network_image, opened
 from lss_lightning.display import shown_path
 from lss_lightning.errors import IncompleteError, UserError
-from lss_lightning.files import whole_folder
-from lss_lightning.models.checkpoint import Card
-from lss_lightning.models.ensemble import load_predictor
+from lss_lightning.files import atomic_folder, sha256
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.ensemble import load_ensemble
 from lss_lightning.reporting.prediction import print_study, write_study
-from lss_lightning.runs.checkpoints import sha256
 from lss_lightning.runs.output import INDEX, output_folder, write_index
 from lss_lightning.stenosis import DISCLAIMER, ModelIdentity, StudyResult
-from lss_lightning.workflows.evaluation.calibration import Calibrated, load_calibration
-from lss_lightning.workflows.prediction.engine import Engine, Shown
+from lss_lightning.workflows.evaluation.calibration import LoadedCalibration, load_calibration
+from lss_lightning.workflows.prediction.engine import Engine, NetworkInput
 from lss_lightning.workflows.prediction.findings import judge, measured
 
 _log = logging.getLogger(__name__)
@@ -43,10 +42,10 @@ def run(config: PredictConfig, folder: Path) -> None:
         IncompleteError: some study, or some slice of one, cannot.
     """
     files = config.find_checkpoints()
-    predictor, cards = load_predictor(files, config.tta)
-    engine = Engine(predictor, cards[0].spacing, config.trainer, config.batch_size)
-    calibrated = load_calibration(config.calibration, files, cards, config.tta)
-    models = _Models(engine, cards, tuple(map(_identity, files, cards)), calibrated)
+    ensemble, all_metadata = load_ensemble(files, config.tta)
+    engine = Engine(ensemble, all_metadata[0].spacing, config.trainer, config.batch_size)
+    calibrated = load_calibration(config.calibration, files, all_metadata, config.tta)
+    models = _Models(engine, all_metadata, tuple(map(_identity, files, all_metadata)), calibrated)
     _log.info("%s", engine.hardware)
     target = Path(config.output.folder).expanduser()
     with (
@@ -73,14 +72,14 @@ class _Models:
     """What segments."""
 
     engine: Engine
-    cards: tuple[Card, ...]
+    all_metadata: tuple[CheckpointMetadata, ...]
     identities: tuple[ModelIdentity, ...]
-    calibrated: Calibrated | None
+    calibrated: LoadedCalibration | None
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What they were trained on, a sentence for each data source."""
-        sources = [data_source(card.config["data"]) for card in self.cards]
+        sources = [data_source(metadata.config["data"]) for metadata in self.all_metadata]
         # Every output says what is left out here.
         said = [source.disclaimer.replace("Research use only.", "").strip() for source in sources]
         trained = [f"Trained on data={source.name}. {more}" for source, more in zip(sources, said, strict=True)]
@@ -95,12 +94,12 @@ class _Outcome:
     problems: tuple[str, ...]
 
 
-def _attempt(source: Source, name: str, models: _Models, config: PredictConfig, results: Path) -> _Outcome:
+def _attempt(source: StudySource, name: str, models: _Models, config: PredictConfig, results: Path) -> _Outcome:
     """Predict a study and write its folder; a mistake of the user's ends it, and nothing else."""
     try:
-        study = source.read(Wanted(models.cards[0].channels, config.pixel_size), name)
+        study = source.read(InputRequirements(models.all_metadata[0].channels, config.pixel_size), name)
         result = predict_study(study, name, models, config.levels_of(name))
-        with whole_folder(results / name) as draft:
+        with atomic_folder(results / name) as draft:
             write_study(result, draft, config.output, study.orientation)
     except UserError as error:
         return _Outcome(False, (str(error),))
@@ -123,10 +122,13 @@ def predict_study(study: Study, name: str, models: _Models, levels: Mapping[str,
     names = [piece.name for piece in study.slices]
     if unknown := [slice_ for slice_ in levels if slice_ not in names]:
         raise UserError(f"levels: no {unknown[0]} among {names[0]} to {names[-1]}; correct levels={{…}}")
-    card, labels = models.cards[0], models.cards[0].label_set
+    metadata, labels = models.all_metadata[0], models.all_metadata[0].label_set
     calibration = models.calibrated.calibration if models.calibrated else None
     promised = (models.calibrated.remark,) if models.calibrated else ()
-    shown = [Shown(network_image(piece.images, card.channels, card.third), piece.spacing) for piece in study.slices]
+    shown = [
+        NetworkInput(network_image(piece.images, metadata.channels, metadata.third), piece.spacing)
+        for piece in study.slices
+    ]
     members = progress(models.engine.segment(shown), f"{name}: segmenting", len(shown))
     segmented = [
         measured(piece, image.pixels, each, labels, calibration)
@@ -145,8 +147,8 @@ def predict_study(study: Study, name: str, models: _Models, levels: Mapping[str,
     )
 
 
-def _identity(file: Path, card: Card) -> ModelIdentity:
-    return ModelIdentity(card.config["name"], sha256(file))
+def _identity(file: Path, metadata: CheckpointMetadata) -> ModelIdentity:
+    return ModelIdentity(metadata.config["name"], sha256(file))
 
 
 def _refuse_ambiguous(levels: Mapping[str, str], studies: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -10,13 +9,15 @@ import numpy as np
 from rich.console import Console
 
 from lss_lightning.config.prepare import PrepareConfig
-from lss_lightning.data.inventory import Examined, examine, take_inventory
+from lss_lightning.data.inventory import ExaminedSlice, examine, take_inventory
 from lss_lightning.data.loading import load_slice
-from lss_lightning.data.source import DataSource, Found
+from lss_lightning.data.source import DataSource, SourceListing
 from lss_lightning.data.splits import Split, SplitProtocol, write_split
 from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.inventory import MOST, Panel, plot_contact_sheet, print_inventory
+from lss_lightning.files import write_json
+from lss_lightning.reporting.inventory import MOST, InventoryPanel, plot_contact_sheet, print_inventory
+from lss_lightning.runs.layout import RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +39,9 @@ def run(config: PrepareConfig, folder: Path) -> None:
     examined = examine([*found.slices, *found.incomplete], source.labels)
     about = {"name": source.name, "root": source.root, "channels": source.channels, "protocol": config.split.protocol}
     inventory = {"data": about, **take_inventory(found, examined, source.labels, split)}
-    (folder / "inventory.json").write_text(json.dumps(inventory, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "inventory.json", inventory)
     if split is not None:
-        write_split(folder / "split.csv", found.slices, split)
+        write_split(RunFolder(folder).split, found.slices, split)
     title = f"{source.name}: {source.root}"
     print_inventory(inventory, source.labels, title=title)
     if panels := _panels(examined[: len(found.slices)], source):
@@ -53,7 +54,7 @@ def run(config: PrepareConfig, folder: Path) -> None:
         Console().print(str(shown_path(path)), highlight=False, soft_wrap=True)
 
 
-def _split(found: Found, protocol: SplitProtocol) -> Split | None:
+def _split(found: SourceListing, protocol: SplitProtocol) -> Split | None:
     """The split, or None where it does not fit the slices: that must not keep anybody from looking at them."""
     try:
         return protocol.divide(found.slices)
@@ -62,11 +63,11 @@ def _split(found: Found, protocol: SplitProtocol) -> Split | None:
         return None
 
 
-def _panels(examined: list[Examined], source: DataSource) -> list[Panel]:
+def _panels(examined: list[ExaminedSlice], source: DataSource) -> list[InventoryPanel]:
     sound = [one.slice for one in examined if one.sound]
     places = np.linspace(0, len(sound) - 1, min(MOST, len(sound))).round().astype(int)
     panels = []
     for piece in (sound[place] for place in places):
         loaded = load_slice(piece, source.channels, source.labels, source.third)
-        panels.append(Panel(piece.title, loaded.image.transpose(1, 2, 0), loaded.label))
+        panels.append(InventoryPanel(piece.title, loaded.image.transpose(1, 2, 0), loaded.label))
     return panels

@@ -11,13 +11,14 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from lss_lightning.config.overrides import quoted
-from lss_lightning.config.reproduce import ReproduceConfig, Training, composed_training
+from lss_lightning.config.reproduce import PlannedTraining, ReproduceConfig, composed_training
 from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.runs.results import METRICS, read_metrics, stored_configuration
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.runs.results import read_metrics, stored_configuration
 from lss_lightning.sweeps.process import STOPPED, run_process
-from lss_lightning.workflows.comparison.finished import read_runs
-from lss_lightning.workflows.comparison.reproduction import Trained, write_pages
+from lss_lightning.workflows.comparison.finished import TrainedRun, read_runs
+from lss_lightning.workflows.comparison.reproduction import write_reproduction
 from lss_lightning.workflows.training.identity import FIXED, FREE
 
 RUNS = "runs"
@@ -35,7 +36,7 @@ class Failure:
         code: Its process's exit code.
     """
 
-    training: Training
+    training: PlannedTraining
     code: int
 
 
@@ -56,7 +57,7 @@ def run(config: ReproduceConfig, folder: Path) -> None:
     for number, training in enumerate(config.trainings, 1):
         place = _place(runs, training)
         what = f"[{number}/{len(config.trainings)}] {training.name}"
-        if (place / METRICS).is_file():
+        if RunFolder(place).is_finished:
             console.print(f"{what}: kept, {shown_path(place)}", highlight=False, markup=False, soft_wrap=True)
         else:
             console.print(f"{what}: {shown_path(place)}", highlight=False, markup=False, soft_wrap=True)
@@ -64,15 +65,15 @@ def run(config: ReproduceConfig, folder: Path) -> None:
             if code in STOPPED:
                 print(f"stopped in {training.name}; the same command goes on with it")
                 raise SystemExit(code if code > 0 else 128 - code)
-            if code or not (place / METRICS).is_file():
+            if code or not RunFolder(place).is_finished:
                 failures.append(Failure(training, code))
                 continue
         trained.append((training, place))
     if not trained:
         raise UserError(f"all {len(failures)} trainings failed, for the reasons said above; mend them and start again")
     read = read_runs([place for _, place in trained])
-    pairs = [Trained(training, run) for (training, _), run in zip(trained, read, strict=True)]
-    report = write_pages(config, pairs, [_said(failure) for failure in failures], folder)
+    pairs = [TrainedRun(training, run) for (training, _), run in zip(trained, read, strict=True)]
+    report = write_reproduction(config, pairs, [_said(failure) for failure in failures], folder)
     _print(pairs, report, console)
     if failures:
         raise UserError(
@@ -81,7 +82,7 @@ def run(config: ReproduceConfig, folder: Path) -> None:
         )
 
 
-def _place(runs: Path, training: Training) -> Path:
+def _place(runs: Path, training: PlannedTraining) -> Path:
     """The folder of a training: the one whose stored configuration is its own, or else a new one."""
     cfg, _ = composed_training(training)
     wanted: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -106,9 +107,9 @@ def _kept(config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _arguments(training: Training, place: Path) -> list[str]:
+def _arguments(training: PlannedTraining, place: Path) -> list[str]:
     """The command line that starts a training, or goes on with it."""
-    last = place / "checkpoints" / "last.ckpt"
+    last = RunFolder(place).last_checkpoint
     if last.is_file():
         return ["train", f"ckpt_path={quoted(last)}"]
     return ["train", *training.overrides, f"hydra.run.dir={quoted(place)}"]
@@ -118,7 +119,7 @@ def _said(failure: Failure) -> str:
     return f"{failure.training.name}: exit code {failure.code}"
 
 
-def _print(pairs: Sequence[Trained], report: Path, console: Console) -> None:
+def _print(pairs: Sequence[TrainedRun], report: Path, console: Console) -> None:
     console.print("Mean IoU of the anatomical classes, pooled:", highlight=False)
     for pair in pairs:
         score = read_metrics(pair.run.folder)["mean_iou_anatomy"]

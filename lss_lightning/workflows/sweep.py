@@ -15,7 +15,7 @@ from lss_lightning.reporting.parallel import plot_parallel
 from lss_lightning.reporting.sweep import print_sweep, write_sweep
 from lss_lightning.sweeps.folder import given_flags
 from lss_lightning.sweeps.jobs import FAILED, FINISHED
-from lss_lightning.sweeps.results import UNFINISHED, Results, Setting, read_results
+from lss_lightning.sweeps.results import UNFINISHED, SweepResults, SweepSetting, read_results
 
 PICTURES = {"heat_map.png": plot_heat_map, "parallel.png": plot_parallel}
 
@@ -43,7 +43,7 @@ def summarise(folder: Path) -> int:
     return 0 if results.count(FINISHED) and not incomplete else 1
 
 
-def _caption(results: Results) -> str:
+def _caption(results: SweepResults) -> str:
     """What the objective is, of which data, and what a reader must know about it."""
     about: list[dict[str, Any]] = [job.metrics["data"] for job in results.jobs if "data" in job.metrics]
     where = f"{len(results.jobs)} job{'s' if len(results.jobs) > 1 else ''}, {shown_path(results.folder)}."
@@ -60,7 +60,7 @@ def _caption(results: Results) -> str:
     return " ".join(dict.fromkeys(filter(None, sentences)))
 
 
-def _commands(results: Results) -> list[str]:
+def _commands(results: SweepResults) -> list[str]:
     """What to copy: the best setting's command line and checkpoints, its folds' evaluation, what goes on."""
     lines = [] if results.best is None else _best(results, results.best)
     if results.count(FAILED) or results.count(UNFINISHED):
@@ -69,7 +69,7 @@ def _commands(results: Results) -> list[str]:
     return lines
 
 
-def _best(results: Results, best: Setting) -> list[str]:
+def _best(results: SweepResults, best: SweepSetting) -> list[str]:
     repeated = {key: dict.fromkeys(format_setting(job.values[key]) for job in best.jobs) for key in results.repeats}
     overrides = [text for text in best.jobs[0].overrides if text.partition("=")[0] not in repeated]
     overrides += [f"{key}={','.join(values)}" for key, values in repeated.items()]

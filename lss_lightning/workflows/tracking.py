@@ -21,14 +21,22 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import Records, iou, mean_defined
 from lss_lightning.metrics.confusion import confusion
-from lss_lightning.models.base import Labeller
-from lss_lightning.models.checkpoint import Card
+from lss_lightning.models.base import BaseSegmentationModule
+from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.reporting import Case
-from lss_lightning.reporting.trackers import About, Epoch, Row, Tracker, flat_settings, open_trackers, read_result
+from lss_lightning.reporting.trackers import (
+    Epoch,
+    RunDescription,
+    SliceRow,
+    Tracker,
+    flat_settings,
+    open_trackers,
+    read_result,
+)
 from lss_lightning.sweeps import sweep_of
 from lss_lightning.workflows.evaluation.cases import make_case
-from lss_lightning.workflows.evaluation.context import Subject
-from lss_lightning.workflows.evaluation.tester import Tested
+from lss_lightning.workflows.evaluation.context import EvaluationContext
+from lss_lightning.workflows.evaluation.tester import EvaluationResult
 from lss_lightning.workflows.training.history import History
 
 
@@ -63,7 +71,7 @@ class Tracking(Checkpoint):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Segment the examples where it is time to: here, where an averaged network stands in the other's place."""
-        assert isinstance(pl_module, Labeller)
+        assert isinstance(pl_module, BaseSegmentationModule)
         due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every == 0
         if self.trackers and self.slices and due:
             self._examples = segment_now(trainer, pl_module, self.slices, self.spacing)
@@ -77,7 +85,7 @@ class Tracking(Checkpoint):
 
 
 @contextmanager
-def recording(trainer: pl.Trainer, config: LoggerConfig, about: About) -> Iterator[list[Tracker]]:
+def recording(trainer: pl.Trainer, config: LoggerConfig, about: RunDescription) -> Iterator[list[Tracker]]:
     """Keep the trackers open while a run lasts; in all processes but the first there are none.
 
     Raises:
@@ -93,11 +101,11 @@ def recording(trainer: pl.Trainer, config: LoggerConfig, about: About) -> Iterat
             tracker.close(failed=failed)
 
 
-def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> About:
+def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> RunDescription:
     """What a training is, with its fold and seed in the name."""
     settings = flat_settings(config.plain)
     fold = f", fold {settings['split.fold']}" if "split.fold" in settings else ""
-    return About(
+    return RunDescription(
         name=f"{config.name}{fold}, seed {config.seed}",
         job="train",
         group=sweep_of(folder),
@@ -109,28 +117,30 @@ def about_training(config: TrainConfig, data: SliceDataModule, folder: Path) -> 
     )
 
 
-def about_evaluation(subject: Subject, cards: Sequence[Card], checkpoints: Sequence[Path], folder: Path) -> About:
+def about_evaluation(
+    context: EvaluationContext, all_metadata: Sequence[CheckpointMetadata], checkpoints: Sequence[Path], folder: Path
+) -> RunDescription:
     """What the test of one checkpoint is, of several as an ensemble, or of a cross-validation's folds.
 
     Its group is that of the sweep they are from, its settings are those that all of them share.
 
     Args:
-        subject: What is tested.
-        cards: Of the checkpoints.
+        context: What is tested.
+        all_metadata: Of the checkpoints.
         checkpoints: The files.
         folder: Where the report goes.
     """
     sweeps = {sweep_of(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
-    first, *others = (flat_settings(card.config) for card in cards)
+    first, *others = (flat_settings(metadata.config) for metadata in all_metadata)
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    tested = {"data": subject.dataset, "subset": subject.subset, "checkpoints": [str(path) for path in checkpoints]}
-    return About(
-        name=f"{subject.name} on {subject.dataset}, {subject.part}",
-        job="folds" if subject.subset == "folds" else "ensemble" if others else "evaluate",
+    tested = {"data": context.dataset, "subset": context.subset, "checkpoints": [str(path) for path in checkpoints]}
+    return RunDescription(
+        name=f"{context.name} on {context.dataset}, {context.part}",
+        job="folds" if context.subset == "folds" else "ensemble" if others else "evaluate",
         group=sweeps.pop() if len(sweeps) == 1 else None,
         settings={**shared, **tested},
-        labels=cards[0].label_set,
-        note=f"{subject.dataset}. {subject.disclaimer}",
+        labels=all_metadata[0].label_set,
+        note=f"{context.dataset}. {context.disclaimer}",
         folder=folder,
     )
 
@@ -139,7 +149,7 @@ def hand_over(
     trackers: Sequence[Tracker],
     config: LoggerConfig,
     trainer: pl.Trainer,
-    found: Sequence[Tested],
+    found: Sequence[EvaluationResult],
     batch_size: int,
     folder: Path,
     checkpoint: Path | None = None,
@@ -164,9 +174,9 @@ def hand_over(
     if trackers:
         counts = Records.joined([one.records for one in found]).counts
         scores = iou(counts)
-        means = mean_defined(scores[:, list(found[0].labeller.labels.anatomical)])
+        means = mean_defined(scores[:, list(found[0].module.labels.anatomical)])
         rows = [
-            Row(piece.slice.patient, piece.slice.level, scores[place], float(means[place]), cases[place])
+            SliceRow(piece.slice.patient, piece.slice.level, scores[place], float(means[place]), cases[place])
             for place, piece in enumerate(slices)
         ]
         result = read_result(folder, confusion=counts.sum(axis=0), rows=rows, checkpoint=checkpoint)
@@ -180,7 +190,7 @@ def evenly(slices: Sequence[LoadedSlice], count: int) -> list[LoadedSlice]:
     return [slices[place] for place in places]
 
 
-def segment(trainer: pl.Trainer, tested: Tested, batch_size: int) -> list[Case]:
+def segment(trainer: pl.Trainer, tested: EvaluationResult, batch_size: int) -> list[Case]:
     """Segment slices at the precision and on the device of a trainer; every process segments all of them.
 
     Args:
@@ -190,20 +200,20 @@ def segment(trainer: pl.Trainer, tested: Tested, batch_size: int) -> list[Case]:
     """
     dataset = SliceDataset(tested.slices, tested.spacing, label_on_working_grid=False)
     loader = DataLoader(dataset, batch_size, collate_fn=collate)
-    maps = [classes for batch in trainer.predict(tested.labeller, loader) or [] for classes in batch]
-    labels = tested.labeller.labels
+    maps = [classes for batch in trainer.predict(tested.module, loader) or [] for classes in batch]
+    labels = tested.module.labels
     return [_case(piece, classes, labels) for piece, classes in zip(tested.slices, maps, strict=True)]
 
 
 def segment_now(
-    trainer: pl.Trainer, labeller: Labeller, slices: Sequence[LoadedSlice], spacing: float | None
+    trainer: pl.Trainer, module: BaseSegmentationModule, slices: Sequence[LoadedSlice], spacing: float | None
 ) -> list[Case]:
     """Segment a few slices at once in the midst of a validation; the network must be on its device, to evaluate."""
     dataset = SliceDataset(slices, spacing, label_on_working_grid=False)
     batch = collate([dataset[place] for place in range(len(slices))])
     with trainer.precision_plugin.forward_context():
-        maps = labeller.predict_step({**batch, "image": batch["image"].to(labeller.device)}, 0)
-    return [_case(piece, classes, labeller.labels) for piece, classes in zip(slices, maps, strict=True)]
+        maps = module.predict_step({**batch, "image": batch["image"].to(module.device)}, 0)
+    return [_case(piece, classes, module.labels) for piece, classes in zip(slices, maps, strict=True)]
 
 
 def _case(piece: LoadedSlice, prediction: NDArray[np.uint8], labels: LabelSet) -> Case:

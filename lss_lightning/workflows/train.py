@@ -14,16 +14,16 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.display import shown_path
-from lss_lightning.models.checkpoint import Card, load_weights, read_checkpoint
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, read_checkpoint
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.reporting.curves import plot_curves
-from lss_lightning.runs.layout import occupied, refuse_used
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
-from lss_lightning.workflows.evaluation.context import Member, Subject, crossing_remarks
+from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, crossing_remarks
 from lss_lightning.workflows.evaluation.facts import model_facts
-from lss_lightning.workflows.evaluation.tester import Tested, show_files, test_and_report
+from lss_lightning.workflows.evaluation.tester import EvaluationResult, show_files, test_and_report
 from lss_lightning.workflows.tracking import Tracking, about_training, hand_over, recording
-from lss_lightning.workflows.training.callbacks import Pace
+from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 from lss_lightning.workflows.training.history import History
 from lss_lightning.workflows.training.identity import describe, refuse_changed
 from lss_lightning.workflows.training.model_card import write_model_card
@@ -46,7 +46,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         UserError: data, checkpoint or device do not allow what is configured.
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
-    before = None if resumed is None else Card.of(read_checkpoint(resumed))
+    before = None if resumed is None else CheckpointMetadata.of(read_checkpoint(resumed))
     used = None if before is None else before.config["trainer"]["precision"]
     precision, reason = resolve_precision(config.trainer, used)
     config = config.at_precision(precision)
@@ -55,18 +55,19 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     data.prepare_data()
     data.setup()
     data.choose_spacing()
-    card = describe(config, data)
+    metadata = describe(config, data)
     if before is not None:
-        refuse_changed(before, card)
+        refuse_changed(before, metadata)
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    network = card.network.build(config.model.pretrained)
-    segmenter = card.segmenter(network, loss=make_loss(config, data), optimizers=optimizers)
+    network = metadata.network.build(config.model.pretrained)
+    module = metadata.module(network, loss=make_loss(config, data), optimizers=optimizers)
     if config.trainer.compile:
         compile_network(network)
 
+    run_folder = RunFolder(folder)
     selects = data.split.selecting_part is not None
-    pace = Pace()
+    pace = ThroughputMonitor()
     history = History(folder if config.logger.csv else None, pace)
     tracking = Tracking(config.logger, data, history)
     checkpoints = make_checkpoints(folder, selects=selects)
@@ -80,20 +81,20 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         limit_val_batches=config.trainer.limit_val_batches if selects else 0,
     )
     hardware = Hardware.of(trainer, config.trainer, reason, fuses(config, trainer.strategy.root_device.type))
-    with occupied(folder) if trainer.is_global_zero else nullcontext():
+    with run_folder.locked() if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             if resumed is None:
-                refuse_used(folder)
+                run_folder.refuse_used()
             else:
                 record_resume(folder, config.plain)
-            write_split(folder / "split.csv", [piece.slice for piece in data.slices], data.parts)
+            write_split(run_folder.split, [piece.slice for piece in data.slices], data.parts)
             Console().print(_plan(config, data, trainer, hardware, folder), highlight=False, soft_wrap=True)
             if config.callbacks.model_summary:
-                print_model(network, card.network)
+                print_model(network, metadata.network)
         with recording(trainer, config.logger, about_training(config, data, folder)) as tracking.trackers:
-            fit(trainer, segmenter, data, folder / "checkpoints" / "last.ckpt", resumed)
+            fit(trainer, module, data, run_folder.last_checkpoint, resumed)
             chosen = Path(checkpoints[0].best_model_path)
-            objective, tested = _test(config, trainer, segmenter, data, folder, chosen, history, hardware)
+            objective, tested = _test(config, trainer, module, data, folder, chosen, history, hardware)
             hand_over(tracking.trackers, config.logger, trainer, [tested], config.data.batch_size, folder, chosen)
         return objective
 
@@ -101,47 +102,47 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 def _test(
     config: TrainConfig,
     trainer: pl.Trainer,
-    segmenter: Segmenter,
+    module: SegmentationModule,
     data: SliceDataModule,
     folder: Path,
     chosen: Path,
     history: History,
     hardware: Hardware,
-) -> tuple[float | None, Tested]:
+) -> tuple[float | None, EvaluationResult]:
     """Test the chosen checkpoint and write the report; the checkpoint's objective, and what was found."""
     content = read_checkpoint(chosen)
-    load_weights(segmenter, content, chosen)
+    load_weights(module, content, chosen)
     epoch = content["epoch"]
     objective = history.objective(epoch)
-    subject = Subject(
-        members=(Member(config.name, chosen),),
+    context = EvaluationContext(
+        members=(EnsembleMember(config.name, chosen),),
         dataset=config.data.name,
         subset="test",
         protocol=config.split.protocol,
         division=config.split.in_words,
         disclaimer=config.data.disclaimer,
         remarks=tuple(filter(None, (data.split.stamp, *crossing_remarks(data.split, data.slices, data.parts)))),
-        facts=model_facts([Card.of(content)], [segmenter]),
+        facts=model_facts([CheckpointMetadata.of(content)], [module]),
     )
     more = {
         "validation": {"objective": objective, "epoch": epoch},
         "hardware": asdict(hardware),
         "timing": {"train_seconds": round(history.seconds, 1), "epochs": len(history.rows)},
     }
-    curves = folder / "report" / "curves.png"
+    curves = RunFolder(folder).report / "curves.png"
     if trainer.is_global_zero:
-        _draw_curves(curves, subject, data, history, epoch)
-    tested = test_and_report(trainer, segmenter, data, subject, folder, more, [curves])
+        _draw_curves(curves, context, data, history, epoch)
+    tested = test_and_report(trainer, module, data, context, folder, more, [curves])
     if trainer.is_global_zero:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        write_model_card(chosen.with_name("model-card.md"), chosen, metrics, config.data.labels, data, subject)
+        metrics = json.loads(RunFolder(folder).metrics.read_text(encoding="utf-8"))
+        write_model_card(chosen.with_name("model-card.md"), chosen, metrics, config.data.labels, data, context)
         show_files(folder)
     return objective, tested
 
 
-def _draw_curves(path: Path, subject: Subject, data: SliceDataModule, history: History, epoch: int) -> None:
+def _draw_curves(path: Path, context: EvaluationContext, data: SliceDataModule, history: History, epoch: int) -> None:
     slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
-    caption = replace(subject, subset="fit").caption(slices, "IoU pooled over the slices of an epoch.")
+    caption = replace(context, subset="fit").caption(slices, "IoU pooled over the slices of an epoch.")
     best_epoch = None if data.split.selecting_part is None else epoch
     path.parent.mkdir(exist_ok=True)
     plot_curves(history.rows, path, caption=caption, best_epoch=best_epoch)

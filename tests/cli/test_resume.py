@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from lss_lightning.cli.resume import resumed_arguments
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
-from lss_lightning.runs.results import record_resume, resumes
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.runs.results import record_resume
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_each_resume_starts_from_the_one_before(run):
     for number in range(1, 12):
         record_resume(run, {"seed": number, "ckpt_path": "somewhere", "nested": {"list": [1, 2]}})
         folder = run / ".hydra" / f"resume-{number}"
-        assert resumes(run)[-1] == folder
+        assert RunFolder(run).resumes[-1] == folder
         assert flag(resumed_arguments([checkpoint]), "--config-path") == str(folder)
         stored = OmegaConf.load(folder / "config.yaml")
         assert stored == {"seed": number, "ckpt_path": None, "nested": {"list": [1, 2]}}

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lss_lightning.data.download import Remote
+from lss_lightning.data.download import RemoteFile
 
-REMOTE = Remote("abc123", "Data.zip", version=2)
+REMOTE = RemoteFile("abc123", "Data.zip", version=2)
 CONTENT = bytes(range(256)) * 20_000  # 5 MB: several blocks
 FILE = "/public-files/datasets/abc123/files/uuid/file_downloaded"
 
 
-def list_of(remote: Remote) -> str:
+def list_of(remote: RemoteFile) -> str:
     return f"/public-api/datasets/{remote.dataset}/files?version=2&folder_id=root"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.annotators import MANUAL, find_labellers
+from lss_lightning.data.annotators import MANUAL, find_annotators
 from lss_lightning.data.formats import read_mask
 from lss_lightning.data.slices import FINAL
 from lss_lightning.labels import LUMBAR
@@ -44,26 +44,26 @@ def root(tmp_path) -> Path:
 
 
 def test_maps_are_found_in_folders(root):
-    maps = find_labellers(root)
+    maps = find_annotators(root)
     assert {name: sorted(drawn) for name, drawn in maps.items()} == {("0001", "D3"): ["01", "02", "05"]}
     assert read_mask(maps["0001", "D3"]["05"])[8, 15] == 50
 
 
 def test_maps_are_found_in_an_archive_beside_the_images_folder(root, tmp_path):
     packed(root / MANUAL, root / "Manual_Label_Data.zip")
-    unpacked = find_labellers(root)
+    unpacked = find_annotators(root)
     for path in sorted((root / MANUAL).rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (root / MANUAL).rmdir()
     for place in (root, root / FINAL):
-        maps = find_labellers(place)
+        maps = find_annotators(place)
         assert maps.keys() == unpacked.keys()
         assert read_mask(maps["0001", "D3"]["05"])[8, 15] == 50
 
 
 def test_no_labellers_are_no_mistake(tmp_path):
-    assert find_labellers(tmp_path) == {}
-    assert find_labellers(tmp_path / "nowhere") == {}
+    assert find_annotators(tmp_path) == {}
+    assert find_annotators(tmp_path / "nowhere") == {}
     assert labeller_ceiling(str(tmp_path), LUMBAR)[0] is None
 
 

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from lss_lightning.data.dicom import REGISTRATION, Row, convert_studies
+from lss_lightning.data.dicom import REGISTRATION, RegistrationRecord, convert_studies
 from lss_lightning.data.dicom.archive import RAW, files_by_patient
 from lss_lightning.data.dicom.patient import BLANK_LABELS
 from lss_lightning.data.dicom.picks import PICKS, SLICES, T1_FOLDERS, T2_FOLDERS, read_picks
@@ -70,7 +70,7 @@ def study(raw: Path, patient: int = 1) -> Path:
     return folder
 
 
-def convert(raw: Path) -> dict[str, Row]:
+def convert(raw: Path) -> dict[str, RegistrationRecord]:
     """Rows by name; and what holds whatever happened to patient 0001."""
     output = raw.parent / "out"
     rows = {f"{row.patient}_{row.level}": row for row in convert_studies(raw, raw, output, workers=1)}
@@ -131,7 +131,7 @@ def test_the_uncovered_border_is_black_and_marked_unregistered(converted: Path) 
 def test_the_table_gives_the_known_offsets(converted: Path, phantom: tuple[Path, list[StudySlice]]) -> None:
     truth = [row for row in phantom[1] if row.content == "disc"]
     rows = table(converted)
-    assert list(rows[0]) == list(Row.__dataclass_fields__)
+    assert list(rows[0]) == list(RegistrationRecord.__dataclass_fields__)
     for row, true in zip(rows, truth, strict=True):
         assert (row["patient"], row["level"], row["status"]) == (f"{true.patient:04d}", true.level, "registered")
         assert row["t1_slice"] == row["t2_slice"] == str(true.number)
@@ -331,13 +331,13 @@ def test_large_and_useless_registrations_are_flagged(raw: Path, monkeypatch: pyt
 
 def test_series_are_weighted_by_times_then_by_description(raw: Path) -> None:
     from lss_lightning.data.dicom.archive import reader
-    from lss_lightning.data.dicom.images import read_image
+    from lss_lightning.data.dicom.images import read_dicom_image
 
     def weighting(change: Callable[[pydicom.FileDataset], None]) -> str:
         edit(study(raw) / T1_SERIES, change, only=1)
         file = sorted((study(raw) / T1_SERIES).iterdir())[0]
         with reader(file.parent) as read:
-            image = read_image(file.name, read)
+            image = read_dicom_image(file.name, read)
         return Series((f"x/{file.name}",), {file.name: image}).weighting
 
     def times(repetition: float | None, echo: float | None) -> Callable[[pydicom.FileDataset], None]:

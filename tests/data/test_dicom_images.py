@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from lss_lightning.data.dicom.archive import UnreadableError
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.dicom.images import read_image, read_pixels
+from lss_lightning.data.dicom.images import read_dicom_image, read_pixels
 
 GREY = np.arange(48, dtype=np.uint16).reshape(8, 6) * 20
 
@@ -76,8 +76,8 @@ def test_colours_are_refused(kind: str) -> None:
 
 
 def test_a_segmentation_counts_as_no_image() -> None:
-    assert read_image("image", lambda _: stored(GREY, Modality="MR")).frames == 1
-    assert read_image("image", lambda _: stored(GREY, Modality="SEG", NumberOfFrames=3)).frames == 0
+    assert read_dicom_image("image", lambda _: stored(GREY, Modality="MR")).frames == 1
+    assert read_dicom_image("image", lambda _: stored(GREY, Modality="SEG", NumberOfFrames=3)).frames == 0
 
 
 @pytest.mark.parametrize("flips", [(), (0,), (1,), (0, 1)], ids=str)

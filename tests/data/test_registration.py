@@ -12,17 +12,17 @@ from lss_lightning.data.dicom import registration
 from lss_lightning.data.dicom.geometry import Plane, facing
 from lss_lightning.data.dicom.registration import Registration, register
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.study import Picture, Study, StudySlice, render_study
+from lss_lightning.phantom.study import PhantomStudy, StudyImage, StudySlice, render_study
 
 ACROSS, DOWN = np.array((1.0, 0.0, 0.0)), np.array((0.0, 1.0, 0.0))
 
 
 @pytest.fixture(scope="module", params=[(160, 160), (160, 192)], ids=["same size", "sizes differ"])
-def study(request: pytest.FixtureRequest) -> Study:
+def study(request: pytest.FixtureRequest) -> PhantomStudy:
     return render_study(21, request.param[1], *request.param)
 
 
-def plane(picture: Picture) -> Plane:
+def plane(picture: StudyImage) -> Plane:
     return Plane(picture.corner, picture.across, picture.down, picture.spacing, picture.pixels.shape)
 
 
@@ -44,16 +44,16 @@ def error_mm(found: Registration, truth: StudySlice) -> float:
     return float(np.linalg.norm(there - moved(disc, truth.dx, truth.dy, math.radians(truth.turn)), axis=1).mean())
 
 
-def discs(study: Study) -> list[int]:
+def discs(study: PhantomStudy) -> list[int]:
     return [k for k, row in enumerate(study.slices) if row.content == "disc"]
 
 
-def found(study: Study, k: int) -> Registration:
+def found(study: PhantomStudy, k: int) -> Registration:
     t1, t2 = study.t1[k], study.t2[k]
     return register(t1.pixels.astype(np.float32), plane(t1), t2.pixels.astype(np.float32), plane(t2))
 
 
-def test_known_offsets_are_found_to_half_a_pixel_of_the_real_data(study: Study) -> None:
+def test_known_offsets_are_found_to_half_a_pixel_of_the_real_data(study: PhantomStudy) -> None:
     for k in discs(study):
         result, truth = found(study, k), study.slices[k]
         assert error_mm(result, truth) <= 0.35
@@ -62,7 +62,7 @@ def test_known_offsets_are_found_to_half_a_pixel_of_the_real_data(study: Study) 
         assert result.information_after > result.information_before + 0.1
 
 
-def test_the_moved_image_shows_t2_where_t1_is(study: Study) -> None:
+def test_the_moved_image_shows_t2_where_t1_is(study: PhantomStudy) -> None:
     k = discs(study)[0]
     result = found(study, k)
     # T2 at T1's pixels, looked up through the truth by hand.
@@ -79,7 +79,7 @@ def test_the_moved_image_shows_t2_where_t1_is(study: Study) -> None:
     assert np.corrcoef(expected[inside], result.image[inside])[0, 1] > 0.98
 
 
-def test_the_same_pair_gives_the_same_transform_on_any_number_of_threads(study: Study) -> None:
+def test_the_same_pair_gives_the_same_transform_on_any_number_of_threads(study: PhantomStudy) -> None:
     k = discs(study)[1]
     first = found(study, k)
     threads = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
@@ -96,7 +96,7 @@ def test_the_same_pair_gives_the_same_transform_on_any_number_of_threads(study: 
     np.testing.assert_array_equal(first.image, second.image)
 
 
-def test_a_worse_place_is_not_taken(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worse_place_is_not_taken(study: PhantomStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     astray = SimpleITK.Euler2DTransform()
     astray.SetTranslation((40.0, 30.0))
     monkeypatch.setattr(registration, "_optimise", lambda *_: astray)

@@ -12,7 +12,7 @@ import SimpleITK
 from PIL import Image
 
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.studies import AxialSlice, Study, Wanted, find_studies, network_image
+from lss_lightning.data.studies import AxialSlice, InputRequirements, Study, find_studies, network_image
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
@@ -47,7 +47,7 @@ def write(path: Path, pixels: np.ndarray, orientation: str = "LPS", spacing: tup
 
 def read(place: Path, channels: str, pixel_size: float | None = None) -> list[Study]:
     sources, _ = find_studies(place, place, place / "out")
-    return [source.read(Wanted(channels, pixel_size), "study") for source in sources]
+    return [source.read(InputRequirements(channels, pixel_size), "study") for source in sources]
 
 
 def study_of(study: Study, bright: int = 1) -> StudyResult:

@@ -8,7 +8,7 @@ import torch
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 
 from lss_lightning.labels import IGNORED, LUMBAR, LabelSet
-from lss_lightning.metrics.boundary import MEASURES, bf_tolerance, boundary_measures, summarise_boundary
+from lss_lightning.metrics.boundary import BOUNDARY_METRICS, bf_tolerance, boundary_measures, summarise_boundary
 
 TWO = LabelSet(LUMBAR.labels[:2])
 ALKAFRI = 220 / 320  # mm
@@ -27,7 +27,7 @@ def disc(radius: float, size: int = 128) -> np.ndarray:
 
 
 def measure(predicted: np.ndarray, target: np.ndarray, spacing: float | None, index: int = 1) -> dict[str, float]:
-    return dict(zip(MEASURES, boundary_measures(predicted, target, index + 1, spacing)[index], strict=True))
+    return dict(zip(BOUNDARY_METRICS, boundary_measures(predicted, target, index + 1, spacing)[index], strict=True))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_measures_are_monai_s():
         maps = [part[place].numpy().astype(np.uint8) for part in (predicted, target)]
         ours = boundary_measures(*maps, 4, ALKAFRI)
         for name, expected in theirs.items():
-            np.testing.assert_allclose(ours[:, MEASURES.index(name)], expected[place], rtol=1e-5)
+            np.testing.assert_allclose(ours[:, BOUNDARY_METRICS.index(name)], expected[place], rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lss_lightning.metrics.intervals import compare, contrast, holm, interval95, permutation_test, resample
+from lss_lightning.metrics.intervals import compare_pooled, contrast, holm, interval95, permutation_test, resample
 from lss_lightning.metrics.overlap import iou
 
 
@@ -79,7 +79,7 @@ def test_permutations_of_few_patients_are_those_counted_one_by_one():
 
 
 def test_equal_models_do_not_differ():
-    found = compare(patients(20), patients(20), iou)
+    found = compare_pooled(patients(20), patients(20), iou)
     np.testing.assert_array_equal(found.difference, 0)
     np.testing.assert_array_equal(found.ci95, 0)
     np.testing.assert_array_equal(found.p, 1)
@@ -98,7 +98,7 @@ def test_models_as_good_as_each_other_seldom_differ():
 def test_a_small_but_steady_difference_is_found_by_pairing():
     first = patients(40)
     second = worsened(first, 0.02)
-    found = compare(first, second, iou)
+    found = compare_pooled(first, second, iou)
     low, high = found.ci95[1]
     assert 0 < low < found.difference[1] < high
     assert 1 / 10_001 <= found.p[1] < 0.001
@@ -112,14 +112,14 @@ def test_what_is_undefined_stays_so():
     wide[:, 1:, 1:] = patients(9)
     worse = np.zeros_like(wide)
     worse[:, 1:, 1:] = worsened(patients(9), 0.1)
-    found = compare(wide, worse, iou)
+    found = compare_pooled(wide, worse, iou)
     assert np.isnan([found.difference[0], found.p[0], found.p_holm[0]]).all()
     assert np.isnan(found.ci95[0]).all()
     assert not np.isnan(found.p_holm[1:]).any()
 
 
 def test_one_patient_has_no_interval():
-    assert np.isnan(compare(patients(1), worsened(patients(1), 0.1), iou).ci95).all()
+    assert np.isnan(compare_pooled(patients(1), worsened(patients(1), 0.1), iou).ci95).all()
 
 
 def test_holm_worked_out_by_hand():
@@ -131,9 +131,9 @@ def test_holm_worked_out_by_hand():
 
 def test_other_patients_cannot_be_paired():
     with pytest.raises(ValueError, match="shape"):
-        compare(patients(5), patients(6), iou)
+        compare_pooled(patients(5), patients(6), iou)
     with pytest.raises(ValueError, match="not the same patients"):
-        compare(patients(5), patients(5, seed=1), iou)
+        compare_pooled(patients(5), patients(5, seed=1), iou)
 
 
 def iou_less(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -149,7 +149,7 @@ def test_a_contrast_on_the_same_patients_is_the_paired_one():
     order = np.random.default_rng(0).permutation(30)
     shuffled = [names(second)[place] for place in order]
     difference, ci95 = contrast(first, names(first), second[order], shuffled, iou_less)
-    expected = compare(first, second, iou)
+    expected = compare_pooled(first, second, iou)
     np.testing.assert_array_equal(difference, expected.difference)
     np.testing.assert_array_equal(ci95, expected.ci95)
 
@@ -176,7 +176,7 @@ def test_several_images_of_a_patient_stay_together():
     pooled = counts.reshape(5, 4, 2, 2).sum(axis=1)
     worse = worsened(counts, 0.1)
     _, ci95 = contrast(counts, owners, worse, owners, iou_less)
-    np.testing.assert_array_equal(ci95, compare(pooled, worse.reshape(5, 4, 2, 2).sum(axis=1), iou).ci95)
+    np.testing.assert_array_equal(ci95, compare_pooled(pooled, worse.reshape(5, 4, 2, 2).sum(axis=1), iou).ci95)
 
 
 def test_a_contrast_with_a_single_patient_has_no_interval():

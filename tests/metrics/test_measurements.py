@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lss_lightning.metrics.measurements import UNDETERMINED, Measured, site_of, summarise_measures
-from lss_lightning.stenosis import MEASURES
+from lss_lightning.metrics.measurements import UNDETERMINED, MeasurementTable, site_of, summarise_measurements
+from lss_lightning.stenosis import MEASUREMENTS
 
-NAMES = list(MEASURES)
+NAMES = list(MEASUREMENTS)
 AREA, CANAL, LEFT = map(NAMES.index, ("sac_area_mm2", "canal_ap_mm", "foramen_left_mm"))
 WIDE = {
     "sac_area_mm2": 180.0,
@@ -34,7 +34,7 @@ def measured():
     predicted[1, CANAL] = np.nan
     truth = label - 1
     low, high = predicted - 2, predicted + 2
-    return Measured(
+    return MeasurementTable(
         label=label,
         predicted=predicted,
         low=low,
@@ -50,7 +50,7 @@ def measured():
 
 
 def test_figures_by_hand(measured):
-    summary = summarise_measures(measured)
+    summary = summarise_measurements(measured)
     json.dumps(summary, allow_nan=False)
     area = summary["against_label"]["sac_area_mm2"]
     assert (area["slices"], area["withheld"], area["bias"], area["sd"], area["mae"]) == (4, 0, 5.0, 0.0, 5.0)
@@ -63,7 +63,7 @@ def test_figures_by_hand(measured):
 
 
 def test_threshold_categories(measured):
-    category = summarise_measures(measured)["against_label"]["sac_area_mm2"]["category"]
+    category = summarise_measurements(measured)["against_label"]["sac_area_mm2"]["category"]
     assert category["thresholds"] == [75, 100]
     assert category["counts"] == [[1, 0, 0], [0, 1, 0], [0, 0, 2]]
     assert category["kappa"] == 1.0
@@ -71,12 +71,12 @@ def test_threshold_categories(measured):
 
 def test_a_value_on_the_threshold_is_not_below_it(measured):
     measured.label[0, AREA], measured.predicted[0, AREA] = 75.0, 74.9
-    counts = summarise_measures(measured)["against_label"]["sac_area_mm2"]["category"]["counts"]
+    counts = summarise_measurements(measured)["against_label"]["sac_area_mm2"]["category"]["counts"]
     assert counts[1][0] == 1
 
 
 def test_coverage(measured):
-    summary = summarise_measures(measured)
+    summary = summarise_measurements(measured)
     assert summary["against_label"]["sac_area_mm2"]["coverage"] == {"slices": 4, "held": 0.0, "width": 4.0}
     assert summary["against_label"]["canal_ap_mm"]["coverage"] == {"slices": 3, "held": 1.0, "width": 4.0}
     assert summary["against_label"]["sac_area_mm2"]["calibrated_coverage"] == {"slices": 4, "held": 1.0, "width": 8.0}
@@ -84,13 +84,13 @@ def test_coverage(measured):
 
 
 def test_errors_by_severity(measured):
-    groups = summarise_measures(measured)["against_truth"]["sac_area_mm2"]["by_severity"]
+    groups = summarise_measurements(measured)["against_truth"]["sac_area_mm2"]["by_severity"]
     assert [group["slices"] for group in groups] == [1, 1, 1, 1]
     assert [group["bias"] for group in groups] == [6.0] * 4
 
 
 def test_sites_against_the_true_ones(measured):
-    sites = summarise_measures(measured)["sites"]
+    sites = summarise_measurements(measured)["sites"]
     assert sites["against_truth"] == {
         "none": {"none": 1, "central": 0, "left": 0},
         "central": {"none": 0, "central": 2, "left": 0},
@@ -100,7 +100,7 @@ def test_sites_against_the_true_ones(measured):
 
 def test_without_truth_only_the_label_is_compared(measured):
     plain = replace(measured, truth=None, severities=None, sites=None)
-    summary = summarise_measures(plain)
+    summary = summarise_measurements(plain)
     assert set(summary) == {"against_label", "sites"}
     assert set(summary["sites"]) == {"against_label"}
 

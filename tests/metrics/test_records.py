@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lss_lightning.labels import IGNORED, LUMBAR
-from lss_lightning.metrics import ImageRecords, Records, summarise, summarise_overlap
+from lss_lightning.metrics import ImageRecords, Records, summarise_metrics, summarise_overlap
 from lss_lightning.metrics.boundary import boundary_measures
 from lss_lightning.metrics.calibration import foreground_band, reliability_bins
 from lss_lightning.metrics.failures import image_parts
@@ -72,12 +72,12 @@ def test_an_output_that_is_not_finite_is_known_by_its_image():
 
 def test_figures_of_a_group_are_those_of_its_images_alone():
     found = records(0, 1, 2, 3)
-    whole = summarise(found, PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS, "side": ["l", "r", "l", "r"]})
+    whole = summarise_metrics(found, PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS, "side": ["l", "r", "l", "r"]})
     assert {column: list(groups) for column, groups in whole["by"].items()} == {
         "level": ["D3", "D4"],
         "side": ["l", "r"],
     }
-    alone = summarise(records(0, 2), ["a", "b"], [SPACINGS[0], None], LUMBAR, {})
+    alone = summarise_metrics(records(0, 2), ["a", "b"], [SPACINGS[0], None], LUMBAR, {})
     group = whole["by"]["level"]["D3"]
     assert (group.pop("images"), group.pop("patients")) == (2, 2)
     alone.pop("by")
@@ -87,12 +87,12 @@ def test_figures_of_a_group_are_those_of_its_images_alone():
 
 
 def test_summary_is_strict_json():
-    found = summarise(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS})
+    found = summarise_metrics(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS})
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_intervals_enclose_the_figures_and_need_two_patients():
-    found = summarise(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS})
+    found = summarise_metrics(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, {"level": LEVELS})
     low, high = found["iou_ci95"]["aap"]
     assert low < found["iou"]["aap"] < high
     low, high = found["mean_iou_anatomy_ci95"]
@@ -103,7 +103,7 @@ def test_intervals_enclose_the_figures_and_need_two_patients():
 
 @pytest.mark.filterwarnings("error")
 def test_no_images_are_null():
-    nothing = summarise(records(0, 1)[np.zeros(0, dtype=np.int64)], [], [], LUMBAR, {"level": []})
+    nothing = summarise_metrics(records(0, 1)[np.zeros(0, dtype=np.int64)], [], [], LUMBAR, {"level": []})
     assert nothing["mean_iou"] is None
     assert nothing["calibration"]["mean_ece"] is None
     assert nothing["by"] == {"level": {}}
@@ -111,13 +111,13 @@ def test_no_images_are_null():
 
 def test_a_patient_a_spacing_and_a_group_for_every_image():
     with pytest.raises(ValueError, match="2 images but 3"):
-        summarise(records(0, 1), ["a", "b"], [1.0, 1.0], LUMBAR, {"level": ["D3"] * 3})
+        summarise_metrics(records(0, 1), ["a", "b"], [1.0, 1.0], LUMBAR, {"level": ["D3"] * 3})
 
 
 def test_groups_come_in_the_order_that_is_given():
     severities = ["severe", "none", "mild", "severe"]
     columns, order = {"severity": severities, "level": LEVELS}, {"severity": ("none", "mild", "moderate", "severe")}
-    found = summarise(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, columns, order)
+    found = summarise_metrics(records(0, 1, 2, 3), PATIENTS, SPACINGS, LUMBAR, columns, order)
     assert {column: list(groups) for column, groups in found["by"].items()} == {
         "severity": ["none", "mild", "severe"],
         "level": ["D3", "D4"],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lss_lightning.metrics import spread
+from lss_lightning.metrics import summarise_folds
 
 
 def figures(iou: float | None, mean: float | None) -> dict:
@@ -12,7 +12,7 @@ def figures(iou: float | None, mean: float | None) -> dict:
 
 
 def test_mean_and_sample_deviation_over_the_groups_that_define_a_score():
-    found = spread({"0": figures(0.6, 0.1), "1": figures(0.8, 0.2), "2": figures(None, 0.6)})
+    found = summarise_folds({"0": figures(0.6, 0.1), "1": figures(0.8, 0.2), "2": figures(None, 0.6)})
     assert found["count"] == 3
     assert found["mean"]["iou"] == pytest.approx({"disc": 0.7, "sac": 0.5})
     assert found["sd"]["iou"] == pytest.approx({"disc": 0.02**0.5, "sac": 0})
@@ -21,6 +21,6 @@ def test_mean_and_sample_deviation_over_the_groups_that_define_a_score():
 
 
 def test_what_is_not_defined_is_null():
-    found = spread({"0": figures(None, 0.1), "1": figures(None, None)})
+    found = summarise_folds({"0": figures(None, 0.1), "1": figures(None, None)})
     assert (found["mean"]["recall"]["disc"], found["sd"]["recall"]["disc"]) == (None, None)
     assert (found["mean"]["mean_iou"], found["sd"]["mean_iou"]) == (0.1, None)

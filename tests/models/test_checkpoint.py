@@ -7,8 +7,8 @@ import torch
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import Card, NetworkSpec, load_segmenter, read_checkpoint
-from lss_lightning.models.segmentation import CARD_KEY
+from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec, load_module, read_checkpoint
+from lss_lightning.models.segmentation import METADATA_KEY
 
 
 class Payload:
@@ -19,17 +19,19 @@ class Payload:
 
 
 @pytest.fixture(scope="module")
-def card() -> Card:
+def metadata() -> CheckpointMetadata:
     spec = NetworkSpec("resunet", "resnet10t", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
-    return Card(spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, {"name": "test"}, ["00ff"], ["ff00"])
+    return CheckpointMetadata(
+        spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, {"name": "test"}, ["00ff"], ["ff00"]
+    )
 
 
 @pytest.fixture(scope="module")
-def content(card) -> dict:
+def content(metadata) -> dict:
     torch.manual_seed(0)
-    segmenter = card.segmenter(card.network.build())
-    content = {"state_dict": segmenter.state_dict(), "epoch": 3}
-    segmenter.on_save_checkpoint(content)
+    module = metadata.module(metadata.network.build())
+    content = {"state_dict": module.state_dict(), "epoch": 3}
+    module.on_save_checkpoint(content)
     return content
 
 
@@ -39,21 +41,21 @@ def path(content, tmp_path):
     return tmp_path / "best.ckpt"
 
 
-def test_network_is_rebuilt_from_the_file_alone(path, card, content):
-    segmenter, read = load_segmenter(path)
-    assert read == card
+def test_network_is_rebuilt_from_the_file_alone(path, metadata, content):
+    module, read = load_module(path)
+    assert read == metadata
     assert read.label_set == LUMBAR
-    state = segmenter.state_dict()
+    state = module.state_dict()
     assert state.keys() == content["state_dict"].keys()
     for name, weights in content["state_dict"].items():
         assert torch.equal(state[name], weights), name
-    torch.testing.assert_close(segmenter.mean.flatten(), torch.tensor([0.1, 0.2, 0.3]))
+    torch.testing.assert_close(module.mean.flatten(), torch.tensor([0.1, 0.2, 0.3]))
 
 
 def test_weights_of_the_loss_are_not_needed(content, tmp_path):
     weighted = {**content, "state_dict": {**content["state_dict"], "loss.loss.weight": torch.ones(6)}}
     torch.save(weighted, tmp_path / "weighted.ckpt")
-    load_segmenter(tmp_path / "weighted.ckpt")
+    load_module(tmp_path / "weighted.ckpt")
 
 
 def damaged(path, content):
@@ -91,12 +93,12 @@ def missing(path, content):
 
 
 def without_an_entry(path, content):
-    card = {key: value for key, value in content[CARD_KEY].items() if key != "seen_labels"}
-    torch.save({**content, CARD_KEY: card}, path)
+    metadata = {key: value for key, value in content[METADATA_KEY].items() if key != "seen_labels"}
+    torch.save({**content, METADATA_KEY: metadata}, path)
 
 
 def other_schema(path, content):
-    torch.save({**content, CARD_KEY: {**content[CARD_KEY], "schema": 99}}, path)
+    torch.save({**content, METADATA_KEY: {**content[METADATA_KEY], "schema": 99}}, path)
 
 
 def lacking_weight(path, content):
@@ -129,7 +131,7 @@ def wrong_shape(path, content):
 def test_bad_files_are_refused_in_a_line(spoil, says, path, content, capsys):
     spoil(path, content)
     with pytest.raises(UserError, match=says) as refusal:
-        load_segmenter(path)
+        load_module(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert "code ran" not in capsys.readouterr().out

@@ -14,10 +14,10 @@ import pytest
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.data.dicom.picks import PICKS
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_studies, write_study
-from lss_lightning.phantom.patient import Site, sample_subject
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study, write_studies
+from lss_lightning.phantom.patient import StenosisSite, sample_subject
 from lss_lightning.phantom.render import draw_body
-from lss_lightning.phantom.study import Study, StudySlice, render_study, sagittal
+from lss_lightning.phantom.study import PhantomStudy, StudySlice, render_study, sagittal
 from lss_lightning.phantom.tissue import Tissue
 from lss_lightning.phantom.vertebra import Height, sample_vertebra
 
@@ -123,7 +123,7 @@ def test_truth_names_discs_and_vertebrae(written: tuple[Path, list[StudySlice]])
 
 
 def test_vertebrae_are_marrow_with_pedicles_below_the_disc_and_none_above() -> None:
-    subject = replace(sample_subject(SEED, 1, "D4"), severity=0.0, site=Site.NONE, shift=(0.0, 10.0), turn=0.0)
+    subject = replace(sample_subject(SEED, 1, "D4"), severity=0.0, site=StenosisSite.NONE, shift=(0.0, 10.0), turn=0.0)
     bodies = {height: draw_body(SEED, 1, subject, 192, height) for height in Height}
 
     def tissue(height: Height, x: float, y: float, reach: float = 1.0) -> set[int]:
@@ -160,11 +160,11 @@ def test_bytes_depend_on_the_seed_and_not_on_the_workers(
     written: tuple[Path, list[StudySlice]], tmp_path: Path
 ) -> None:
     root, truth = written
-    alone = write_study(tmp_path / "alone", seed=SEED, patient=2, image_size=SIZE, t2_size=T2_SIZE)
+    alone = write_phantom_study(tmp_path / "alone", seed=SEED, patient=2, image_size=SIZE, t2_size=T2_SIZE)
     assert alone == [row for row in truth if row.patient == 2]
     files = contents(tmp_path / "alone")
     assert files == {name: data for name, data in contents(root).items() if f"{RAW}/0002/" in name}
-    other = write_study(tmp_path / "other", seed=SEED + 1, patient=2, image_size=SIZE)
+    other = write_phantom_study(tmp_path / "other", seed=SEED + 1, patient=2, image_size=SIZE)
     assert other[1].dx != alone[1].dx
 
 
@@ -213,9 +213,9 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(tmp_path: Path, monk
     assert contents(foreign) == {"thesis.txt": b"years of work"}
     (tmp_path / "one" / RAW / "0001").mkdir(parents=True)
     with pytest.raises(UserError, match="nothing is overwritten"):
-        write_study(tmp_path / "one", seed=0, patient=1, image_size=SIZE)
+        write_phantom_study(tmp_path / "one", seed=0, patient=1, image_size=SIZE)
 
-    def fail(*_: object) -> Study:
+    def fail(*_: object) -> PhantomStudy:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lss_lightning.phantom.dicom.render_study", fail)
@@ -244,4 +244,4 @@ def test_impossible_requests_are_refused_in_one_line(tmp_path: Path, wrong: dict
 
 def test_a_patient_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="patient 0"):
-        write_study(tmp_path, seed=0, patient=0)
+        write_phantom_study(tmp_path, seed=0, patient=0)

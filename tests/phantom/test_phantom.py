@@ -17,7 +17,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import RenderedSlice, layout, render_slice, write_phantom
 from lss_lightning.phantom.canvas import FIELD_OF_VIEW, Canvas
-from lss_lightning.phantom.patient import LEVELS, Site, Stream, generator, sample_subject
+from lss_lightning.phantom.patient import LEVELS, RandomStream, StenosisSite, generator, sample_subject
 from lss_lightning.phantom.regions import class_regions
 from lss_lightning.phantom.scanner import Motion
 from lss_lightning.phantom.severity import NARROWED
@@ -182,7 +182,7 @@ def test_severity_narrows_the_canal() -> None:
     for patient in range(1, 61):
         for level in LEVELS:
             subject = sample_subject(2, patient, level)
-            spine = sample_spine(subject, generator(2, patient, level, Stream.ANATOMY))
+            spine = sample_spine(subject, generator(2, patient, level, RandomStream.ANATOMY))
             regions = class_regions(spine)
             halves = [regions.posterior.intersection(box(left, -99, left + 99, 99)) for left in (-99, 0)]
             gaps = [regions.disc.distance(half) for half in halves]
@@ -218,29 +218,29 @@ def test_severities_keep_to_the_range_asked_for() -> None:
 
 
 def test_a_narrowed_side_is_the_patients_own() -> None:
-    gaps: dict[Site, list[float]] = {site: [] for site in Site}
+    gaps: dict[StenosisSite, list[float]] = {site: [] for site in StenosisSite}
     for patient in range(1, 81):
         subject = sample_subject(2, patient, "D4")
-        spine = sample_spine(subject, generator(2, patient, "D4", Stream.ANATOMY))
+        spine = sample_spine(subject, generator(2, patient, "D4", RandomStream.ANATOMY))
         image_left, image_right = (gap(side.superior, spine.disc) for side in spine.sides)
         gaps[subject.site].append(image_left - image_right)
-        assert (subject.site is Site.NONE) == (subject.severity < NARROWED)
+        assert (subject.site is StenosisSite.NONE) == (subject.severity < NARROWED)
     # Radiological: the image's right is the patient's left.
-    assert np.mean(gaps[Site.LEFT]) > 0.8
-    assert np.mean(gaps[Site.RIGHT]) < -0.8
-    assert abs(np.mean(gaps[Site.CENTRAL])) < 0.4
+    assert np.mean(gaps[StenosisSite.LEFT]) > 0.8
+    assert np.mean(gaps[StenosisSite.RIGHT]) < -0.8
+    assert abs(np.mean(gaps[StenosisSite.CENTRAL])) < 0.4
     assert min(map(len, gaps.values())) > 5
 
 
 def test_a_sac_larger_than_its_canal_is_refused() -> None:
-    spine = sample_spine(sample_subject(2, 1, "D4"), generator(2, 1, "D4", Stream.ANATOMY))
+    spine = sample_spine(sample_subject(2, 1, "D4"), generator(2, 1, "D4", RandomStream.ANATOMY))
     with pytest.raises(UserError, match=r"impossible anatomy: a thecal sac of .* larger than the canal"):
         class_regions(replace(spine, sac=spine.sac.with_area(1.5 * spine.sac.area)))
 
 
 def test_regions_are_disjoint_and_touch_as_the_labellers_drew_them() -> None:
     for level in LEVELS:
-        spine = sample_spine(sample_subject(2, 3, level), generator(2, 3, level, Stream.ANATOMY))
+        spine = sample_spine(sample_subject(2, 3, level), generator(2, 3, level, RandomStream.ANATOMY))
         regions = class_regions(spine)
         shapes = [region for _, region in regions.items()]
         assert unary_union(shapes).area == pytest.approx(sum(shape.area for shape in shapes), abs=1e-6)

@@ -13,8 +13,8 @@ from shapely.affinity import rotate, scale, translate
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import render_slice, write_phantom
-from lss_lightning.phantom.patient import LEVELS, Stream, generator, sample_subject
-from lss_lightning.phantom.regions import Regions, class_regions
+from lss_lightning.phantom.patient import LEVELS, RandomStream, generator, sample_subject
+from lss_lightning.phantom.regions import TissueRegions, class_regions
 from lss_lightning.phantom.spine import sample_spine
 from lss_lightning.phantom.truth import bulge, longest_chord, principal_axis, true_measures
 
@@ -41,7 +41,7 @@ def ellipse(a: float, b: float, x: float = 0.0, y: float = 0.0) -> Polygon:
 
 
 @pytest.fixture
-def blocks() -> Regions:
+def blocks() -> TissueRegions:
     """An elliptic disc, 48 × 34 mm; 6 mm behind it, a posterior element with a notch for a rectangular sac.
 
     The posterior element's front lies at y = 23 on the image's left and 22 on its right of the notch, which is 32 deep
@@ -51,10 +51,10 @@ def blocks() -> Regions:
     posterior = Polygon([(-25, 24), (-9, 23), (-9, 32), (8, 32), (8, 22), (25, 22), (25, 45), (-25, 45)])
     disc = ellipse(24, 17)
     between = box(-30, 0, 30, 32).difference(disc.union(posterior).union(sac))
-    return Regions(disc, posterior, sac, MultiPolygon([between]))
+    return TissueRegions(disc, posterior, sac, MultiPolygon([between]))
 
 
-def test_measures_of_blocks_are_those_computed_by_hand(blocks: Regions) -> None:
+def test_measures_of_blocks_are_those_computed_by_hand(blocks: TissueRegions) -> None:
     measures = true_measures(blocks)
     assert measures.keys() == MEASURES
     assert measures["canal_ap_mm"] == pytest.approx(32 - 17, abs=1e-3)
@@ -79,7 +79,7 @@ def test_measures_of_blocks_are_those_computed_by_hand(blocks: Regions) -> None:
     assert measures["sac_canal_area_ratio"] == pytest.approx(108 / strip.area, rel=1e-6)
 
 
-def test_the_least_canal_depth_is_looked_for_near_the_midline_only(blocks: Regions) -> None:
+def test_the_least_canal_depth_is_looked_for_near_the_midline_only(blocks: TissueRegions) -> None:
     near, far = (replace(blocks, posterior=blocks.posterior.union(box(x, 30, x + 0.5, 32))) for x in (2.0, 3.2))
     assert true_measures(near)["canal_ap_min_mm"] == pytest.approx(30 - 17 * np.sqrt(1 - (2.0 / 24) ** 2), abs=0.02)
     assert true_measures(near)["canal_ap_mm"] == pytest.approx(15, abs=1e-3)
@@ -105,27 +105,29 @@ def test_the_principal_axis_is_the_long_one_and_points_right() -> None:
         assert np.degrees(np.arctan2(axis[1], axis[0])) == pytest.approx(degrees, abs=0.01)
 
 
-def drawn(level: str, patient: int = 3) -> Regions:
-    return class_regions(sample_spine(sample_subject(2, patient, level), generator(2, patient, level, Stream.ANATOMY)))
+def drawn(level: str, patient: int = 3) -> TissueRegions:
+    return class_regions(
+        sample_spine(sample_subject(2, patient, level), generator(2, patient, level, RandomStream.ANATOMY))
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_measures_do_not_depend_on_how_the_patient_lies(level: str) -> None:
     regions = drawn(level)
-    lying = Regions(*(translate(rotate(region, 7, origin=(0, 0)), 5, -9) for region in ordered(regions)))
+    lying = TissueRegions(*(translate(rotate(region, 7, origin=(0, 0)), 5, -9) for region in ordered(regions)))
     assert true_measures(lying) == pytest.approx(true_measures(regions), rel=2e-3, abs=0.02)
 
 
 def test_a_mirror_image_swaps_the_sides_alone() -> None:
     regions = drawn("D4", patient=5)
-    mirrored = Regions(*(scale(region, -1, 1, origin=(0, 0)) for region in ordered(regions)))
+    mirrored = TissueRegions(*(scale(region, -1, 1, origin=(0, 0)) for region in ordered(regions)))
     measures, swapped = true_measures(regions), true_measures(mirrored)
     assert abs(measures["foramen_left_mm"] - measures["foramen_right_mm"]) > 0.3
     swapped["foramen_left_mm"], swapped["foramen_right_mm"] = swapped["foramen_right_mm"], swapped["foramen_left_mm"]
     assert swapped == pytest.approx(measures, rel=2e-3, abs=0.02)
 
 
-def ordered(regions: Regions) -> list[Polygon | MultiPolygon]:
+def ordered(regions: TissueRegions) -> list[Polygon | MultiPolygon]:
     return [regions.disc, regions.posterior, regions.sac, regions.aap]
 
 
@@ -168,7 +170,7 @@ def test_truth_csv_has_a_row_per_slice_that_the_slice_alone_repeats(tmp_path: Pa
     assert rows[0].keys() > MEASURES | {"severity", "site", "t2_dx_mm", "t2_dy_mm", "t2_turn_deg"}
     assert {row["site"] for row in rows} <= {"none", "central", "left", "right"}
     subject = sample_subject(5, 2, "D4")
-    spine = sample_spine(subject, generator(5, 2, "D4", Stream.ANATOMY))
+    spine = sample_spine(subject, generator(5, 2, "D4", RandomStream.ANATOMY))
     assert float(rows[4]["severity"]) == pytest.approx(subject.severity, abs=1e-6)
     assert float(rows[4]["fat_mm"]) == pytest.approx(subject.fat, abs=1e-6)
     assert float(rows[4]["image_right_flavum_mm"]) == pytest.approx(spine.sides[1].flavum, abs=1e-6)

@@ -9,11 +9,11 @@ import numpy as np
 
 from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.archive import RAW
-from lss_lightning.data.dicom.images import read_image, read_pixels
+from lss_lightning.data.dicom.images import read_dicom_image, read_pixels
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import render_slice
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
-from lss_lightning.phantom.patient import Site, sample_subject
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study
+from lss_lightning.phantom.patient import StenosisSite, sample_subject
 from lss_lightning.phantom.render import draw_body
 from lss_lightning.phantom.vertebra import Height
 from lss_lightning.stenosis import find_findings, find_sites
@@ -71,12 +71,12 @@ def phantom_study(size=96, levels=("D3", "D4", "D5")):
 
 def dicom_study(folder: Path, size=96, patient=PATIENT):
     """A phantom examination, all of its slices, with the true label maps on T1's grid; sides are unknown at L5/S1."""
-    truth = write_study(folder, seed=SEED, patient=patient, image_size=size)
+    truth = write_phantom_study(folder, seed=SEED, patient=patient, image_size=size)
     (examination,) = (folder / RAW / f"{patient:04d}").iterdir()
     t1, t2 = (sorted((examination / series).iterdir()) for series in (T1_SERIES, T2_SERIES))
     slices = []
     for piece, first, second in zip(truth, t1, t2, strict=True):
-        plane = read_image(str(first), _read).grid
+        plane = read_dicom_image(str(first), _read).grid
         images = {kind: _bytes(path) for kind, path in (("T1", first), ("T2", second))}
         is_disc = piece.content == "disc"
         slices.append(
@@ -101,7 +101,7 @@ def _true_label(piece, size):
     subject = sample_subject(SEED, piece.patient, piece.level)
     if piece.content == "disc":
         return draw_body(SEED, piece.patient, subject, size).canvas.pixel_label()
-    subject = replace(subject, severity=0.0, site=Site.NONE)
+    subject = replace(subject, severity=0.0, site=StenosisSite.NONE)
     return draw_body(SEED, piece.patient, subject, size, Height.PEDICLE).canvas.pixel_label()
 
 

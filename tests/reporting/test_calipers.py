@@ -6,8 +6,8 @@ from PIL import Image
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import plot_calipers
-from lss_lightning.reporting.calipers import LOOKS, list_measures, list_notes, visible
-from lss_lightning.stenosis import MEASURES, Flag, measure
+from lss_lightning.reporting.calipers import LOOKS, list_measurements, list_notes, visible
+from lss_lightning.stenosis import MEASUREMENTS, Flag, measure_slice
 from tests.stenosis.anatomy import SIZE, SPACING, Spine, label_map
 
 SAC = LUMBAR.keys.index("thecal_sac")
@@ -19,7 +19,7 @@ def label():
 
 
 def measured_on(label, image_left="right"):
-    return measure(label, LUMBAR, (SPACING, SPACING), image_left=image_left)
+    return measure_slice(label, LUMBAR, (SPACING, SPACING), image_left=image_left)
 
 
 def picture_of(path, measured, image=None, **more):
@@ -39,10 +39,10 @@ def pixels_in(picture, colour):
 
 def test_every_measure_is_listed_with_its_value_unit_and_letter(label):
     measured = measured_on(label)
-    listed = list_measures(measured)
+    listed = list_measurements(measured)
     for (letter, title, number), (name, value) in zip(listed, measured.values().items(), strict=True):
-        unit = MEASURES[name].unit
-        assert title == MEASURES[name].title
+        unit = MEASUREMENTS[name].unit
+        assert title == MEASUREMENTS[name].title
         assert number == (f"{value:.1f} {unit}" if unit else f"{value:.2f}")
         assert letter == (LOOKS[name].letter if name in measured.calipers else "")
     assert sorted(letter for letter, _, _ in listed if letter) == list("ABCDEFGH")
@@ -111,8 +111,8 @@ def test_the_patient_s_sides_stand_at_the_edges(label, tmp_path):
 
 def test_what_is_withheld_has_a_dash_and_its_reason(label):
     measured = measured_on(np.where(label == SAC, 4, label), image_left=None)
-    listed = list_measures(measured)
-    withheld = [name for name in MEASURES if "thecal_sac" in MEASURES[name].needs]
+    listed = list_measurements(measured)
+    withheld = [name for name in MEASUREMENTS if "thecal_sac" in MEASUREMENTS[name].needs]
     assert [number for _, _, number in listed].count("–") == len(withheld)
     assert [letter for letter, _, _ in listed if letter] == ["G", "H"]
     notes = list_notes(measured)
@@ -135,7 +135,7 @@ def test_many_doubts_make_the_sheet_longer_and_a_caption_too(label, tmp_path):
 
 
 def test_a_slice_without_anatomy_is_shown_whole(tmp_path):
-    measured = measure(np.full((50, 40), 5), LUMBAR, (1.0, 1.0))
+    measured = measure_slice(np.full((50, 40), 5), LUMBAR, (1.0, 1.0))
     assert visible(measured, (50, 40)) == ((-0.5, 49.5), (-0.5, 39.5))
     image = np.zeros((50, 40, 3), dtype=np.uint8)
     assert picture_of(tmp_path / "calipers.png", measured, image).shape[1] > 1000

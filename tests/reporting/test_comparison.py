@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.metrics import Paired, compare, iou_and_means, summarise_overlap
+from lss_lightning.metrics import PairedComparison, compare_pooled, iou_and_means, summarise_overlap
 from lss_lightning.reporting import style
 from lss_lightning.reporting.comparison import (
     Curves,
     Effect,
     ModelScores,
-    Result,
-    Segmented,
+    RunResult,
+    SegmentedExample,
     ceiling_table,
     cost_table,
     difference_notes,
@@ -53,7 +53,7 @@ def counts(patients: int = 4, errors: int = 300) -> np.ndarray:
     return np.stack([each] * patients)
 
 
-def result(name: str = "ours", **changed) -> Result:
+def result(name: str = "ours", **changed) -> RunResult:
     made = counts()
     about = {
         "name": "phantom",
@@ -74,7 +74,7 @@ def result(name: str = "ours", **changed) -> Result:
         "hardware": {"device": "cpu", "processes": 2, "precision": "bf16-mixed"},
     }
     given = {"metrics": metrics, "settings": SETTINGS, "parameters": 24_436_000, "checkpoint": "best.ckpt", "rows": []}
-    return Result(name=name, **(given | changed))
+    return RunResult(name=name, **(given | changed))
 
 
 def column(table: Table, heading: str) -> dict[str, str]:
@@ -135,9 +135,12 @@ def test_related_work_is_not_comparable(tmp_path):
 
 
 @pytest.fixture
-def pairs() -> list[Paired]:
-    found = compare(counts(4, 300), counts(4, 400), lambda each: iou_and_means(each, LUMBAR))
-    return [Paired("a", "b", found, "", 4), Paired("a", "c", None, "3 slices (x, y, z) only in a", 0)]
+def pairs() -> list[PairedComparison]:
+    found = compare_pooled(counts(4, 300), counts(4, 400), lambda each: iou_and_means(each, LUMBAR))
+    return [
+        PairedComparison("a", "b", found, "", 4),
+        PairedComparison("a", "c", None, "3 slices (x, y, z) only in a", 0),
+    ]
 
 
 def test_differences(pairs, tmp_path):
@@ -206,7 +209,7 @@ def test_figure_13_shows_each_model_of_each_image(models, tmp_path):
     label[20:40, 30:60] = 1
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     names = [f"model {place}" for place in range(models)]
-    row = Segmented("Best: patient 1", image, label, dict.fromkeys(names, label), dict.fromkeys(names, 0.5))
+    row = SegmentedExample("Best: patient 1", image, label, dict.fromkeys(names, label), dict.fromkeys(names, 0.5))
     row.ious[names[0]] = math.nan
     figure = draw_figure13([row, replace(row, title="Worst: patient 2")], LUMBAR, caption="c")
     seen = [axes for axes in figure.axes if axes.get_visible()]

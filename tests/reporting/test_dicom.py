@@ -16,7 +16,7 @@ from pydicom.sr.codedict import codes
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.dicom import write_seg, write_sr
-from lss_lightning.stenosis import MEASURES, Support
+from lss_lightning.stenosis import MEASUREMENTS, Support
 from tests.reporting.studies import MODELS, dicom_study, phantom_study
 
 IDENTITY = {
@@ -174,7 +174,7 @@ def test_every_measure_is_reported_once_with_its_value_and_unit(written):
     for result in study.slices:
         for name, value in (result.measurements.values() if result.measurements else {}).items():
             if value is not None:
-                expected[result.name, MEASURES[name].title] = (pytest.approx(value), units[MEASURES[name].unit])
+                expected[result.name, MEASUREMENTS[name].title] = (pytest.approx(value), units[MEASUREMENTS[name].unit])
     for group in (*distances, *areas):
         slice_name = group.tracking_identifier.split(":")[0].split(", ")[-1]
         for one in group.get_measurements():
@@ -225,7 +225,7 @@ def test_a_distance_is_the_length_of_a_line_where_it_was_taken(written):
             (caliper,) = (
                 caliper
                 for name, caliper in result.measurements.calipers.items()
-                if MEASURES[name].title == one.method.meaning
+                if MEASUREMENTS[name].title == one.method.meaning
             )
             for (x, y), end in zip((caliper.start, caliper.end), ends, strict=True):
                 np.testing.assert_allclose(end, corner + x * width * across + y * height * down, atol=1e-3)
@@ -391,7 +391,7 @@ def test_images_stored_the_other_way_round_are_met_as_they_are_stored(study, tmp
     here = ImageToReferenceTransformer(
         upright.ImagePositionPatient, upright.ImageOrientationPatient, upright.PixelSpacing
     )
-    calipers = {MEASURES[name].title: caliper for name, caliper in disc.measurements.calipers.items()}
+    calipers = {MEASUREMENTS[name].title: caliper for name, caliper in disc.measurements.calipers.items()}
     distances, areas = groups_of(sr)
     lines = [one for group in distances for one in group.get_measurements() if one.referenced_coordinates]
     assert len(lines) == 8

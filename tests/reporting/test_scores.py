@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.labels import LUMBAR
-from lss_lightning.metrics import Records, summarise
+from lss_lightning.metrics import Records, summarise_metrics
 from lss_lightning.metrics.boundary import bf_tolerance, boundary_measures
 from lss_lightning.metrics.calibration import reliability_bins
 from lss_lightning.metrics.failures import image_parts
@@ -38,7 +38,7 @@ def written(folder, spacings=(1.0, 1.0, 1.0)):
     spacings = list(spacings)
     patients = [str(place) for place in range(len(spacings))]
     levels = ["D3"] * (len(spacings) - 1) + ["D4"]
-    metrics = summarise(found(spacings), patients, spacings, LUMBAR, {"level": levels})
+    metrics = summarise_metrics(found(spacings), patients, spacings, LUMBAR, {"level": levels})
     write_scores(metrics, LUMBAR, folder, caption=CAPTION)
     return metrics, (folder / "scores.md").read_text(encoding="utf-8")
 
@@ -112,6 +112,6 @@ def test_a_row_for_each_image_and_class(tmp_path):
 
 @pytest.mark.parametrize("spacings", [(1.0, 1.0), (1.0, None)])
 def test_one_group_is_not_told_apart(tmp_path, spacings):
-    metrics = summarise(found(list(spacings)), ["a", "b"], list(spacings), LUMBAR, {"level": ["D4", "D4"]})
+    metrics = summarise_metrics(found(list(spacings)), ["a", "b"], list(spacings), LUMBAR, {"level": ["D4", "D4"]})
     write_scores(metrics, LUMBAR, tmp_path, caption=CAPTION)
     assert "By level" not in (tmp_path / "scores.md").read_text(encoding="utf-8")

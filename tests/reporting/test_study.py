@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.study import write_study_report
 from lss_lightning.reporting.study.picture import draw, ring_path, run_path
-from lss_lightning.reporting.study.table import compare, rows_of
-from lss_lightning.stenosis import CRITERIA, MEASURES
+from lss_lightning.reporting.study.table import compare_thresholds, rows_of
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS
 from tests.browser import DESKTOP, PHONE
 from tests.reporting.studies import MODELS, phantom_study, slice_result, study_result
 
@@ -177,10 +177,10 @@ def test_print_shows_all_levels_and_no_controls(opened):
 def test_every_measure_stands_with_its_value_interval_and_thresholds(opened, study):
     result = study.slices[0]
     for name, value in result.measurements.values().items():
-        unit = MEASURES[name].unit
+        unit = MEASUREMENTS[name].unit
         row = opened.page.locator(f"#slice-01 tr[data-measure={name}]")
         text = row.inner_text()
-        assert MEASURES[name].title in text
+        assert MEASUREMENTS[name].title in text
         assert (f"{value:.1f} {unit}" if unit else f"{value:.3f}") in text
         interval = result.intervals[name]
         decimals = 1 if unit else 3
@@ -227,7 +227,7 @@ def test_slices_that_were_not_measured_say_why(opened):
 
 
 def test_levels_stand_side_by_side_on_one_scale(study):
-    (area,) = (one for one in compare(study.slices[:3]) if one.title == "Thecal sac area, mm²")
+    (area,) = (one for one in compare_thresholds(study.slices[:3]) if one.title == "Thecal sac area, mm²")
     values = [result.measurements.sac_area_mm2 for result in study.slices[:2]]
     assert [cell.value for cell in area.cells] == [f"{value:.1f}" for value in values] + ["–"]
     places = dict(area.thresholds)
@@ -245,7 +245,7 @@ def test_a_threshold_that_does_not_count_at_a_level_is_not_marked():
         ("75 mm²", True, False),
         ("100 mm²", True, False),
     ]
-    (area,) = (one for one in compare([low]) if one.title == "Thecal sac area, mm²")
+    (area,) = (one for one in compare_thresholds([low]) if one.title == "Thecal sac area, mm²")
     assert not area.cells[0].below
 
 

@@ -16,7 +16,15 @@ from lss_lightning.config.sections import LoggerConfig, WandbConfig
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import Case
-from lss_lightning.reporting.trackers import About, Epoch, Result, Row, flat_settings, open_trackers, read_result
+from lss_lightning.reporting.trackers import (
+    Epoch,
+    RunDescription,
+    SliceRow,
+    TrackedResult,
+    flat_settings,
+    open_trackers,
+    read_result,
+)
 from lss_lightning.reporting.trackers.wandb_start import RECORD, start
 from tests.conftest import configure
 from tests.reporting.tracking import ACCOUNT, Given, wandb_of_its_own
@@ -30,7 +38,7 @@ def given(tmp_path: Path) -> Iterator[Given]:
         yield given
 
 
-def about(folder: Path, **more) -> About:
+def about(folder: Path, **more) -> RunDescription:
     folder.mkdir(exist_ok=True)
     plain = {
         "name": "a run",
@@ -40,7 +48,7 @@ def about(folder: Path, **more) -> About:
         "labels": LUMBAR,
         "note": "Phantom.",
     }
-    return About(**{**plain, "folder": folder, **more})
+    return RunDescription(**{**plain, "folder": folder, **more})
 
 
 def case(title="Patient 0001 D3", shift=0):
@@ -50,7 +58,7 @@ def case(title="Patient 0001 D3", shift=0):
     return Case(title=title, image=image, label=label, prediction=np.roll(label, shift, axis=0), iou=0.5)
 
 
-def result(folder: Path, **more) -> Result:
+def result(folder: Path, **more) -> TrackedResult:
     folder.mkdir(exist_ok=True)
     for name in ("confusion.png", "curves.png"):
         Image.new("RGB", (8, 6), "white").save(folder / name)
@@ -60,14 +68,17 @@ def result(folder: Path, **more) -> Result:
     plain = {
         "figures": {"test/mean_iou": 0.7, "test/iou/thecal_sac": 0.6, "objective": 0.65},
         "confusion": np.arange(36).reshape(6, 6),
-        "rows": [Row("0001", "D3", scores, 0.7, case(shift=1)), Row("0002", "D4", scores, np.nan, case(shift=2))],
+        "rows": [
+            SliceRow("0001", "D3", scores, 0.7, case(shift=1)),
+            SliceRow("0002", "D4", scores, np.nan, case(shift=2)),
+        ],
         "pictures": {"confusion": folder / "confusion.png", "curves": folder / "curves.png"},
         "pages": {"index": folder / "index.html"},
         "checkpoint": folder / "best.ckpt",
         "card": None,
         "epoch": 3,
     }
-    return Result(**{**plain, **more})
+    return TrackedResult(**{**plain, **more})
 
 
 def offline(**more) -> LoggerConfig:
@@ -182,7 +193,7 @@ def test_no_checkpoint_is_kept_where_none_is_wanted(wanted, given, tmp_path):
 
 def test_without_pictures_the_table_has_scores_only(given, tmp_path):
     [tracker] = open_trackers(offline(), about(tmp_path / "run"))
-    rows = [Row("0001", "D3", np.full(6, 0.5), 0.5, None)]
+    rows = [SliceRow("0001", "D3", np.full(6, 0.5), 0.5, None)]
     tracker.result(result(tmp_path / "report", rows=rows))
     tracker.close(failed=False)
     assert "Slice" not in given.rows[0][0]["test/cases"].columns

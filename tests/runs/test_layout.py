@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lss_lightning.cli.check import CheckBeforeRun
+from lss_lightning.cli.check import ValidateConfigCallback
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import new_folder
@@ -34,7 +34,7 @@ def config(tmp_path):
 
 def test_of_two_runs_in_one_second_each_has_its_folder(config):
     first = Path(config.hydra.run.dir)
-    CheckBeforeRun("train").on_run_start(config)
+    ValidateConfigCallback("train").on_run_start(config)
     assert Path(config.hydra.run.dir) == first.with_name(f"{first.name}-2")
 
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from lss_lightning.stenosis import CRITERIA, MEASURES, PATIENTS_NEEDED, Calibration, Interval, Support, common_basis
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, PATIENTS_NEEDED, Calibration, Interval, Support, common_basis
 from lss_lightning.stenosis.conformal import Residuals
 from lss_lightning.stenosis.uncertainty import SPREAD_ONLY
 
-NAMES = list(MEASURES)
+NAMES = list(MEASUREMENTS)
 AREA = NAMES.index("sac_area_mm2")
 
 
@@ -36,7 +36,7 @@ def test_thirty_nine_patients_are_just_enough():
     assert PATIENTS_NEEDED == 39
     assert Residuals.of(np.arange(39.0), names(39)).bounds == (0, 38)
     assert Residuals.of(np.arange(38.0), names(38)).bounds == (-math.inf, math.inf)
-    assert set(fitted(np.arange(39.0)).residuals) == set(MEASURES)
+    assert set(fitted(np.arange(39.0)).residuals) == set(MEASUREMENTS)
     assert fitted(np.arange(38.0)).residuals == {}
     assert fitted(np.arange(3 * 38.0), each=3).residuals == {}
 
@@ -109,9 +109,9 @@ def test_a_measure_has_a_calibrated_interval_only_where_it_can():
     reference[:2, AREA] = np.nan
     predicted, whose = np.full_like(reference, 100.0), names(40)
     found = Calibration.fit(reference, predicted, whose)
-    assert set(found.residuals) == set(MEASURES) - {"sac_area_mm2"}
+    assert set(found.residuals) == set(MEASUREMENTS) - {"sac_area_mm2"}
     values = dict.fromkeys(NAMES, 100.0) | {"disc_ap_mm": None}
-    assert set(found.intervals(values)) == set(MEASURES) - {"sac_area_mm2", "disc_ap_mm"}
+    assert set(found.intervals(values)) == set(MEASUREMENTS) - {"sac_area_mm2", "disc_ap_mm"}
 
 
 def test_an_interval_is_not_below_nothing():

@@ -1,6 +1,6 @@
 import pytest
 
-from lss_lightning.stenosis import CRITERIA, MEASURES, find_findings, find_sites
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, find_findings, find_sites
 from lss_lightning.stenosis.criteria import RANGES
 
 NORMAL = {
@@ -17,8 +17,8 @@ def thresholds(values, level="D3"):
 
 
 def test_every_criterion_and_range_is_of_a_measure_and_has_a_source():
-    assert all(one.measure in MEASURES and one.source and one.below > 0 for one in CRITERIA)
-    assert all(name in MEASURES and one.source and one.least < one.most for name, one in RANGES.items())
+    assert all(one.measure in MEASUREMENTS and one.source and one.below > 0 for one in CRITERIA)
+    assert all(name in MEASUREMENTS and one.source and one.least < one.most for name, one in RANGES.items())
 
 
 def test_a_wide_canal_has_no_findings():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lss_lightning.stenosis.levels import Group, assign_levels
+from lss_lightning.stenosis.levels import SliceGroup, assign_levels
 
 
 def groups(tilts, heights, length=17.6):
-    return [Group(tilt, height, length) for tilt, height in zip(tilts, heights, strict=True)]
+    return [SliceGroup(tilt, height, length) for tilt, height in zip(tilts, heights, strict=True)]
 
 
 def test_groups_are_counted_upwards_from_the_most_tilted():

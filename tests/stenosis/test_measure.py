@@ -4,14 +4,14 @@ import shapely
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import IGNORED, LUMBAR, LabelSet
-from lss_lightning.stenosis import MEASURES, Measurements, measure
+from lss_lightning.stenosis import MEASUREMENTS, SliceMeasurements, measure_slice
 from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, RATIOS, SAC
 from tests.stenosis.anatomy import OTHER, SIZE, SPACING, Spine, fractions, label_map, sample_spines
 
 PIXEL = (SPACING, SPACING)
 TURNED = {"offset": (1.3, -5.2), "turn": 4.0}
 DISC_INDEX, ARCH_INDEX, SAC_INDEX, AAP_INDEX = map(LUMBAR.keys.index, (DISC, POSTERIOR, SAC, AAP))
-IN_MM = [name for name in MEASURES if name not in RATIOS]
+IN_MM = [name for name in MEASUREMENTS if name not in RATIOS]
 AXIAL = [
     "canal_ap_mm",
     "canal_ap_min_mm",
@@ -22,8 +22,8 @@ AXIAL = [
 ]
 
 
-def measure_it(classes, spacing=PIXEL, image_left="right") -> Measurements:
-    return measure(classes, LUMBAR, spacing, image_left=image_left)
+def measure_it(classes, spacing=PIXEL, image_left="right") -> SliceMeasurements:
+    return measure_slice(classes, LUMBAR, spacing, image_left=image_left)
 
 
 def keys_of(result):
@@ -94,7 +94,7 @@ def test_the_image_left_may_be_the_patients_left(label):
 def test_lengths_scale_with_the_spacing_and_ratios_do_not(label, scale):
     one, other = measure_it(label), measure_it(label, (SPACING * scale, SPACING * scale))
     # The least canal depth is looked for within 3 mm, whatever the spacing.
-    for name in MEASURES.keys() - {"canal_ap_min_mm"}:
+    for name in MEASUREMENTS.keys() - {"canal_ap_min_mm"}:
         power = 0 if name in RATIOS else 2 if name.endswith("mm2") else 1
         assert other.values()[name] == pytest.approx(one.values()[name] * scale**power), name
 
@@ -111,7 +111,7 @@ def test_pixels_need_not_be_square(spacing):
 def test_calipers_are_as_long_as_their_measures_and_lie_in_the_image(label):
     spacing = (0.5, 0.8)
     result = measure_it(label_map(Spine().shapes, spacing=spacing, shape=(200, 150), **TURNED), spacing)
-    assert set(result.calipers) == {name for name in MEASURES if name.endswith("_mm")}
+    assert set(result.calipers) == {name for name in MEASUREMENTS if name.endswith("_mm")}
     for name, caliper in result.calipers.items():
         across, down = np.subtract(caliper.end, caliper.start) * spacing[::-1]
         assert np.hypot(across, down) == pytest.approx(result.values()[name]), name
@@ -151,14 +151,14 @@ def test_strays_do_not_count(label):
     [
         (DISC_INDEX, {"sac_area_mm2"}),
         (SAC_INDEX, {"disc_area_mm2", "disc_ap_mm", "bulge_mm"}),
-        (ARCH_INDEX, set(MEASURES) - set(AXIAL) - {"bulge_mm"}),
-        (AAP_INDEX, {"canal_ap_mm", "canal_ap_min_mm"} | (set(MEASURES) - set(AXIAL))),
+        (ARCH_INDEX, set(MEASUREMENTS) - set(AXIAL) - {"bulge_mm"}),
+        (AAP_INDEX, {"canal_ap_mm", "canal_ap_min_mm"} | (set(MEASUREMENTS) - set(AXIAL))),
     ],
 )
 def test_without_a_class_its_measures_are_withheld(label, index, kept):
     result = measure_it(np.where(label == index, OTHER, label))
     assert {name for name, value in result.values().items() if value is not None} == kept
-    assert set(result.withheld) == set(MEASURES) - kept
+    assert set(result.withheld) == set(MEASUREMENTS) - kept
     assert all(reason.startswith("no ") and reason.endswith(" found") for reason in result.withheld.values())
     assert set(result.calipers) <= kept
     assert keys_of(result) == ["class_missing"]
@@ -167,7 +167,7 @@ def test_without_a_class_its_measures_are_withheld(label, index, kept):
 def test_nothing_is_measured_on_an_empty_slice():
     result = measure_it(np.full((40, 40), OTHER))
     assert set(result.values().values()) == {None}
-    assert set(result.withheld) == set(MEASURES)
+    assert set(result.withheld) == set(MEASUREMENTS)
     assert (result.rotation_deg, result.calipers, result.outlines) == (None, {}, {})
     assert keys_of(result) == ["class_missing"] * 4
 
@@ -181,7 +181,7 @@ def test_without_a_spacing_only_ratios_are_measured(label):
 
 
 def test_an_assumed_orientation_is_told(label):
-    result = measure(label, LUMBAR, PIXEL)
+    result = measure_slice(label, LUMBAR, PIXEL)
     assert keys_of(result) == ["sides_assumed"]
     assert result.values() == measure_it(label).values()
 
@@ -193,7 +193,7 @@ def test_a_large_rotation_is_told():
 
 
 def test_upside_down_the_sides_are_not_guessed(label):
-    result = measure(label[::-1], LUMBAR, PIXEL)
+    result = measure_slice(label[::-1], LUMBAR, PIXEL)
     assert keys_of(result) == ["sides_assumed", "rotated"]
     assert set(result.withheld) == {"foramen_left_mm", "foramen_right_mm"}
     told = measure_it(label[::-1])
@@ -216,7 +216,7 @@ def test_a_second_sac(label):
     large[2:12, 2 : 2 + count // 15] = SAC_INDEX
     assert keys_of(measure_it(small)) == keys_of(measure_it(large)) == ["several_sacs"]
     assert not measure_it(small).withheld
-    assert set(measure_it(large).withheld) == {name for name in MEASURES if SAC in MEASURES[name].needs}
+    assert set(measure_it(large).withheld) == {name for name in MEASUREMENTS if SAC in MEASUREMENTS[name].needs}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_second_sac(label):
     [
         (
             lambda label: label[slice(np.nonzero(label == DISC_INDEX)[0].min() + 1, None)],
-            set(MEASURES) - {"sac_area_mm2"},
+            set(MEASUREMENTS) - {"sac_area_mm2"},
         ),
         (lambda label: label[: np.nonzero(label == ARCH_INDEX)[0].max() - 3], set()),
     ],
@@ -276,7 +276,7 @@ def test_a_spacing_that_cannot_be(label, spacing):
 
 def test_other_classes_cannot_be_measured(label):
     with pytest.raises(UserError, match="lack thecal_sac"):
-        measure(label, LabelSet(tuple(one for one in LUMBAR if one.key != SAC)), PIXEL)
+        measure_slice(label, LabelSet(tuple(one for one in LUMBAR if one.key != SAC)), PIXEL)
 
 
 @pytest.mark.parametrize("shape", [(5, 20, 20), (6, 20), (2, 6, 20, 20)])

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import render_slice
-from lss_lightning.stenosis import MEASURES
+from lss_lightning.stenosis import MEASUREMENTS
 from lss_lightning.stenosis.plausibility import SIGNS, image_signs, label_signs, plausibility_flags
 from tests.stenosis import strangers
 
@@ -65,7 +65,7 @@ def test_other_images_are_flagged_whatever_the_network_makes_of_them(stranger, s
     (flag,) = doubts(image, lumbar.label)
     assert flag.key == "implausible"
     assert SIGNS[sign].doubt in flag.message
-    assert set(flag.undermines) == set(MEASURES)
+    assert set(flag.undermines) == set(MEASUREMENTS)
 
 
 def test_an_unsure_network_is_flagged(lumbar):

@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from lss_lightning.labels import LUMBAR
-from lss_lightning.stenosis import CRITERIA, MEASURES, level_flags, measure, measure_members, registration_flags
+from lss_lightning.stenosis import (
+    CRITERIA,
+    MEASUREMENTS,
+    level_flags,
+    measure_members,
+    measure_slice,
+    registration_flags,
+)
 from lss_lightning.stenosis.measurements import AAP, DISC, SAC, Flag
 from lss_lightning.stenosis.uncertainty import LEAST_AGREEMENT, RASTERISATION, interval, pairwise_dice
 from tests.stenosis.anatomy import SPACING, Spine, fractions
@@ -29,20 +36,20 @@ def three():
 
 
 def test_every_measure_knows_what_rasterising_costs():
-    assert set(RASTERISATION) == set(MEASURES)
+    assert set(RASTERISATION) == set(MEASUREMENTS)
     assert all(spread > 0 for spread in RASTERISATION.values())
 
 
 def test_the_measures_are_those_of_the_mean(three):
     result, _, flags = measured(three)
     assert flags == ()
-    assert result.values() == measure(three.mean(axis=0), LUMBAR, PIXEL, image_left="right").values()
+    assert result.values() == measure_slice(three.mean(axis=0), LUMBAR, PIXEL, image_left="right").values()
 
 
 def test_an_interval_holds_its_measure_and_widens_with_the_members_spread(three):
     result, spread, _ = measured(three)
     _, agreed, _ = measured(np.stack([three[1]] * 3))
-    assert set(spread) == set(agreed) == set(MEASURES)
+    assert set(spread) == set(agreed) == set(MEASUREMENTS)
     for name, value in result.values().items():
         assert spread[name].low <= value <= spread[name].high
     assert spread["sac_ap_mm"].high - spread["sac_ap_mm"].low > 2 * (agreed["sac_ap_mm"].high - agreed["sac_ap_mm"].low)
@@ -95,19 +102,19 @@ def test_one_member_has_no_interval(three):
 
 def test_without_a_spacing_only_ratios_have_intervals(three):
     result, intervals, _ = measured(three, None)
-    assert set(intervals) == {name for name in MEASURES if not MEASURES[name].unit}
+    assert set(intervals) == {name for name in MEASUREMENTS if not MEASUREMENTS[name].unit}
     assert set(intervals) == {name for name, value in result.values().items() if value is not None}
 
 
 def test_members_that_disagree_on_the_sac_withhold_what_needs_it():
     result, intervals, flags = measured(members(Spine(sac_x=-3.0), Spine(sac_x=3.0), Spine(sac_x=0.0)))
     assert {flag.key for flag in flags} == {"low_agreement"}
-    undermined = {name for name in MEASURES if SAC in MEASURES[name].needs}
+    undermined = {name for name in MEASUREMENTS if SAC in MEASUREMENTS[name].needs}
     assert any("thecal sac" in flag.message for flag in flags)
     assert undermined <= set(result.withheld)
     assert "disagree" in result.withheld["sac_area_mm2"]
     assert result.sac_area_counted_mm2 is None
-    assert set(result.calipers) <= set(MEASURES) - undermined
+    assert set(result.calipers) <= set(MEASUREMENTS) - undermined
     assert set(intervals) == {name for name, value in result.values().items() if value is not None}
     assert set(flags) <= set(result.flags)
 
@@ -148,15 +155,15 @@ def test_pairwise_dice():
 def test_a_doubtful_registration_withholds_everything(given, keys, three):
     flags = tuple(registration_flags(*given))
     assert [flag.key for flag in flags] == keys
-    result = measure(three[0], LUMBAR, PIXEL, image_left="right").withhold(flags)
-    assert set(result.withheld) == (set(MEASURES) if keys else set())
+    result = measure_slice(three[0], LUMBAR, PIXEL, image_left="right").withhold(flags)
+    assert set(result.withheld) == (set(MEASUREMENTS) if keys else set())
     if keys:
         assert set(result.values().values()) == {None}
         assert set(result.withheld.values()) == {flags[0].message}
 
 
 def test_the_first_reason_is_kept(three):
-    known = measure(three[0], LUMBAR, None, image_left="right")
+    known = measure_slice(three[0], LUMBAR, None, image_left="right")
     later = known.withhold([Flag("later", "another reason", ("sac_area_mm2", "sac_disc_area_ratio"))])
     assert later.withheld["sac_area_mm2"] == known.withheld["sac_area_mm2"]
     assert later.withheld["sac_disc_area_ratio"] == "another reason"

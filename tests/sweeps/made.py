@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lss_lightning.sweeps.jobs import FINISHED, Record, write_record
+from lss_lightning.sweeps.jobs import FINISHED, JobRecord, write_record
 
 DISCLAIMER = "Phantom data: no clinical meaning."
 
@@ -23,7 +23,7 @@ def make_job(
     folder = sweep / name
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text("name: made\n")
-    write_record(folder, Record(list(overrides), state, reason))
+    write_record(folder, JobRecord(list(overrides), state, reason))
     if state == FINISHED:
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / "best.ckpt").write_text("")

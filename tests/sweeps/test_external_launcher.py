@@ -4,7 +4,7 @@ import pytest
 
 from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.errors import UserError
-from lss_lightning.sweeps.process import launched, shared_arguments, takes_processes
+from lss_lightning.sweeps.process import external_launcher, shared_arguments, takes_processes
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4"}
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4", "WORLD_SIZE": "4"}
@@ -36,7 +36,7 @@ def started(request, monkeypatch):
 def test_single_processes_go_their_way(environment, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert launched() is None
+    assert external_launcher() is None
     for line in (["seed=1"], ["-m", "seed=1,2"]):
         assert shared_arguments(line) == line
 
@@ -46,7 +46,7 @@ def test_first_process_alone_writes_the_configuration(started):
     for line in (["hydra.run.dir=here"], ["ckpt_path=run/checkpoints/last.ckpt"]):
         assert shared_arguments(line) == line
     started(3)
-    assert launched() == (starter, 3)
+    assert external_launcher() == (starter, 3)
     assert shared_arguments(["hydra.run.dir=here"]) == ["hydra.run.dir=here", "hydra.output_subdir=null"]
 
 

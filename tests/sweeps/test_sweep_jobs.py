@@ -6,8 +6,16 @@ import os
 import pytest
 
 from lss_lightning.errors import DivergenceError, UserError
-from lss_lightning.runs.layout import occupied
-from lss_lightning.sweeps.jobs import JobProcessError, Record, job_folders, read_record, run_job, settled, write_record
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.sweeps.jobs import (
+    JobProcessError,
+    JobRecord,
+    job_folders,
+    read_record,
+    record_outcome,
+    run_job,
+    write_record,
+)
 from tests.sweeps.made import make_job
 
 JOB = ["optimizer.lr=0.1"]
@@ -43,14 +51,14 @@ def test_a_failing_job_is_written_down_and_does_not_end_the_sweep(
     folder = tmp_path / "3"
     folder.mkdir()
     assert run_job(folder, JOB, failing(error)) == objective
-    assert read_record(folder) == Record(JOB, state, reason)
+    assert read_record(folder) == JobRecord(JOB, state, reason)
     assert capsys.readouterr().err.startswith(told)
 
 
 def test_a_signal_ends_the_sweep_and_the_job_stays_unfinished(tmp_path):
     with pytest.raises(SystemExit):
         run_job(tmp_path, JOB, failing(SystemExit(130)))
-    assert read_record(tmp_path) == Record(JOB, "running")
+    assert read_record(tmp_path) == JobRecord(JOB, "running")
 
 
 @pytest.mark.parametrize(("state", "expected"), [("finished", 0.5), ("diverged", 0.0)])
@@ -71,13 +79,13 @@ def test_what_has_a_checkpoint_goes_on_from_it(state, tmp_path):
     assert run_job(folder, JOB, finishing(folder, seen)) == 0.75
     assert seen == [last]
     assert last.read_text() == "kept"
-    assert read_record(folder) == Record(JOB, "finished")
+    assert read_record(folder) == JobRecord(JOB, "finished")
 
 
 def test_what_has_none_starts_again_and_loses_nothing(tmp_path):
     folder = make_job(tmp_path, "0", JOB, state="failed", reason="memory")
     for attempt in (1, 2):
-        write_record(folder, Record(JOB, "failed", "memory"))
+        write_record(folder, JobRecord(JOB, "failed", "memory"))
         (folder / "metrics.csv").write_text(f"attempt {attempt}")
         (folder / "train.log").write_text("log")
         seen = []
@@ -92,10 +100,10 @@ def test_what_has_none_starts_again_and_loses_nothing(tmp_path):
 def test_what_another_process_has_just_begun_is_left_to_it(tmp_path, capsys):
     folder = make_job(tmp_path, "0", JOB, state="running")
     (folder / "metrics.csv").write_text("epoch")
-    with occupied(folder):
+    with RunFolder(folder).locked():
         assert run_job(folder, JOB, failing(AssertionError("started"))) is None
     assert (folder / "metrics.csv").read_text() == "epoch"
-    assert read_record(folder) == Record(JOB, "running")
+    assert read_record(folder) == JobRecord(JOB, "running")
     assert "another process is training there" in capsys.readouterr().err
 
 
@@ -115,10 +123,10 @@ def test_another_job_s_folder_is_refused(tmp_path):
 
 def test_a_job_resumed_by_hand_is_settled_and_a_run_of_its_own_is_left_alone(tmp_path):
     folder = make_job(tmp_path, "0", JOB, state="failed", reason="memory")
-    with settled(folder):
+    with record_outcome(folder):
         pass
-    assert read_record(folder) == Record(JOB, "finished")
-    with settled(tmp_path):
+    assert read_record(folder) == JobRecord(JOB, "finished")
+    with record_outcome(tmp_path):
         pass
     assert read_record(tmp_path) is None
 
@@ -126,13 +134,13 @@ def test_a_job_resumed_by_hand_is_settled_and_a_run_of_its_own_is_left_alone(tmp
 def test_only_the_first_process_of_a_job_says_why_it_failed(tmp_path, monkeypatch):
     folder = make_job(tmp_path, "0", JOB, state="running")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with pytest.raises(UserError), settled(folder):
+    with pytest.raises(UserError), record_outcome(folder):
         raise UserError("the other has gone")
-    assert read_record(folder) == Record(JOB, "running")
+    assert read_record(folder) == JobRecord(JOB, "running")
     monkeypatch.setitem(os.environ, "LOCAL_RANK", "0")
-    with pytest.raises(UserError), settled(folder):
+    with pytest.raises(UserError), record_outcome(folder):
         raise UserError("no memory")
-    assert read_record(folder) == Record(JOB, "failed", "no memory")
+    assert read_record(folder) == JobRecord(JOB, "failed", "no memory")
 
 
 def test_jobs_are_in_the_order_in_which_they_were_begun(tmp_path):

@@ -14,7 +14,7 @@ from torch import nn
 
 from lss_lightning.cli import main as cli
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.unet import UNet
 from lss_lightning.workflows import train
 from lss_lightning.workflows.evaluation import pages
@@ -43,21 +43,21 @@ def unpictured() -> None:
 
 def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
     """A signal hits the process in the given training step, counted from 1."""
-    usual = Segmenter.training_step
+    usual = SegmentationModule.training_step
 
-    def training_step(self: Segmenter, batch: Any, index: int) -> Any:
+    def training_step(self: SegmentationModule, batch: Any, index: int) -> Any:
         if self.global_step == step - 1:
             os.kill(os.getpid(), number)
         return usual(self, batch, index)
 
-    Segmenter.training_step = training_step  # type: ignore[method-assign]
+    SegmentationModule.training_step = training_step  # type: ignore[method-assign]
 
 
 def spoilt() -> None:
     """Learning rate 0.1 makes the loss no number, 0.2 meets a bug, 0.3 needs more memory than there is."""
-    usual = Segmenter.training_step
+    usual = SegmentationModule.training_step
 
-    def training_step(self: Segmenter, batch: Any, index: int) -> Any:
+    def training_step(self: SegmentationModule, batch: Any, index: int) -> Any:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         if rate == 0.2:
             raise RuntimeError("shapes do not fit")
@@ -65,7 +65,7 @@ def spoilt() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return usual(self, batch, index) * (math.nan if rate == 0.1 else 1)
 
-    Segmenter.training_step = training_step  # type: ignore[method-assign]
+    SegmentationModule.training_step = training_step  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

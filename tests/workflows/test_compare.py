@@ -10,7 +10,7 @@ import pytest
 
 from lss_lightning.config.compare import CompareConfig, compare_config
 from lss_lightning.errors import UserError
-from lss_lightning.runs.results import COUNTS, read_metrics, refuse_incomparable
+from lss_lightning.runs.results import read_metrics, refuse_incomparable
 from lss_lightning.workflows import compare, evaluate, train
 from lss_lightning.workflows.comparison.finished import read_runs
 from tests.browser import DESKTOP, Open
@@ -181,7 +181,7 @@ def test_what_cannot_be_compared_is_refused_in_a_line(place, tmp_path):
     (copy / "metrics.json").write_text(json.dumps({**metrics, "schema": 9}))
     assert "not as this version writes it" in refusal(place / "first", copy)
     (copy / "metrics.json").write_text(json.dumps(metrics))
-    (copy / COUNTS).unlink()
+    (copy / "counts.npz").unlink()
     assert "counts.npz" in refusal(place / "first", copy)
     (copy / "metrics.json").unlink()
     assert "unfinished; go on with it: python train.py ckpt_path=" in refusal(place / "first", copy)

@@ -13,7 +13,6 @@ from PIL import Image
 from lss_lightning.config.evaluate import EvaluateConfig, evaluate_config
 from lss_lightning.errors import UserError
 from lss_lightning.metrics import iou
-from lss_lightning.runs.results import COUNTS
 from lss_lightning.workflows import evaluate, train
 from tests.conftest import compose_command, configure, write_patients, write_slice
 from tests.workflows.test_train import QUICK
@@ -205,7 +204,7 @@ def test_every_figure_is_there_for_all_slices_and_by_level(checkpoint, tmp_path)
 
 def test_slices_are_kept_for_pairing_with_another_run(checkpoint, tmp_path):
     metrics = score(tmp_path / "out", checkpoint)
-    with np.load(tmp_path / "out" / COUNTS) as kept:
+    with np.load(tmp_path / "out" / "counts.npz") as kept:
         assert sorted(kept.files) == ["counts", "digest", "level", "patient"]
         np.testing.assert_array_equal(iou(kept["counts"].sum(axis=0)), list(metrics["iou"].values()))
         assert kept["level"].tolist() == ["D3", "D4", "D5"]

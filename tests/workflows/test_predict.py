@@ -18,7 +18,7 @@ from PIL import Image
 from lss_lightning.data.formats import read_mask
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.stenosis import CRITERIA, DISCLAIMER, MEASURES
+from lss_lightning.stenosis import CRITERIA, DISCLAIMER, MEASUREMENTS
 from tests.workflows.prediction.studies import (
     SIZE,
     T1_SERIES,
@@ -81,7 +81,7 @@ def test_tables_say_models_criteria_sources_and_what_it_is_not(output: Path, che
     assert [one["source"] for one in about["criteria"]] == [criterion.source for criterion in CRITERIA]
     for row in rows(folder):
         assert (row["models_sha256"], row["disclaimer"]) == (digest, stamp)
-        assert set(MEASURES) <= row.keys()
+        assert set(MEASUREMENTS) <= row.keys()
     first = about["slices"][0]
     sources = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files(study, T1_SERIES, T2_SERIES)}
     assert set(first["sources_sha256"]) <= sources

@@ -16,7 +16,7 @@ from lss_lightning.config.prepare import prepare_config
 from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.reporting.inventory import MOST, Panel, draw_contact_sheet
+from lss_lightning.reporting.inventory import MOST, InventoryPanel, draw_contact_sheet
 from lss_lightning.workflows import prepare
 from tests.cli.commands import REPOSITORY
 from tests.conftest import compose_command
@@ -155,7 +155,7 @@ def test_wrong_settings_are_refused(overrides):
 def test_sheet_outlines_all_but_the_background(monkeypatch):
     label = np.full((20, 30), 5, dtype=np.uint8)
     label[:3], label[8:12, 10:20], label[9:11, 12:14] = 0, 1, 3
-    panels = [Panel(f"000{number} D3", np.zeros((20, 30, 3), np.uint8), label) for number in range(5)]
+    panels = [InventoryPanel(f"000{number} D3", np.zeros((20, 30, 3), np.uint8), label) for number in range(5)]
     figure = draw_contact_sheet(panels, LUMBAR, caption="Which data")
     assert [axes.get_title() for axes in figure.axes] == [*(panel.title for panel in panels), "", "", ""]
     (legend,) = figure.findobj(Legend)

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import Card, read_checkpoint
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
 from tests.workflows.test_evaluate import renamed_copy, score
 from tests.workflows.test_train import rows, start
 
@@ -50,7 +50,8 @@ def test_a_run_s_split_is_used_again_and_travels_in_the_checkpoint(tree, tmp_pat
     assert about(tmp_path / "again")["protocol"] == "file"
     assert "split as in given.csv: 3 slices of 1 patient." in (tmp_path / "again/report/table2.md").read_text()
     first, again = (
-        Card.of(read_checkpoint(tmp_path / run / "checkpoints/best.ckpt")).seen for run in ("first", "again")
+        CheckpointMetadata.of(read_checkpoint(tmp_path / run / "checkpoints/best.ckpt")).seen
+        for run in ("first", "again")
     )
     assert again == first
 

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from lss_lightning.runs.layout import occupied
+from lss_lightning.runs.layout import RunFolder
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows
 
@@ -134,7 +134,7 @@ def test_jobs_have_a_folder_their_devices_and_an_objective_each_and_are_taken_up
 def test_a_job_that_another_process_trains_is_left_to_it(line, place):
     folder = place / "shared"
     (folder / "0").mkdir(parents=True)
-    with occupied(folder / "0"):
+    with RunFolder(folder / "0").locked():
         done = command("train.py", *line, "seed=1", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
     assert done.returncode == 1
     assert "another process is training there" in done.stdout

@@ -16,7 +16,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.trackers import wandb_workspace
 from lss_lightning.workflows import evaluate
-from lss_lightning.workflows.training.callbacks import Pace
+from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 from tests.conftest import compose_command
 from tests.reporting.tracking import wandb_of_its_own
 from tests.workflows import altered
@@ -230,7 +230,7 @@ class Line(pl.LightningModule):
 
 def test_the_gradients_norm_is_the_mean_before_clipping():
     images = [{"image": torch.tensor(line)} for line in ([3.0, 4.0, 0.0], [0.0, 0.0, 1.0], [0.0, 2.0, 0.0])]
-    pace = Pace()
+    pace = ThroughputMonitor()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=1, callbacks=[pace], gradient_clip_val=0.5, enable_model_summary=False, **quiet

@@ -8,7 +8,7 @@ import torch
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import Card, read_checkpoint
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
 from lss_lightning.workflows import train
 from tests.conftest import configure, write_patients, write_slice
 
@@ -107,10 +107,10 @@ def test_metrics_json_says_what_was_tested(finished):
 def test_checkpoint_carries_the_run(finished):
     run, _ = finished
     content = read_checkpoint(run / "checkpoints" / "best.ckpt")
-    card = Card.of(content)
-    assert card.config["optimizer"]["lr"] == 0.0001
-    assert card.network.encoder == "test_resnet"
-    assert len(card.seen) == 27  # nine of ten patients trained or selected
+    metadata = CheckpointMetadata.of(content)
+    assert metadata.config["optimizer"]["lr"] == 0.0001
+    assert metadata.network.encoder == "test_resnet"
+    assert len(metadata.seen) == 27  # nine of ten patients trained or selected
     parts = [row["part"] for row in rows(run / "split.csv")]
     assert {part: parts.count(part) for part in set(parts)} == {"train": 24, "val": 3, "test": 3}
 
@@ -141,8 +141,8 @@ def test_without_a_cache_none_is_written(tree, tmp_path, monkeypatch):
 def test_selecting_on_test_is_stamped(tree, tmp_path):
     start(tmp_path / "run", tree, "split=image", "split.select_on_test=true", "trainer.max_epochs=1")
     assert "Selected on test" in (tmp_path / "run/report/table2.md").read_text()
-    card = Card.of(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt"))
-    assert len(card.seen) == 30  # the test slices selected, so they count as seen
+    metadata = CheckpointMetadata.of(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt"))
+    assert len(metadata.seen) == 30  # the test slices selected, so they count as seen
 
 
 def test_resubstitution_is_stamped(tree, tmp_path):

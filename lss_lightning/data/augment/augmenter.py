@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lss_lightning.data.augment.config import AugmentationConfig
-from lss_lightning.data.augment.draw import Draw, Size, draw_image, image_generator
+from lss_lightning.data.augment.draw import AugmentationDraw, Size, draw_image, image_generator
 from lss_lightning.data.augment.fields import to_device
 from lss_lightning.data.augment.geometry import covered, inside, mirror, sample, source_positions
 from lss_lightning.data.augment.intensity import blur, per_image, shade
@@ -100,7 +100,12 @@ class Augmenter:
         return images, labels
 
     def _move(
-        self, images: Tensor, positions: Tensor, draws: Sequence[Draw], sizes: Sequence[Size], spacings: Sequence[float]
+        self,
+        images: Tensor,
+        positions: Tensor,
+        draws: Sequence[AugmentationDraw],
+        sizes: Sequence[Size],
+        spacings: Sequence[float],
     ) -> Tensor:
         """Warp the images, T2 apart from T1 where the one is shifted against the other."""
         if not self.misregisters:

@@ -18,7 +18,7 @@ BIAS_SPACING = 110.0
 
 
 @dataclass(frozen=True)
-class Draw:
+class AugmentationDraw:
     """One image's augmentation; C is the number of its channels, x points right and y down.
 
     Attributes:
@@ -72,7 +72,9 @@ def control_points(length: int, pitch: float) -> int:
     return int((length - 1) / pitch) + 4
 
 
-def draw_image(config: AugmentationConfig, rng: np.random.Generator, channels: int, size: Size, spacing: float) -> Draw:
+def draw_image(
+    config: AugmentationConfig, rng: np.random.Generator, channels: int, size: Size, spacing: float
+) -> AugmentationDraw:
     """Draw one image's augmentation.
 
     The same random numbers are drawn whatever the ranges: a range of 0 leaves all others' outcomes as they were.
@@ -101,7 +103,7 @@ def draw_image(config: AugmentationConfig, rng: np.random.Generator, channels: i
     if dropped and channels > 1:
         kept[victim] = 0
     field = bias[:, None, None] * greys.uniform(-1, 1, (channels, *bias_grid))
-    return Draw(
+    return AugmentationDraw(
         flip=bool(flip),
         angle=config.rotation * turn,
         zoom=(1 + config.scale) ** growth,

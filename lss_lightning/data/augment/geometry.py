@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lss_lightning.data.augment.draw import Draw, Size
+from lss_lightning.data.augment.draw import AugmentationDraw, Size
 from lss_lightning.data.augment.fields import smooth_fields, to_device
 
 
@@ -36,7 +36,7 @@ def mirror(pixels: Tensor, flipped: Tensor, widths: Tensor) -> Tensor:
 
 
 def source_positions(
-    draws: Sequence[Draw],
+    draws: Sequence[AugmentationDraw],
     sizes: Sequence[Size],
     spacings: Sequence[float],
     bend_spacing: float,

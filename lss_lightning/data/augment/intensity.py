@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lss_lightning.data.augment.config import AugmentationConfig
-from lss_lightning.data.augment.draw import BIAS_SPACING, Draw, Size
+from lss_lightning.data.augment.draw import BIAS_SPACING, AugmentationDraw, Size
 from lss_lightning.data.augment.fields import smooth_fields, to_device, white_noise
 
 WHITE = 255.0
@@ -44,7 +44,7 @@ def blur(images: Tensor, sigmas: Sequence[NDArray[np.float64]], sizes: Sequence[
 def shade(
     images: Tensor,
     mask: Tensor,
-    draws: Sequence[Draw],
+    draws: Sequence[AugmentationDraw],
     config: AugmentationConfig,
     sizes: Sequence[Size],
     spacings: Sequence[float],

@@ -11,23 +11,24 @@ from itertools import chain
 from pathlib import Path
 
 from lss_lightning.data.dicom.archive import files_by_patient, find_raw
-from lss_lightning.data.dicom.patient import BLANK_LABELS, Row, convert_patient
+from lss_lightning.data.dicom.patient import BLANK_LABELS, RegistrationRecord, convert_patient
 from lss_lightning.data.dicom.picks import read_picks
-from lss_lightning.data.parallel import spread
+from lss_lightning.data.parallel import map_parallel
 from lss_lightning.data.slices import IMAGES
 from lss_lightning.errors import UserError
-from lss_lightning.files import whole_folder
+from lss_lightning.files import atomic_folder
 
 REGISTRATION = "registration.csv"
 """Name of the table of what became of every slice."""
 
 
-def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None = None) -> list[Row]:
+def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None = None) -> list[RegistrationRecord]:
     """Pick the labelled slices out of raw DICOM studies, register T2 to T1, and write both and their composite.
 
     Written are ``T1_Output`` and ``T2_Output`` (8 bits, stretched), ``Composite_Images`` (red T1, green T2, blue
     max(T1 − T2, 0)), ``Blank_Labels`` (Unregistered where T2 has no signal, Other elsewhere) and ``registration.csv``
-    (the fields of :class:`Row`). A slice or patient that cannot be used has a row that says why, and ends nothing.
+    (the fields of :class:`RegistrationRecord`). A slice or patient that cannot be used has a row
+    that says why, and the others are converted.
 
     Args:
         raw: ``01_MRI_Data``, the folder around it, or its zip.
@@ -45,12 +46,14 @@ def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None
     place, wanted = find_raw(raw), read_picks(picks)
     files = files_by_patient(place)
     jobs = [(pick, files.get(pick.patient, [])) for pick in wanted]
-    with whole_folder(output) as draft:
+    with atomic_folder(output) as draft:
         for folder, _ in (*IMAGES.values(), BLANK_LABELS):
             (draft / folder).mkdir(parents=True)
         work = partial(convert_patient, place, draft)
         rows = list(
-            chain.from_iterable(spread(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "DICOM"))
+            chain.from_iterable(
+                map_parallel(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "DICOM")
+            )
         )
         if all(row.status == "left_out" for row in rows):
             raise UserError(
@@ -61,8 +64,8 @@ def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None
     return rows
 
 
-def _write_table(path: Path, rows: Iterable[Row]) -> None:
-    names = [field.name for field in fields(Row)]
+def _write_table(path: Path, rows: Iterable[RegistrationRecord]) -> None:
+    names = [field.name for field in fields(RegistrationRecord)]
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(names)

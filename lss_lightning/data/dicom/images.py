@@ -58,7 +58,7 @@ _DAMAGE = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError
 
 
 @dataclass(frozen=True)
-class Image:
+class DicomImage:
     """A DICOM image without its pixels.
 
     Attributes:
@@ -111,7 +111,7 @@ def short(file: str) -> str:
     return "/".join(PurePosixPath(file).parts[-2:])
 
 
-def read_image(file: str, read: Read) -> Image:
+def read_dicom_image(file: str, read: Read) -> DicomImage:
     """Read what a file says about its image.
 
     Raises:
@@ -122,7 +122,7 @@ def read_image(file: str, read: Read) -> Image:
         plane, lacking = _plane(dataset)
         kinds = dataset.get("ImageType") or []
         description = " ".join((str(dataset.get("SeriesDescription") or ""), *kinds)).lower()
-        return Image(
+        return DicomImage(
             file=file,
             study=str(dataset.get("StudyInstanceUID") or ""),
             series=str(dataset.get("SeriesInstanceUID") or ""),

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from lss_lightning.data.composite import composite, to_bytes
 from lss_lightning.data.dicom.archive import Read, UnreadableError, reader
 from lss_lightning.data.dicom.geometry import facing
-from lss_lightning.data.dicom.images import Image, read_image, read_pixels, short
+from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short
 from lss_lightning.data.dicom.picks import Pick
 from lss_lightning.data.dicom.registration import Registration, register
 from lss_lightning.data.dicom.series import Series, find_pair
@@ -30,7 +30,7 @@ _SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
-class Row:
+class RegistrationRecord:
     """What became of one slice; None where it did not come to that.
 
     Attributes:
@@ -66,7 +66,7 @@ class Row:
     problem: str = ""
 
 
-def convert_patient(place: Path, output: Path, job: tuple[Pick, list[str]]) -> list[Row]:
+def convert_patient(place: Path, output: Path, job: tuple[Pick, list[str]]) -> list[RegistrationRecord]:
     """Write the slices of one patient; what cannot be written has a row that says why.
 
     Args:
@@ -77,7 +77,7 @@ def convert_patient(place: Path, output: Path, job: tuple[Pick, list[str]]) -> l
     # The processes that work on patients share the cores.
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     pick, files = job
-    rows = [Row(pick.patient, level, t1_slice=number) for level, number in pick.places.items()]
+    rows = [RegistrationRecord(pick.patient, level, t1_slice=number) for level, number in pick.places.items()]
     with reader(place) as read:
         try:
             t1, t2 = _find_series(pick, files, read)
@@ -92,13 +92,13 @@ def _find_series(pick: Pick, files: list[str], read: Read) -> tuple[Series, Seri
     images, unreadable = [], []
     for file in files:
         try:
-            images.append(read_image(file, read))
+            images.append(read_dicom_image(file, read))
         except UnreadableError:
             unreadable.append(file)
     return find_pair(images, unreadable, pick.t1_folder, pick.t2_folder)
 
 
-def _convert_slice(row: Row, t1: Series, t2: Series, read: Read, output: Path) -> Row:
+def _convert_slice(row: RegistrationRecord, t1: Series, t2: Series, read: Read, output: Path) -> RegistrationRecord:
     flags = ["unreadable_file"] if t1.unreadable or t2.unreadable else []
     try:
         first = _picked(t1, row.t1_slice or 0)
@@ -123,14 +123,14 @@ def _convert_slice(row: Row, t1: Series, t2: Series, read: Read, output: Path) -
     )
 
 
-def _pixels(image: Image, read: Read) -> NDArray[np.float32]:
+def _pixels(image: DicomImage, read: Read) -> NDArray[np.float32]:
     try:
         return read_pixels(image.file, read)
     except UnreadableError as error:
         raise UserError(f"{short(image.file)}: {error}, or leave the patient out") from error
 
 
-def _picked(t1: Series, number: int) -> Image:
+def _picked(t1: Series, number: int) -> DicomImage:
     if number > len(t1.files):
         raise UserError(
             f"slice {number} wanted of {t1.name}, which has {len(t1.files)}; correct Slices Numbers.csv, or complete "
@@ -142,7 +142,7 @@ def _picked(t1: Series, number: int) -> Image:
     return t1.images[file]
 
 
-def _partner(first: Image, t2: Series) -> tuple[Image, float]:
+def _partner(first: DicomImage, t2: Series) -> tuple[DicomImage, float]:
     """The T2 image of the same slice, and how far it lies off, mm."""
     placed = [image for image in t2.images.values() if image.plane]
     planes = [image.grid for image in placed]
@@ -157,7 +157,7 @@ def _partner(first: Image, t2: Series) -> tuple[Image, float]:
     return placed[found], abs(first.grid.height_of(planes[found]))
 
 
-def _flags(row: Row, first: Image, second: Image, registration: Registration) -> list[str]:
+def _flags(row: RegistrationRecord, first: DicomImage, second: DicomImage, registration: Registration) -> list[str]:
     conditions = {
         "slice_number_differs": row.t1_slice != row.t2_slice,
         "size_differs": first.grid.shape != second.grid.shape,

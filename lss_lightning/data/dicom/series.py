@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lss_lightning.data.dicom.archive import natural
-from lss_lightning.data.dicom.images import Image
+from lss_lightning.data.dicom.images import DicomImage
 from lss_lightning.errors import UserError
 
 # Spin-echo times in ms that weight towards T1 or T2; localisers are gradient echoes far below, inversion recoveries
@@ -29,7 +29,7 @@ class Series:
     """
 
     files: tuple[str, ...]
-    images: dict[str, Image]
+    images: dict[str, DicomImage]
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class Series:
 
 
 def find_pair(
-    images: Iterable[Image], unreadable: Sequence[str], t1_name: str | None = None, t2_name: str | None = None
+    images: Iterable[DicomImage], unreadable: Sequence[str], t1_name: str | None = None, t2_name: str | None = None
 ) -> tuple[Series, Series]:
     """The axial T1 and T2 series of the one study that holds both.
 
@@ -80,7 +80,7 @@ def find_pair(
     Raises:
         UserError: none or several series fit, what fits is not axial, or several studies hold a pair.
     """
-    studies: dict[str, list[Image]] = defaultdict(list)
+    studies: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
         studies[image.study].append(image)
     if not studies:
@@ -101,7 +101,7 @@ def find_pair(
     return pairs[0]
 
 
-def _choose(images: list[Image], unreadable: Sequence[str], weighting: str, name: str | None) -> Series:
+def _choose(images: list[DicomImage], unreadable: Sequence[str], weighting: str, name: str | None) -> Series:
     if name is None:
         series = _group(images, unreadable, by_folder=False)
         fits = [one for one in series if one.weighting == weighting and one.direction == "axial"]
@@ -118,9 +118,9 @@ def _choose(images: list[Image], unreadable: Sequence[str], weighting: str, name
     raise UserError(f"{'several fit' if fits else 'no'} {wanted}; found {found}; {remedy}")
 
 
-def _group(images: list[Image], unreadable: Sequence[str], *, by_folder: bool) -> list[Series]:
+def _group(images: list[DicomImage], unreadable: Sequence[str], *, by_folder: bool) -> list[Series]:
     """One series a folder, or, more finely, a SeriesInstanceUID; unreadable files belong to all of their folder."""
-    groups: dict[tuple[str, str], list[Image]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[DicomImage]] = defaultdict(list)
     for image in images:
         groups[image.folder, "" if by_folder else image.series].append(image)
     series = []

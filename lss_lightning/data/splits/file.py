@@ -11,7 +11,7 @@ from typing import ClassVar
 from lss_lightning.config.validation import setting
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
-from lss_lightning.data.splits.table import ALLOWED, COLUMNS, Key, Table, parse_table
+from lss_lightning.data.splits.table import ALLOWED, COLUMNS, Key, SplitTable, parse_table
 from lss_lightning.errors import UserError
 
 _SHOWN = 5
@@ -87,7 +87,7 @@ class FileSplit(SplitProtocol):
         return self._table.resubstitutes
 
     @cached_property
-    def _table(self) -> Table:
+    def _table(self) -> SplitTable:
         return parse_table(self.content or "", self._origin)
 
     @property

@@ -27,7 +27,7 @@ ALLOWED = " or ".join(",".join((*columns, "part")) for columns in COLUMNS)
 
 
 @dataclass(frozen=True)
-class Table:
+class SplitTable:
     """What a table says.
 
     Attributes:
@@ -44,7 +44,7 @@ class Table:
         return self.members["train"] == self.members["val"] == self.members["test"]
 
 
-def parse_table(text: str, origin: str) -> Table:
+def parse_table(text: str, origin: str) -> SplitTable:
     """Understand a table; blank lines, spaces around cells and rows that are said twice do no harm.
 
     Args:
@@ -73,7 +73,7 @@ def parse_table(text: str, origin: str) -> Table:
         if not key[0]:
             raise UserError(f"{origin}: line {number}: no {columns[0]}")
         places.setdefault(key, {}).setdefault(cells["part"], number)
-    table = Table(columns, {part: {key for key, held in places.items() if part in held} for part in PARTS})
+    table = SplitTable(columns, {part: {key for key, held in places.items() if part in held} for part in PARTS})
     for key, held in places.items():
         if len(held) > 1 and not table.resubstitutes:
             where = " and ".join(f"in {part} (line {number})" for part, number in held.items())

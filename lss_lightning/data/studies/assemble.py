@@ -18,7 +18,7 @@ from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.archive import UnreadableError
 from lss_lightning.data.dicom.geometry import Plane, facing
 from lss_lightning.data.parallel import progress
-from lss_lightning.data.studies.record import IMAGE, AxialSlice, Study, Wanted
+from lss_lightning.data.studies.record import IMAGE, AxialSlice, InputRequirements, Study
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
 from lss_lightning.stenosis import Flag, Side, registration_flags
@@ -29,7 +29,7 @@ _SLICE_SPACING = 4.4  # mm, where no file tells
 
 
 @dataclass(frozen=True)
-class Acquired:
+class AcquiredImage:
     """An axial image whose pixels are still to be read.
 
     Attributes:
@@ -63,11 +63,11 @@ class _Job:
 
     number: int
     stack: int
-    image: Acquired
-    partner: Acquired | None
+    image: AcquiredImage
+    partner: AcquiredImage | None
 
 
-def assemble(images: Sequence[Acquired], wanted: Wanted, description: str) -> Study:
+def assemble(images: Sequence[AcquiredImage], wanted: InputRequirements, description: str) -> Study:
     """Make slices of a study's axial images, all of them.
 
     T1 gives the grid where the checkpoint sees it, else T2; the other one, where the study has it, is registered to it.
@@ -107,7 +107,7 @@ def assemble(images: Sequence[Acquired], wanted: Wanted, description: str) -> St
     return _made(jobs, wanted, description, remarks)
 
 
-def _only(by_kind: dict[str, list[Acquired]], wanted: Wanted) -> list[Acquired]:
+def _only(by_kind: dict[str, list[AcquiredImage]], wanted: InputRequirements) -> list[AcquiredImage]:
     """The images of the one weighting that there is."""
     if len(by_kind) > 1:
         raise UserError(
@@ -117,17 +117,17 @@ def _only(by_kind: dict[str, list[Acquired]], wanted: Wanted) -> list[Acquired]:
     return [replace(image, kind=IMAGE) for found in by_kind.values() for image in found]
 
 
-def _without_repeats(images: Sequence[Acquired]) -> list[Acquired]:
+def _without_repeats(images: Sequence[AcquiredImage]) -> list[AcquiredImage]:
     """One image for each place: of several, that of the largest series."""
     sizes = Counter(image.series for image in images)
-    kept: list[Acquired] = []
+    kept: list[AcquiredImage] = []
     for image in sorted(images, key=lambda image: -sizes[image.series]):
         if facing(image.plane, [other.plane for other in kept], _REPEATED * 2 * image.reach) is None:
             kept.append(image)
     return kept
 
 
-def _jobs(images: Sequence[Acquired], partners: Sequence[Acquired]) -> Iterator[_Job]:
+def _jobs(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_Job]:
     planes = [partner.plane for partner in partners]
     number = 0
     for stack, indices in enumerate(find_stacks([image.plane for image in images])):
@@ -137,7 +137,7 @@ def _jobs(images: Sequence[Acquired], partners: Sequence[Acquired]) -> Iterator[
             yield _Job(number, stack, image, None if found is None else partners[found])
 
 
-def _made(jobs: Sequence[_Job], wanted: Wanted, description: str, remarks: Sequence[str]) -> Study:
+def _made(jobs: Sequence[_Job], wanted: InputRequirements, description: str, remarks: Sequence[str]) -> Study:
     # SimpleITK lets go of Python's lock while it registers.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = list(progress(pool.map(lambda job: _attempt(job, wanted), jobs), description, len(jobs)))
@@ -149,7 +149,7 @@ def _made(jobs: Sequence[_Job], wanted: Wanted, description: str, remarks: Seque
     return Study(slices=slices, problems=tuple(problems), remarks=tuple(remarks))
 
 
-def _attempt(job: _Job, wanted: Wanted) -> AxialSlice | str:
+def _attempt(job: _Job, wanted: InputRequirements) -> AxialSlice | str:
     """The slice, or why there is none."""
     try:
         return _slice(job, needed=len(wanted.kinds) > 1)
@@ -187,7 +187,7 @@ def _slice(job: _Job, *, needed: bool) -> AxialSlice:
     )
 
 
-def _registered(image: Acquired, fixed: NDArray[Any], plane: Plane) -> tuple[NDArray[np.uint8], tuple[Flag, ...]]:
+def _registered(image: AcquiredImage, fixed: NDArray[Any], plane: Plane) -> tuple[NDArray[np.uint8], tuple[Flag, ...]]:
     """An image moved onto another one's grid, and the doubts that this gives rise to."""
     from lss_lightning.data.dicom.registration import register
 

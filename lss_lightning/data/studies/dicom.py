@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lss_lightning.data.dicom.archive import Read, natural, reader
-from lss_lightning.data.dicom.images import Image, read_pixels
+from lss_lightning.data.dicom.images import DicomImage, read_pixels
 from lss_lightning.data.dicom.series import Series
-from lss_lightning.data.studies.assemble import Acquired, assemble
-from lss_lightning.data.studies.record import Study, Wanted
+from lss_lightning.data.studies.assemble import AcquiredImage, assemble
+from lss_lightning.data.studies.record import InputRequirements, Study
 from lss_lightning.errors import UserError
 
 _SPLIT = "export them as one file for each image, or split them (dcm4che's emf2sf does)"
@@ -29,9 +29,9 @@ class DicomStudy:
     """
 
     root: Path
-    images: tuple[Image, ...]
+    images: tuple[DicomImage, ...]
 
-    def read(self, wanted: Wanted, name: str) -> Study:
+    def read(self, wanted: InputRequirements, name: str) -> Study:
         """Find, pair, register and read the axial slices.
 
         Args:
@@ -68,9 +68,9 @@ class DicomStudy:
                 raise UserError("; ".join((str(error), *problems))) from error
         return Study(slices=study.slices, problems=(*problems, *study.problems), remarks=study.remarks)
 
-    def _acquired(self, image: Image, weighting: str, read: Read) -> Acquired:
+    def _acquired(self, image: DicomImage, weighting: str, read: Read) -> AcquiredImage:
         plane, flipped = image.grid.upright()
-        return Acquired(
+        return AcquiredImage(
             kind=weighting,
             plane=plane,
             slice_spacing=image.slice_spacing,
@@ -81,19 +81,19 @@ class DicomStudy:
         )
 
 
-def _by_series(images: Iterable[Image]) -> Iterable[tuple[str, list[Image]]]:
-    groups: dict[str, list[Image]] = defaultdict(list)
+def _by_series(images: Iterable[DicomImage]) -> Iterable[tuple[str, list[DicomImage]]]:
+    groups: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
         groups[image.series].append(image)
     return groups.items()
 
 
-def _series(images: Sequence[Image]) -> tuple[tuple[str, ...], dict[str, Image]]:
+def _series(images: Sequence[DicomImage]) -> tuple[tuple[str, ...], dict[str, DicomImage]]:
     ordered = sorted(images, key=lambda image: natural(image.file))
     return tuple(image.file for image in ordered), {image.file: image for image in ordered}
 
 
-def _none_axial(images: Sequence[Image], weighted: Sequence[Image]) -> str:
+def _none_axial(images: Sequence[DicomImage], weighted: Sequence[DicomImage]) -> str:
     """Why a study has no axial T1 or T2 image, and what would help; no name of a file or series is said."""
     several = [image for image in images if image.frames > 1]
     placed = [image for image in images if image.plane]
@@ -113,6 +113,6 @@ def _none_axial(images: Sequence[Image], weighted: Sequence[Image]) -> str:
     return f"no axial T1 or T2 images among {len(placed)}, only sagittal or coronal ones; add the axial series"
 
 
-def _lacking(images: Iterable[Image]) -> str:
+def _lacking(images: Iterable[DicomImage]) -> str:
     counts = Counter(attribute for image in images for attribute in image.lacking)
     return " and ".join(attribute for attribute, _ in counts.most_common())

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from lss_lightning.data.archive import unpack
 from lss_lightning.data.dicom.archive import UnreadableError, natural, reader
-from lss_lightning.data.dicom.images import Image, read_image
+from lss_lightning.data.dicom.images import DicomImage, read_dicom_image
 from lss_lightning.data.formats import suffix
 from lss_lightning.data.studies.dicom import DicomStudy
-from lss_lightning.data.studies.names import Named, read_name, sibling
+from lss_lightning.data.studies.names import NamedFile, read_name, sibling
 from lss_lightning.data.studies.pictures import PictureStudy
-from lss_lightning.data.studies.record import Study, Wanted
+from lss_lightning.data.studies.record import InputRequirements, Study
 from lss_lightning.data.studies.volumes import VolumeStudy
 from lss_lightning.errors import UserError
 from lss_lightning.runs.output import INDEX
@@ -26,10 +26,10 @@ from lss_lightning.runs.output import INDEX
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
-class Source(Protocol):
+class StudySource(Protocol):
     """A study whose files are known, but not read yet."""
 
-    def read(self, wanted: Wanted, name: str) -> Study:
+    def read(self, wanted: InputRequirements, name: str) -> Study:
         """Read its axial slices.
 
         Args:
@@ -67,7 +67,7 @@ def opened(place: Path) -> Iterator[Path]:
         yield content
 
 
-def find_studies(place: Path, given: Path, leave: Path) -> tuple[list[Source], int]:
+def find_studies(place: Path, given: Path, leave: Path) -> tuple[list[StudySource], int]:
     """The studies in a file or folder: DICOM, where there is any, else NIfTI files and pictures.
 
     DICOM studies are told by StudyInstanceUID, in the natural order of their first files; other files by folder, and
@@ -121,7 +121,7 @@ def _files(place: Path, leave: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.relative_to(place).as_posix()))
 
 
-def _dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[Image], int]:
+def _dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomImage], int]:
     """What can be read of files that are DICOM, and how many call themselves so but cannot, or cannot be opened."""
     images, broken = [], 0
     with reader(root) as read:
@@ -130,7 +130,7 @@ def _dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[Image], int]:
             if path.name.upper() == "DICOMDIR" or not (called or _marked(path)):
                 continue
             try:
-                images.append(read_image(path.relative_to(root).as_posix(), read))
+                images.append(read_dicom_image(path.relative_to(root).as_posix(), read))
             except UnreadableError:
                 broken += 1
     return images, broken
@@ -146,8 +146,8 @@ def _marked(path: Path) -> bool:
         return True
 
 
-def _dicom_studies(root: Path, images: Sequence[Image]) -> Iterator[Source]:
-    studies: dict[str, list[Image]] = defaultdict(list)
+def _dicom_studies(root: Path, images: Sequence[DicomImage]) -> Iterator[StudySource]:
+    studies: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
         studies[image.study].append(image)
     for members in studies.values():
@@ -164,9 +164,9 @@ def _with_siblings(place: Path, files: Sequence[Path]) -> list[Path]:
     return [*files, *(path for path in partners if (named := read_name(path)) and named.piece in known)]
 
 
-def _grouped(files: Sequence[Path], *, volumes: bool) -> Iterator[Source]:
+def _grouped(files: Sequence[Path], *, volumes: bool) -> Iterator[StudySource]:
     """Studies of NIfTI files, each volume or pair of volumes one, or of pictures."""
-    groups: dict[tuple[str, str], list[Named]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[NamedFile]] = defaultdict(list)
     for path in files:
         kind = suffix(path.name)
         if kind and kind.startswith(".nii") is volumes and (named := read_name(path)):

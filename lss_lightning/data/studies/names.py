@@ -18,7 +18,7 @@ _ALKAFRI_LABEL = re.compile(r"[LB]1_\d+_D[345]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedFile:
     """A file by its name.
 
     Attributes:
@@ -38,7 +38,7 @@ class Named:
     field_of_view: float | None = None
 
 
-def read_name(path: Path) -> Named | None:
+def read_name(path: Path) -> NamedFile | None:
     """What a picture's or volume's name says; None for the label maps of the Al-Kafri data."""
     name = stem(path.name)
     if _ALKAFRI_LABEL.fullmatch(name):
@@ -51,8 +51,8 @@ def read_name(path: Path) -> Named | None:
     if match := _ALKAFRI.fullmatch(name):
         levels = {key: level for level, key in LEVELS.items()}
         # Its folders lie at different depths, but a patient's number is the same in all.
-        return Named(path, kind, match[1], piece, levels[match[2].upper()], FIELD_OF_VIEW)
-    return Named(path, kind, str(place), piece)
+        return NamedFile(path, kind, match[1], piece, levels[match[2].upper()], FIELD_OF_VIEW)
+    return NamedFile(path, kind, str(place), piece)
 
 
 def sibling(folder: Path) -> Path | None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.data.dicom.archive import natural
-from lss_lightning.data.formats import Plane, read_header, read_image
+from lss_lightning.data.formats import StackPlane, read_header, read_image
 from lss_lightning.data.slices import ImageFile
-from lss_lightning.data.studies.names import COMPOSITE, Named
-from lss_lightning.data.studies.record import IMAGE, AxialSlice, Study, Wanted
+from lss_lightning.data.studies.names import COMPOSITE, NamedFile
+from lss_lightning.data.studies.record import IMAGE, AxialSlice, InputRequirements, Study
 from lss_lightning.errors import UserError
 
 Images = dict[str, NDArray[np.uint8]]
@@ -23,9 +23,9 @@ Images = dict[str, NDArray[np.uint8]]
 class PictureStudy:
     """Files of one study, T1 and T2 of a slice registered to one another already."""
 
-    files: tuple[Named, ...]
+    files: tuple[NamedFile, ...]
 
-    def read(self, wanted: Wanted, name: str) -> Study:
+    def read(self, wanted: InputRequirements, name: str) -> Study:
         """Read the slices.
 
         Args:
@@ -35,7 +35,7 @@ class PictureStudy:
         Raises:
             UserError: none can be used.
         """
-        pieces: dict[str, list[Named]] = defaultdict(list)
+        pieces: dict[str, list[NamedFile]] = defaultdict(list)
         for named in self.files:
             pieces[named.piece].append(named)
         slices: list[AxialSlice] = []
@@ -60,7 +60,7 @@ class PictureStudy:
         return Study(slices=tuple(slices), problems=problems, remarks=tuple(remarks))
 
 
-def _planes(files: list[Named]) -> int:
+def _planes(files: list[NamedFile]) -> int:
     """How many slices a file holds; where files that go together differ, or one is unreadable, one, which fails."""
     try:
         (planes,) = {read_header(named.path).planes for named in files}
@@ -69,7 +69,7 @@ def _planes(files: list[Named]) -> int:
     return planes
 
 
-def _slice(name: str, files: list[Named], plane: int, wanted: Wanted) -> AxialSlice:
+def _slice(name: str, files: list[NamedFile], plane: int, wanted: InputRequirements) -> AxialSlice:
     if len({_header_planes(named) for named in files}) > 1:
         raise UserError("T1 and T2 of different numbers of images; give stacks that show the same slices")
     images: Images = {}
@@ -86,18 +86,18 @@ def _slice(name: str, files: list[Named], plane: int, wanted: Wanted) -> AxialSl
     return AxialSlice(name=name, images=images, spacing=size, level=first.level, sources=_sources(files, wanted))
 
 
-def _sources(files: list[Named], wanted: Wanted) -> tuple[Path, ...]:
+def _sources(files: list[NamedFile], wanted: InputRequirements) -> tuple[Path, ...]:
     return tuple(named.path for named in sorted(files, key=lambda named: named.kind not in wanted.kinds))
 
 
-def _read(named: Named, plane: int, wanted: Wanted) -> Images:
+def _read(named: NamedFile, plane: int, wanted: InputRequirements) -> Images:
     """The images that a file holds: one, or of a composite two.
 
     Raises:
         UserError: it is broken, or holds another kind of image; the file is not named.
     """
     stacked = _header_planes(named) > 1
-    file: ImageFile = Plane(named.path, plane) if stacked else named.path
+    file: ImageFile = StackPlane(named.path, plane) if stacked else named.path
     try:
         if named.kind == COMPOSITE or (named.kind is None and len(wanted.kinds) > 1):
             return _parted(read_image(file, "image"), wanted)
@@ -110,14 +110,14 @@ def _read(named: Named, plane: int, wanted: Wanted) -> Images:
         raise UserError(str(error).replace(str(named.path), "a picture")) from error
 
 
-def _header_planes(named: Named) -> int:
+def _header_planes(named: NamedFile) -> int:
     try:
         return read_header(named.path).planes
     except UserError as error:
         raise UserError(str(error).replace(str(named.path), "a picture")) from error
 
 
-def _parted(pixels: NDArray[np.uint8], wanted: Wanted) -> Images:
+def _parted(pixels: NDArray[np.uint8], wanted: InputRequirements) -> Images:
     """T1 and T2 of a composite: its red and its green."""
     if wanted.kinds == (IMAGE,):
         return {IMAGE: pixels if wanted.channels == "rgb" else pixels[..., 0]}
@@ -129,7 +129,7 @@ def _parted(pixels: NDArray[np.uint8], wanted: Wanted) -> Images:
     return {"T1": pixels[..., 0], "T2": pixels[..., 1]}
 
 
-def _pixel(named: Named, wanted: Wanted, images: Images) -> tuple[float, float] | None:
+def _pixel(named: NamedFile, wanted: InputRequirements, images: Images) -> tuple[float, float] | None:
     """Height and width of a pixel, mm: what the file says, or the user, or the data set's page."""
     width, height = read_header(named.path).spacing or (None, None)
     if width and height:

@@ -22,7 +22,7 @@ _KINDS = {"composite": ("T1", "T2"), "t1_t2": ("T1", "T2"), "t1": ("T1",), "t2":
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InputRequirements:
     """What the checkpoint needs of a slice, and what the user says about it.
 
     Attributes:
@@ -105,7 +105,7 @@ def network_image(images: Mapping[str, NDArray[np.uint8]], channels: str, third:
 
     Args:
         images: As :attr:`AxialSlice.images`, with all that the channels need.
-        channels: As :attr:`Wanted.channels`.
+        channels: As :attr:`InputRequirements.channels`.
         third: A composite's third channel: a key of :data:`~lss_lightning.data.composite.THIRD`.
 
     Returns:

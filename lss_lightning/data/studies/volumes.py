@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import to_bytes
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.studies.assemble import Acquired, assemble
-from lss_lightning.data.studies.names import Named
-from lss_lightning.data.studies.record import IMAGE, Study, Wanted
+from lss_lightning.data.studies.assemble import AcquiredImage, assemble
+from lss_lightning.data.studies.names import NamedFile
+from lss_lightning.data.studies.record import IMAGE, InputRequirements, Study
 from lss_lightning.errors import UserError
 
 _AXIAL = "LPS"
@@ -47,9 +47,9 @@ class _Volume:
 class VolumeStudy:
     """Files of one study: one for each weighting, or a single one."""
 
-    files: tuple[Named, ...]
+    files: tuple[NamedFile, ...]
 
-    def read(self, wanted: Wanted, name: str) -> Study:
+    def read(self, wanted: InputRequirements, name: str) -> Study:
         """Read the slices, and pair and register them where there are two files.
 
         Args:
@@ -59,13 +59,13 @@ class VolumeStudy:
         Raises:
             UserError: a file cannot be read, is not axial, or the study lacks what is needed.
         """
-        acquired: list[Acquired] = []
+        acquired: list[AcquiredImage] = []
         volumes: dict[str, _Volume] = {}
         for named in self.files:
             kind = named.kind if named.kind in ("T1", "T2") else _meant(wanted, len(self.files))
             volume = volumes[kind] = _read(named.path, whole=wanted.kinds == (IMAGE,))
             acquired += [
-                Acquired(
+                AcquiredImage(
                     kind=kind if kind in ("T1", "T2") else "T1",
                     plane=plane,
                     slice_spacing=volume.step,
@@ -84,7 +84,7 @@ class VolumeStudy:
         return replace(study, slices=slices, orientation=main.orientation)
 
 
-def _meant(wanted: Wanted, files: int) -> str:
+def _meant(wanted: InputRequirements, files: int) -> str:
     """The kind of a file whose name does not tell: the only one that is wanted.
 
     Raises:

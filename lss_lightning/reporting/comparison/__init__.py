@@ -11,8 +11,8 @@ from lss_lightning.reporting.comparison.protocols import (
     protocol_table,
     write_effects,
 )
-from lss_lightning.reporting.comparison.result import Result
-from lss_lightning.reporting.comparison.segmented import Segmented, plot_figure13
+from lss_lightning.reporting.comparison.result import RunResult
+from lss_lightning.reporting.comparison.segmented import SegmentedExample, plot_figure13
 from lss_lightning.reporting.comparison.tables import (
     cost_table,
     runs_table,
@@ -26,8 +26,8 @@ __all__ = [
     "Curves",
     "Effect",
     "ModelScores",
-    "Result",
-    "Segmented",
+    "RunResult",
+    "SegmentedExample",
     "ceiling_table",
     "cost_table",
     "difference_notes",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import Paired
+from lss_lightning.metrics import PairedComparison
 from lss_lightning.metrics.intervals import PERMUTATIONS, REPLICATES
 from lss_lightning.reporting.page import Table
 from lss_lightning.reporting.style import MISSING
@@ -27,7 +27,7 @@ NOTES = (
 """How the differences are computed, for the reader."""
 
 
-def difference_table(pairs: Sequence[Paired], labels: LabelSet, caption: str) -> Table:
+def difference_table(pairs: Sequence[PairedComparison], labels: LabelSet, caption: str) -> Table:
     """A row for each pair and score; pairs that could not be made are not in it."""
     rows = []
     for pair in pairs:
@@ -42,7 +42,7 @@ def difference_table(pairs: Sequence[Paired], labels: LabelSet, caption: str) ->
     return Table(_COLUMNS, rows, caption)
 
 
-def difference_notes(pairs: Sequence[Paired]) -> list[str]:
+def difference_notes(pairs: Sequence[PairedComparison]) -> list[str]:
     """What a reader must know, and which pairs were refused and why."""
     refused = [f"Not paired: {pair.first} and {pair.second}, tested on other images: {pair.refusal}." for pair in pairs]
     refused = [note for note, pair in zip(refused, pairs, strict=True) if pair.found is None]
@@ -54,7 +54,7 @@ def difference_notes(pairs: Sequence[Paired]) -> list[str]:
     return [*notes, *refused]
 
 
-def write_differences(pairs: Sequence[Paired], labels: LabelSet, path: Path, note: str) -> None:
+def write_differences(pairs: Sequence[PairedComparison], labels: LabelSet, path: Path, note: str) -> None:
     """Write the differences as numbers, a row for each pair and score, as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class RunResult:
     """One run's test.
 
     Attributes:

@@ -24,7 +24,7 @@ _NAME = 22  # characters of a model's name in a line above its panel
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegmentedExample:
     """One image and what every model made of it.
 
     Attributes:
@@ -42,13 +42,13 @@ class Segmented:
     ious: Mapping[str, float]
 
 
-def plot_figure13(rows: Sequence[Segmented], labels: LabelSet, path: Path, *, caption: str) -> None:
+def plot_figure13(rows: Sequence[SegmentedExample], labels: LabelSet, path: Path, *, caption: str) -> None:
     """Write :func:`draw_figure13` to a PNG file."""
     with style.look():
         style.save(draw_figure13(rows, labels, caption=caption), path)
 
 
-def draw_figure13(rows: Sequence[Segmented], labels: LabelSet, *, caption: str) -> Figure:
+def draw_figure13(rows: Sequence[SegmentedExample], labels: LabelSet, *, caption: str) -> Figure:
     """Draw for each image the image, its label, and each model's prediction with its IoU beneath.
 
     Args:
@@ -74,7 +74,7 @@ def draw_figure13(rows: Sequence[Segmented], labels: LabelSet, *, caption: str) 
         return figure
 
 
-def _draw_row(place: SubFigure, row: Segmented, labels: LabelSet, grid: tuple[int, int], lines: int) -> None:
+def _draw_row(place: SubFigure, row: SegmentedExample, labels: LabelSet, grid: tuple[int, int], lines: int) -> None:
     place.suptitle(row.title, x=0.01, ha="left", fontsize=style.SMALLEST + 1)
     panels = place.subplots(*grid, squeeze=False).ravel()
     top, left, side = region(row.label, labels)

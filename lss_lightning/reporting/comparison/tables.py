@@ -11,7 +11,7 @@ from typing import Any
 
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.reporting.comparison.result import Result
+from lss_lightning.reporting.comparison.result import RunResult
 from lss_lightning.reporting.page import Table
 from lss_lightning.reporting.paper import TABLE_1, TABLE_2, TABLE_3
 from lss_lightning.reporting.style import MISSING
@@ -20,7 +20,7 @@ from lss_lightning.reporting.tables import table2_rows
 Settings = Mapping[str, Any]
 
 
-def runs_table(results: Sequence[Result], labels: LabelSet) -> Table:
+def runs_table(results: Sequence[RunResult], labels: LabelSet) -> Table:
     """What each column of Table 2 is: data, split, images, and how its IoU is computed, as far as that is known."""
     paper = TABLE_2 if labels.keys == LUMBAR.keys else ()
     rows = [[work.name, "Al-Kafri", work.split, "not stated", "not stated", MISSING] for work in paper]
@@ -32,13 +32,13 @@ def runs_table(results: Sequence[Result], labels: LabelSet) -> Table:
     return Table(columns, rows, "What the columns are")
 
 
-def table2(results: Sequence[Result], labels: LabelSet, caption: str) -> Table:
+def table2(results: Sequence[RunResult], labels: LabelSet, caption: str) -> Table:
     """IoU by class: for the paper's classes its Table 2 first, then each run with its 95 % interval."""
     heading, *rows = table2_rows({result.name: result.metrics for result in results}, labels)
     return Table(heading, rows[: len(labels)], caption, foot=rows[len(labels) :])
 
 
-def table1(results: Sequence[Result], caption: str) -> Table:
+def table1(results: Sequence[RunResult], caption: str) -> Table:
     """The settings of every run beside those that the paper tried and chose."""
     rows = []
     for name, read in _SETTINGS.items():
@@ -54,7 +54,7 @@ def table3() -> Table:
     return Table(["Work", "Method", "Result as quoted", "Why it is not comparable"], rows, caption)
 
 
-def cost_table(results: Sequence[Result], caption: str) -> Table:
+def cost_table(results: Sequence[RunResult], caption: str) -> Table:
     """Parameters, epochs, time and hardware of each run."""
     columns = ["Run", "Parameters, millions", "Epochs", "Tested epoch", "Training time", "Per epoch, s", "On"]
     return Table(columns, [_cost(result) for result in results], caption)
@@ -68,7 +68,7 @@ def write_csv(table: Table, path: Path, note: str) -> None:
         writer.writerow([f"# {note}"])
 
 
-def _cost(result: Result) -> list[str]:
+def _cost(result: RunResult) -> list[str]:
     timing, hardware = result.metrics.get("timing", {}), result.metrics.get("hardware")
     epochs, seconds = timing.get("epochs"), timing.get("train_seconds")
     tested = result.metrics.get("validation", {}).get("epoch")

@@ -8,7 +8,7 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from lss_lightning.stenosis import MEASURES, Site
+from lss_lightning.stenosis import MEASUREMENTS, Site
 from lss_lightning.stenosis.measurements import DISC
 
 SCHEME = "99LSS"
@@ -79,13 +79,13 @@ def quantity(measure: str) -> Code:
     """What kind of quantity a measure is: diameter, distance, area or ratio."""
     if measure in _DISTANCES:
         return codes.DCM.Distance
-    return {"mm": codes.SCT.Diameter, "mm²": codes.SCT.Area, "": codes.SCT.Ratio}[MEASURES[measure].unit]
+    return {"mm": codes.SCT.Diameter, "mm²": codes.SCT.Area, "": codes.SCT.Ratio}[MEASUREMENTS[measure].unit]
 
 
 def method(measure: str) -> Code:
     """Which of that kind it is, as a measurement method."""
     value = measure.removesuffix("_mm").removesuffix("_mm2").removesuffix("_ratio").upper()
-    return private(value, MEASURES[measure].title)
+    return private(value, MEASUREMENTS[measure].title)
 
 
 def structure(key: str, name: str, number: int, level: str | None) -> Code:

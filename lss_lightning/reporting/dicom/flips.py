@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.stenosis import Caliper, Measurements
+from lss_lightning.stenosis import Caliper, SliceMeasurements
 from lss_lightning.stenosis.study import SliceResult
 
 # Coordinates are written with a few decimals.
@@ -53,7 +53,7 @@ def flipped(result: SliceResult, axes: tuple[int, ...]) -> SliceResult:
     )
 
 
-def _drawn(measured: Measurements, axes: tuple[int, ...], shape: tuple[int, ...]) -> Measurements:
+def _drawn(measured: SliceMeasurements, axes: tuple[int, ...], shape: tuple[int, ...]) -> SliceMeasurements:
     def turn(points: NDArray[np.float64]) -> NDArray[np.float64]:
         turned = points.copy()
         for axis in axes:

@@ -29,8 +29,8 @@ from pydicom.sr.coding import Code
 
 from lss_lightning.reporting.dicom import codes
 from lss_lightning.reporting.dicom.segments import Frames
-from lss_lightning.reporting.dicom.sources import Placed
-from lss_lightning.stenosis import MEASURES, Measurements
+from lss_lightning.reporting.dicom.sources import PlacedSlice
+from lss_lightning.stenosis import MEASUREMENTS, SliceMeasurements
 from lss_lightning.stenosis.criteria import criteria_at
 from lss_lightning.stenosis.measurements import Points
 from lss_lightning.stenosis.study import LEVELS, SliceResult
@@ -59,7 +59,7 @@ class Groups:
     frames: Frames
     algorithm: AlgorithmIdentification
 
-    def of(self, placed: Placed) -> Iterator[Group]:
+    def of(self, placed: PlacedSlice) -> Iterator[Group]:
         """The groups of one slice: its distances, ratios and findings, then each area with what it is the area of."""
         yield self._distances(placed)
         measured = placed.result.measurements
@@ -69,7 +69,7 @@ class Groups:
             value = measured.values()[name]
             if value is not None:
                 yield PlanarROIMeasurementsAndQualitativeEvaluations(
-                    _tracking(placed, MEASURES[name].title),
+                    _tracking(placed, MEASUREMENTS[name].title),
                     finding_type=codes.structure(key, key, 0, placed.result.level) if key else codes.CANAL,
                     finding_sites=_sites(placed),
                     finding_category=codes.ANATOMY,
@@ -78,13 +78,13 @@ class Groups:
                     **self._shape(placed, measured, name, key),
                 )
 
-    def _shape(self, placed: Placed, measured: Measurements, name: str, key: str | None) -> dict[str, Any]:
+    def _shape(self, placed: PlacedSlice, measured: SliceMeasurements, name: str, key: str | None) -> dict[str, Any]:
         frame = self.frames.get((str(placed.image.SOPInstanceUID), key or ""))
         if frame is not None:
             return {"referenced_segment": frame.reference()}
         return {"referenced_region": _region(placed, measured.outlines[key or name][0])}
 
-    def _distances(self, placed: Placed) -> MeasurementsAndQualitativeEvaluations:
+    def _distances(self, placed: PlacedSlice) -> MeasurementsAndQualitativeEvaluations:
         result, image = placed.result, placed.image
         group = MeasurementsAndQualitativeEvaluations(
             _tracking(placed, "distances, ratios and findings"),
@@ -100,7 +100,7 @@ class Groups:
         return group
 
 
-def _texts(placed: Placed) -> Iterator[TextContentItem]:
+def _texts(placed: PlacedSlice) -> Iterator[TextContentItem]:
     """Findings, doubts, and what was not measured and why."""
     result = placed.result
     if result.not_measured is not None:
@@ -110,7 +110,7 @@ def _texts(placed: Placed) -> Iterator[TextContentItem]:
     for flag in result.flags:
         yield text(codes.FLAG, flag.message)
     for name, reason in (result.measurements.withheld if result.measurements else {}).items():
-        yield text(codes.WITHHELD, f"{MEASURES[name].title}: {reason}")
+        yield text(codes.WITHHELD, f"{MEASUREMENTS[name].title}: {reason}")
 
 
 def text(concept: Code, value: str) -> TextContentItem:
@@ -118,7 +118,7 @@ def text(concept: Code, value: str) -> TextContentItem:
     return TextContentItem(concept, value, RelationshipTypeValues.CONTAINS)
 
 
-def _lengths(placed: Placed, measured: Measurements) -> Iterator[Measurement]:
+def _lengths(placed: PlacedSlice, measured: SliceMeasurements) -> Iterator[Measurement]:
     for name, value in measured.values().items():
         if value is not None and name not in _AREAS:
             caliper = measured.calipers.get(name)
@@ -126,21 +126,21 @@ def _lengths(placed: Placed, measured: Measurements) -> Iterator[Measurement]:
             yield _measurement(placed, name, value, line)
 
 
-def _areas(placed: Placed, name: str, value: float) -> Iterator[Measurement]:
+def _areas(placed: PlacedSlice, name: str, value: float) -> Iterator[Measurement]:
     yield _measurement(placed, name, value)
     measured = placed.result.measurements
     if measured and measured.sac_area_counted_mm2 is not None and name == "sac_area_mm2":
-        unit = codes.UNITS[MEASURES[name].unit]
+        unit = codes.UNITS[MEASUREMENTS[name].unit]
         yield Measurement(codes.quantity(name), float(measured.sac_area_counted_mm2), unit, method=codes.COUNTED)
 
 
 def _measurement(
-    placed: Placed, name: str, value: float, coordinates: list[CoordinatesForMeasurement] | None = None
+    placed: PlacedSlice, name: str, value: float, coordinates: list[CoordinatesForMeasurement] | None = None
 ) -> Measurement:
     measurement = Measurement(
         codes.quantity(name),
         float(value),
-        codes.UNITS[MEASURES[name].unit],
+        codes.UNITS[MEASUREMENTS[name].unit],
         method=codes.method(name),
         referenced_coordinates=coordinates,
     )
@@ -152,7 +152,7 @@ def _measurement(
 
 def _doubt(result: SliceResult, name: str) -> Iterator[str]:
     """The interval of a measure, what it rests on, and the probability of lying below each threshold that applies."""
-    interval, unit = result.intervals.get(name), MEASURES[name].unit
+    interval, unit = result.intervals.get(name), MEASUREMENTS[name].unit
     if interval is None:
         return
     bounds = f"{interval.low:.2f} to {interval.high:.2f} {unit}".strip()
@@ -163,11 +163,11 @@ def _doubt(result: SliceResult, name: str) -> Iterator[str]:
             yield f"probability {probability:.2f} of lying below {criterion.below:g} {unit} ({criterion.source})"
 
 
-def _line(placed: Placed, points: Points) -> CoordinatesForMeasurement:
+def _line(placed: PlacedSlice, points: Points) -> CoordinatesForMeasurement:
     return CoordinatesForMeasurement(GraphicTypeValues.POLYLINE, _graphic(points), _source(placed))
 
 
-def _region(placed: Placed, outline: Points) -> ImageRegion:
+def _region(placed: PlacedSlice, outline: Points) -> ImageRegion:
     closed = outline if np.array_equal(outline[0], outline[-1]) else np.concatenate((outline, outline[:1]))
     return ImageRegion(GraphicTypeValues.POLYLINE, _graphic(closed), _source(placed))
 
@@ -176,15 +176,15 @@ def _graphic(points: Points) -> NDArray[np.float32]:
     return (points + _CORNER).astype(np.float32)
 
 
-def _source(placed: Placed) -> SourceImageForRegion:
+def _source(placed: PlacedSlice) -> SourceImageForRegion:
     return SourceImageForRegion(placed.image.SOPClassUID, placed.image.SOPInstanceUID)
 
 
-def _tracking(placed: Placed, what: str) -> TrackingIdentifier:
+def _tracking(placed: PlacedSlice, what: str) -> TrackingIdentifier:
     level = placed.result.level
     where = f"{level}, {placed.result.name}" if level else placed.result.name
     return TrackingIdentifier(UID(), f"{where}: {what}")
 
 
-def _sites(placed: Placed) -> list[FindingSite]:
+def _sites(placed: PlacedSlice) -> list[FindingSite]:
     return [FindingSite(codes.LEVELS.get(placed.result.level or "", codes.REGION))]

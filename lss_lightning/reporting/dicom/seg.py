@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.dicom.codes import ANATOMY, REGION, identify_scheme, structure
 from lss_lightning.reporting.dicom.software import CHARACTERS, equipment, seg_algorithm
-from lss_lightning.reporting.dicom.sources import Placed, place_slices, stacks
+from lss_lightning.reporting.dicom.sources import PlacedSlice, place_slices, stacks
 from lss_lightning.stenosis.study import StudyResult
 
 _FIRST_SERIES = 8801
@@ -52,14 +52,14 @@ def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tu
     return tuple(paths)
 
 
-def _segment_numbers(stack: Sequence[Placed], labels: LabelSet) -> NDArray[np.uint8]:
+def _segment_numbers(stack: Sequence[PlacedSlice], labels: LabelSet) -> NDArray[np.uint8]:
     """Label maps (N, H, W) in which the anatomical classes are numbered from 1, and all else is 0."""
     table = np.zeros(256, dtype=np.uint8)
     table[list(labels.anatomical)] = np.arange(len(labels.anatomical)) + 1
     return table[np.stack([placed.result.classes for placed in stack])]
 
 
-def _segmentation(study: StudyResult, stack: Sequence[Placed], number: int) -> Segmentation:
+def _segmentation(study: StudyResult, stack: Sequence[PlacedSlice], number: int) -> Segmentation:
     return Segmentation(
         source_images=[placed.image for placed in stack],
         pixel_array=_segment_numbers(stack, study.labels),
@@ -78,7 +78,7 @@ def _segmentation(study: StudyResult, stack: Sequence[Placed], number: int) -> S
     )
 
 
-def _segments(study: StudyResult, stack: Sequence[Placed]) -> list[SegmentDescription]:
+def _segments(study: StudyResult, stack: Sequence[PlacedSlice]) -> list[SegmentDescription]:
     algorithm = seg_algorithm(study)
     told = {(placed.result.level, placed.result.level_source) for placed in stack if placed.result.level}
     level, source = told.pop() if len(told) == 1 else (None, None)

@@ -48,7 +48,7 @@ _DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedSlice:
     """A slice and its DICOM images.
 
     Attributes:
@@ -62,7 +62,7 @@ class Placed:
     others: tuple[Dataset, ...]
 
 
-def place_slices(study: StudyResult, keep_identity: bool) -> list[Placed]:
+def place_slices(study: StudyResult, keep_identity: bool) -> list[PlacedSlice]:
     """The slices that were read from DICOM files, in the study's order.
 
     Of the files' headers only what tells the grid and the UIDs is read, and, where identity is kept, what the study is
@@ -87,13 +87,13 @@ def place_slices(study: StudyResult, keep_identity: bool) -> list[Placed]:
                     "and SR need the T1 images as they were exported"
                 )
             others = tuple(header for header in headers if header is not image)
-            placed.append(Placed(flipped(result, flips), image, others))
+            placed.append(PlacedSlice(flipped(result, flips), image, others))
     return placed
 
 
-def stacks(placed: Iterable[Placed]) -> list[list[Placed]]:
+def stacks(placed: Iterable[PlacedSlice]) -> list[list[PlacedSlice]]:
     """Slices by series, direction and grid: what a volume may hold together."""
-    found: dict[tuple[object, ...], list[Placed]] = {}
+    found: dict[tuple[object, ...], list[PlacedSlice]] = {}
     for one in placed:
         image = one.image
         numbers = (*image.ImageOrientationPatient, *image.PixelSpacing)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.stenosis import CRITERIA, MEASURES, Measurements, SliceResult, StudyResult, common_basis
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SliceMeasurements, SliceResult, StudyResult, common_basis
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ def write_json(study: StudyResult, path: Path) -> None:
 
 
 def _row(study: StudyResult, piece: SliceResult) -> dict[str, object]:
-    values = piece.measurements.values() if piece.measurements else dict.fromkeys(MEASURES)
+    values = piece.measurements.values() if piece.measurements else dict.fromkeys(MEASUREMENTS)
     measures: dict[str, object] = {}
     for name, value in values.items():
         interval = piece.intervals.get(name)
@@ -64,7 +64,7 @@ def _study(study: StudyResult) -> dict[str, Any]:
         "remarks": list(study.remarks),
         "models": [{"name": model.name, "sha256": model.sha256} for model in study.models],
         "classes": [{"name": label.name, "key": label.key, "code": label.code} for label in study.labels],
-        "measures": {name: {"title": measure.title, "unit": measure.unit} for name, measure in MEASURES.items()},
+        "measures": {name: {"title": measure.title, "unit": measure.unit} for name, measure in MEASUREMENTS.items()},
         "criteria": [
             {
                 "key": criterion.key,
@@ -120,7 +120,7 @@ def _slice(piece: SliceResult) -> dict[str, Any]:
     }
 
 
-def _measures(piece: SliceResult, measured: Measurements) -> dict[str, Any]:
+def _measures(piece: SliceResult, measured: SliceMeasurements) -> dict[str, Any]:
     """Each measure with what is known of it: its interval and caliper, or why it is withheld."""
     found: dict[str, Any] = {}
     for name, value in measured.values().items():

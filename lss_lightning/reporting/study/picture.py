@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.reporting.calipers import LOOKS, REFERENCES, Look, visible
-from lss_lightning.stenosis import Caliper, Measurements
+from lss_lightning.reporting.calipers import LOOKS, REFERENCES, CaliperStyle, visible
+from lss_lightning.stenosis import Caliper, SliceMeasurements
 from lss_lightning.stenosis.measurements import Points
 from lss_lightning.stenosis.study import SliceResult
 
@@ -53,7 +53,7 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceLine:
     """What a measure was taken on: the canal's section, or the ellipse that a bulge is measured from."""
 
     measure: str
@@ -66,7 +66,7 @@ class Mark:
     """A caliper, from (x0, y0) to (x1, y1), its letter at (x, y)."""
 
     measure: str
-    look: Look
+    look: CaliperStyle
     x0: float
     y0: float
     x1: float
@@ -76,7 +76,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Picture:
+class SlicePicture:
     """A slice, drawn. The unit is a pixel's width; (0, 0) is the outer corner of the first pixel.
 
     Attributes:
@@ -96,7 +96,7 @@ class Picture:
     stretch: float
     images: Mapping[str, str]
     structures: tuple[Structure, ...]
-    references: tuple[Reference, ...]
+    references: tuple[ReferenceLine, ...]
     marks: tuple[Mark, ...]
     bar: float | None
     brightest: float
@@ -107,7 +107,7 @@ class Picture:
         return Box(0, 0, *self.size)
 
 
-def draw(result: SliceResult, labels: LabelSet) -> Picture:
+def draw(result: SliceResult, labels: LabelSet) -> SlicePicture:
     """Draw a slice.
 
     Args:
@@ -123,7 +123,7 @@ def draw(result: SliceResult, labels: LabelSet) -> Picture:
         (top, bottom), (left, right) = visible(measured, result.classes.shape)
         near = Box(left + 0.5, (top + 0.5) * stretch, right - left, (bottom - top) * stretch)
         part = slice(round(top + 0.5), round(bottom + 0.5)), slice(round(left + 0.5), round(right + 0.5))
-    return Picture(
+    return SlicePicture(
         size=(columns, rows * stretch),
         near=near,
         stretch=stretch,
@@ -163,16 +163,16 @@ def ring_path(rings: tuple[Points, ...], stretch: float) -> str:
 
 
 def _structure(
-    classes: NDArray[np.uint8], measured: Measurements | None, labels: LabelSet, index: int, stretch: float
+    classes: NDArray[np.uint8], measured: SliceMeasurements | None, labels: LabelSet, index: int, stretch: float
 ) -> Structure:
     label = labels[index]
     rings = measured.outlines.get(label.key, ()) if measured else ()
     return Structure(label.key, label.colour, run_path(classes == index), ring_path(rings, stretch))
 
 
-def _references(measured: Measurements, stretch: float) -> list[Reference]:
+def _references(measured: SliceMeasurements, stretch: float) -> list[ReferenceLine]:
     drawn = {name: colour for name, colour in REFERENCES.items() if name in measured.outlines}
-    return [Reference(name, colour, ring_path(measured.outlines[name], stretch)) for name, colour in drawn.items()]
+    return [ReferenceLine(name, colour, ring_path(measured.outlines[name], stretch)) for name, colour in drawn.items()]
 
 
 def _mark(name: str, caliper: Caliper, near: Box, stretch: float) -> Mark:

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydicom.misc import is_dicom
 
 from lss_lightning.reporting.page.rendering import render
-from lss_lightning.reporting.study.picture import Picture, draw
-from lss_lightning.reporting.study.table import SOURCES, Row, compare, rows_of, states_of
-from lss_lightning.stenosis import CRITERIA, MEASURES, Site, common_basis
+from lss_lightning.reporting.study.picture import SlicePicture, draw
+from lss_lightning.reporting.study.table import SOURCES, MeasurementRow, compare_thresholds, rows_of, states_of
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, Site, common_basis
 from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,7 +31,7 @@ _DICOM = {
 
 
 @dataclass(frozen=True)
-class Panel:
+class SlicePanel:
     """A slice on the page.
 
     Attributes:
@@ -48,8 +48,8 @@ class Panel:
     anchor: str
     title: str
     level_source: str
-    picture: Picture
-    rows: tuple[Row, ...]
+    picture: SlicePicture
+    rows: tuple[MeasurementRow, ...]
     sites: Mapping[Site, str]
 
 
@@ -76,12 +76,12 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         study=study,
         panels=measured,
         others=[panel for panel in panels if panel.result.measurements is None],
-        comparisons=list(compare([panel.result for panel in measured])),
+        comparisons=list(compare_thresholds([panel.result for panel in measured])),
         weightings=sorted({kind for result in study.slices for kind in result.images}),
         window=_window(measured or panels),
         classes=[study.labels[index] for index in study.labels.anatomical],
         criteria=CRITERIA,
-        measures=MEASURES,
+        measures=MEASUREMENTS,
         sources=SOURCES,
         levels={key: level for level, key in LEVELS.items()},
         intervals=common_basis(intervals),
@@ -92,11 +92,11 @@ def write_study_report(study: StudyResult, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _panel(result: SliceResult, study: StudyResult) -> Panel:
+def _panel(result: SliceResult, study: StudyResult) -> SlicePanel:
     states = states_of(result)
     right_to_left: tuple[Site, ...] = ("right", "central", "left")
     shown = right_to_left[::-1] if result.image_left == "left" else right_to_left
-    return Panel(
+    return SlicePanel(
         result,
         anchor=result.name.lower().replace("_", "-"),
         title=result.level or result.name,
@@ -107,7 +107,7 @@ def _panel(result: SliceResult, study: StudyResult) -> Panel:
     )
 
 
-def _window(panels: Sequence[Panel]) -> int:
+def _window(panels: Sequence[SlicePanel]) -> int:
     """Width of the window, from black, that shows the anatomy of all slices as bright as can be; grey values."""
     brightest = max((panel.picture.brightest for panel in panels), default=255)
     return max(_STEP, min(255, _STEP * math.ceil(brightest / _STEP)))

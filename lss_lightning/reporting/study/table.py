@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lss_lightning.reporting.calipers import LOOKS
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.stenosis import CRITERIA, MEASURES, SITES, Criterion, Site
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Criterion, Site
 from lss_lightning.stenosis.criteria import criteria_at
 from lss_lightning.stenosis.study import LEVELS, SliceResult
 
@@ -37,7 +37,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Row:
+class MeasurementRow:
     """A measure of a slice.
 
     Attributes:
@@ -81,7 +81,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ThresholdComparison:
     """A measure at all levels.
 
     Attributes:
@@ -95,16 +95,16 @@ class Comparison:
     cells: tuple[Cell, ...]
 
 
-def rows_of(result: SliceResult) -> Iterator[Row]:
+def rows_of(result: SliceResult) -> Iterator[MeasurementRow]:
     """All measures of a slice that was measured, in the order of reports."""
     measured = result.measurements
     if measured is None:
         return
     for name, value in measured.values().items():
         interval = result.intervals.get(name)
-        yield Row(
+        yield MeasurementRow(
             name,
-            MEASURES[name].title,
+            MEASUREMENTS[name].title,
             LOOKS[name].letter if name in measured.calipers else "",
             _number(name, value, unit=True),
             f"{_number(name, interval.low)} to {_number(name, interval.high)}" if interval else "",
@@ -117,7 +117,7 @@ def states_of(result: SliceResult) -> Mapping[Site, str]:
     """What is known of each site: ``below`` a threshold, ``not below`` one, or ``withheld``, wholly or ``in part``."""
     states: dict[Site, str] = {}
     for site in SITES:
-        criteria = [one for name in MEASURES for one in _counting(name, result) if one.site == site]
+        criteria = [one for name in MEASUREMENTS for one in _counting(name, result) if one.site == site]
         given = [_values(result)[one.measure] is not None for one in criteria]
         if site in result.sites:
             states[site] = "below"
@@ -128,9 +128,9 @@ def states_of(result: SliceResult) -> Mapping[Site, str]:
     return states
 
 
-def compare(results: Sequence[SliceResult]) -> Iterator[Comparison]:
+def compare_thresholds(results: Sequence[SliceResult]) -> Iterator[ThresholdComparison]:
     """Each measure that has any value side by side, for slices that were measured."""
-    for name, measure in MEASURES.items():
+    for name, measure in MEASUREMENTS.items():
         values = [_values(result)[name] for result in results]
         intervals = [result.intervals.get(name) for result in results]
         if all(value is None for value in values):
@@ -156,11 +156,11 @@ def compare(results: Sequence[SliceResult]) -> Iterator[Comparison]:
             )
         title = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
         ticks = tuple((f"{below:g}", 100 * below / most) for below in sorted(criteria))
-        yield Comparison(title, ticks, tuple(cells))
+        yield ThresholdComparison(title, ticks, tuple(cells))
 
 
 def _values(result: SliceResult) -> dict[str, float | None]:
-    return result.measurements.values() if result.measurements else dict.fromkeys(MEASURES)
+    return result.measurements.values() if result.measurements else dict.fromkeys(MEASUREMENTS)
 
 
 def _criteria(name: str, result: SliceResult) -> list[Criterion]:
@@ -176,7 +176,7 @@ def _threshold(criterion: Criterion, value: float | None, result: SliceResult) -
     interval = result.intervals.get(criterion.measure)
     probability = interval.below.get(criterion.key) if interval else None
     return Threshold(
-        below=f"{criterion.below:g} {MEASURES[criterion.measure].unit}".strip(),
+        below=f"{criterion.below:g} {MEASUREMENTS[criterion.measure].unit}".strip(),
         passed=None if value is None else value < criterion.below,
         reliable=LEVELS.get(result.level or "") not in criterion.unreliable_at,
         probability="" if probability is None else _percent(probability),
@@ -194,6 +194,6 @@ def _percent(probability: float) -> str:
 def _number(name: str, value: float | None, *, unit: bool = False) -> str:
     if value is None:
         return MISSING
-    of = MEASURES[name].unit
+    of = MEASUREMENTS[name].unit
     number = f"{value:.{1 if of else 3}f}"
     return f"{number} {of}".strip() if unit else number

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from lss_lightning.config.sections import LoggerConfig
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker, flat_settings, read_result
+from lss_lightning.reporting.trackers.content import (
+    Epoch,
+    RunDescription,
+    SliceRow,
+    TrackedResult,
+    Tracker,
+    flat_settings,
+    read_result,
+)
 
-__all__ = ["About", "Epoch", "Result", "Row", "Tracker", "flat_settings", "open_trackers", "read_result"]
+__all__ = [
+    "Epoch",
+    "RunDescription",
+    "SliceRow",
+    "TrackedResult",
+    "Tracker",
+    "flat_settings",
+    "open_trackers",
+    "read_result",
+]
 
 
-def open_trackers(config: LoggerConfig, about: About) -> list[Tracker]:
+def open_trackers(config: LoggerConfig, about: RunDescription) -> list[Tracker]:
     """Start the trackers that are configured; their libraries are imported only then.
 
     Raises:

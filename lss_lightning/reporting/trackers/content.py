@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.examples import Case
+from lss_lightning.runs.layout import RunFolder
 
 MEANS = ("mean_iou", "mean_iou_anatomy")
 BY_CLASS = ("iou", "dice")
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class RunDescription:
     """What a run is.
 
     Attributes:
@@ -67,7 +68,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Row:
+class SliceRow:
     """One tested slice.
 
     Attributes:
@@ -86,7 +87,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class TrackedResult:
     """What the test found.
 
     Attributes:
@@ -103,7 +104,7 @@ class Result:
 
     figures: Mapping[str, float]
     confusion: NDArray[np.int64]
-    rows: Sequence[Row]
+    rows: Sequence[SliceRow]
     pictures: Mapping[str, Path]
     pages: Mapping[str, Path]
     checkpoint: Path | None
@@ -112,19 +113,20 @@ class Result:
 
 
 def read_result(
-    folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[Row], checkpoint: Path | None = None
-) -> Result:
+    folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[SliceRow], checkpoint: Path | None = None
+) -> TrackedResult:
     """Read what a test has left in a run's folder.
 
     Args:
         folder: With ``metrics.json`` and ``report/``.
-        confusion: As in :class:`Result`.
+        confusion: As in :class:`TrackedResult`.
         rows: Likewise.
         checkpoint: Likewise.
     """
-    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    report, card = folder / "report", folder / "checkpoints" / "model-card.md"
-    return Result(
+    run = RunFolder(folder)
+    metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+    report, card = run.report, run.model_card
+    return TrackedResult(
         figures=_figures(metrics),
         confusion=confusion,
         rows=rows,
@@ -192,7 +194,7 @@ class Tracker(ABC):
         """Record an epoch's figures and examples."""
 
     @abstractmethod
-    def result(self, result: Result) -> None:
+    def result(self, result: TrackedResult) -> None:
         """Record what the test found."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lss_lightning.reporting import style
 from lss_lightning.reporting.examples import draw_examples
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker
+from lss_lightning.reporting.trackers.content import Epoch, RunDescription, SliceRow, TrackedResult, Tracker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ class TensorBoardTracker(Tracker):
         about: The run.
     """
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: RunDescription) -> None:
         self.about = about
         self.logger = TensorBoardLogger(about.folder, name="", version=FOLDER, default_hp_metric=False)
 
@@ -42,7 +42,7 @@ class TensorBoardTracker(Tracker):
             figure = draw_examples(epoch.examples, self.about.labels, caption=caption)
             self.logger.experiment.add_image("val/slices", style.pixels(figure), epoch.number, dataformats="HWC")
 
-    def result(self, result: Result) -> None:
+    def result(self, result: TrackedResult) -> None:
         """Scalars, the report's figures, a table of the slices, and the settings with what they led to."""
         writer, step = self.logger.experiment, result.epoch or 0
         self.logger.log_metrics(result.figures, step)
@@ -56,13 +56,13 @@ class TensorBoardTracker(Tracker):
         """Write what is still in memory."""
         self.logger.experiment.close()
 
-    def _table(self, result: Result) -> str:
+    def _table(self, result: TrackedResult) -> str:
         columns = ["Patient", "Level", "Mean IoU, anatomy", *(label.name for label in self.about.labels)]
         lines = [columns, ["---"] * len(columns), *map(_cells, result.rows)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: SliceRow) -> list[str]:
     scores = [row.mean_iou_anatomy, *row.iou]
     return [row.patient, row.level, *(style.MISSING if np.isnan(score) else f"{score:.3f}" for score in scores)]
 

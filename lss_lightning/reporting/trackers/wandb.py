@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import wandb
 
 from lss_lightning.config.sections import WandbConfig
-from lss_lightning.reporting.trackers.content import About, Epoch, Result, Row, Tracker
+from lss_lightning.reporting.trackers.content import Epoch, RunDescription, SliceRow, TrackedResult, Tracker
 from lss_lightning.reporting.trackers.wandb_start import recording_line, start
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class WandbTracker(Tracker):
         UserError: the run that is resumed was recorded elsewhere.
     """
 
-    def __init__(self, about: About, config: WandbConfig) -> None:
+    def __init__(self, about: RunDescription, config: WandbConfig) -> None:
         self.about, self.keeps_checkpoint = about, config.checkpoint
         self.run = start(about, config)
         self.names = {index: label.name for index, label in enumerate(about.labels)}
@@ -50,7 +50,7 @@ class WandbTracker(Tracker):
             row["val/slices"] = [self._image(case) for case in epoch.examples]
         self.run.log(row, step=epoch.number)
 
-    def result(self, result: Result) -> None:
+    def result(self, result: TrackedResult) -> None:
         """Figures, the confusion matrix, a table of the slices, the report's pictures and pages, and the checkpoint."""
         self.run.log(
             {
@@ -79,7 +79,7 @@ class WandbTracker(Tracker):
             masks={layer: {"mask_data": mask, "class_labels": self.names} for layer, mask in masks.items()},
         )
 
-    def _confusion(self, result: Result) -> Any:
+    def _confusion(self, result: TrackedResult) -> Any:
         # W&B's own function counts single predictions, which are millions of pixels here.
         columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
         names = list(self.names.values())
@@ -95,7 +95,7 @@ class WandbTracker(Tracker):
             string_fields={"title": "Pixels by true and predicted class, test"},
         )
 
-    def _table(self, result: Result) -> wandb.Table:
+    def _table(self, result: TrackedResult) -> wandb.Table:
         pictured = any(row.example for row in result.rows)
         columns: list[str | int] = ["Patient", "Level", "Mean IoU, anatomy", *self.names.values()]
         table = wandb.Table(columns=[*columns, "Slice"] if pictured else columns)
@@ -104,7 +104,7 @@ class WandbTracker(Tracker):
             table.add_data(row.patient, row.level, *_scores(row), *slices)
         return table
 
-    def _keep(self, result: Result, checkpoint: Path) -> None:
+    def _keep(self, result: TrackedResult, checkpoint: Path) -> None:
         name = re.sub(r"[^\w.-]+", "-", f"{self.about.name}-{self.run.id}")
         artifact = wandb.Artifact(name, type="model", metadata={"epoch": result.epoch, **result.figures})
         # Finished files: no copy is made of them before they are sent.
@@ -115,5 +115,5 @@ class WandbTracker(Tracker):
         self.run.log_artifact(artifact, aliases=[checkpoint.stem, *epoch])
 
 
-def _scores(row: Row) -> list[float | None]:
+def _scores(row: SliceRow) -> list[float | None]:
     return [None if math.isnan(score) else float(score) for score in (row.mean_iou_anatomy, *row.iou)]

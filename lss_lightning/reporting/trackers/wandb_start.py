@@ -14,7 +14,7 @@ from wandb.errors import Error
 
 from lss_lightning.config.sections import WandbConfig
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.trackers.content import About
+from lss_lightning.reporting.trackers.content import RunDescription
 
 RECORD = "wandb.json"
 """Where a run's folder keeps the run's identity in W&B."""
@@ -37,7 +37,7 @@ class Identity:
     sent: bool
 
 
-def start(about: About, config: WandbConfig) -> wandb.Run:
+def start(about: RunDescription, config: WandbConfig) -> wandb.Run:
     """Start or go on with a run: on the server, or, with a line that says why, offline.
 
     Args:
@@ -79,7 +79,7 @@ def recording_line(run: wandb.Run, reason: str) -> str:
     return f"wandb: {why}recorded offline, to be sent by: wandb sync {Path(run.dir).parent}"
 
 
-def _before(about: About, config: WandbConfig) -> Identity | None:
+def _before(about: RunDescription, config: WandbConfig) -> Identity | None:
     """The identity of the run that is resumed; None where it starts anew.
 
     Raises:
@@ -99,7 +99,7 @@ def _before(about: About, config: WandbConfig) -> Identity | None:
     return before
 
 
-def _init(about: About, config: WandbConfig, before: Identity | None, mode: Mode) -> wandb.Run:
+def _init(about: RunDescription, config: WandbConfig, before: Identity | None, mode: Mode) -> wandb.Run:
     must = before is not None and before.sent and mode == "online"
     settings = wandb.Settings(
         silent=True,

@@ -17,9 +17,9 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.splits.fractions import Resubstitution
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import iou, mean_defined, shared
-from lss_lightning.models.ensemble import load_predictor
-from lss_lightning.reporting.comparison import Segmented
+from lss_lightning.metrics import iou, mean_defined, shared_images
+from lss_lightning.models.ensemble import load_ensemble
+from lss_lightning.reporting.comparison import SegmentedExample
 from lss_lightning.workflows.comparison.finished import FOLDS, FinishedRun
 from lss_lightning.workflows.training.trainer import make_trainer
 
@@ -28,7 +28,7 @@ Image = NDArray[np.uint8]
 
 def segment_common(
     runs: Sequence[FinishedRun], labels: LabelSet, examples: int, trainer: TrainerConfig, paths: PathsConfig
-) -> tuple[list[Segmented], list[str]]:
+) -> tuple[list[SegmentedExample], list[str]]:
     """Segment a few images that all runs were tested on.
 
     Args:
@@ -68,7 +68,7 @@ def segment_common(
     for rank, (piece, image) in enumerate(zip(pieces, chosen, strict=True)):
         each = {run.name: float(scores[run.name][place]) for run, place in zip(able, image, strict=True)}
         shown.append(
-            Segmented(
+            SegmentedExample(
                 title=f"{_rank(rank, len(pieces))}patient {piece.slice.title}",
                 image=(piece.image if len(piece.image) == 3 else piece.image[:1]).transpose(1, 2, 0),
                 label=piece.label,
@@ -85,7 +85,7 @@ def _choose(runs: Sequence[FinishedRun], labels: LabelSet, examples: int) -> lis
         return []
     common = [[place] for place in range(len(runs[0].tested.digests))]
     for run in runs[1:]:
-        both = shared(runs[0].tested, run.tested)
+        both = shared_images(runs[0].tested, run.tested)
         other = dict(zip(both.first.tolist(), both.second.tolist(), strict=True))
         common = [[*places, other[places[0]]] for places in common if places[0] in other]
     scores = [mean_defined(iou(run.tested.counts)[:, list(labels.anatomical)]) for run in runs]
@@ -118,7 +118,7 @@ def _segment(run: FinishedRun, pieces: Sequence[LoadedSlice], config: TrainerCon
     Raises:
         UserError: a checkpoint cannot be used.
     """
-    predictor, cards = load_predictor(run.checkpoints, run.tta)
+    ensemble, all_metadata = load_ensemble(run.checkpoints, run.tta)
     trainer = make_trainer(
         replace(config, devices=1, num_nodes=1, strategy="auto"),
         default_root_dir=Path(run.folder),
@@ -127,8 +127,8 @@ def _segment(run: FinishedRun, pieces: Sequence[LoadedSlice], config: TrainerCon
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    dataset = SliceDataset(pieces, cards[0].spacing, label_on_working_grid=False)
-    batches = trainer.predict(predictor, DataLoader(dataset, collate_fn=collate)) or []
+    dataset = SliceDataset(pieces, all_metadata[0].spacing, label_on_working_grid=False)
+    batches = trainer.predict(ensemble, DataLoader(dataset, collate_fn=collate)) or []
     return [maps[0] for maps in batches]
 
 

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from lss_lightning.config.data import data_source
-from lss_lightning.config.reproduce import Training
+from lss_lightning.config.reproduce import PlannedTraining
 from lss_lightning.data.source import DataSource
 from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.metrics import ImageCounts
-from lss_lightning.models.checkpoint import Card, read_checkpoint
-from lss_lightning.reporting.comparison import Result
-from lss_lightning.runs.results import COUNTS, read_metrics, stored_configuration, working_directory
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
+from lss_lightning.reporting.comparison import RunResult
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.runs.results import read_metrics, stored_configuration, working_directory
 
 FOLDS = "folds"
 """``data.subset`` of a test whose members were each tested on the fold that they had not seen."""
@@ -34,16 +35,16 @@ class FinishedRun:
         result: What tables and figures say of it.
         tested: The images that it was tested on.
         checkpoints: The files that were tested.
-        cards: What those of them say that are still there.
+        all_metadata: What those of them say that are still there.
         tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.VIEWS`.
         data: Of an evaluation, the data section that its user gave; empty where the data is the checkpoint's own.
     """
 
     folder: Path
-    result: Result
+    result: RunResult
     tested: ImageCounts
     checkpoints: tuple[Path, ...]
-    cards: tuple[Card, ...]
+    all_metadata: tuple[CheckpointMetadata, ...]
     tta: str
     data: dict[str, Any]
 
@@ -58,12 +59,14 @@ class FinishedRun:
         Raises:
             UserError: its checkpoint is gone, or the section cannot be read.
         """
-        if len(self.cards) < len(self.checkpoints):
+        if len(self.all_metadata) < len(self.checkpoints):
             raise UserError(f"{', '.join(map(str, self.checkpoints))}: no longer there")
-        card = self.cards[0]
-        trained = card.config["data"]
+        metadata = self.all_metadata[0]
+        trained = metadata.config["data"]
         section = self.data if self.data.get("_target_") else {**trained, **self.data}
-        return data_source({**section, "channels": card.channels, "third": trained["third"], "spacing": card.spacing})
+        return data_source(
+            {**section, "channels": metadata.channels, "third": trained["third"], "spacing": metadata.spacing}
+        )
 
 
 def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
@@ -84,8 +87,8 @@ def common_labels(runs: Sequence[FinishedRun]) -> LabelSet:
         UserError: no checkpoint is left to name them, and they are not the paper's.
     """
     for run in runs:
-        for card in run.cards:
-            return card.label_set
+        for metadata in run.all_metadata:
+            return metadata.label_set
     if tuple(runs[0].result.metrics["iou"]) == LUMBAR.keys:
         return LUMBAR
     raise UserError(
@@ -96,39 +99,40 @@ def common_labels(runs: Sequence[FinishedRun]) -> LabelSet:
 
 def _read(folder: Path) -> FinishedRun:
     metrics = read_metrics(folder)
-    trained = (folder / "checkpoints").is_dir()
+    run = RunFolder(folder)
+    trained = run.checkpoints.is_dir()
     stored = stored_configuration(folder) or {}
     checkpoints = _trained_checkpoint(folder) if trained else _evaluated_checkpoints(folder, metrics, stored)
     # One after the other: several checkpoints at once would fill the memory.
     read = [_card_and_parameters(path) for path in checkpoints if path.is_file()]
-    cards = tuple(card for card, _ in read)
-    settings = cards[0].config if cards else (stored or None) if trained else None
+    all_metadata = tuple(metadata for metadata, _ in read)
+    settings = all_metadata[0].config if all_metadata else (stored or None) if trained else None
     name = metrics.get("model", {}).get("name") or (settings or {}).get("name") or folder.name
     data = {} if trained else {key: value for key, value in stored.get("data", {}).items() if value is not None}
     if data.get("name") == "checkpoint":
         del data["name"]
-    result = Result(
+    result = RunResult(
         name=str(name),
         metrics=metrics,
         settings=settings,
         parameters=sum(parameters for _, parameters in read) if len(read) == len(checkpoints) else None,
         checkpoint=", ".join(str(shown_path(path)) for path in checkpoints),
-        rows=_rows(folder / "metrics.csv"),
+        rows=_rows(run.epochs),
     )
     return FinishedRun(
         folder=folder,
         result=result,
-        tested=_tested(folder / COUNTS, cards[0].channels if cards else ""),
+        tested=_tested(run.counts, all_metadata[0].channels if all_metadata else ""),
         checkpoints=checkpoints,
-        cards=cards,
+        all_metadata=all_metadata,
         tta=str(stored.get("tta", "none")),
         data=data,
     )
 
 
 def _trained_checkpoint(run: Path) -> tuple[Path, ...]:
-    best, last = (run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
-    return (best if best.is_file() else last,)
+    layout = RunFolder(run)
+    return (layout.selected_checkpoint or layout.last_checkpoint,)
 
 
 def _evaluated_checkpoints(run: Path, metrics: dict[str, Any], stored: dict[str, Any]) -> tuple[Path, ...]:
@@ -140,12 +144,12 @@ def _evaluated_checkpoints(run: Path, metrics: dict[str, Any], stored: dict[str,
     return tuple(here / Path(path).expanduser() for path in given)
 
 
-def _card_and_parameters(path: Path) -> tuple[Card, int]:
+def _card_and_parameters(path: Path) -> tuple[CheckpointMetadata, int]:
     content = read_checkpoint(path)
-    card = Card.of(content)
-    weights = {name for name, _ in card.network.build().named_parameters()}
+    metadata = CheckpointMetadata.of(content)
+    weights = {name for name, _ in metadata.network.build().named_parameters()}
     state = content["state_dict"]
-    return card, sum(state[f"network.{name}"].numel() for name in weights)
+    return metadata, sum(state[f"network.{name}"].numel() for name in weights)
 
 
 def _tested(path: Path, channels: str) -> ImageCounts:
@@ -193,13 +197,13 @@ def _distinct(names: Sequence[str], marks: Sequence[Sequence[str]]) -> list[str]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRun:
     """A training of the plan, and the run it became."""
 
-    training: Training
+    training: PlannedTraining
     run: FinishedRun
 
 
-def runs_of(trained: Sequence[Trained], model: str, protocol: str) -> list[FinishedRun]:
+def runs_of(trained: Sequence[TrainedRun], model: str, protocol: str) -> list[FinishedRun]:
     """The runs of a model under a protocol, a seed each."""
     return [each.run for each in trained if (each.training.model, each.training.protocol) == (model, protocol)]

@@ -22,7 +22,7 @@ from lss_lightning.reporting.comparison import (
 )
 from lss_lightning.reporting.page import Block, Bullets, Figure, Prose, Section, Table
 from lss_lightning.reporting.paper import TABLE_2
-from lss_lightning.workflows.comparison.finished import Trained, runs_of
+from lss_lightning.workflows.comparison.finished import TrainedRun, runs_of
 from lss_lightning.workflows.comparison.protocols import (
     DISTANCES,
     by_protocol,
@@ -62,7 +62,7 @@ _CEILING = (
 
 def protocol_section(
     config: ReproduceConfig,
-    trained: Sequence[Trained],
+    trained: Sequence[TrainedRun],
     models: Sequence[str],
     protocols: Sequence[str],
     labels: LabelSet,
@@ -104,7 +104,7 @@ def protocol_section(
     return Section("protocols", "What the protocol does to the number", blocks)
 
 
-def _model_scores(trained: Sequence[Trained], model: str, protocols: Sequence[str], labels: LabelSet) -> ModelScores:
+def _model_scores(trained: Sequence[TrainedRun], model: str, protocols: Sequence[str], labels: LabelSet) -> ModelScores:
     runs = {protocol: of for protocol in protocols if (of := runs_of(trained, model, protocol))}
     published: dict[str, float] = {}
     if labels.keys == LUMBAR.keys:
@@ -114,7 +114,7 @@ def _model_scores(trained: Sequence[Trained], model: str, protocols: Sequence[st
 
 
 def _effects(
-    trained: Sequence[Trained], models: Sequence[str], protocols: Sequence[str], labels: LabelSet
+    trained: Sequence[TrainedRun], models: Sequence[str], protocols: Sequence[str], labels: LabelSet
 ) -> dict[str, list[Effect]]:
     """Each contrast with the patient split by its title, models one by one."""
     effects: dict[str, list[Effect]] = {}
@@ -138,11 +138,11 @@ def _effects(
     return effects
 
 
-def _is(each: Trained, model: str, protocol: str) -> bool:
+def _is(each: TrainedRun, model: str, protocol: str) -> bool:
     return (each.training.model, each.training.protocol) == (model, protocol)
 
 
-def _seen_table(trained: Sequence[Trained], models: Sequence[str], protocols: Sequence[str]) -> Table:
+def _seen_table(trained: Sequence[TrainedRun], models: Sequence[str], protocols: Sequence[str]) -> Table:
     """How many test patients were seen in training; the models of a protocol share its splits."""
     rows = []
     for protocol in protocols:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lss_lightning.data.annotators import find_labellers
+from lss_lightning.data.annotators import find_annotators
 from lss_lightning.data.formats import read_mask
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import UserError
@@ -22,12 +22,13 @@ from lss_lightning.metrics import (
     contrast,
     iou,
     iou_and_means_less,
-    shared,
+    shared_images,
     shift_iou,
     summarise_overlap,
 )
 from lss_lightning.metrics.overlap import Scores
 from lss_lightning.reporting.comparison.protocols import Effect
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.comparison.finished import FinishedRun
 
 DISTANCES = (0.5, 1.0, 2.0)
@@ -83,7 +84,7 @@ def same_images(
     """Both protocols' tests cut down to the images of the honest one, seed by seed; None where some are not in both."""
     firsts, seconds = [], []
     for first, second in zip(flattered, honest, strict=True):
-        common = shared(first, second)
+        common = shared_images(first, second)
         if common.only_second or common.relabelled:
             return None
         firsts.append(first[common.first])
@@ -92,7 +93,7 @@ def same_images(
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenPatients:
     """How many of a test's patients were seen in training, and what else was.
 
     Attributes:
@@ -106,18 +107,18 @@ class Seen:
     trained: int
 
 
-def seen_patients(runs: Sequence[FinishedRun]) -> Seen:
+def seen_patients(runs: Sequence[FinishedRun]) -> SeenPatients:
     """Count over the runs' ``split.csv``, which differ in their seed."""
     patients = seen = trained = 0
     for run in runs:
         parts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
-        with (run.folder / "split.csv").open(newline="", encoding="utf-8") as stream:
+        with RunFolder(run.folder).split.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 parts[row["part"]].add(row["patient"])
                 trained += row["part"] == "train"
         patients += len(parts["test"])
         seen += len(parts["test"] & parts["train"])
-    return Seen(patients, seen, trained)
+    return SeenPatients(patients, seen, trained)
 
 
 def shift_ceiling(slices: Sequence[LoadedSlice], labels: LabelSet) -> Scores:
@@ -136,7 +137,7 @@ def labeller_ceiling(root: str, labels: LabelSet) -> tuple[Scores | None, str]:
         (K,), IoU pooled over all slices and pairs of labellers, or None; and what a reader must know.
     """
     try:
-        maps = find_labellers(Path(root))
+        maps = find_annotators(Path(root))
         if not maps:
             return None, "No labellers' maps (Manual_Label_Data.zip) lie beside the data."
         total = np.zeros((len(labels), len(labels)), dtype=np.int64)
@@ -149,7 +150,7 @@ def labeller_ceiling(root: str, labels: LabelSet) -> tuple[Scores | None, str]:
             total += agreement_counts(read, len(labels))
     except UserError as error:
         return None, f"The labellers' maps beside the data cannot be used: {error}."
-    labellers = {labeller for drawn in maps.values() for labeller in drawn}
+    labellers = {module for drawn in maps.values() for module in drawn}
     left_out = f" {unlike} slices are left out, whose maps differ in size." if unlike else ""
     about = f"Between labellers: {len(labellers)} of them, {len(maps) - unlike} slices, every two maps of a slice."
     return iou(total), about + left_out

@@ -11,7 +11,7 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.comparison import Curves
 from lss_lightning.reporting.page import Bullets, Facts, Page, Section
 from lss_lightning.reporting.page.markdown import write_markdown
-from lss_lightning.workflows.comparison.finished import FinishedRun, Trained, common_labels, runs_of
+from lss_lightning.workflows.comparison.finished import FinishedRun, TrainedRun, common_labels, runs_of
 from lss_lightning.workflows.comparison.protocol_section import HONEST, protocol_section
 from lss_lightning.workflows.comparison.protocols import pooled
 from lss_lightning.workflows.comparison.sections import (
@@ -29,7 +29,9 @@ PICTURES = "reproduction"
 """Folder of the pictures and CSV files, beside ``reproduction.md``, so that both can be copied to ``docs/``."""
 
 
-def write_pages(config: ReproduceConfig, trained: Sequence[Trained], failed: Sequence[str], folder: Path) -> Path:
+def write_reproduction(
+    config: ReproduceConfig, trained: Sequence[TrainedRun], failed: Sequence[str], folder: Path
+) -> Path:
     """Write ``report/``: ``index.html``, ``reproduction.md``, and its pictures and CSV files.
 
     Args:
@@ -84,7 +86,7 @@ def write_pages(config: ReproduceConfig, trained: Sequence[Trained], failed: Seq
     return report
 
 
-def _about_section(config: ReproduceConfig, trained: Sequence[Trained], failed: Sequence[str]) -> Section:
+def _about_section(config: ReproduceConfig, trained: Sequence[TrainedRun], failed: Sequence[str]) -> Section:
     size = config.reproduce.chosen
     facts = {
         "Data": f"{config.data.name}, {config.data.channels}",
@@ -109,7 +111,7 @@ def _scores(
     return Section(f"table-2-{protocol}", f"Table 2: {protocol} protocol", section.blocks)
 
 
-def _curves(trained: Sequence[Trained], models: Sequence[str], protocols: Sequence[str]) -> list[Curves]:
+def _curves(trained: Sequence[TrainedRun], models: Sequence[str], protocols: Sequence[str]) -> list[Curves]:
     curves = []
     for model in models:
         for protocol in protocols:

@@ -25,10 +25,9 @@ from lss_lightning.reporting.comparison import (
 )
 from lss_lightning.reporting.page import Block, Bullets, Figure, Section
 from lss_lightning.reporting.tables import table2_notes, write_table2_csv
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.comparison.common_images import segment_common
 from lss_lightning.workflows.comparison.finished import FinishedRun
-
-REPORT = "report"
 
 
 def new_report(folder: Path) -> Path:
@@ -37,7 +36,7 @@ def new_report(folder: Path) -> Path:
     Raises:
         UserError: there is one already.
     """
-    report = folder / REPORT
+    report = RunFolder(folder).report
     if report.exists():
         raise UserError(f"{report}: already holds a report; nothing is overwritten: choose another hydra.run.dir")
     report.mkdir()

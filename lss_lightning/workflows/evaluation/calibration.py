@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import Card
-from lss_lightning.runs.checkpoints import sha256
-from lss_lightning.runs.results import MEASUREMENTS, find_calibration, read_metrics
-from lss_lightning.stenosis import MEASURES, PATIENTS_NEEDED, Calibration
+from lss_lightning.files import sha256
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.runs.results import find_calibration, read_metrics
+from lss_lightning.stenosis import MEASUREMENTS, PATIENTS_NEEDED, Calibration
 
 _AGAIN = "python evaluate.py ckpt_path=… tta={tta} with these checkpoints, on subset=val or on other labelled data"
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class LoadedCalibration:
     """A calibration, and what it was made from.
 
     Attributes:
@@ -48,13 +49,15 @@ class Calibrated:
             )
 
 
-def load_calibration(given: str | None, files: Sequence[Path], cards: Sequence[Card], tta: str) -> Calibrated | None:
+def load_calibration(
+    given: str | None, files: Sequence[Path], all_metadata: Sequence[CheckpointMetadata], tta: str
+) -> LoadedCalibration | None:
     """Calibrate by an evaluation.
 
     Args:
         given: The setting: its folder, or a file in that; None for no calibration.
         files: The checkpoints to calibrate, at least one.
-        cards: What they say about themselves.
+        all_metadata: What they say about themselves.
         tta: Under which views they are to be seen.
 
     Raises:
@@ -67,15 +70,15 @@ def load_calibration(given: str | None, files: Sequence[Path], cards: Sequence[C
     metrics = read_metrics(folder, "calibration")
     where = f"calibration: {shown_path(folder)}"
     _refuse_others(metrics, files, tta, where)
-    patients, digests, (reference, predicted, pixels) = _read(folder / MEASUREMENTS, where)
-    _refuse_learned(metrics["data"], frozenset(digests), cards, where)
+    patients, digests, (reference, predicted, pixels) = _read(RunFolder(folder).measurements, where)
+    _refuse_learned(metrics["data"], frozenset(digests), all_metadata, where)
     calibration = Calibration.fit(reference, predicted, patients)
     if not calibration.residuals:
         raise UserError(
             f"{where}: holds {calibration.support}; intervals of 95 % need {PATIENTS_NEEDED} patients whose measures "
             "are known: evaluate more of them"
         )
-    return Calibrated(calibration, frozenset(digests), _remark(calibration, metrics["data"]["name"], pixels))
+    return LoadedCalibration(calibration, frozenset(digests), _remark(calibration, metrics["data"]["name"], pixels))
 
 
 def _refuse_others(metrics: Mapping[str, Any], files: Sequence[Path], tta: str, where: str) -> None:
@@ -97,11 +100,13 @@ def _short(hashes: Sequence[str | None]) -> str:
     return ", ".join("unknown" if one is None else f"sha256 {one[:12]}…" for one in hashes)
 
 
-def _refuse_learned(about: Mapping[str, Any], digests: frozenset[str], cards: Sequence[Card], where: str) -> None:
-    learned = digests & {digest for card in cards for digest in card.seen}
+def _refuse_learned(
+    about: Mapping[str, Any], digests: frozenset[str], all_metadata: Sequence[CheckpointMetadata], where: str
+) -> None:
+    learned = digests & {digest for metadata in all_metadata for digest in metadata.seen}
     # A validation part chose the epoch and taught nothing; but where members divided the data otherwise, one may have
     # learned from what another held out.
-    alike = all(card.seen == cards[0].seen for card in cards)
+    alike = all(metadata.seen == all_metadata[0].seen for metadata in all_metadata)
     if learned and not (about["subset"] == "val" and about["protocol"] != "resubstitution" and alike):
         raise UserError(
             f"{where}: {len(learned)} of its {len(digests)} slices trained or selected the checkpoints, whose errors "
@@ -114,17 +119,17 @@ def _read(path: Path, where: str) -> tuple[list[str], list[str], list[NDArray[np
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        if not rows or [row["measure"] for row in rows] != [*MEASURES] * (len(rows) // len(MEASURES)):
+        if not rows or [row["measure"] for row in rows] != [*MEASUREMENTS] * (len(rows) // len(MEASUREMENTS)):
             raise ValueError("its rows are not all measures of each slice")
-        patients, digests = ([row[name] for row in rows[:: len(MEASURES)]] for name in ("patient", "digest"))
+        patients, digests = ([row[name] for row in rows[:: len(MEASUREMENTS)]] for name in ("patient", "digest"))
         columns = [[float(row[name] or "nan") for row in rows] for name in ("label", "predicted", "spacing_mm")]
     except (ValueError, KeyError, csv.Error) as error:
         raise UserError(f"{where}: {path.name} is not as this version writes it ({error}); evaluate again") from error
-    return patients, digests, [np.array(column).reshape(-1, len(MEASURES)) for column in columns]
+    return patients, digests, [np.array(column).reshape(-1, len(MEASUREMENTS)) for column in columns]
 
 
 def _remark(calibration: Calibration, data: str, pixels: NDArray[np.float64]) -> str:
-    lacking = [MEASURES[name].title for name in MEASURES if name not in calibration.residuals]
+    lacking = [MEASUREMENTS[name].title for name in MEASUREMENTS if name not in calibration.residuals]
     without = f" None of {', '.join(lacking)}: fewer than {PATIENTS_NEEDED} patients have it." if lacking else ""
     known = pixels[~np.isnan(pixels)]
     ends = dict.fromkeys(f"{size:.3g}" for size in (known.min(), known.max())) if known.size else {}

@@ -11,8 +11,8 @@ from typing import Any
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.splits import Split, SplitProtocol, shared_patients
 from lss_lightning.display import counted, shown_path, shown_paths
+from lss_lightning.files import sha256
 from lss_lightning.models.views import VIEWS
-from lss_lightning.runs.checkpoints import sha256
 
 _PARTS = {
     "train": "training part",
@@ -26,7 +26,7 @@ _CROSSINGS = (("test", "train"), ("test", "val"), ("val", "train"))
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """One trained network.
 
     Attributes:
@@ -39,7 +39,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationContext:
     """What is tested.
 
     Attributes:
@@ -56,7 +56,7 @@ class Subject:
         facts: What there is to say of the network and its training, by name.
     """
 
-    members: tuple[Member, ...]
+    members: tuple[EnsembleMember, ...]
     dataset: str
     subset: str
     protocol: str

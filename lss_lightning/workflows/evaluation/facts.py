@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lss_lightning.config.data import split_protocol
 from lss_lightning.data.augment.config import AugmentationConfig
-from lss_lightning.models.checkpoint import Card
+from lss_lightning.models.checkpoint import CheckpointMetadata
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,22 +29,22 @@ def software() -> dict[str, str]:
     }
 
 
-def model_facts(cards: Sequence[Card], networks: Iterable[nn.Module]) -> dict[str, str]:
+def model_facts(all_metadata: Sequence[CheckpointMetadata], networks: Iterable[nn.Module]) -> dict[str, str]:
     """What checkpoints' cards say of their networks and training; of several, each different fact once.
 
     Args:
-        cards: At least one.
+        all_metadata: At least one.
         networks: Built from them.
     """
-    each = [_facts(card, network) for card, network in zip(cards, networks, strict=True)]
+    each = [_facts(metadata, network) for metadata, network in zip(all_metadata, networks, strict=True)]
     facts = {name: " / ".join(dict.fromkeys(one[name] for one in each)) for name in each[0]}
     return facts if len(each) == 1 else {"Networks": str(len(each)), **facts}
 
 
-def _facts(card: Card, network: nn.Module) -> dict[str, str]:
-    config, spec = card.config, card.network
+def _facts(metadata: CheckpointMetadata, network: nn.Module) -> dict[str, str]:
+    config, spec = metadata.config, metadata.network
     model, data, trainer = config["model"], config["data"], config["trainer"]
-    pixel = "each image's own pixels" if card.spacing is None else f"{card.spacing:g} mm pixels"
+    pixel = "each image's own pixels" if metadata.spacing is None else f"{metadata.spacing:g} mm pixels"
     channels = "1 channel" if spec.in_channels == 1 else f"{spec.in_channels} channels"
     parameters = sum(weights.numel() for weights in network.parameters())
     return {
@@ -54,8 +54,9 @@ def _facts(card: Card, network: nn.Module) -> dict[str, str]:
         "Initial weights": _pretrained(model["pretrained"]),
         "Input": f"{data['channels']}, {channels}, {pixel}; each channel minus its mean, divided by its standard "
         "deviation",
-        "Classes": ", ".join(label["name"] for label in card.labels),
-        "Trained on": f"{data['name']}, {split_protocol(config['split']).in_words}; {len(card.seen)} slices trained or "
+        "Classes": ", ".join(label["name"] for label in metadata.labels),
+        "Trained on": f"{data['name']}, {split_protocol(config['split']).in_words}; {len(metadata.seen)} slices "
+        "trained or "
         "selected the weights",
         "Loss": _made_of(config["loss"]),
         "Optimizer": _made_of(config["optimizer"]),

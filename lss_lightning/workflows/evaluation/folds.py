@@ -18,9 +18,10 @@ from lss_lightning.data.splits.fractions import Resubstitution
 from lss_lightning.data.splits.kfold import KFoldSplit
 from lss_lightning.display import format_setting, shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import Card, read_checkpoint
-from lss_lightning.models.ensemble import load_predictor
-from lss_lightning.workflows.evaluation.context import Member, Subject
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
+from lss_lightning.models.ensemble import load_ensemble
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
 from lss_lightning.workflows.evaluation.facts import model_facts
 from lss_lightning.workflows.evaluation.sources import source_to_test
 from lss_lightning.workflows.evaluation.tester import make_tester, report, show_files, test
@@ -38,22 +39,22 @@ class Fold:
 
     Attributes:
         file: Its checkpoint.
-        card: What that says about itself.
+        metadata: What that says about itself.
     """
 
     file: Path
-    card: Card
+    metadata: CheckpointMetadata
 
     @property
     def number(self) -> int:
         """The fold that tests, from 0."""
-        number: int = self.card.config["split"]["fold"]
+        number: int = self.metadata.config["split"]["fold"]
         return number
 
     @cached_property
     def seen(self) -> frozenset[str]:
         """Digests of the slices that trained or selected it."""
-        return frozenset(self.card.seen)
+        return frozenset(self.metadata.seen)
 
 
 def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
@@ -66,17 +67,19 @@ def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
     Raises:
         UserError: the runs are not the folds of one cross-validation, or the data is not theirs.
     """
-    folds = check_folds([Fold(file, Card.of(read_checkpoint(file))) for file in config.find_checkpoints()])
-    predictors = [load_predictor([fold.file], config.tta)[0] for fold in folds]
-    source = source_to_test(config, folds[0].card)
+    folds = check_folds(
+        [Fold(file, CheckpointMetadata.of(read_checkpoint(file))) for file in config.find_checkpoints()]
+    )
+    ensembles = [load_ensemble([fold.file], config.tta)[0] for fold in folds]
+    source = source_to_test(config, folds[0].metadata)
     data = SliceDataModule(source, Resubstitution(), cache=config.paths.cache)
     data.prepare_data()
     data.setup()
     parts = held_out(folds, data.slices)
     copies = len(data.slices) - sum(map(len, parts))
     copied = f"{copies} slices left out: the same image lies in other folds too, so that no fold held it out."
-    subject = Subject(
-        members=tuple(Member(fold.card.config["name"], fold.file) for fold in folds),
+    context = EvaluationContext(
+        members=tuple(EnsembleMember(fold.metadata.config["name"], fold.file) for fold in folds),
         dataset=source.name,
         subset="folds",
         protocol=KFoldSplit.protocol,
@@ -85,17 +88,17 @@ def crossvalidate(config: EvaluateConfig, folder: Path) -> None:
         tta=config.tta,
         remarks=(copied,) if copies else (),
         excluded_seen=copies,
-        facts=model_facts([fold.card for fold in folds], [predictor.members[0] for predictor in predictors]),
+        facts=model_facts([fold.metadata for fold in folds], [ensemble.members[0] for ensemble in ensembles]),
     )
-    trainer = make_tester(config, folder, predictors)
-    about = about_evaluation(subject, [fold.card for fold in folds], [fold.file for fold in folds], folder)
+    trainer = make_tester(config, folder, ensembles)
+    about = about_evaluation(context, [fold.metadata for fold in folds], [fold.file for fold in folds], folder)
     found = []
     with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
-        for fold, predictor, part, member in zip(folds, predictors, parts, subject.members, strict=True):
-            data.spacing, data.parts["test"] = fold.card.spacing, part
-            found.append(test(trainer, predictor, data, replace(subject, members=(member,))))
+        for fold, ensemble, part, member in zip(folds, ensembles, parts, context.members, strict=True):
+            data.spacing, data.parts["test"] = fold.metadata.spacing, part
+            found.append(test(trainer, ensemble, data, replace(context, members=(member,))))
         numbers = [fold.number for fold in folds]
-        report(trainer, found, source.groupings, subject, folder, {}, numbers)
+        report(trainer, found, source.groupings, context, folder, {}, numbers)
         hand_over(trackers, config.logger, trainer, found, source.batch_size, folder)
     if trainer.is_global_zero:
         show_files(folder)
@@ -113,13 +116,13 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
     first = folds[0]
     for fold in folds:
         where = f"folds: {shown_path(fold.file)}"
-        split = split_protocol(fold.card.config["split"])
+        split = split_protocol(fold.metadata.config["split"])
         if not isinstance(split, KFoldSplit):
             raise UserError(
                 f"{where} was trained with split={split.protocol}; give the runs of python train.py -m split=kfold "
                 "split.fold=0,1,2,3,4"
             )
-        for key, theirs, own in differences(first.card.config, fold.card.config, FIXED):
+        for key, theirs, own in differences(first.metadata.config, fold.metadata.config, FIXED):
             if key not in _MAY_DIFFER:
                 raise UserError(
                     f"{where} was trained with {key}={format_setting(own)}, but {shown_path(first.file)} with "
@@ -134,7 +137,7 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
         if len(files) > 1:
             several = " and ".join(str(shown_path(file)) for file in files)
             raise UserError(f"folds: {several} are all fold {number}; each counts once: name the runs that shall count")
-    count: int = first.card.config["split"]["folds"]
+    count: int = first.metadata.config["split"]["folds"]
     if missing := sorted(set(range(count)) - set(by_number)):
         wanted = ",".join(map(str, missing))
         raise UserError(
@@ -145,11 +148,11 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
 
 
 def _refuse_unfinished(file: Path, where: str) -> None:
-    run = file.parent.parent
-    if file.parent.name == "checkpoints" and not (run / "metrics.json").is_file():
+    run = RunFolder.of_checkpoint(file)
+    if run is not None and not run.is_finished:
         raise UserError(
             f"{where}: its run has not ended; go on with it by python train.py "
-            f"ckpt_path={shown_path(file.with_name('last.ckpt'))}"
+            f"ckpt_path={shown_path(run.last_checkpoint)}"
         )
 
 

@@ -18,21 +18,28 @@ from lss_lightning.data.slices import LEVELS
 from lss_lightning.data.source import DataSource
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.confusion import PerImage
-from lss_lightning.metrics.measurements import Measured, summarise_measures
+from lss_lightning.metrics.measurements import MeasurementTable, summarise_measurements
 from lss_lightning.models.base import to_label_grid
-from lss_lightning.models.ensemble import Predictor
+from lss_lightning.models.ensemble import EnsembleModule
 from lss_lightning.reporting.agreement import plot_bland_altman, plot_severity
-from lss_lightning.reporting.measurements import write_measures, write_measures_csv
-from lss_lightning.runs.results import MEASUREMENTS
-from lss_lightning.stenosis import MEASURES, Calibration, Interval, Measurements, measure, measure_members
-from lss_lightning.workflows.evaluation.context import Subject
+from lss_lightning.reporting.measurements import write_measurements, write_measurements_csv
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.stenosis import (
+    MEASUREMENTS,
+    Calibration,
+    Interval,
+    SliceMeasurements,
+    measure_members,
+    measure_slice,
+)
+from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.notes import tabulate_reports
 
 KINDS = ("label", "predicted", "low", "high", "calibrated_low", "calibrated_high")
 """What is kept of each slice and measure; of a prediction its members' interval, and the calibrated one."""
 
 
-class MeasuredImages(PerImage):
+class MeasurementMetric(PerImage):
     """Measures each image as its probabilities come, and gathers the values from all devices.
 
     Args:
@@ -41,7 +48,7 @@ class MeasuredImages(PerImage):
     """
 
     def __init__(self, labels: LabelSet, calibration: Calibration | None = None) -> None:
-        super().__init__(**{kind: ((len(MEASURES),), torch.float64) for kind in KINDS})
+        super().__init__(**{kind: ((len(MEASUREMENTS),), torch.float64) for kind in KINDS})
         self.labels, self.calibration = labels, calibration
 
     def update(
@@ -65,7 +72,7 @@ class MeasuredImages(PerImage):
         rows = []
         for place, ((height, width), size) in enumerate(zip(sizes, spacings, strict=True)):
             spacing = None if size is None else (size, size)
-            reference = measure(targets[place, :height, :width], self.labels, spacing)
+            reference = measure_slice(targets[place, :height, :width], self.labels, spacing)
             single = probabilities[:, place, :, :height, :width]
             measured, intervals, _ = measure_members(single, self.labels, spacing)
             calibrated = self.calibration.intervals(measured.values()) if self.calibration else {}
@@ -80,19 +87,19 @@ class MeasuredImages(PerImage):
 
 
 def _row(
-    reference: Measurements,
-    measured: Measurements,
+    reference: SliceMeasurements,
+    measured: SliceMeasurements,
     intervals: Mapping[str, Interval],
     calibrated: Mapping[str, Interval],
 ) -> NDArray[np.float64]:
     """(6, F), in the order of KINDS."""
     parts = [(intervals, "low"), (intervals, "high"), (calibrated, "low"), (calibrated, "high")]
-    bounds = [[getattr(one[name], part) if name in one else None for name in MEASURES] for one, part in parts]
+    bounds = [[getattr(one[name], part) if name in one else None for name in MEASUREMENTS] for one, part in parts]
     # None becomes NaN.
     return np.array([list(reference.values().values()), list(measured.values().values()), *bounds], dtype=np.float64)
 
 
-class Measuring(pl.Callback):
+class MeasurementCallback(pl.Callback):
     """Measures what a test's batches hold; after it, :attr:`values` has what all devices found.
 
     Args:
@@ -100,11 +107,11 @@ class Measuring(pl.Callback):
         calibration: Of the network; None where there is none.
 
     Attributes:
-        values: As :meth:`MeasuredImages.compute` gives them; None before the first test.
+        values: As :meth:`MeasurementMetric.compute` gives them; None before the first test.
     """
 
     def __init__(self, labels: LabelSet, calibration: Calibration | None = None) -> None:
-        self.images = MeasuredImages(labels, calibration)
+        self.images = MeasurementMetric(labels, calibration)
         self.values: dict[str, NDArray[np.float64]] | None = None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -122,7 +129,7 @@ class Measuring(pl.Callback):
     ) -> None:
         """Measure a batch, whose logits on the labels' grid are the step's output."""
         members = outputs.softmax(1)[None]
-        if isinstance(pl_module, Predictor) and len(pl_module.members) * len(pl_module.views) > 1:
+        if isinstance(pl_module, EnsembleModule) and len(pl_module.members) * len(pl_module.views) > 1:
             single = pl_module.member_probabilities(batch["image"]).clamp_min(torch.finfo(torch.float32).tiny).log()
             members = torch.stack([to_label_grid(logits, batch).softmax(1) for logits in single])
         sizes, spacings = batch["label_sizes"], batch["label_spacings"]
@@ -136,16 +143,16 @@ class Measuring(pl.Callback):
 
 def measured_values(trainer: Any) -> dict[str, NDArray[np.float64]] | None:
     """What a trainer's last test measured; None where it was not to measure. Lightning declares no callbacks."""
-    return next((callback.values for callback in trainer.callbacks if isinstance(callback, Measuring)), None)
+    return next((callback.values for callback in trainer.callbacks if isinstance(callback, MeasurementCallback)), None)
 
 
-def measured_slices(
+def measurement_table(
     values: Mapping[str, NDArray[np.float64]], slices: Sequence[LoadedSlice], source: DataSource
-) -> Measured:
+) -> MeasurementTable:
     """Add to measured values what is known of their slices.
 
     Args:
-        values: (N, F) by kind, as :class:`~lss_lightning.workflows.evaluation.measurements.Measuring` gives them.
+        values: (N, F) by kind, as :class:`MeasurementCallback` gives them.
         slices: The N slices.
         source: Where they come from; it may know their true measures.
     """
@@ -154,35 +161,36 @@ def measured_slices(
     known: dict[str, Any] = dict(values)
     if all(rows):
         found = [row for row in rows if row]
-        known["truth"] = np.array([[float(row[name]) for name in MEASURES] for row in found])
+        known["truth"] = np.array([[float(row[name]) for name in MEASUREMENTS] for row in found])
         known["severities"] = np.array([float(row["severity"]) for row in found])
         known["sites"] = [row["site"] for row in found]
     if notes := source.notes():
         known["notes"] = [notes.get(patient_key(piece.slice.patient)) for piece in slices]
-    return Measured(
+    return MeasurementTable(
         patients=[piece.slice.patient for piece in slices],
         levels=[piece.slice.level if piece.slice.level in LEVELS else None for piece in slices],
         **known,
     )
 
 
-def report_measures(
-    measured: Measured, slices: Sequence[LoadedSlice], subject: Subject, folder: Path
+def report_measurements(
+    measured: MeasurementTable, slices: Sequence[LoadedSlice], context: EvaluationContext, folder: Path
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write ``measurements.csv`` and, below ``report/``, the tables and figures.
 
     Args:
         measured: Of the slices tested.
         slices: Those slices.
-        subject: What is tested.
+        context: What is tested.
         folder: Of the run.
 
     Returns:
         The ``measurements`` part of ``metrics.json``, and the figures.
     """
-    report = folder / "report"
+    run = RunFolder(folder)
+    report = run.report
     report.mkdir(exist_ok=True)
-    summary = summarise_measures(measured)
+    summary = summarise_measurements(measured)
     columns = {name: getattr(measured, name) for name in ("label", "predicted", "low", "high")}
     if not np.isnan(measured.calibrated_low).all():
         columns |= {name: getattr(measured, name) for name in ("calibrated_low", "calibrated_high")}
@@ -195,7 +203,7 @@ def report_measures(
         }
         for piece in slices
     ]
-    caption = subject.caption(slices, "")
+    caption = context.caption(slices, "")
     pictures = [report / "bland_altman.png"]
     pair = ("prediction", "label")
     plot_bland_altman(measured.predicted, measured.label, pictures[0], names=pair, caption=caption)
@@ -205,8 +213,8 @@ def report_measures(
         plot_bland_altman(measured.predicted, measured.truth, true[0], names=pair, caption=caption)
         plot_severity(measured.predicted - measured.truth, measured.severities, true[1], caption=caption)
         pictures += true
-    write_measures_csv(folder / MEASUREMENTS, images, columns)
-    write_measures(summary, report, caption=caption)
+    write_measurements_csv(run.measurements, images, columns)
+    write_measurements(summary, report, caption=caption)
     if measured.notes is not None:
         summary["reports"] = tabulate_reports(measured, slices, folder, caption)
     return summary, pictures

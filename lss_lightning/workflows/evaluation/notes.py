@@ -10,9 +10,10 @@ from statistics import median
 from typing import Any
 
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.metrics.measurements import Measured, site_below, values_of
+from lss_lightning.metrics.measurements import MeasurementTable, site_below, values_of
 from lss_lightning.reporting.tables import markdown_table
-from lss_lightning.stenosis import MEASURES, SITES
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.stenosis import MEASUREMENTS, SITES
 from lss_lightning.stenosis.notes import read_notes, says
 
 _NOTED = {True: "yes", False: "no", None: ""}
@@ -31,7 +32,9 @@ _CONVENTION = (
 Row = dict[str, Any]
 
 
-def tabulate_reports(measured: Measured, slices: Sequence[LoadedSlice], folder: Path, caption: str) -> dict[str, Any]:
+def tabulate_reports(
+    measured: MeasurementTable, slices: Sequence[LoadedSlice], folder: Path, caption: str
+) -> dict[str, Any]:
     """Write ``reports.csv``, a row per patient and level, and ``report/reports.md``, how often the two go together.
 
     Args:
@@ -53,7 +56,7 @@ def tabulate_reports(measured: Measured, slices: Sequence[LoadedSlice], folder: 
     ]
     counts = {site: _count(rows, site) for site in SITES}
     if rows:
-        with (folder / "reports.csv").open("w", newline="", encoding="utf-8") as stream:
+        with RunFolder(folder).reports.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, rows[0])
             writer.writeheader()
             writer.writerows(rows)
@@ -61,7 +64,7 @@ def tabulate_reports(measured: Measured, slices: Sequence[LoadedSlice], folder: 
     lines = [f"**Radiologists' notes and measures.** {caption} {about}", "", _CONVENTION]
     for site in SITES:
         lines += ["", f"### {site.capitalize()}", "", *markdown_table(_table(rows, site, counts[site]))]
-    (folder / "report" / "reports.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RunFolder(folder).report / "reports.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"slices": len(rows), "without": len(slices) - len(rows), "counts": counts}
 
 
@@ -93,7 +96,7 @@ def _table(rows: Sequence[Row], site: str, counts: Mapping[str, Mapping[str, Map
     first = _OF_SITE[site][0]
     heading = ["Notes say", "Slices"]
     heading += [f"{kind}: {' / '.join(_BELOW.values())}" for kind in ("label", "predicted")]
-    heading += [f"median {MEASURES[first].title.lower()}, {MEASURES[first].unit} (label, predicted)"]
+    heading += [f"median {MEASUREMENTS[first].title.lower()}, {MEASUREMENTS[first].unit} (label, predicted)"]
     table = [heading]
     for said, kinds in counts.items():
         here = [row for row in rows if row[f"note_{site}"] == ("" if said == "nothing" else said)]

@@ -12,12 +12,12 @@ from lss_lightning.display import counted
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.metrics import Records
 from lss_lightning.reporting.folds import fold_table
-from lss_lightning.reporting.measurements import measure_tables
+from lss_lightning.reporting.measurements import measurement_tables
 from lss_lightning.reporting.page import Block, Bullets, Facts, Figure, Number, Numbers, Page, Prose, Section, Table
 from lss_lightning.reporting.report_table import ReportTable
 from lss_lightning.reporting.scores import score_tables
 from lss_lightning.reporting.tables import format_score, table2_notes, table2_rows
-from lss_lightning.workflows.evaluation.context import Subject
+from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.errors import patients_table, worst_table
 from lss_lightning.workflows.evaluation.facts import run_facts
 
@@ -94,7 +94,7 @@ def write_overview(
     slices: Sequence[LoadedSlice],
     pictures: Sequence[Path],
     labels: LabelSet,
-    subject: Subject,
+    context: EvaluationContext,
 ) -> None:
     """Write the page.
 
@@ -105,13 +105,13 @@ def write_overview(
         slices: Those tested.
         pictures: The figures that there are, as files; those that have no caption here are left out.
         labels: The classes.
-        subject: What is tested.
+        context: What is tested.
     """
     tables = score_tables(metrics, labels)
     if "folds" in metrics:
         tables.append(fold_table(metrics, labels))
     if "measurements" in metrics:
-        tables += measure_tables(metrics["measurements"])
+        tables += measurement_tables(metrics["measurements"])
 
     def scored(topic: str) -> list[Block]:
         return _tables([table for table in tables if table.topic == topic])
@@ -129,7 +129,7 @@ def write_overview(
         Section("summary", "Summary", _summary(metrics)),
         Section("classes", "By class", scored("overlap")),
         Section("folds", "Cross-validation", [*pictured("folds"), *scored("folds")]),
-        Section("previous", "Previous work", _previous(metrics, labels, subject)),
+        Section("previous", "Previous work", _previous(metrics, labels, context)),
         Section("curves", "Training curves", pictured("curves")),
         Section("examples", "Examples", pictured("examples")),
         Section("confusion", "Confusion", pictured("confusion")),
@@ -149,11 +149,11 @@ def write_overview(
         Section("patients", "By patient", [*pictured("patients"), patients_table(slices, records, labels)]),
         Section("errors", "Error analysis", [*scored("failures"), *pictured("sizes")]),
         Section("worst", "Worst cases", [*pictured("worst"), worst_table(slices, records, labels)]),
-        Section("facts", "Data, model, protocol", [Facts(_facts(metrics, subject))]),
-        Section("remarks", "Remarks and files", _remarks(subject, path.parent.parent)),
+        Section("facts", "Data, model, protocol", [Facts(_facts(metrics, context))]),
+        Section("remarks", "Remarks and files", _remarks(context, path.parent.parent)),
     ]
-    lead = replace(subject, remarks=(), disclaimer="").caption(slices, "")
-    page = Page(f"{subject.name}: {subject.part}", lead, subject.disclaimer, [each for each in sections if each.blocks])
+    lead = replace(context, remarks=(), disclaimer="").caption(slices, "")
+    page = Page(f"{context.name}: {context.part}", lead, context.disclaimer, [each for each in sections if each.blocks])
     page.write(path)
 
 
@@ -205,12 +205,12 @@ def _interval(bounds: Sequence[float] | None) -> str:
     return f"95 % interval {low} to {high}"
 
 
-def _previous(metrics: Mapping[str, Any], labels: LabelSet, subject: Subject) -> list[Block]:
+def _previous(metrics: Mapping[str, Any], labels: LabelSet, context: EvaluationContext) -> list[Block]:
     if labels.keys != LUMBAR.keys:
         return []
-    columns, *rows = table2_rows({f"Ours: {subject.name}": metrics}, labels)
+    columns, *rows = table2_rows({f"Ours: {context.name}": metrics}, labels)
     caption = (
-        f"IoU by class, pooled: ours of {subject.dataset}, {subject.part}, beside what the paper's Table 2 prints for "
+        f"IoU by class, pooled: ours of {context.dataset}, {context.part}, beside what the paper's Table 2 prints for "
         "its own test images, which are real."
     )
     return [Table(columns, rows[: len(labels)], caption, rows[len(labels) :]), Bullets(table2_notes(labels))]
@@ -223,23 +223,23 @@ def _unmeasured(metrics: Mapping[str, Any], slices: Sequence[LoadedSlice]) -> li
     return [Prose(f"The pixel size of {counted(unknown, 'slice')} is unknown: nothing but ratios is measured there.")]
 
 
-def _facts(metrics: Mapping[str, Any], subject: Subject) -> dict[str, str]:
+def _facts(metrics: Mapping[str, Any], context: EvaluationContext) -> dict[str, str]:
     about = metrics["data"]
     seen = about["excluded_seen"]
     spacing = about["spacing_mm"]
     return {
         "Data": about["name"],
-        "Tested": f"{subject.part}: {counted(about['images'], 'slice')} of {counted(about['patients'], 'patient')}",
-        "Protocol": subject.division,
+        "Tested": f"{context.part}: {counted(about['images'], 'slice')} of {counted(about['patients'], 'patient')}",
+        "Protocol": context.division,
         **({"Left out": f"{counted(seen, 'slice')} that trained or selected the checkpoint"} if seen else {}),
         "Working pixel": "each slice's own" if spacing is None else f"{spacing:g} mm",
-        "Run": subject.name,
-        **subject.facts,
+        "Run": context.name,
+        **context.facts,
         **run_facts(metrics),
     }
 
 
-def _remarks(subject: Subject, folder: Path) -> list[Block]:
+def _remarks(context: EvaluationContext, folder: Path) -> list[Block]:
     beside = [f"{file}: {content}." for file, content in _BESIDE.items() if (folder / file).is_file()]
     text = "Every measure is defined in docs/metrics.md. In the run's folder lie, as files to compute with:"
-    return [Bullets([*subject.remarks, subject.disclaimer]), Prose(text), Bullets(beside)]
+    return [Bullets([*context.remarks, context.disclaimer]), Prose(text), Bullets(beside)]

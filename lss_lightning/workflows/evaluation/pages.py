@@ -27,8 +27,9 @@ from lss_lightning.reporting import (
     write_scores,
     write_table2,
 )
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.evaluation.cases import Cases
-from lss_lightning.workflows.evaluation.context import Subject
+from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.overview import write_overview
 
 
@@ -43,7 +44,7 @@ def save_counts(path: Path, slices: Sequence[LoadedSlice], records: Records) -> 
     )
 
 
-def write_pages(
+def write_report(
     folder: Path,
     metrics: Mapping[str, Any],
     records: Records,
@@ -51,7 +52,7 @@ def write_pages(
     columns: Mapping[str, Sequence[str | None]],
     cases: Cases,
     labels: LabelSet,
-    subject: Subject,
+    context: EvaluationContext,
     pictures: Sequence[Path],
 ) -> None:
     """Write ``per_image.csv`` and the tables, figures and ``index.html`` of ``report/``, and print the table.
@@ -61,25 +62,26 @@ def write_pages(
         metrics: As in ``metrics.json``.
         records: Of the slices.
         slices: Those tested.
-        columns: What they are grouped by, as :func:`~lss_lightning.metrics.summarise` takes it.
+        columns: What they are grouped by, as :func:`~lss_lightning.metrics.summarise_metrics` takes it.
         cases: Slices to draw; may be none.
         labels: The classes.
-        subject: What is tested.
+        context: What is tested.
         pictures: Figures that the page shows besides the test's own, such as the training's curves.
     """
-    report = folder / "report"
+    run = RunFolder(folder)
+    report = run.report
     report.mkdir(exist_ok=True)
-    _write_slices(folder / "per_image.csv", records, slices, columns, labels)
+    _write_slices(run.per_image, records, slices, columns, labels)
 
-    plain = subject.caption(slices, "")
-    pooled = subject.caption(slices, "Pooled: counts summed over all slices.")
-    write_table2(metrics, labels, report, name=f"Ours: {subject.name}", caption=plain)
+    plain = context.caption(slices, "")
+    pooled = context.caption(slices, "Pooled: counts summed over all slices.")
+    write_table2(metrics, labels, report, name=f"Ours: {context.name}", caption=plain)
     write_scores(metrics, labels, report, caption=plain)
     if "folds" in metrics:
         write_folds(metrics, labels, report, caption=plain)
-    drawn = draw_pictures(report, metrics, records, slices, cases, labels, subject)
-    write_overview(report / "index.html", metrics, records, slices, [*pictures, *drawn], labels, subject)
-    print_table(metrics, labels, title=f"{subject.name}: {subject.part}", caption=pooled)
+    drawn = draw_pictures(report, metrics, records, slices, cases, labels, context)
+    write_overview(report / "index.html", metrics, records, slices, [*pictures, *drawn], labels, context)
+    print_table(metrics, labels, title=f"{context.name}: {context.part}", caption=pooled)
     if "folds" in metrics:
         print_folds(metrics["folds"])
 
@@ -122,7 +124,7 @@ def draw_pictures(
     slices: Sequence[LoadedSlice],
     cases: Cases,
     labels: LabelSet,
-    subject: Subject,
+    context: EvaluationContext,
 ) -> list[Path]:
     """Draw what there is to draw of a test.
 
@@ -133,7 +135,7 @@ def draw_pictures(
         slices: Those tested.
         cases: Examples to draw; may be none.
         labels: The classes.
-        subject: What is tested.
+        context: What is tested.
 
     Returns:
         The files.
@@ -145,7 +147,7 @@ def draw_pictures(
         return drawn[-1]
 
     def caption(convention: str) -> str:
-        return subject.caption(slices, convention)
+        return context.caption(slices, convention)
 
     pooled = caption("Pooled: counts summed over all slices.")
     plot_confusion(records.counts.sum(axis=0), labels, place("confusion"), caption=pooled)

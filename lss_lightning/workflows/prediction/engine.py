@@ -14,7 +14,7 @@ from torch import Tensor
 from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.loading import resample_image
 from lss_lightning.errors import UserError
-from lss_lightning.models.ensemble import Predictor
+from lss_lightning.models.ensemble import EnsembleModule
 from lss_lightning.workflows.training.trainer import (
     Hardware,
     compile_network,
@@ -27,7 +27,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Shown:
+class NetworkInput:
     """What a network is shown of a slice.
 
     Attributes:
@@ -58,7 +58,7 @@ class Engine:
     """A predictor, ready to run.
 
     Args:
-        predictor: One network or several.
+        ensemble: One network or several.
         spacing: Its working pixel, mm; None for each image's own.
         config: The trainer section; one device is used.
         batch_size: Images at once, at least 1.
@@ -70,21 +70,21 @@ class Engine:
         UserError: the machine has no such device.
     """
 
-    def __init__(self, predictor: Predictor, spacing: float | None, config: TrainerConfig, batch_size: int) -> None:
+    def __init__(self, ensemble: EnsembleModule, spacing: float | None, config: TrainerConfig, batch_size: int) -> None:
         precision, reason = resolve_precision(config)
         config = replace(config, precision=precision, devices=1)
         if config.compile:
-            for member in predictor.members:
+            for member in ensemble.members:
                 compile_network(member.get_submodule("network"))
         trainer = make_trainer(config, logger=False, enable_checkpointing=False, enable_model_summary=False)
         self.hardware = Hardware.of(trainer, config, reason)
         self._device = trainer.strategy.root_device
         self._precision = trainer.precision_plugin
-        self._precision.convert_module(predictor)
-        self._predictor = predictor.to(self._device).eval()
+        self._precision.convert_module(ensemble)
+        self._predictor = ensemble.to(self._device).eval()
         self._spacing, self._batch_size = spacing, batch_size
 
-    def segment(self, slices: Sequence[Shown]) -> Iterator[NDArray[np.float32]]:
+    def segment(self, slices: Sequence[NetworkInput]) -> Iterator[NDArray[np.float32]]:
         """Segment slices in their order.
 
         Args:
@@ -104,8 +104,8 @@ class Engine:
                 for place, shown in enumerate(batch):
                     yield _finite(_on_grid(members[:, place].float(), shown.size).cpu().numpy())
 
-    def _batches(self, slices: Sequence[Shown]) -> Iterator[list[Shown]]:
-        batch: list[Shown] = []
+    def _batches(self, slices: Sequence[NetworkInput]) -> Iterator[list[NetworkInput]]:
+        batch: list[NetworkInput] = []
         for shown in slices:
             full = len(batch) == self._batch_size
             if batch and (full or shown.working_size(self._spacing) != batch[0].working_size(self._spacing)):

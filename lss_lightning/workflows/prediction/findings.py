@@ -19,7 +19,7 @@ from lss_lightning.stenosis import (
     Flag,
     Geometry,
     Interval,
-    Measurements,
+    SliceMeasurements,
     SliceResult,
     find_findings,
     find_sites,
@@ -28,7 +28,7 @@ from lss_lightning.stenosis import (
     missing_classes,
 )
 from lss_lightning.stenosis.disc_slices import through_disc
-from lss_lightning.stenosis.levels import Group, assign_levels
+from lss_lightning.stenosis.levels import SliceGroup, assign_levels
 from lss_lightning.stenosis.measurements import DISC
 from lss_lightning.stenosis.plausibility import plausibility_flags
 from lss_lightning.stenosis.study import LevelSource, Vector
@@ -40,7 +40,7 @@ _OTHER_CLASSES = "the checkpoint's classes are not those that are measured"
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegmentedSlice:
     """A slice that has been segmented and measured, whatever it shows.
 
     Attributes:
@@ -53,7 +53,7 @@ class Segmented:
 
     slice: AxialSlice
     probabilities: NDArray[np.float32]
-    measurements: Measurements | None
+    measurements: SliceMeasurements | None
     intervals: Mapping[str, Interval]
     flags: tuple[Flag, ...] = ()
 
@@ -64,7 +64,7 @@ def measured(
     members: NDArray[np.float32],
     labels: LabelSet,
     calibration: Calibration | None = None,
-) -> Segmented:
+) -> SegmentedSlice:
     """Measure a slice.
 
     Args:
@@ -76,16 +76,16 @@ def measured(
     """
     mean = mean_of(members)
     if missing_classes(labels):
-        return Segmented(piece, mean, None, {})
+        return SegmentedSlice(piece, mean, None, {})
     measurements, intervals, _ = measure_members(members, labels, piece.spacing, piece.image_left)
     if calibration is not None:
         intervals = calibration.intervals(measurements.values())
     flags = plausibility_flags(shown, mean, labels, piece.spacing)
-    return Segmented(piece, mean, measurements, intervals, tuple(flags))
+    return SegmentedSlice(piece, mean, measurements, intervals, tuple(flags))
 
 
 def judge(
-    segmented: Sequence[Segmented], labels: LabelSet, given: Mapping[str, str]
+    segmented: Sequence[SegmentedSlice], labels: LabelSet, given: Mapping[str, str]
 ) -> tuple[tuple[SliceResult, ...], tuple[str, ...]]:
     """Decide what each slice shows, and what is found there.
 
@@ -117,7 +117,7 @@ def judge(
     return tuple(results), remarks
 
 
-def _groups(segmented: Sequence[Segmented]) -> dict[int, list[int]]:
+def _groups(segmented: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
     """Indices of the slices by stack, as far as stacks are known."""
     groups: dict[int, list[int]] = defaultdict(list)
     for index, piece in enumerate(segmented):
@@ -126,7 +126,7 @@ def _groups(segmented: Sequence[Segmented]) -> dict[int, list[int]]:
     return groups
 
 
-def _shows(segmented: Sequence[Segmented], groups: Mapping[int, list[int]], labels: LabelSet) -> list[bool | str]:
+def _shows(segmented: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], labels: LabelSet) -> list[bool | str]:
     """Whether each slice passes through a disc, or why that is not known."""
     shows: list[bool | str] = ["it stands alone"] * len(segmented)
     if DISC not in labels.keys:
@@ -151,7 +151,7 @@ def _shows(segmented: Sequence[Segmented], groups: Mapping[int, list[int]], labe
 
 
 def _levels(
-    segmented: Sequence[Segmented], groups: Mapping[int, list[int]], given: Mapping[str, str]
+    segmented: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], given: Mapping[str, str]
 ) -> tuple[list[str | None], LevelSource, tuple[str, ...]]:
     """Each slice's level, who says so, and what a reader should know."""
     named = {index: level for index, piece in enumerate(segmented) if (level := _named(piece, given))}
@@ -176,15 +176,15 @@ def _levels(
     return levels, "assigned", (remark,)
 
 
-def _named(piece: Segmented, given: Mapping[str, str]) -> str | None:
+def _named(piece: SegmentedSlice, given: Mapping[str, str]) -> str | None:
     return given.get(piece.slice.name) or piece.slice.level
 
 
-def _group(slices: Sequence[AxialSlice]) -> Group:
+def _group(slices: Sequence[AxialSlice]) -> SliceGroup:
     planes = [piece.plane for piece in slices if piece.plane is not None]
     normal = planes[0].normal * (1 if planes[0].normal[2] > 0 else -1)
     heights = [planes[0].height_of(plane) for plane in planes]
-    return Group(
+    return SliceGroup(
         tilt=math.degrees(math.atan2(-normal[1], normal[2])),
         height=float(np.mean([plane.centre[2] for plane in planes])),
         length=max(heights) - min(heights),
@@ -192,7 +192,7 @@ def _group(slices: Sequence[AxialSlice]) -> Group:
 
 
 def _result(
-    piece: Segmented, *, level: str | None, source: LevelSource, not_measured: str | None, doubt: str | None
+    piece: SegmentedSlice, *, level: str | None, source: LevelSource, not_measured: str | None, doubt: str | None
 ) -> SliceResult:
     doubts = [*piece.slice.flags, *piece.flags]
     if doubt:

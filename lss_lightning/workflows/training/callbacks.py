@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -22,7 +23,7 @@ NEVER = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """A training step that has been taken.
 
     Attributes:
@@ -38,7 +39,7 @@ class Step:
     digests: list[str]
 
 
-class FiniteLoss(Callback):
+class DivergenceMonitor(Callback):
     """Stops a run whose loss has become infinite or no number, before it spoils a checkpoint.
 
     The first such step is noted on the device and looked up now and then, because every look makes the host wait.
@@ -51,7 +52,7 @@ class FiniteLoss(Callback):
     def __init__(self, check_every: int, slices: Sequence[LoadedSlice]) -> None:
         self.check_every = check_every
         self.files = {piece.digest: piece.slice.label.name for piece in slices}
-        self.recent: deque[Step] = deque(maxlen=check_every)
+        self.recent: deque[TrainingStep] = deque(maxlen=check_every)
         self.first = torch.tensor(NEVER)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -64,7 +65,7 @@ class FiniteLoss(Callback):
         """Note the step, and look if it is time to."""
         number = trainer.fit_loop.total_batch_idx + 1
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        self.recent.append(Step(number, trainer.current_epoch, lr, batch["digests"]))
+        self.recent.append(TrainingStep(number, trainer.current_epoch, lr, batch["digests"]))
         self.first = torch.where(torch.isfinite(outputs["loss"]), self.first, self.first.clamp(max=number))
         if number % self.check_every == 0:
             self._look(trainer)
@@ -91,7 +92,7 @@ class FiniteLoss(Callback):
         raise DivergenceError(_message(step, "the loss is", [self.files[digest] for digest in digests]))
 
 
-def _message(step: Step, what: str, files: list[str]) -> str:
+def _message(step: TrainingStep, what: str, files: list[str]) -> str:
     of = f", batch of {', '.join(files)}" if files else ""
     return (
         f"step {step.number} (epoch {step.epoch}): {what} not finite at learning rate {step.lr:g}{of}; checkpoints of "
@@ -100,7 +101,7 @@ def _message(step: Step, what: str, files: list[str]) -> str:
     )
 
 
-class TimeLimit(Callback):
+class MaxTime(Callback):
     """Ends a training after the epoch that another one would not fit behind.
 
     Args:
@@ -125,7 +126,7 @@ class TimeLimit(Callback):
             trainer.should_stop = True
 
 
-class Pace(Callback):
+class ThroughputMonitor(Callback):
     """Measures each epoch's training; only after its last step the host waits for the device.
 
     Attributes:
@@ -165,3 +166,25 @@ class Pace(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the norm among the epoch's figures."""
         pl_module.log("grad_norm", self.grad_norm, sync_dist=trainer.world_size > 1)
+
+
+class EpochSeed(Callback):
+    """Keys what the network draws, such as dropout and stochastic depth, by seed, epoch and device.
+
+    So a resumed run draws what one never stopped would. It seeds at the first batch, because data loaders take a number
+    of their own out of the generator when they start, and how often they start depends on their workers.
+
+    Args:
+        seed: The run's.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed torch's generators, at an epoch's first batch."""
+        if batch_idx == 0:
+            key = np.random.SeedSequence((self.seed, trainer.current_epoch, trainer.global_rank))
+            torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))

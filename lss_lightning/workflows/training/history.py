@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from lss_lightning.files import write_csv
 from lss_lightning.models.segmentation import OBJECTIVE
-from lss_lightning.workflows.training.callbacks import Pace
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 
 Row = dict[str, float]
 
@@ -32,7 +33,7 @@ class History(Checkpoint):
         timing: Likewise: ``epoch``, ``seconds`` with validation, ``images_per_second`` without.
     """
 
-    def __init__(self, folder: Path | None, pace: Pace) -> None:
+    def __init__(self, folder: Path | None, pace: ThroughputMonitor) -> None:
         self.folder, self.pace = folder, pace
         self.rows: list[Row] = []
         self.timing: list[Row] = []
@@ -51,8 +52,8 @@ class History(Checkpoint):
         seconds = time.perf_counter() - self._started
         self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": self.pace.images_per_second})
         if self.folder is not None and trainer.is_global_zero:
-            write_rows(self.folder / "metrics.csv", self.rows)
-            write_rows(self.folder / "timing.csv", self.timing)
+            write_rows(RunFolder(self.folder).epochs, self.rows)
+            write_rows(RunFolder(self.folder).timing, self.timing)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data for the checkpoint."""
@@ -74,12 +75,10 @@ class History(Checkpoint):
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write rows as CSV, whole or not at all; whole numbers without a decimal point."""
-    temporary = path.with_suffix(".tmp")
+    """Write rows as CSV, atomically. Epochs are written as whole numbers, other figures with all their digits."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: repr(int(value) if name == "epoch" else value) for name, value in row.items()})
-    temporary.replace(path)
+    write_csv(path, columns, ([_cell(name, row.get(name)) for name in columns] for row in rows))
+
+
+def _cell(name: str, value: float | None) -> str | None:
+    return None if value is None else repr(int(value) if name == "epoch" else value)

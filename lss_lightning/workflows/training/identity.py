@@ -10,7 +10,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import intensity_moments
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import Card, NetworkSpec
+from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
 
 FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
 """Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
@@ -26,7 +26,7 @@ What a split file says is compared by what the checkpoint saw.
 """
 
 
-def describe(config: TrainConfig, data: SliceDataModule) -> Card:
+def describe(config: TrainConfig, data: SliceDataModule) -> CheckpointMetadata:
     """Make the card of a run about to start: its network, its data's working grid and intensities, what it will see."""
     training = data.part("train")
     mean, std = intensity_moments(training)
@@ -40,7 +40,7 @@ def describe(config: TrainConfig, data: SliceDataModule) -> Card:
         upsampling=config.model.upsampling,
         decoder_channels=config.model.decoder_channels,
     )
-    return Card(
+    return CheckpointMetadata(
         network=network,
         labels=labels.to_plain(),
         mean=mean,
@@ -68,7 +68,7 @@ def differences(
                 yield f"{section}.{key}", one.get(key), other.get(key)
 
 
-def refuse_changed(before: Card, now: Card) -> None:
+def refuse_changed(before: CheckpointMetadata, now: CheckpointMetadata) -> None:
     """Refuse to go on with another network, data, split, loss, optimizer or seed than the checkpoint's.
 
     Raises:

@@ -9,10 +9,10 @@ from typing import Any
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS
 from lss_lightning.display import counted
+from lss_lightning.files import sha256
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.scores import score_tables
-from lss_lightning.runs.checkpoints import sha256
-from lss_lightning.workflows.evaluation.context import Subject
+from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.facts import run_facts
 
 _PAPER = (
@@ -27,7 +27,7 @@ def write_model_card(
     metrics: Mapping[str, Any],
     labels: LabelSet,
     data: SliceDataModule,
-    subject: Subject,
+    context: EvaluationContext,
 ) -> None:
     """Write what a stranger must know of a checkpoint before using it.
 
@@ -37,13 +37,13 @@ def write_model_card(
         metrics: The run's ``metrics.json``.
         labels: The classes.
         data: That trained and tested it.
-        subject: What was tested.
+        context: What was tested.
     """
-    about = {"File": f"`{checkpoint.name}`, SHA-256 `{sha256(checkpoint)}`", **subject.facts}
+    about = {"File": f"`{checkpoint.name}`, SHA-256 `{sha256(checkpoint)}`", **context.facts}
     anatomy = ", ".join(labels[index].name for index in labels.anatomical)
     parts = (
-        f"# Model card: {subject.name}",
-        f"**{subject.disclaimer} Not a medical device.**",
+        f"# Model card: {context.name}",
+        f"**{context.disclaimer} Not a medical device.**",
         "## Model",
         _listed(f"{name}: {text}" for name, text in about.items()),
         "## Intended use",
@@ -53,9 +53,9 @@ def write_model_card(
         f"`python evaluate.py ckpt_path={checkpoint.name}` tests it on labelled slices; `data=…` names others. "
         f"`python predict.py ckpt_path={checkpoint.name} input=… output=…` segments images that have none.",
         "## Data and protocol",
-        _listed(_data(data, subject)),
+        _listed(_data(data, context)),
         "## Figures",
-        f"{subject.dataset}, {subject.part}, {subject.division}: {_size(metrics['data'])}.",
+        f"{context.dataset}, {context.part}, {context.division}: {_size(metrics['data'])}.",
         "\n".join(_tables(metrics, labels)).strip(),
         "## Limits",
         _listed(_limits(metrics, labels)),
@@ -84,8 +84,8 @@ def _listed(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def _data(data: SliceDataModule, subject: Subject) -> Iterator[str]:
-    yield f"Data: {subject.dataset}, {subject.division}."
+def _data(data: SliceDataModule, context: EvaluationContext) -> Iterator[str]:
+    yield f"Data: {context.dataset}, {context.division}."
     for part in PARTS:
         slices = data.part(part)
         if slices:

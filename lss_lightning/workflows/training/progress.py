@@ -21,8 +21,8 @@ from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import OBJECTIVE
 from lss_lightning.models.unet import UNet
-from lss_lightning.workflows.training.callbacks import FiniteLoss, TimeLimit
-from lss_lightning.workflows.training.checkpoint_io import EpochSeed
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.training.callbacks import DivergenceMonitor, EpochSeed, MaxTime
 
 
 def make_checkpoints(folder: Path, *, selects: bool) -> list[ModelCheckpoint]:
@@ -34,7 +34,7 @@ def make_checkpoints(folder: Path, *, selects: bool) -> list[ModelCheckpoint]:
     """
     write = partial(
         ModelCheckpoint,
-        dirpath=folder / "checkpoints",
+        dirpath=RunFolder(folder).checkpoints,
         auto_insert_metric_name=False,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
@@ -47,19 +47,22 @@ def make_checkpoints(folder: Path, *, selects: bool) -> list[ModelCheckpoint]:
 def make_callbacks(config: TrainConfig, data: SliceDataModule, *, selects: bool) -> list[Callback]:
     """What stands by in every run, and the moving average, limits and progress bar that are configured."""
     chosen, seconds = config.callbacks, config.trainer.seconds
-    callbacks: list[Callback] = [EpochSeed(config.seed), FiniteLoss(config.trainer.check_every, data.part("train"))]
+    callbacks: list[Callback] = [
+        EpochSeed(config.seed),
+        DivergenceMonitor(config.trainer.check_every, data.part("train")),
+    ]
     if chosen.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=chosen.ema_decay))
     if chosen.early_stopping is not None and selects:
         callbacks.append(EarlyStopping(OBJECTIVE, mode="max", patience=chosen.early_stopping))
     if seconds is not None:
-        callbacks.append(TimeLimit(seconds))
+        callbacks.append(MaxTime(seconds))
     if chosen.progress_bar:
-        callbacks.append(Progress(data.source.batch_size))
+        callbacks.append(TrainingProgressBar(data.source.batch_size))
     return callbacks
 
 
-class Progress(RichProgressBar):
+class TrainingProgressBar(RichProgressBar):
     """Lightning's bar with speed, time left and scores of the whole run, on a terminal of 80 columns.
 
     Args:

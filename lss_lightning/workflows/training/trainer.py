@@ -26,8 +26,8 @@ from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.display import shown_path
 from lss_lightning.errors import UserError
-from lss_lightning.models.segmentation import Segmenter
-from lss_lightning.workflows.training.checkpoint_io import WholeFiles
+from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.workflows.training.checkpoint_io import AtomicCheckpointIO
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -60,7 +60,10 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     try:
         # Our samplers deal slices to the ranks themselves: Lightning's would repeat some of them.
         trainer = pl.Trainer(
-            **{**settings, **extra}, plugins=[WholeFiles()], use_distributed_sampler=False, num_sanity_val_steps=0
+            **{**settings, **extra},
+            plugins=[AtomicCheckpointIO()],
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -231,13 +234,13 @@ def memory_explained(batch_size: int, accumulate: int = 1) -> Iterator[None]:
 
 
 def fit(
-    trainer: pl.Trainer, segmenter: Segmenter, data: SliceDataModule, last: Path, resumed: Path | None = None
+    trainer: pl.Trainer, module: SegmentationModule, data: SliceDataModule, last: Path, resumed: Path | None = None
 ) -> None:
     """Train until the last epoch, or until something ends it.
 
     Args:
         trainer: Configured.
-        segmenter: The network.
+        module: The network.
         data: Set up.
         last: The checkpoint that every epoch replaces.
         resumed: The checkpoint to go on from.
@@ -248,7 +251,7 @@ def fit(
     """
     try:
         with memory_explained(data.source.batch_size, trainer.accumulate_grad_batches):
-            trainer.fit(segmenter, data, ckpt_path=resumed)
+            trainer.fit(module, data, ckpt_path=resumed)
     except SystemExit as ended:
         # Lightning turns Ctrl-C into an exit with code 1, and ends with 0 after SIGTERM.
         caught = signal.SIGTERM if isinstance(ended, SIGTERMException) else signal.SIGINT

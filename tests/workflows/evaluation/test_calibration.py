@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from lss_lightning.data.slices import IMAGES
 from lss_lightning.errors import UserError
+from lss_lightning.files import sha256
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import Card, read_checkpoint
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.phantom import render_slice
-from lss_lightning.runs.checkpoints import sha256
-from lss_lightning.runs.results import MEASUREMENTS, find_calibration
-from lss_lightning.stenosis import MEASURES, Calibration
+from lss_lightning.runs.results import find_calibration
+from lss_lightning.stenosis import MEASUREMENTS, Calibration
 from lss_lightning.stenosis.uncertainty import SPREAD_ONLY
 from lss_lightning.workflows.evaluation.calibration import load_calibration
 from tests.workflows.prediction.studies import run, write_checkpoint
@@ -46,7 +46,7 @@ def knowing() -> Any:
     labels = {one.t1.tobytes(): one.label for one in rendered}
     mirrored = {one.t1[:, ::-1].tobytes(): one.label[:, ::-1] for one in rendered}
 
-    def forward(self: Segmenter, image: Tensor) -> Tensor:
+    def forward(self: SegmentationModule, image: Tensor) -> Tensor:
         each = []
         for key in (one[0].to(torch.uint8).numpy().tobytes() for one in image):
             label, reach = (labels[key], 3) if key in labels else (mirrored[key], 5)
@@ -55,7 +55,7 @@ def knowing() -> Any:
         return torch.stack(each)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Segmenter, "forward", forward)
+        patch.setattr(SegmentationModule, "forward", forward)
         yield
 
 
@@ -75,7 +75,7 @@ def phantom(place: Path, seed: int) -> tuple[str, ...]:
 
 
 def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / MEASUREMENTS).open(newline="") as stream:
+    with (folder / "measurements.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -91,25 +91,27 @@ def enlarge(small: Path, folder: Path, copies: int = COPIES) -> None:
     for row in rows:
         if row["predicted"]:
             row["predicted"] = f"{float(row['predicted']) * (1 + 0.02 * rng.normal()):.6g}"
-    with (folder / MEASUREMENTS).open("w", newline="") as stream:
+    with (folder / "measurements.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
 
 
 def numbers(rows: list[dict[str, str]], column: str) -> np.ndarray:
-    return np.array([float(row[column] or "nan") for row in rows]).reshape(-1, len(MEASURES))
+    return np.array([float(row[column] or "nan") for row in rows]).reshape(-1, len(MEASUREMENTS))
 
 
 def by_hand(folder: Path) -> Calibration:
     rows = table(folder)
     columns = (numbers(rows, column) for column in ("label", "predicted"))
-    return Calibration.fit(*columns, [row["patient"] for row in rows[:: len(MEASURES)]])
+    return Calibration.fit(*columns, [row["patient"] for row in rows[:: len(MEASUREMENTS)]])
 
 
-def load(place: Path, folder: Path, tta: str = "none", **card: Any) -> Any:
+def load(place: Path, folder: Path, tta: str = "none", **metadata: Any) -> Any:
     file = place / "best.ckpt"
-    return load_calibration(str(folder), [file], [replace(Card.of(read_checkpoint(file)), **card)], tta)
+    return load_calibration(
+        str(folder), [file], [replace(CheckpointMetadata.of(read_checkpoint(file)), **metadata)], tta
+    )
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +146,9 @@ def test_evaluate_tests_the_calibrated_intervals_on_other_slices(place, tested):
 
 
 def test_the_same_calibration_gives_the_same_intervals(place, tested, tmp_path):
-    settings = (f"calibration={place / 'enough' / MEASUREMENTS}", *phantom(place, 6))
+    settings = (f"calibration={place}/enough/measurements.csv", *phantom(place, 6))
     score(tmp_path / "again", place / "best.ckpt", *settings)
-    assert (tested / MEASUREMENTS).read_bytes() == (tmp_path / "again" / MEASUREMENTS).read_bytes()
+    assert (tested / "measurements.csv").read_bytes() == (tmp_path / "again" / "measurements.csv").read_bytes()
 
 
 def test_views_keep_their_own_intervals_beside_the_calibrated_ones(place, tmp_path):
@@ -180,7 +182,7 @@ def pictures(place: Path) -> Path:
 
 def said(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]], str]:
     study = folder / "study_1"
-    with (study / MEASUREMENTS).open(newline="", encoding="utf-8") as stream:
+    with (study / "measurements.csv").open(newline="", encoding="utf-8") as stream:
         return json.loads((study / "measurements.json").read_text()), list(csv.DictReader(stream)), page(study)
 
 
@@ -243,7 +245,7 @@ def unhashed(metrics: dict[str, Any]) -> None:
 
 def rewritten(change: Callable[[str], str]) -> Callable[[Path], None]:
     def alter(folder: Path) -> None:
-        path = folder / MEASUREMENTS
+        path = folder / "measurements.csv"
         path.write_text(change(path.read_text()))
 
     return alter
@@ -255,7 +257,7 @@ def rewritten(change: Callable[[str], str]) -> Callable[[Path], None]:
         (altered(lambda metrics: metrics["model"].update(tta="full")), "evaluated with tta=full, not tta=none"),
         (altered(unhashed), r"evaluated other checkpoints \(unknown\) than ckpt_path \(sha256 [0-9a-f]{12}…\)"),
         (altered(lambda metrics: metrics["data"].update(subset="folds")), "each slice by one of the checkpoints"),
-        (lambda folder: (folder / MEASUREMENTS).unlink(), f"holds no {MEASUREMENTS}; give the folder of python eval"),
+        (lambda folder: (folder / "measurements.csv").unlink(), "holds no measurements.csv; give the folder of"),
         (lambda folder: (folder / "metrics.json").unlink(), r"no run's folder \(no metrics.json\)"),
         (rewritten(lambda text: text.replace("label", "lable", 1)), "not as this version writes it .'label'"),
         (rewritten(lambda text: text[: len(text) // 2]), "not as this version writes it"),
@@ -287,11 +289,11 @@ def test_members_may_be_named_in_any_order(place, tmp_path):
     files = [place / "best.ckpt", tmp_path / "other.ckpt"]
     folder = Path(shutil.copytree(place / "enough", tmp_path / "altered"))
     altered(lambda metrics: metrics["model"].update(members=[{"sha256": sha256(file)} for file in files]))(folder)
-    cards = [Card.of(read_checkpoint(file)) for file in files]
-    found = [load_calibration(str(folder), order, cards, "none") for order in (files, files[::-1])]
+    all_metadata = [CheckpointMetadata.of(read_checkpoint(file)) for file in files]
+    found = [load_calibration(str(folder), order, all_metadata, "none") for order in (files, files[::-1])]
     assert found[0].remark == found[1].remark
     with pytest.raises(UserError, match="other checkpoints"):
-        load_calibration(str(folder), files[:1], cards[:1], "none")
+        load_calibration(str(folder), files[:1], all_metadata[:1], "none")
 
 
 def test_too_few_patients_are_refused_with_how_many_are_needed(place):
@@ -305,7 +307,7 @@ def test_a_measure_that_too_few_have_is_named(place, tmp_path):
     for row in rows:
         if row["measure"] == "bulge_mm" and row["patient"].endswith(("-1", "-2", "-3")):
             row["predicted"] = ""
-    with (folder / MEASUREMENTS).open("w", newline="") as stream:
+    with (folder / "measurements.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
@@ -328,8 +330,8 @@ def test_slices_that_taught_the_checkpoint_are_refused(place, tmp_path):
 
 def test_slices_that_made_a_calibration_do_not_test_it(place, tmp_path):
     enlarge(place / "small", tmp_path / "same")
-    text = (tmp_path / "same" / MEASUREMENTS).read_text()
-    (tmp_path / "same" / MEASUREMENTS).write_text(text.replace("-0,", ","))
+    text = (tmp_path / "same" / "measurements.csv").read_text()
+    (tmp_path / "same" / "measurements.csv").write_text(text.replace("-0,", ","))
     with pytest.raises(UserError, match="9 of the 9 slices to test made it"):
         score(tmp_path / "out", place / "best.ckpt", f"calibration={tmp_path / 'same'}", *phantom(place, 5))
 

@@ -13,10 +13,9 @@ from PIL import Image
 
 from lss_lightning.data.slices import LABELS
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import load_segmenter
-from lss_lightning.models.ensemble import Predictor
+from lss_lightning.models.checkpoint import load_module
+from lss_lightning.models.ensemble import EnsembleModule
 from lss_lightning.reporting import plot_examples
-from lss_lightning.runs.results import COUNTS
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.evaluation import pages
 from tests.conftest import write_patients, write_slice
@@ -43,7 +42,7 @@ def together(folder: Path, *overrides: str) -> dict:
 
 
 def counts(folder: Path) -> np.ndarray:
-    with np.load(folder / COUNTS) as kept:
+    with np.load(folder / "counts.npz") as kept:
         return kept["counts"]
 
 
@@ -58,9 +57,9 @@ def test_one_checkpoint_alone_gives_the_bits_of_its_own_network(place, tmp_path,
     score(tmp_path / "now", place / "a/checkpoints/best.ckpt", EXACT)
 
     def bare(paths, tta):
-        segmenter, card = load_segmenter(paths[0])
-        segmenter.members = [segmenter]  # of which the facts are told
-        return segmenter, (card,)
+        module, metadata = load_module(paths[0])
+        module.members = [module]  # of which the facts are told
+        return module, (metadata,)
 
     monkeypatch.setattr(evaluate, "load_predictor", bare)
     score(tmp_path / "bare", place / "a/checkpoints/best.ckpt", EXACT)
@@ -133,17 +132,17 @@ def test_a_network_in_twice_counts_as_once(place, tmp_path):
 def test_what_is_predicted_is_what_was_scored(tta, place, tmp_path, monkeypatch):
     """The label maps of the predicting pass, slice by slice, against the counts of the testing pass."""
     predicted = []
-    usual = Predictor.predict_step
+    usual = EnsembleModule.predict_step
 
     def kept(self, batch, index):
         maps = usual(self, batch, index)
         predicted.append((batch["label"].numpy()[0], maps[0], batch["digests"][0]))
         return maps
 
-    monkeypatch.setattr(Predictor, "predict_step", kept)
+    monkeypatch.setattr(EnsembleModule, "predict_step", kept)
     together(tmp_path / "out", f"ckpt_path={place}/a", f"tta={tta}")
     assert len(predicted) == 3
-    with np.load(tmp_path / "out" / COUNTS) as found:
+    with np.load(tmp_path / "out" / "counts.npz") as found:
         by_digest = dict(zip(found["digest"].tolist(), found["counts"], strict=True))
     for label, classes, digest in predicted:
         pairs = np.bincount(6 * label.ravel().astype(int) + classes.ravel(), minlength=36)

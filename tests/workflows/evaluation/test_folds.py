@@ -16,10 +16,9 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.slices import Slice
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import Card, NetworkSpec
-from lss_lightning.runs.results import COUNTS
+from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
 from lss_lightning.workflows import evaluate
-from lss_lightning.workflows.evaluation.context import Member, Subject
+from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
 from lss_lightning.workflows.evaluation.folds import Fold, check_folds, held_out
 from lss_lightning.workflows.tracking import about_evaluation
 from tests.conftest import configure, write_patients, write_slice
@@ -62,7 +61,7 @@ def gathered(place, recorded) -> dict:
 
 
 def kept(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / COUNTS) as file:
+    with np.load(folder / "counts.npz") as file:
         return dict(zip(file["digest"].tolist(), file["counts"], strict=True))
 
 
@@ -137,16 +136,16 @@ def test_gathered_folds_are_one_run_in_the_group_of_their_sweep(place, gathered,
 
 
 def kept_patients(folder: Path) -> list[str]:
-    with np.load(folder / COUNTS) as file:
+    with np.load(folder / "counts.npz") as file:
         patients: list[str] = file["patient"].tolist()
     return patients
 
 
 def test_an_ensemble_is_known_by_what_its_members_share(tmp_path):
-    cards, files = [card(0), card(1, "optimizer.lr=0.1")], [tmp_path / "a.ckpt", tmp_path / "b.ckpt"]
-    members = tuple(Member("resunet", file) for file in files)
-    subject = Subject(members, "alkafri", "all", "external", "", "")
-    about = about_evaluation(subject, cards, files, tmp_path)
+    all_metadata, files = [metadata(0), metadata(1, "optimizer.lr=0.1")], [tmp_path / "a.ckpt", tmp_path / "b.ckpt"]
+    members = tuple(EnsembleMember("resunet", file) for file in files)
+    context = EvaluationContext(members, "alkafri", "all", "external", "", "")
+    about = about_evaluation(context, all_metadata, files, tmp_path)
     assert (about.job, about.group) == ("ensemble", None)
     assert about.settings["checkpoints"] == list(map(str, files))
     assert about.settings["model"] == "resunet"
@@ -211,10 +210,10 @@ def test_a_sweep_without_folds_is_refused(place, tmp_path):
         gather(tmp_path / "out", f"folds={tmp_path / 'sweep'}")
 
 
-def card(fold: int, *overrides: str, seen: str = "") -> Card:
+def metadata(fold: int, *overrides: str, seen: str = "") -> CheckpointMetadata:
     config = configure("data=alkafri", "data.root=x", "split=kfold", f"split.fold={fold}", *overrides)
     spec = NetworkSpec("resunet", "test_resnet", 3, 6, "transpose", [8])
-    return Card(spec, LUMBAR.to_plain(), [0.0], [1.0], None, config.plain, seen.split(), [])
+    return CheckpointMetadata(spec, LUMBAR.to_plain(), [0.0], [1.0], None, config.plain, seen.split(), [])
 
 
 @pytest.mark.parametrize(
@@ -230,11 +229,13 @@ def card(fold: int, *overrides: str, seen: str = "") -> Card:
 )
 def test_folds_of_another_recipe_are_refused(overrides, says):
     with pytest.raises(UserError, match=says):
-        check_folds([Fold(Path("a.ckpt"), card(0)), Fold(Path("b.ckpt"), card(1, *overrides))])
+        check_folds([Fold(Path("a.ckpt"), metadata(0)), Fold(Path("b.ckpt"), metadata(1, *overrides))])
 
 
 def test_folds_may_differ_in_seed_and_place():
-    folds = [Fold(Path(f"{fold}.ckpt"), card(fold, f"seed={fold}", f"data.root=y{fold}")) for fold in (3, 0, 4, 1, 2)]
+    folds = [
+        Fold(Path(f"{fold}.ckpt"), metadata(fold, f"seed={fold}", f"data.root=y{fold}")) for fold in (3, 0, 4, 1, 2)
+    ]
     assert [fold.number for fold in check_folds(folds)] == [0, 1, 2, 3, 4]
 
 
@@ -247,7 +248,7 @@ def loaded(*names: str) -> list[LoadedSlice]:
 
 
 def of(*seen: str) -> list[Fold]:
-    return [Fold(Path(f"{fold}.ckpt"), card(fold, seen=text)) for fold, text in enumerate(seen)]
+    return [Fold(Path(f"{fold}.ckpt"), metadata(fold, seen=text)) for fold, text in enumerate(seen)]
 
 
 def test_a_slice_is_tested_by_the_one_fold_that_did_not_see_it():
@@ -267,6 +268,6 @@ def test_a_patient_in_two_test_parts_is_refused():
 
 
 def test_the_same_card_twice_is_the_same_fold_twice():
-    twice = [Fold(Path("a.ckpt"), card(0)), Fold(Path("b.ckpt"), replace(card(0), mean=[0.5]))]
+    twice = [Fold(Path("a.ckpt"), metadata(0)), Fold(Path("b.ckpt"), replace(metadata(0), mean=[0.5]))]
     with pytest.raises(UserError, match=r"a\.ckpt and b\.ckpt are all fold 0"):
         check_folds(twice)

@@ -11,13 +11,13 @@ from torch import nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.ensemble import Predictor
+from lss_lightning.models.ensemble import EnsembleModule
 from lss_lightning.models.views import VIEWS
 from lss_lightning.phantom import render_slice, write_phantom
 from lss_lightning.phantom.source import Phantom
-from lss_lightning.stenosis import MEASURES, measure
+from lss_lightning.stenosis import MEASUREMENTS, measure_slice
 from lss_lightning.workflows import train
-from lss_lightning.workflows.evaluation.measurements import KINDS, Measuring
+from lss_lightning.workflows.evaluation.measurements import KINDS, MeasurementCallback
 from tests.conftest import configure
 from tests.workflows.test_commands import command
 from tests.workflows.test_evaluate import score
@@ -48,7 +48,7 @@ def labels():
 
 
 def run(module, batch, outputs):
-    measuring = Measuring(LUMBAR)
+    measuring = MeasurementCallback(LUMBAR)
     measuring.on_test_start(None, module)
     measuring.on_test_batch_end(None, module, outputs, batch, 0)
     measuring.on_test_epoch_end(None, module)
@@ -60,9 +60,9 @@ def test_label_and_prediction_are_measured(labels):
     values = run(SimpleNamespace(device="cpu"), batch_of(*labels), outputs)
     assert set(values) == set(KINDS)
     for place, label in enumerate(labels):
-        expected = measure(label, LUMBAR, (PIXEL, PIXEL)).values()
+        expected = measure_slice(label, LUMBAR, (PIXEL, PIXEL)).values()
         np.testing.assert_array_equal(values["label"][place], np.array(list(expected.values()), dtype=float))
-    soft = measure(outputs[0].softmax(0).numpy(), LUMBAR, (PIXEL, PIXEL)).values()
+    soft = measure_slice(outputs[0].softmax(0).numpy(), LUMBAR, (PIXEL, PIXEL)).values()
     np.testing.assert_array_equal(values["predicted"][1], np.array(list(soft.values()), dtype=float))
     assert np.isnan(values["low"]).all()
 
@@ -87,9 +87,9 @@ class _Fixed(nn.Module):
 
 
 def test_members_give_intervals(labels):
-    predictor = Predictor([_Fixed(logits_of(labels[0], sure)[None]) for sure in (3.0, 8.0)], VIEWS["none"])
+    ensemble = EnsembleModule([_Fixed(logits_of(labels[0], sure)[None]) for sure in (3.0, 8.0)], VIEWS["none"])
     batch = batch_of(labels[0])
-    values = run(predictor, batch, predictor(batch["image"]))
+    values = run(ensemble, batch, ensemble(batch["image"]))
     given = ~np.isnan(values["predicted"])
     assert given.sum() > 8
     assert (values["low"][given] <= values["predicted"][given]).all()
@@ -124,7 +124,7 @@ def test_evaluate_writes_the_measurement_table(place, tmp_path):
         assert f'alt="Bland-Altman plots of six measures, {pair}"' in page
     with (tmp_path / "out/measurements.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 30 * len(MEASURES)
+    assert len(rows) == 30 * len(MEASUREMENTS)
     truth = Phantom(name="phantom", root=str(place), patients=10, image_size=96).truth()
     for row in rows:
         assert float(row["truth"]) == pytest.approx(
@@ -144,7 +144,7 @@ def test_two_processes_measure_what_one_measures(place, tmp_path):
         with (tmp_path / name / "measurements.csv").open(newline="") as stream:
             tables.append(list(csv.DictReader(stream)))
     one, two = tables
-    assert len(one) == len(two) == 3 * len(MEASURES)
+    assert len(one) == len(two) == 3 * len(MEASUREMENTS)
     assert sum(row["label"] != "" for row in one) > 20
     for first, second in zip(one, two, strict=True):
         exact = ("patient", "level", "digest", "measure", "label", "truth")
@@ -179,7 +179,7 @@ def test_notes_are_tabulated_beside_the_measures(place, tmp_path):
         rows = {(row["patient"], row["level"]): row for row in csv.DictReader(stream)}
     assert rows["0001", "D4"]["note_left"] == "yes"
     label = render_slice(5, 1, "D4", 96).label
-    expected = measure(label, LUMBAR, (220 / 96, 220 / 96)).foramen_left_mm
+    expected = measure_slice(label, LUMBAR, (220 / 96, 220 / 96)).foramen_left_mm
     assert float(rows["0001", "D4"]["label_foramen_left_mm"]) == pytest.approx(expected, abs=0.01)
     assert "left foraminal narrowing" in rows["0001", "D4"]["statements"]
     assert "Muscle spasm" not in (tmp_path / "out/metrics.json").read_text()

@@ -13,8 +13,8 @@ import torch
 from lss_lightning.config.predict import predict_config
 from lss_lightning.data.dicom.archive import RAW
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.models.checkpoint import Card, NetworkSpec
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
+from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study
 from lss_lightning.workflows import predict
 from tests.conftest import compose_command, configure
 
@@ -32,17 +32,17 @@ def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet =
     plain = configure(*data, f"data.root={path.parent}", f"data.channels={channels}").plain
     inputs = CHANNELS[channels]
     spec = NetworkSpec("resunet", "test_resnet", inputs, len(labels), "nearest", [16, 16, 8, 8, 8])
-    card = Card(spec, labels.to_plain(), [0.2] * inputs, [0.2] * inputs, None, plain, [], [])
-    segmenter = card.segmenter(card.network.build())
-    content: dict[str, Any] = {"state_dict": segmenter.state_dict()}
-    segmenter.on_save_checkpoint(content)
+    metadata = CheckpointMetadata(spec, labels.to_plain(), [0.2] * inputs, [0.2] * inputs, None, plain, [], [])
+    module = metadata.module(metadata.network.build())
+    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
     torch.save(content, path)
     return path
 
 
 def write_dicom(root: Path, patient: int = 1) -> Path:
     """A phantom study's folder, of four series."""
-    write_study(root, seed=8, patient=patient, image_size=SIZE)
+    write_phantom_study(root, seed=8, patient=patient, image_size=SIZE)
     (study,) = (root / RAW / f"{patient:04d}").iterdir()
     return study
 

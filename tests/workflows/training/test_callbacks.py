@@ -9,10 +9,10 @@ import torch
 
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
-from lss_lightning.models.segmentation import Segmenter
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.workflows import train
-from lss_lightning.workflows.training.callbacks import FiniteLoss
-from lss_lightning.workflows.training.progress import Progress
+from lss_lightning.workflows.training.callbacks import DivergenceMonitor
+from lss_lightning.workflows.training.progress import TrainingProgressBar
 from tests.conftest import configure
 from tests.workflows.altered import frozen
 from tests.workflows.test_evaluate import score
@@ -37,14 +37,14 @@ def steps(monkeypatch):
             super().__init__()
             self.spoil = {}
 
-    taken, usual = Steps(), Segmenter.training_step
+    taken, usual = Steps(), SegmentationModule.training_step
 
     def training_step(self, batch, index):
         loss = usual(self, batch, index)
         taken.append(batch)
         return taken.spoil.get(len(taken), lambda _, loss: loss)(self, loss)
 
-    monkeypatch.setattr(Segmenter, "training_step", training_step)
+    monkeypatch.setattr(SegmentationModule, "training_step", training_step)
     return taken
 
 
@@ -95,8 +95,10 @@ def label_files(tree: Path, batch: dict, split: Path) -> set[str]:
 
 def test_a_loss_that_is_no_number_stops_the_run_and_spoils_no_checkpoint(steps, tree, tmp_path, monkeypatch):
     looks = []
-    usual = FiniteLoss._look
-    monkeypatch.setattr(FiniteLoss, "_look", lambda self, trainer: looks.append(len(steps)) or usual(self, trainer))
+    usual = DivergenceMonitor._look
+    monkeypatch.setattr(
+        DivergenceMonitor, "_look", lambda self, trainer: looks.append(len(steps)) or usual(self, trainer)
+    )
     steps.spoil = {8: lambda module, loss: loss * math.nan}
     with pytest.raises(UserError, match=r"step 8 \(epoch 1\): the loss is not finite at learning rate 0.001") as ended:
         start(tmp_path / "run", tree, "trainer.check_every=5", "optimizer.lr=0.001", "trainer.max_epochs=3")
@@ -116,7 +118,7 @@ def test_weights_spoilt_by_an_epoch_s_last_step_are_not_saved(steps, tree, tmp_p
         if self.global_step == 12:
             self.network.head.bias.data[0] = math.inf
 
-    monkeypatch.setattr(Segmenter, "on_train_batch_end", spoil)
+    monkeypatch.setattr(SegmentationModule, "on_train_batch_end", spoil)
     with pytest.raises(UserError, match=r"step 12 \(epoch 1\): the weights are not finite"):
         start(tmp_path / "run", tree, "trainer.max_epochs=3")
     assert content(tmp_path / "run")["epoch"] == 0
@@ -125,7 +127,9 @@ def test_weights_spoilt_by_an_epoch_s_last_step_are_not_saved(steps, tree, tmp_p
 def test_moving_average_is_what_is_validated_kept_and_resumed(tree, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        Segmenter, "on_train_batch_end", lambda self, *_: seen.append(self.network.head.weight.detach().clone())
+        SegmentationModule,
+        "on_train_batch_end",
+        lambda self, *_: seen.append(self.network.head.weight.detach().clone()),
     )
     average = (*FP32, "callbacks.ema_decay=0.8")
     start(tmp_path / "whole", tree, *average, "trainer.max_epochs=2")
@@ -227,8 +231,8 @@ def test_batch_norm_over_devices_is_refused_on_a_cpu(tree, tmp_path):
 
 def test_bar_shows_speed_and_time_left_of_the_whole_run(tree, tmp_path, monkeypatch):
     shown = []
-    usual = Progress.get_metrics
-    monkeypatch.setattr(Progress, "get_metrics", lambda *a: shown.append(usual(*a)) or shown[-1])
+    usual = TrainingProgressBar.get_metrics
+    monkeypatch.setattr(TrainingProgressBar, "get_metrics", lambda *a: shown.append(usual(*a)) or shown[-1])
     start(tmp_path / "run", tree, "callbacks.progress_bar=true", "trainer.max_epochs=2")
     assert set(shown[-1]) == {"images/s", "left", "val IoU"}
     assert shown[-1]["left"] == "0:00:00"

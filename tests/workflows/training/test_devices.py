@@ -13,8 +13,7 @@ import torch
 
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
-from lss_lightning.models.ensemble import load_predictor
-from lss_lightning.runs.results import COUNTS
+from lss_lightning.models.ensemble import load_ensemble
 from tests.conftest import configure
 from tests.workflows import altered
 from tests.workflows.test_commands import python
@@ -80,7 +79,7 @@ def test_two_processes_count_what_one_counts(views, place, patients, tmp_path):
     done = python(*altered_line, f"ckpt_path={checkpoint}", *same, *two_processes)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "two/metrics.json").read_text())["data"]["images"] == 3
-    counts = [np.load(tmp_path / name / COUNTS)["counts"] for name in ("one", "two")]
+    counts = [np.load(tmp_path / name / "counts.npz")["counts"] for name in ("one", "two")]
     assert counts[0].shape == counts[1].shape
     assert counts[0].sum() == counts[1].sum() == 3 * 64 * 64
     moved = int(np.abs(counts[0] - counts[1]).sum()) // 2
@@ -89,11 +88,11 @@ def test_two_processes_count_what_one_counts(views, place, patients, tmp_path):
 
 def near_ties(checkpoint: Path, tree: Path, tta: str) -> int:
     """Pixels of the test slices whose two best logits differ by less than 1e-4."""
-    predictor, (card,) = load_predictor([checkpoint], tta)
+    ensemble, (metadata,) = load_ensemble([checkpoint], tta)
     config = configure("data=alkafri", f"data.root={tree}")
     data = SliceDataModule(config.data, config.split)
-    data.spacing = card.spacing
+    data.spacing = metadata.spacing
     data.setup()
     with torch.no_grad():
-        best = torch.cat([predictor(batch["image"]).topk(2, dim=1).values for batch in data.test_dataloader()])
+        best = torch.cat([ensemble(batch["image"]).topk(2, dim=1).values for batch in data.test_dataloader()])
     return int((best[:, 0] - best[:, 1] < 1e-4).sum())

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
-from lss_lightning.models.segmentation import Segmenter
-from lss_lightning.runs.layout import occupied
+from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows import train
-from lss_lightning.workflows.training.checkpoint_io import WholeFiles
+from lss_lightning.workflows.training.checkpoint_io import AtomicCheckpointIO
 from tests.workflows.altered import struck
 from tests.workflows.test_commands import command, python
 from tests.workflows.test_train import QUICK, rows, start
@@ -116,7 +116,7 @@ def test_sigkill_in_the_middle_of_an_epoch_costs_that_epoch_only(alkafri, tree, 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_polite_signal_ends_with_the_way_to_go_on(number, code, untested, tree, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, "training_step", Segmenter.training_step)
+        patch.setattr(SegmentationModule, "training_step", SegmentationModule.training_step)
         struck(number)
         # A shell that runs the tests in the background has Ctrl-C ignored.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -148,7 +148,7 @@ def test_rows_past_the_checkpoint_are_dropped(untested, tree, tmp_path):
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_earlier_one(tmp_path, monkeypatch):
     path = tmp_path / "checkpoints/last.ckpt"
-    WholeFiles().save_checkpoint({"epoch": 0}, path)
+    AtomicCheckpointIO().save_checkpoint({"epoch": 0}, path)
     before = path.read_bytes()
 
     def killed(checkpoint, stream):
@@ -159,11 +159,11 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_earlier_one(tmp_path, m
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(torch, "save", killed)
-        WholeFiles().save_checkpoint({"epoch": 1}, path)
+        AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
     assert path.read_bytes() == before
-    WholeFiles().save_checkpoint({"epoch": 2}, path)
+    AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 2}
     assert list(path.parent.iterdir()) == [path]
 
@@ -187,6 +187,6 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_has_died(unt
 
 def test_a_resumed_run_keeps_its_folder_too(untested, tree, tmp_path):
     start(tmp_path / "run", tree, *EXACT, "trainer.max_epochs=1")
-    with occupied(tmp_path / "run"), pytest.raises(UserError, match="another process is training there"):
+    with RunFolder(tmp_path / "run").locked(), pytest.raises(UserError, match="another process is training there"):
         resume(tmp_path / "run", tree, "trainer.max_epochs=2")
     assert not list((tmp_path / "run/.hydra").iterdir())

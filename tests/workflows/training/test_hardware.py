@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import Card
+from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.workflows import train
 from lss_lightning.workflows.training import trainer as hardware
 from lss_lightning.workflows.training.optim import fuses, make_optimizers
@@ -76,7 +76,7 @@ def test_auto_is_resolved_once_a_run_and_what_was_chosen_is_said_and_stored(tree
     on_machine(monkeypatch, flags=BF16_CPU)
     resume(run, tree, "trainer.precision=auto", "trainer.max_epochs=2", "augmentation=none", "data.batch_size=4")
     assert "precision 32-true (as before)" in capsys.readouterr().out
-    assert Card.of(content(run)).config["trainer"]["precision"] == "32-true"
+    assert CheckpointMetadata.of(content(run)).config["trainer"]["precision"] == "32-true"
 
 
 @pytest.mark.parametrize(
