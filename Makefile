@@ -6,7 +6,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 INSTALLED := $(VENV)/installed
 
-.PHONY: help train paper test lint types dashboard requirements clean
+.PHONY: help train paper test format lint types dashboard architecture requirements clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,12 +23,19 @@ test: lint types  ## Install, lint, check types, run the tests
 dashboard: $(INSTALLED)  ## Build the Weights & Biases dashboard: make dashboard PROJECT=lss_lightning ENTITY=my-team
 	$(RUN) -m lss_lightning.reporting.trackers.wandb_workspace $(if $(PROJECT),project=$(PROJECT)) $(if $(ENTITY),entity=$(ENTITY))
 
+format: $(INSTALLED)  ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
 lint: $(INSTALLED)  ## Check style
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
 types: $(INSTALLED)  ## Check types
 	$(BIN)/mypy
+
+architecture: $(INSTALLED)  ## Draw docs/architecture.svg from the imports
+	$(RUN) -m docs.draw_architecture
 
 requirements: $(INSTALLED)  ## Pin every package of pyproject.toml anew, with hashes
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --extra optuna --no-annotate \

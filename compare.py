@@ -1,4 +1,4 @@
-"""Hold runs against each other and against the paper: `python compare.py runs=[logs/…,logs/…]`."""
+"""Compare runs with each other and with the paper: `python compare.py runs=[logs/…,logs/…]`."""
 
 from lss_lightning.cli.main import run
 

@@ -1,4 +1,4 @@
-"""Test a checkpoint and write the report: `python evaluate.py ckpt_path=…`."""
+"""Test a checkpoint and write a report: `python evaluate.py ckpt_path=…`."""
 
 from lss_lightning.cli.main import run
 

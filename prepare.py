@@ -1,4 +1,4 @@
-"""Make a data set ready and list what it holds: `python prepare.py --help` lists the settings."""
+"""Prepare a data set and list its contents: `python prepare.py --help` lists the settings."""
 
 from lss_lightning.cli.main import run
 

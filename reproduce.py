@@ -1,4 +1,4 @@
-"""The whole paper in one command, resumable: `python reproduce.py data=alkafri data.root=…`."""
+"""Reproduce the paper in one command, which can be resumed: `python reproduce.py data=alkafri data.root=…`."""
 
 from lss_lightning.cli.main import run
 

@@ -1,4 +1,4 @@
-"""Train a network, test its best checkpoint, write the report: `python train.py --help` lists the settings."""
+"""Train a network, test its best checkpoint and write a report: `python train.py --help` lists the settings."""
 
 from lss_lightning.cli.main import run
 

@@ -1,12 +1,12 @@
-"""How many images a second are augmented: batches on the device, against MONAI's transforms sample by sample.
+"""Augmented images per second: batches on the device, compared with MONAI's transforms for single samples.
 
 ``python bench/bench_augment.py [--size 320] [--batch 8] [--repeats 7] [--device cuda]``
 
-Both make composites out of the same phantom slices, already in memory, with the operations and ranges of
-``augmentation=default``: one warp by rotation, scale, shift and bending, mirroring, T2 shifted against T1, and bias
-field, blur, noise and gamma in T1 and T2 each. MONAI's run on the CPU, in the training process or in one worker of a
-DataLoader; ours on the device, fed by the training process or by one worker. Passes are interleaved, so that a busy
-machine slows all alike; the medians are shown.
+Both create composites from the same phantom slices in memory, with the operations and ranges of
+``augmentation=default``: one warp by rotation, scale, shift and elastic deformation, mirroring, a shift of T2 against
+T1, and bias field, blur, noise and gamma in T1 and T2. MONAI's transforms run on the CPU, in the training process or in
+one worker of a DataLoader; ours run on the device, with batches from the training process or from one worker. Passes
+are interleaved, so that other load affects all equally, and medians are reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-# A checkout's package need not be installed.
+# Works without installing the package.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
@@ -32,40 +32,40 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.timing import medians
+from bench.timing import measure_medians
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.validation import build
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
-from lss_lightning.data.composite import composite, positive_difference
+from lss_lightning.data.composite import build_composite, positive_difference
 from lss_lightning.phantom import RenderedSlice, render_slice
 
 FIELD_OF_VIEW = 220.0
 BATCHES = 4
-"""Batches in one timed pass."""
+"""Number of batches in a timed pass."""
 
 
 class Slices(Dataset[Any]):
-    """Phantom slices in memory, each seen through a function; ``length`` items out of fewer slices."""
+    """Phantom slices in memory, transformed on access; slices repeat if there are fewer than ``length``."""
 
-    def __init__(self, slices: list[RenderedSlice], length: int, view: Callable[[RenderedSlice], Any]) -> None:
-        self.slices, self.length, self.view = slices, length, view
+    def __init__(self, slices: list[RenderedSlice], length: int, transform: Callable[[RenderedSlice], Any]) -> None:
+        self.slices, self.length, self.transform = slices, length, transform
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Any:
-        return self.view(self.slices[index % len(self.slices)])
+        return self.transform(self.slices[index % len(self.slices)])
 
 
-def raw(piece: RenderedSlice) -> tuple[Tensor, Tensor]:
-    """Composite (3, H, W) and label (H, W), uint8."""
-    image = np.ascontiguousarray(composite(piece.t1, piece.t2).transpose(2, 0, 1))
-    return torch.from_numpy(image), torch.from_numpy(piece.label)
+def to_tensors(slice_: RenderedSlice) -> tuple[Tensor, Tensor]:
+    """Return the composite (3, H, W) and the label (H, W) of a slice, uint8."""
+    image = np.ascontiguousarray(build_composite(slice_.t1, slice_.t2).transpose(2, 0, 1))
+    return torch.from_numpy(image), torch.from_numpy(slice_.label)
 
 
-class Monai:
-    """One slice through MONAI's dictionary transforms, each channel with draws of its own, as in ours."""
+class MonaiTransform:
+    """MONAI's dictionary transforms of one slice, with independent draws for each channel, like ours."""
 
     def __init__(self, config: AugmentationConfig, spacing: float) -> None:
         chance = config.intensity_probability
@@ -99,21 +99,21 @@ class Monai:
             ]
         self.steps = transforms.Compose(steps)
 
-    def __call__(self, piece: RenderedSlice) -> tuple[Tensor, Tensor]:
-        """Composite (3, H, W) float32 and label (H, W) uint8."""
-        done: Any = self.steps({"t1": piece.t1, "t2": piece.t2, "label": piece.label})
-        image = torch.cat([done["t1"], done["t2"], positive_difference(done["t1"], done["t2"])])
-        return image, done["label"][0].to(torch.uint8)
+    def __call__(self, slice_: RenderedSlice) -> tuple[Tensor, Tensor]:
+        """Return the augmented composite (3, H, W) float32 and label (H, W) uint8."""
+        result: Any = self.steps({"t1": slice_.t1, "t2": slice_.t2, "label": slice_.label})
+        image = torch.cat([result["t1"], result["t2"], positive_difference(result["t1"], result["t2"])])
+        return image, result["label"][0].to(torch.uint8)
 
 
 Key = tuple[str, int]
-"""Who augments, and the number of worker processes."""
+"""Name of the pipeline, and number of worker processes."""
 
 OURS, MONAI = "ours, by batch", "MONAI, by slice"
 
 
-def passes(size: int, batch: int, device: torch.device) -> dict[Key, Callable[[], None]]:
-    """What is timed: each reads and augments :data:`BATCHES` batches."""
+def make_pipelines(size: int, batch: int, device: torch.device) -> dict[Key, Callable[[], None]]:
+    """Return the pipelines, each of which reads and augments :data:`BATCHES` batches."""
     spacing = FIELD_OF_VIEW / size
     with initialize_config_dir(str(config_folder()), version_base=None):
         chosen: Any = OmegaConf.to_container(compose(overrides=["+augmentation=default"]))
@@ -121,22 +121,24 @@ def passes(size: int, batch: int, device: torch.device) -> dict[Key, Callable[[]
     slices = [render_slice(0, patient, "D4", size) for patient in range(1, min(batch, 8) + 1)]
     augmenter, epochs = Augmenter(config, 0, "composite"), count()
 
-    def ours(images: Tensor, labels: Tensor) -> None:
+    def augment(images: Tensor, labels: Tensor) -> None:
         augmenter(
             images,
             labels,
             sizes=[(size, size)] * batch,
             spacings=[spacing] * batch,
-            digests=[str(place) for place in range(batch)],
+            digests=[str(index) for index in range(batch)],
             epoch=next(epochs),  # new draws for each batch
         )
 
-    def nothing(images: Tensor, labels: Tensor) -> None:
-        """MONAI's are done when they come out of the loader."""
+    def do_nothing(images: Tensor, labels: Tensor) -> None:
+        """MONAI's batches are augmented by the loader."""
 
-    def once(workers: int, view: Callable[[RenderedSlice], Any], then: Callable[[Tensor, Tensor], None]) -> Any:
+    def make_pass(
+        workers: int, transform: Callable[[RenderedSlice], Any], process: Callable[[Tensor, Tensor], None]
+    ) -> Callable[[], None]:
         loader = DataLoader(
-            Slices(slices, BATCHES * batch, view),
+            Slices(slices, BATCHES * batch, transform),
             batch,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -145,48 +147,50 @@ def passes(size: int, batch: int, device: torch.device) -> dict[Key, Callable[[]
 
         def run() -> None:
             for images, labels in loader:
-                then(images.to(device, non_blocking=True), labels.to(device, non_blocking=True))
+                process(images.to(device, non_blocking=True), labels.to(device, non_blocking=True))
             if device.type == "cuda":
                 torch.cuda.synchronize()
 
         return run
 
-    monai = Monai(config, spacing)
+    monai = MonaiTransform(config, spacing)
     return {
-        (MONAI, 0): once(0, monai, nothing),
-        (OURS, 0): once(0, raw, ours),
-        (MONAI, 1): once(1, monai, nothing),
-        (OURS, 1): once(1, raw, ours),
+        (MONAI, 0): make_pass(0, monai, do_nothing),
+        (OURS, 0): make_pass(0, to_tensors, augment),
+        (MONAI, 1): make_pass(1, monai, do_nothing),
+        (OURS, 1): make_pass(1, to_tensors, augment),
     }
 
 
-def show(rates: dict[Key, float], title: str) -> None:
-    """Print images per second."""
+def print_rates(rates: dict[Key, float], title: str) -> None:
+    """Print a table of images per second."""
     table = Table(title=title)
     for heading in ("", "slices read by", "images/s", "ratio to MONAI"):
         table.add_column(heading, justify="left" if heading in ("", "slices read by") else "right")
-    for (who, workers), rate in rates.items():
-        place = "one worker" if workers else "the training process"
-        table.add_row(who, place, f"{rate:.0f}", f"{rate / rates[MONAI, workers]:.2f}")
+    for (name, workers), rate in rates.items():
+        reader = "one worker" if workers else "the training process"
+        table.add_row(name, reader, f"{rate:.0f}", f"{rate / rates[MONAI, workers]:.2f}")
     Console().print(table)
 
 
 def main() -> None:
-    """Time the passes and print the table."""
+    """Time the pipelines and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--size", type=int, default=320, help="pixels a side (320)")
+    parser.add_argument("--size", type=int, default=320, help="height and width in pixels (320)")
     parser.add_argument("--batch", type=int, default=8, help="images per batch (8)")
     parser.add_argument("--repeats", type=int, default=7, help="timed passes of each pipeline (7)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where ours runs")
-    given = parser.parse_args()
-    set_track_meta(False)  # plain tensors: MONAI's faster way
-    timed = passes(given.size, given.batch, torch.device(given.device))
-    spent = medians(timed, given.repeats)
-    images = BATCHES * given.batch
-    show(
-        {key: images / taken.seconds for key, taken in spent.items()},
-        f"augmentation=default, {given.size} × {given.size} pixels, batches of {given.batch}, ours on {given.device}, "
-        f"{torch.get_num_threads()} CPU threads, median of {given.repeats}",
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="device of our augmentation"
+    )
+    args = parser.parse_args()
+    set_track_meta(False)  # MONAI is faster with plain tensors
+    pipelines = make_pipelines(args.size, args.batch, torch.device(args.device))
+    timings = measure_medians(pipelines, args.repeats)
+    images = BATCHES * args.batch
+    print_rates(
+        {key: images / timing.seconds for key, timing in timings.items()},
+        f"augmentation=default, {args.size} × {args.size} pixels, batches of {args.batch}, ours on {args.device}, "
+        f"{torch.get_num_threads()} CPU threads, median of {args.repeats}",
     )
 
 

@@ -1,8 +1,8 @@
-"""What a test's measurements cost in processor time: boundaries, parts and calibration, intervals for 1545 slices.
+"""Processor time of the metrics of a test with 1545 slices: boundaries, components, calibration and intervals.
 
 ``python bench/bench_metrics.py [slices]``
 
-Slices are 320 × 320 pixels with six classes: random smooth shapes, and a prediction that differs at their edges.
+Slices have 320 × 320 pixels and six classes: random smooth shapes, and predictions that differ at their edges.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-# A checkout's package need not be installed.
+# Works without installing the package.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
@@ -22,23 +23,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lss_lightning.labels import LUMBAR
-from lss_lightning.metrics import ImageRecords, Records, summarise_metrics
+from lss_lightning.metrics import Records, RecordsMetric, summarise_metrics
 
 SIZE, SPACING, BATCH = 320, 0.6875, 8
 SLICES, PER_PATIENT = 1545, 3
 
 
 def make_batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Logits (8, 6, 320, 320) and a target (8, 320, 320) that follows them but for smooth noise."""
+    """Return logits (8, 6, 320, 320) and a target (8, 320, 320) that differs from them by smooth noise."""
     noise = torch.randn(2 * BATCH, len(LUMBAR), 12, 12, generator=generator)
     fields = 6 * F.interpolate(noise, (SIZE, SIZE), mode="bicubic")
-    fields[:, -1] += 5  # most pixels are of no structure
-    logits, other = fields.chunk(2)
-    return logits, (logits + 0.2 * other).argmax(1).to(torch.uint8)
+    fields[:, -1] += 5  # most pixels belong to no structure
+    logits, perturbation = fields.chunk(2)
+    return logits, (logits + 0.2 * perturbation).argmax(1).to(torch.uint8)
 
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median processor time over the repeats, after one that does not count: other work on the machine does not."""
+    """Return the median processor time of several runs after a warm-up; other load on the machine hardly affects it."""
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
@@ -48,23 +49,22 @@ def median_seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def main(slices: int) -> None:
-    """Print both costs."""
+    """Time the metric and the summary and print both."""
     logits, target = make_batch(torch.Generator().manual_seed(0))
-    metric = ImageRecords(LUMBAR)
+    metric = RecordsMetric(LUMBAR)
     sizes, spacings = [(SIZE, SIZE)] * BATCH, [SPACING] * BATCH
     seconds = median_seconds(lambda: metric.update(logits, target, torch.arange(BATCH), sizes, spacings), 5)
     each = seconds / BATCH
-    print(f"boundaries, parts, calibration: {1000 * each:.0f} ms per slice, {each * slices:.0f} s for {slices}")
+    print(f"boundaries, components, calibration: {1000 * each:.0f} ms per slice, {each * slices:.0f} s for {slices}")
 
-    measured = Records(**metric.compute())
-    records = measured[np.arange(slices) % BATCH]
-    patients = [str(place // PER_PATIENT) for place in range(slices)]
-    levels = [f"D{3 + place % PER_PATIENT}" for place in range(slices)]
-    for name, columns in (("all slices", {}), ("all slices and by level", {"level": levels})):
-        seconds = median_seconds(
-            lambda columns=columns: summarise_metrics(records, patients, [SPACING] * slices, LUMBAR, columns), 3
-        )
-        print(f"figures and intervals, {name}: {seconds:.2f} s for {slices}")
+    records = Records(**metric.compute())[np.arange(slices) % BATCH]
+    patients = [str(index // PER_PATIENT) for index in range(slices)]
+    levels = [f"D{3 + index % PER_PATIENT}" for index in range(slices)]
+    by_level: dict[str, list[str | None]] = {"level": [*levels]}
+    for name, columns in (("all slices", {}), ("all slices and by level", by_level)):
+        summarise = partial(summarise_metrics, records, patients, [SPACING] * slices, LUMBAR, columns)
+        seconds = median_seconds(summarise, 3)
+        print(f"scores and intervals, {name}: {seconds:.2f} s for {slices}")
 
 
 if __name__ == "__main__":

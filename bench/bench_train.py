@@ -1,13 +1,13 @@
-"""How many images a second train: ours, segmentation_models.pytorch and MONAI, end to end, side by side.
+"""Training images per second, end to end: ours, segmentation_models.pytorch and MONAI.
 
 ``python bench/bench_train.py [--device cuda] [--passes 3] [--settings resnet34:320 …]``
 
 All train the same U-Net (upsampling by nearest neighbour) on the same phantom composites with Adam and cross-entropy,
-the same batch size, threads and number of workers, and augment by the ranges of ``augmentation=default`` as far as
-their library has them. Each contender runs in a process of its own; passes are interleaved, so that a busy machine
-slows all alike, and medians are shown. Needs ``pip install '.[bench]'``.
+the same batch size, threads and number of workers, and with those operations of ``augmentation=default`` that their
+library has. Each contender runs in its own process. Passes are interleaved, so that other load affects all equally, and
+medians are reported. Needs ``pip install '.[bench]'``.
 
-The epoch goes on after the last step that counts, so that all workers are as busy then as when the clock starts.
+The epoch continues after the last timed step, so that the workers are as busy then as when the clock starts.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import tempfile
 import time
 from pathlib import Path
 
-# A checkout's package need not be installed.
+# Works without installing the package.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.contenders.setting import Measured, Setting
+from bench.contenders.setting import Result, Setting
 from lss_lightning.phantom import write_phantom
 
 ROOT = Path(__file__).parents[1]
@@ -45,38 +45,40 @@ CONTENDERS = {
 
 OURS, DOCUMENTED = list(CONTENDERS)[:2]
 PATIENTS = 22
-"""Of three slices each: more than the eight batches of eight of one run."""
+"""Number of patients, with three slices each: more slices than the eight batches of eight of a run."""
 
 
-def measure(command: tuple[str, ...], setting: Setting) -> Measured:
-    """Run a contender in a process of its own."""
+def run_contender(command: tuple[str, ...], setting: Setting) -> Result:
+    """Run a contender in its own process."""
     module, *arguments = command
     line = [sys.executable, "-W", "ignore", "-m", module, *arguments, json.dumps(vars(setting))]
     environment = {**os.environ, "OMP_NUM_THREADS": str(setting.threads)}
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    process = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr}")
+    return Result(**json.loads(process.stdout.splitlines()[-1]))
 
 
 def matmul_peak(device: str, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large matrix multiplication, the best of several."""
+    """Return the floating-point operations per second of a large matrix multiplication, the best of several runs."""
     size = 8192 if device == "cuda" else 2048
     factor = torch.randn(size, size, device=device, dtype=dtype)
-    taken = []
+    times = []
     for _ in range(8):
         start = time.perf_counter()
         factor @ factor
         if device == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - start)
-    return 2 * size**3 / min(taken)
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)
 
 
-def show(setting: Setting, passes: dict[str, list[Measured]], peak: float, note: str) -> None:
-    """Print one encoder's table."""
+def print_results(setting: Setting, passes: dict[str, list[Result]], peak: float, note: str) -> None:
+    """Print the table of one encoder."""
     title = f"Training {setting.encoder} U-Net, {setting.size} × {setting.size}, batch {setting.batch}, {note}"
-    table = Table(title=title, caption="Shares are of the time end to end. Phantom data.", title_justify="left")
+    table = Table(
+        title=title, caption="Shares are fractions of the time end to end. Phantom data.", title_justify="left"
+    )
     table.add_column("")
     for heading in (
         "images/s\nend to end",
@@ -85,18 +87,21 @@ def show(setting: Setting, passes: dict[str, list[Measured]], peak: float, note:
         "waiting\nfor data",
         "augmen-\ntation",
         "metrics",
-        "loop around",
+        "loop",
         "peak memory",
         "of matmul\npeak",
     ):
         table.add_column(heading, justify="right")
-    rate = {name: setting.images / statistics.median(one.seconds for one in found) for name, found in passes.items()}
-    for name, found in passes.items():
+    rate = {
+        name: setting.images / statistics.median(result.seconds for result in results)
+        for name, results in passes.items()
+    }
+    for name, results in passes.items():
         share = {
-            key: statistics.median(one.shares.get(key, 0.0) for one in found)
+            key: statistics.median(result.shares.get(key, 0.0) for result in results)
             for key in ("data", "augmentation", "metrics", "network")
         }
-        step = statistics.median(one.step_seconds for one in found)
+        step = statistics.median(result.step_seconds for result in results)
         table.add_row(
             name,
             f"{rate[name]:.2f}",
@@ -106,8 +111,8 @@ def show(setting: Setting, passes: dict[str, list[Measured]], peak: float, note:
             f"{share['augmentation']:.1%}" if name == OURS else "in workers",
             f"{share['metrics']:.1%}",
             f"{1 - sum(share.values()):.1%}",
-            f"{max(one.memory for one in found) / 2**30:.1f} GiB",
-            f"{found[0].flops * setting.steps / step / peak:.0%}",
+            f"{max(result.memory for result in results) / 2**30:.1f} GiB",
+            f"{results[0].flops * setting.steps / step / peak:.0%}",
         )
     Console(width=160).print(table)
 
@@ -124,26 +129,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    given = parser.parse_args()
-    peak = matmul_peak(given.device, torch.bfloat16)
-    single = matmul_peak(given.device, torch.float32)
-    note = f"{given.device}, {given.threads} threads, {given.workers} workers, median of {given.passes}"
-    print(f"matrix multiplication: bf16 {peak / 1e12:.2f}, fp32 {single / 1e12:.2f} TFLOP/s; shares are of bf16's")
+    args = parser.parse_args()
+    peak = matmul_peak(args.device, torch.bfloat16)
+    single = matmul_peak(args.device, torch.float32)
+    note = f"{args.device}, {args.threads} threads, {args.workers} workers, median of {args.passes}"
+    print(
+        f"matrix multiplication: bf16 {peak / 1e12:.2f}, fp32 {single / 1e12:.2f} TFLOP/s; shares are relative to bf16"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        for text in given.settings:
+        for text in args.settings:
             encoder, _, size = text.partition(":")
             root = Path(folder) / size
             if not root.exists():
                 write_phantom(root, patients=PATIENTS, image_size=int(size), seed=0)
             setting = Setting(
-                str(root), encoder, int(size), given.batch, given.warmup, given.steps, given.workers, given.threads,
-                given.device,
+                str(root), encoder, int(size), args.batch, args.warmup, args.steps, args.workers, args.threads,
+                args.device,
             )  # fmt: skip
-            passes: dict[str, list[Measured]] = {name: [] for name in given.contenders}
-            for _ in range(given.passes):
-                for name in given.contenders:
-                    passes[name].append(measure(CONTENDERS[name], setting))
-            show(setting, passes, peak, note)
+            passes: dict[str, list[Result]] = {name: [] for name in args.contenders}
+            for _ in range(args.passes):
+                for name in args.contenders:
+                    passes[name].append(run_contender(CONTENDERS[name], setting))
+            print_results(setting, passes, peak, note)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Times pieces of work by turns, so that a busy machine slows all alike."""
+"""Interleaved timing of several tasks, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a piece of work takes.
+class Timing:
+    """The time that a task takes.
 
     Attributes:
-        seconds: By the clock.
-        processor: Of all threads together, s; other programs change it little.
+        seconds: Wall-clock time in seconds.
+        processor: Processor time of all threads in seconds, which other programs hardly affect.
     """
 
     seconds: float
     processor: float
 
 
-def medians(work: Mapping[Key, Callable[[], object]], passes: int) -> dict[Key, Spent]:
-    """Medians over the passes, after one that warms up.
+def measure_medians(tasks: Mapping[Key, Callable[[], object]], passes: int) -> dict[Key, Timing]:
+    """Return the median time of each task over several passes, after a warm-up pass.
 
     Args:
-        work: What is done in each pass, in this order.
-        passes: How many are timed, at least one.
+        tasks: Tasks of each pass, in this order.
+        passes: Number of timed passes, at least one.
     """
-    taken: dict[Key, list[tuple[float, float]]] = {key: [] for key in work}
+    times: dict[Key, list[tuple[float, float]]] = {key: [] for key in tasks}
     for number in range(passes + 1):
-        for key, run in work.items():
+        for key, run in tasks.items():
             clock, processor = time.perf_counter(), time.process_time()
             run()
             if number:
-                taken[key].append((time.perf_counter() - clock, time.process_time() - processor))
-    return {key: Spent(*map(statistics.median, zip(*spent, strict=True))) for key, spent in taken.items()}
+                times[key].append((time.perf_counter() - clock, time.process_time() - processor))
+    return {key: Timing(*map(statistics.median, zip(*pairs, strict=True))) for key, pairs in times.items()}
 
 
-def show(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str, caption: str) -> None:
-    """Print a table whose first column says what was timed."""
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str, caption: str) -> None:
+    """Print a table whose first column names the tasks."""
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     table.add_column("")
     for heading in headings:

@@ -1,4 +1,4 @@
-"""How paths, counts and values are written for a reader."""
+"""Formatting of paths, counts and settings for the reader of messages and pages."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from pathlib import Path
 from typing import Any
 
 
-def shown_path(path: Path) -> Path:
-    """A path as a reader types it: relative where it lies below the working directory."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def shorten_path(path: Path) -> Path:
+    """Return a path relative to the working directory if it is below it, else unchanged."""
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
-def shown_paths(paths: Sequence[Path]) -> str:
-    """Paths as a reader types them; of those that differ in one folder or name only, as shells do: ``a/{0,1}/b``."""
-    shown = [shown_path(path) for path in paths]
-    columns = list(zip(*(path.parts for path in shown), strict=False))
-    differing = [place for place, names in enumerate(columns) if len(set(names)) > 1]
-    if len({len(path.parts) for path in shown}) > 1 or len(differing) != 1:
-        return ", ".join(map(str, shown))
-    place = differing[0]
-    return str(Path(*shown[0].parts[:place], f"{{{','.join(columns[place])}}}", *shown[0].parts[place + 1 :]))
+def format_paths(paths: Sequence[Path]) -> str:
+    """Format several paths, shortened. Paths that differ in one part are combined as in shells: ``a/{0,1}/b``."""
+    shortened = [shorten_path(path) for path in paths]
+    columns = list(zip(*(path.parts for path in shortened), strict=False))
+    differing = [index for index, names in enumerate(columns) if len(set(names)) > 1]
+    if len({len(path.parts) for path in shortened}) > 1 or len(differing) != 1:
+        return ", ".join(map(str, shortened))
+    index, parts = differing[0], shortened[0].parts
+    return str(Path(*parts[:index], f"{{{','.join(columns[index])}}}", *parts[index + 1 :]))
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 slice``, ``1,545 slices``."""
+def format_count(number: int, noun: str) -> str:
+    """Format a count with its noun: ``1 slice``, ``1,545 slices``."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_setting(value: Any) -> str:
-    """A value as the command line spells it: ``null``, ``true``, ``[1, 2]``, ``{a: 1}``."""
+    """Format a value as on the command line: ``null``, ``true``, ``[1, 2]``, ``{a: 1}``."""
     if isinstance(value, list):
         return f"[{', '.join(map(format_setting, value))}]"
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""Exceptions for mistakes that the user can correct, and their one-line messages."""
 
 from __future__ import annotations
 
@@ -11,40 +11,49 @@ from typing import NoReturn
 class UserError(Exception):
     """A mistake in what the user gave: a setting, a file, a folder.
 
-    The message is one line that names the thing, what was found, what is allowed and the remedy; `entry` prints it
-    without a traceback and ends with :attr:`exit_code`.
+    The message is one line that names the thing, what was found, what is allowed and the remedy. The command line
+    prints it without a traceback and exits with :attr:`exit_code`.
     """
 
     exit_code = 2
 
 
 class IncompleteError(UserError):
-    """A mistake that spoiled part of the work, while the rest of it has been done."""
+    """A mistake that prevented a part of the work, while the rest is done."""
 
     exit_code = 1
 
 
 class DivergenceError(UserError):
-    """A training whose loss or weights are not finite any more: in a sweep an outcome, not a failure."""
+    """A training whose loss or weights are no longer finite. In a sweep this is a result, not a failure."""
 
 
 def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
-    """Print one line on stderr and end."""
+    """Print an error in one line on stderr and exit."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
 
 
-def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:
-    """A hint for a mistyped name: ``; did you mean 'a' or 'b'?``, or nothing where no name is near.
+def suggest_nearest(name: str, allowed: Iterable[str], limit: int = 3) -> str:
+    """Suggest corrections of a mistyped name.
 
-    Of dotted names the last parts must be alike: ``lr`` leads to ``optimizer.lr``, ``data.foo`` not to ``data.root``.
+    The last parts of dotted names must be similar: ``lr`` suggests ``optimizer.lr``, but ``data.foo`` does not suggest
+    ``data.root``.
+
+    Args:
+        name: The name that the user gave.
+        allowed: The names that exist.
+        limit: Maximum number of suggestions.
+
+    Returns:
+        A part of a message, ``; did you mean 'a' or 'b'?``, or an empty string if no name is similar.
     """
     last = name.rpartition(".")[2]
-    near = [option for option in allowed if _likeness(last, option.rpartition(".")[2]) >= 0.6]
-    near.sort(key=lambda option: _likeness(last, option.rpartition(".")[2]) + _likeness(name, option), reverse=True)
-    return f"; did you mean {' or '.join(map(repr, near[:most]))}?" if near else ""
+    near = [option for option in allowed if _similarity(last, option.rpartition(".")[2]) >= 0.6]
+    near.sort(key=lambda option: _similarity(last, option.rpartition(".")[2]) + _similarity(name, option), reverse=True)
+    return f"; did you mean {' or '.join(map(repr, near[:limit]))}?" if near else ""
 
 
-def _likeness(one: str, other: str) -> float:
-    """From 0, nothing in common, to 1, the same."""
-    return SequenceMatcher(None, one, other).ratio()
+def _similarity(first: str, second: str) -> float:
+    """Return the similarity of two texts, from 0 to 1 (equal)."""
+    return SequenceMatcher(None, first, second).ratio()

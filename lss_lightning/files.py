@@ -1,4 +1,4 @@
-"""Files and folders that are complete or absent, locks, hashes, JSON and CSV."""
+"""Atomic writing of files and folders, locks between processes, hashes, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "w", *, fsync: bool = False) -> Iterator[IO[Any]]:
-    """Open a draft beside a file and let it replace the file when the block ends without an exception.
+    """Write a file atomically: open a draft beside it, which replaces it if the block raises no exception.
 
-    A process that is killed while it writes leaves the earlier file untouched.
+    A process that is killed while it writes leaves the existing file unchanged.
 
     Args:
         path: The file to create or replace.
         mode: ``w`` for UTF-8 text without newline translation, ``wb`` for bytes.
-        fsync: Whether to wait until the content is on the disk before the file is replaced.
+        fsync: Whether to flush the content to the disk before the file is replaced.
 
     Yields:
         The draft, open for writing.
@@ -48,20 +48,20 @@ def atomic_write(path: Path, mode: str = "w", *, fsync: bool = False) -> Iterato
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Make a draft folder and let it take the target's place when the block ends without an exception.
+    """Write a folder atomically: create a draft beside it, which replaces it if the block raises no exception.
 
     Args:
-        target: The folder to create. It must not exist, or be empty.
+        target: The folder to create. It must be empty or not exist.
 
     Yields:
-        The draft, beside the target. It is removed after any failure.
+        The draft folder. It is removed if the block raises an exception.
 
     Raises:
-        UserError: the target exists and is not an empty folder.
+        UserError: If the target exists and is not an empty folder.
     """
     target = target.expanduser().resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} is not empty: nothing is overwritten, give an empty or new folder")
+        raise UserError(f"{target}: is not empty, and nothing is overwritten; give an empty or new folder")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         draft.mkdir(parents=True)
@@ -72,10 +72,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def file_lock(path: Path) -> BaseFileLock:
-    """Return a lock between processes that is released when its holder ends, however it ends.
+    """Return a lock between processes. The operating system releases it when the process that holds it ends.
 
     Args:
-        path: The lock file. It stays after the lock is released.
+        path: The lock file. It is not removed when the lock is released.
     """
     from filelock import FileLock
 
@@ -83,7 +83,7 @@ def file_lock(path: Path) -> BaseFileLock:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 digest of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -92,7 +92,7 @@ def write_json(path: Path, content: Any) -> None:
     """Write plain data as indented JSON, atomically.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON does not have.
+        ValueError: If a number is NaN or infinite, which JSON does not support.
     """
     with atomic_write(path) as stream:
         json.dump(content, stream, indent=2, allow_nan=False)
@@ -100,12 +100,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV with Unix line ends, atomically.
+    """Write a table as CSV with Unix line endings, atomically.
 
     Args:
         path: The file to create or replace.
         header: The column names.
-        rows: The cells of each row, as many as there are columns. None gives an empty cell.
+        rows: The cells of each row, one per column. None is written as an empty cell.
     """
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Pages in a headless Chromium: what their readers see, and what the browser complains of."""
+"""Pages in a headless Chromium: their sections and layout, and the errors of the browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PHONE, DESKTOP = (390, 844), (1280, 800)
 """Width and height of a screen in CSS pixels."""
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass
@@ -24,9 +24,9 @@ class Opened:
     """A page that a browser has loaded.
 
     Attributes:
-        page: Playwright's handle on it.
-        errors: What has gone to the console as an error or a warning, and exceptions of its scripts, so far.
-        requests: Addresses it has asked for, but for itself and what it holds as ``data:``.
+        page: Playwright's page.
+        errors: Errors and warnings on the console, and exceptions of scripts, so far.
+        requests: URLs that the page requested, except itself and ``data:`` URLs.
     """
 
     page: Page
@@ -35,12 +35,12 @@ class Opened:
 
     @property
     def sections(self) -> list[str]:
-        """The keys of its sections."""
-        return self.page.locator("main section").evaluate_all("found => found.map(section => section.id)")
+        """The keys of the sections."""
+        return self.page.locator("main section").evaluate_all("sections => sections.map(section => section.id)")
 
     @property
     def overflow(self) -> int:
-        """By how many pixels it is wider than the screen."""
+        """The number of pixels by which the page is wider than the screen."""
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
@@ -49,10 +49,10 @@ Open = Callable[[Path, tuple[int, int]], Opened]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium; the test is skipped where there is none on the PATH."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    """Start a headless Chromium, or skip the test if there is none on the PATH."""
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
-        pytest.skip(f"no Chromium on the PATH (looked for {', '.join(_NAMES)})")
+        pytest.skip(f"no Chromium on the PATH (tried {', '.join(_PROGRAMS)})")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -63,13 +63,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Open]:
-    """Opens an HTML file on a screen of some size; it is closed after the test."""
+    """Return a function that opens an HTML file on a screen of a given size until the test ends."""
     contexts = []
 
     def open_file(path: Path, screen: tuple[int, int]) -> Opened:
         context = chromium.new_context(viewport={"width": screen[0], "height": screen[1]})
         contexts.append(context)
-        opened, address = Opened(context.new_page()), path.resolve().as_uri()
+        opened, url = Opened(context.new_page()), path.resolve().as_uri()
         opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         opened.page.on(
             "console",
@@ -78,12 +78,10 @@ def open_page(chromium: Browser) -> Iterator[Open]:
         opened.page.on(
             "request",
             lambda request: (
-                None
-                if request.url == address or request.url.startswith("data:")
-                else opened.requests.append(request.url)
+                None if request.url == url or request.url.startswith("data:") else opened.requests.append(request.url)
             ),
         )
-        opened.page.goto(address)
+        opened.page.goto(url)
         return opened
 
     yield open_file

@@ -1,4 +1,4 @@
-"""What several tests start from."""
+"""Fixtures and helpers that several test modules share."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 from PIL import Image
 
+from lss_lightning.config.reproduce import ReproduceConfig, build_reproduce_config
 from lss_lightning.config.sections import config_folder
-from lss_lightning.config.train import TrainConfig, train_config
-from lss_lightning.data.slices import IMAGES, LABELS
+from lss_lightning.config.train import TrainConfig, build_train_config
+from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.labels import LUMBAR
 
 pytest_plugins = ["tests.browser"]
 
-# The processes of pytest-xdist, and those that tests start, share the cores.
+# The processes of pytest-xdist and those that tests start share the cores.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def work_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is written relative to the working directory, such as the pixel cache, goes with the tests."""
+    """Change to a temporary working directory, into which relative paths such as the pixel cache are written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("work"))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for Python started there
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for processes that tests start there
         yield
 
 
 @pytest.fixture
 def sample() -> Path:
-    """The real slices, which are not part of the project."""
-    place = os.environ.get("LSS_SAMPLE")
-    if not place:
-        pytest.skip("LSS_SAMPLE does not name the folder of the real sample slices")
-    return Path(place)
+    """Return the folder of the real slices, which are not part of the project."""
+    folder = os.environ.get("LSS_SAMPLE")
+    if not folder:
+        pytest.skip("LSS_SAMPLE is not set to the folder of the real sample slices")
+    return Path(folder)
 
 
 def write_slice(root: Path, patient: str, level: str, size: tuple[int, int] = (64, 64), seed: int = 0) -> None:
-    """Write one slice in the Al-Kafri layout: noise, and a label with all six classes in stripes."""
+    """Write a slice in the Al-Kafri layout: noise images, and a label map with all six classes in stripes."""
     rng = np.random.default_rng((seed, int(patient), int(level[1])))
     t1, t2 = rng.integers(0, 256, (2, *size), dtype=np.uint8)
     third = np.maximum(t1.astype(int) - t2, 0).astype(np.uint8)
@@ -58,7 +59,7 @@ def write_slice(root: Path, patient: str, level: str, size: tuple[int, int] = (6
 
 
 def write_patients(root: Path, count: int = 10, levels: Sequence[str] = ("D3", "D4", "D5")) -> Path:
-    """Write so many patients, 0001 and so on, as :func:`write_slice` does; the folder."""
+    """Write the slices of patients 0001, 0002, … with :func:`write_slice` and return the folder."""
     for patient in range(1, count + 1):
         for level in levels:
             write_slice(root, f"{patient:04d}", level)
@@ -67,18 +68,18 @@ def write_patients(root: Path, count: int = 10, levels: Sequence[str] = ("D3", "
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Ten patients of three slices each, 64 × 64 pixels, in the Al-Kafri layout."""
+    """Return a folder of ten patients of three slices each, 64 × 64 pixels, in the Al-Kafri layout."""
     return write_patients(tmp_path / "tree")
 
 
 @pytest.fixture(scope="session")
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same for all tests that change nothing in it."""
+    """Return a folder like :func:`tree` that is shared by the tests that do not change it."""
     return write_patients(tmp_path_factory.mktemp("patients") / "tree")
 
 
 def compose_command(command: str, *overrides: str) -> tuple[DictConfig, DictConfig]:
-    """What Hydra composes for a command line: the configuration, and Hydra's own part of it."""
+    """Compose the configuration of a command line. Return it and Hydra's own part of it."""
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         cfg = compose(command, overrides=list(overrides), return_hydra_config=True)
     with open_dict(cfg):
@@ -87,6 +88,12 @@ def compose_command(command: str, *overrides: str) -> tuple[DictConfig, DictConf
 
 
 def configure(*overrides: str) -> TrainConfig:
-    """The checked configuration of a `train.py` command line."""
+    """Return the checked configuration of a `train.py` command line."""
     cfg, hydra = compose_command("train", *overrides)
-    return train_config(cfg, hydra.runtime.choices)
+    return build_train_config(cfg, hydra.runtime.choices)
+
+
+def plan_reproduction(*overrides: str) -> ReproduceConfig:
+    """Return the checked configuration of a `reproduce.py` command line, before its first training is composed."""
+    cfg, hydra = compose_command("reproduce", *overrides)
+    return build_reproduce_config(cfg, hydra.runtime.choices, hydra.overrides.task)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.labels import IGNORED, LUMBAR, NEUTRAL, PALETTE, Label, LabelSet
+from lss_lightning.labels import IGNORE_INDEX, LUMBAR, NEUTRAL_PALETTE, PALETTE, Label, LabelSet
 
 
 def label(key="disc", code=50, **more):
@@ -12,7 +12,7 @@ def label(key="disc", code=50, **more):
                     "anatomical": True, **more})  # fmt: skip
 
 
-def test_the_six_classes_are_the_papers():
+def test_lumbar_classes_are_those_of_the_paper():
     assert LUMBAR.keys == ("unregistered", "intervertebral_disc", "posterior_element", "thecal_sac", "aap", "other")
     assert LUMBAR.codes == (0, 50, 100, 150, 200, 250)
     assert LUMBAR.anatomical == (1, 2, 3, 4)
@@ -23,7 +23,7 @@ def test_the_six_classes_are_the_papers():
 
 
 @pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
-def test_codes_and_indices_are_each_others_inverse(shape):
+def test_to_indices_inverts_to_codes(shape):
     indices = np.arange(6, dtype=np.uint8).reshape(shape)
     codes = LUMBAR.to_codes(indices)
     assert codes.ravel().tolist() == list(LUMBAR.codes)
@@ -33,7 +33,7 @@ def test_codes_and_indices_are_each_others_inverse(shape):
     np.testing.assert_array_equal(back, indices)
 
 
-def test_order_of_codes_is_free():
+def test_codes_may_be_in_any_order():
     labels = LabelSet((label("a", 200), label("b", 7), label("c", 255)))
     assert labels.to_indices(np.array([7, 255, 200, 7], np.uint8), "a file").tolist() == [1, 2, 0, 1]
 
@@ -41,7 +41,7 @@ def test_order_of_codes_is_free():
 @pytest.mark.parametrize(
     ("codes", "named"),
     [
-        ([0, 50, 51], "L1.png: label codes 51 (1 px) belong to no class; allowed are 0, 50, 100, 150, 200, 250."),
+        ([0, 50, 51], "L1.png: label codes 51 (1 px) belong to no class; allowed: 0, 50, 100, 150, 200, 250."),
         ([255, 255, 1], "L1.png: label codes 1 (1 px), 255 (2 px) belong to no class;"),
         (
             range(1, 11),
@@ -49,7 +49,7 @@ def test_order_of_codes_is_free():
         ),
     ],
 )
-def test_foreign_codes_are_named_with_their_counts(codes, named):
+def test_unknown_codes_are_reported_with_their_pixel_counts(codes, named):
     with pytest.raises(UserError) as refused:
         LUMBAR.to_indices(np.array(codes, np.uint8), "L1.png")
     assert named in str(refused.value)
@@ -64,33 +64,36 @@ def test_foreign_codes_are_named_with_their_counts(codes, named):
         (lambda: label("thecal sac"), "class key 'thecal sac'"),
         (lambda: label(code=256), "code 256 is outside 0-255"),
         (lambda: label(code=-1), "code -1 is outside 0-255"),
-        (lambda: LabelSet((label(),)), "1 classes given"),
-        (lambda: LabelSet(tuple(label(f"c{code}", code) for code in range(256))), "256 classes given"),
-        (lambda: LabelSet((label("a", 0), label("a", 1))), "class key a is given to two classes"),
-        (lambda: LabelSet((label("a", 9), label("b", 9), label("c", 1))), "class code 9 is given to two classes"),
+        (lambda: LabelSet((label(),)), "1 classes: a label set has 2 to 255"),
+        (
+            lambda: LabelSet(tuple(label(f"c{code}", code) for code in range(256))),
+            "256 classes: a label set has 2 to 255",
+        ),
+        (lambda: LabelSet((label("a", 0), label("a", 1))), "class key a: given to two classes"),
+        (lambda: LabelSet((label("a", 9), label("b", 9), label("c", 1))), "class code 9: given to two classes"),
     ],
 )
-def test_classes_that_cannot_be_told_apart_or_written_are_refused(make, message):
+def test_ambiguous_or_invalid_classes_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
 
 
-def test_classes_by_name_and_code_get_keys_and_colours():
-    labels = LabelSet.of_codes({"nerve root (left)": 3, "Ödem": 9, "Sac_2": 1, "rest": 0}, ["rest"])
+def test_from_codes_makes_keys_and_colours():
+    labels = LabelSet.from_codes({"nerve root (left)": 3, "Ödem": 9, "Sac_2": 1, "rest": 0}, ["rest"])
     assert labels.keys == ("nerve_root_left", "odem", "sac_2", "rest")
     assert [entry.name for entry in labels] == ["Nerve root (left)", "Ödem", "Sac 2", "Rest"]
-    assert [entry.colour for entry in labels] == [*PALETTE[:3], NEUTRAL[0]]
+    assert [entry.colour for entry in labels] == [*PALETTE[:3], NEUTRAL_PALETTE[0]]
     assert labels.anatomical == (0, 1, 2)
-    assert len(LabelSet.of_codes({f"c{code}": code for code in range(255)}, [])) == 255
+    assert len(LabelSet.from_codes({f"c{code}": code for code in range(255)}, [])) == 255
 
 
-def test_palette_begins_with_that_of_the_paper_s_classes_and_repeats_none():
+def test_palette_begins_with_the_colours_of_the_lumbar_classes_and_has_no_duplicates():
     assert {entry.colour for entry in LUMBAR if entry.anatomical} == set(PALETTE[:4])
-    assert len({*PALETTE, *NEUTRAL}) == len(PALETTE) + len(NEUTRAL)
+    assert len({*PALETTE, *NEUTRAL_PALETTE}) == len(PALETTE) + len(NEUTRAL_PALETTE)
 
 
 # Machado, Oliveira & Fernandes (2009), severity 1: protanopia, deuteranopia, tritanopia.
-SEEN_BY = [
+VISION = [
     np.eye(3),
     [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
@@ -98,26 +101,26 @@ SEEN_BY = [
 ]
 
 
-@pytest.mark.parametrize("matrix", SEEN_BY)
-def test_colours_are_told_apart_by_everybody(matrix):
-    rgb = np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in PALETTE]) / 255
+@pytest.mark.parametrize("matrix", VISION)
+def test_colours_differ_with_and_without_colour_blindness(matrix):
+    rgb = np.array([[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in PALETTE]) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.transpose(matrix)
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     share = linear.clip(0, 1) @ to_xyz.T / to_xyz.sum(axis=1)
     x, y, z = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116).T
     lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
-    apart = np.linalg.norm(lab[:, None] - lab, axis=-1)
-    assert apart[~np.eye(len(PALETTE), dtype=bool)].min() > 15.5
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    assert distances[~np.eye(len(PALETTE), dtype=bool)].min() > 15.5
 
 
-def test_largest_set_leaves_the_ignored_value_free():
-    labels = LabelSet(tuple(label(f"c{code}", code) for code in range(IGNORED)))
+def test_largest_label_set_does_not_use_the_ignored_index():
+    labels = LabelSet(tuple(label(f"c{code}", code) for code in range(IGNORE_INDEX)))
     assert labels.to_indices(np.array([254], np.uint8), "a file").tolist() == [254]
     with pytest.raises(UserError, match=r"255 \(1 px\)"):
-        labels.to_indices(np.array([IGNORED], np.uint8), "a file")
+        labels.to_indices(np.array([IGNORE_INDEX], np.uint8), "a file")
 
 
-def test_a_set_travels_as_plain_data():
+def test_from_plain_inverts_to_plain():
     plain = LUMBAR.to_plain()
     assert all(isinstance(value, str | int | bool) for entry in plain for value in entry.values())
     assert LabelSet.from_plain(plain) == LUMBAR

@@ -38,7 +38,7 @@ PINS = [pinned(entry) for entry in ENTRIES]
 
 
 def versions(name, environment):
-    """The versions that an environment installs of a package."""
+    """Return the pinned versions of a package that an environment installs."""
     pins = [pin for pin in PINS if canonicalize_name(pin.name) == canonicalize_name(name)]
     chosen = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
     return [specifier.version for pin in chosen for specifier in pin.specifier]
@@ -52,7 +52,7 @@ def test_direct_dependency_is_pinned_once_for_every_system_and_python(direct):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.partition("=")[0])
-def test_entry_is_one_version_with_hashes(entry):
+def test_entry_pins_one_version_with_hashes(entry):
     requirement = pinned(entry)
     [specifier] = requirement.specifier
     assert specifier.operator == "=="
@@ -68,7 +68,7 @@ def test_no_environment_gets_two_versions_of_a_package():
         assert len(versions(name, environment)) <= 1, (name, environment)
 
 
-def test_no_index_address_and_no_option():
+def test_there_are_no_index_urls_and_options():
     assert "://" not in TEXT
     assert [line for line in TEXT.splitlines() if re.match(r"\s*-(?!-hash=sha256:)", line)] == []
 
@@ -91,7 +91,7 @@ def test_every_dependency_has_a_lower_bound():
     assert not bounds["torch"].contains("2.7.1")
 
 
-def test_declared_pythons_are_those_that_are_pinned_for():
+def test_declared_python_versions_are_those_of_the_pins():
     assert PROJECT["requires-python"] == f">={min(PYTHONS, key=Version)}"
     declared = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", text)]
     assert tuple(declared) == PYTHONS

@@ -1,1 +1,1 @@
-"""Training and inference as ours and as others would write them, each run in a process of its own."""
+"""Training as in this package and as users of other libraries write it, each run in its own process."""

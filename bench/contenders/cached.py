@@ -1,4 +1,4 @@
-"""Slices as a user of MONAI would have them: decoded once into a CacheDataset, augmented one by one."""
+"""Slices as in MONAI: decoded once into a CacheDataset, and augmented individually."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from monai.data import CacheDataset, set_track_meta
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bench.contenders.setting import CLASSES, Setting, files
+from bench.contenders.setting import CLASSES, Setting, list_files
 
 
-def dataset(setting: Setting) -> Dataset[tuple[Tensor, Tensor]]:
-    """The cached slices, with the operations and ranges of ``augmentation=default``, but for the shift of T2."""
+def build_dataset(setting: Setting) -> Dataset[tuple[Tensor, Tensor]]:
+    """Build the cached dataset with the operations of ``augmentation=default``, except the shift of T2."""
     set_track_meta(False)
     spacing = 220 / setting.size
     both = ["image", "label"]
+    normalisation: dict[str, Any] = {"subtrahend": 0.2, "divisor": 0.2}
     steps = transforms.Compose(
         [
             transforms.LoadImaged(both, reader="PILReader", image_only=True),
@@ -27,7 +28,7 @@ def dataset(setting: Setting) -> Dataset[tuple[Tensor, Tensor]]:
             transforms.ScaleIntensityRanged(["image"], 0, 255, 0, 1),
             transforms.Lambdad(["label"], lambda label: label / 50),
             transforms.EnsureTyped(both, dtype=torch.float32),
-            transforms.RandFlipd(both, prob=0.5, spatial_axis=0),  # its reader puts x first
+            transforms.RandFlipd(both, prob=0.5, spatial_axis=0),  # the reader puts x first
             transforms.Rand2DElasticd(
                 both,
                 spacing=32 / spacing,
@@ -45,15 +46,15 @@ def dataset(setting: Setting) -> Dataset[tuple[Tensor, Tensor]]:
             ),
             transforms.RandGaussianNoised(["image"], std=0.02, prob=0.5),
             transforms.RandAdjustContrastd(["image"], gamma=(0.77, 1.3), prob=0.5),
-            transforms.NormalizeIntensityd(["image"], subtrahend=0.2, divisor=0.2),
+            transforms.NormalizeIntensityd(["image"], **normalisation),
         ]
     )
-    pairs = [{"image": str(image), "label": str(label)} for image, label in files(setting)]
+    pairs = [{"image": str(image), "label": str(label)} for image, label in list_files(setting)]
     return _Pairs(CacheDataset(pairs, steps, cache_rate=1.0, num_workers=0, progress=False))
 
 
 class _Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """Dictionaries as pairs."""
+    """Items of a CacheDataset as pairs of image and label."""
 
     def __init__(self, items: CacheDataset) -> None:
         self.items = items

@@ -1,4 +1,4 @@
-"""What every contender is given, what it must answer, and how it takes its time."""
+"""The setting and result of a contender, and the clock and functions that all contenders share."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from torch import Tensor, nn
 
 CLASSES = 6
 AHEAD = 2
-"""Batches that each worker of a DataLoader keeps ready, by default."""
+"""Number of batches that each worker of a DataLoader prefetches by default."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the comparison.
+    """The setting of a comparison.
 
     Attributes:
-        folder: Images and labels in the layout of the Al-Kafri data.
-        encoder: timm's name, which is also what the others call it.
-        size: Pixels a side.
+        folder: Folder of images and labels in the layout of the Al-Kafri data.
+        encoder: Name of the encoder, which is the same in timm and in the other libraries.
+        size: Height and width in pixels.
         batch: Images per step.
-        warmup: Steps before the clock starts.
-        steps: Steps that count.
-        workers: Processes that read and, with the others, augment.
-        threads: CPU threads of the training process.
+        warmup: Number of steps before the clock starts.
+        steps: Number of timed steps.
+        workers: Number of processes that load data and, except with this package, augment it.
+        threads: Number of CPU threads of the training process.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -49,34 +49,35 @@ class Setting:
 
     @property
     def images(self) -> int:
-        """Images that count."""
+        """The number of timed images."""
         return self.batch * self.steps
 
     @property
     def batches(self) -> int:
-        """Steps that a contender runs."""
+        """The number of steps, including the warm-up."""
         return self.warmup + self.steps
 
     @property
     def length(self) -> int:
-        """Images of the epoch: more than a contender gets to, so that its workers still read ahead at the last step.
+        """The number of images of the epoch.
 
-        Else part of their work would be done before the clock starts, and none would follow.
+        It exceeds the number of images used, so that workers still prefetch during the last step. Otherwise, part of
+        their work would be done before the clock starts, without any work after the last step to compensate.
         """
         return self.batch * (self.batches + AHEAD * self.workers)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A contender's answer.
+class Result:
+    """The result of a contender.
 
     Attributes:
-        seconds: Of the steps that count, with all that happens between them.
-        step_seconds: Of as many bare steps on one batch that is there already.
-        shares: Of ``seconds``, by what they were spent on; what is missing to 1 is the loop around it.
-        memory: Greatest memory in bytes: the device's on a GPU, else the process's.
-        flops: Floating-point operations of a bare step, by the layers' shapes.
-        loss: The last step's, to show that it trained.
+        seconds: Time of the timed steps, with everything between them.
+        step_seconds: Time of the same number of isolated steps on one batch in memory.
+        shares: Fractions of ``seconds`` by activity; the remainder is the loop itself.
+        memory: Peak memory in bytes: of the device on a GPU, otherwise of the process.
+        flops: Floating-point operations of an isolated step, from the shapes of the layers.
+        loss: Loss of the last step, as evidence of training.
     """
 
     seconds: float
@@ -88,27 +89,34 @@ class Measured:
 
 
 class Clock:
-    """Adds up the time spent on named things; on a GPU it waits for what has been started."""
+    """A clock that accumulates the time of named activities, synchronising with a GPU.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+
+    Attributes:
+        spent: Seconds by activity.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
         self.spent: defaultdict[str, float] = defaultdict(float)
 
     def now(self) -> float:
-        """Seconds, once the device has done what it was told."""
+        """Return the time in seconds, after all work of the device has finished."""
         if self.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Time what happens within."""
+        """Time a ``with`` block."""
         start = self.now()
         yield
         self.spent[name] += self.now() - start
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, timed."""
+        """Return a function that times each call."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             with self(name):
@@ -116,9 +124,13 @@ class Clock:
 
         return run
 
+    def time_method(self, name: str, target: object, method: str) -> None:
+        """Replace a method of an object with one that times each call."""
+        setattr(target, method, self.timed(name, getattr(target, method)))
 
-def bare_steps(step: Callable[[], Tensor], setting: Setting, clock: Clock) -> float:
-    """Seconds of ``setting.steps`` steps after a warm-up."""
+
+def time_isolated_steps(step: Callable[[], Tensor], setting: Setting, clock: Clock) -> float:
+    """Return the time of ``setting.steps`` steps after a warm-up, in seconds."""
     for _ in range(setting.warmup):
         step()
     start = clock.now()
@@ -128,7 +140,7 @@ def bare_steps(step: Callable[[], Tensor], setting: Setting, clock: Clock) -> fl
 
 
 def count_flops(network: nn.Module, image: Tensor) -> float:
-    """Floating-point operations of forward and backward pass over a batch."""
+    """Return the number of floating-point operations of forward and backward pass on a batch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
@@ -138,23 +150,23 @@ def count_flops(network: nn.Module, image: Tensor) -> float:
     return counter.get_total_flops() * len(image)
 
 
-def peak_memory(device: str) -> int:
-    """Bytes."""
+def read_peak_memory(device: str) -> int:
+    """Return the peak memory in bytes."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def answer(contender: Callable[[Setting], Measured]) -> None:
-    """Run a contender with the setting on the command line, and print what was measured as JSON, last."""
+def run_from_command_line(contender: Callable[[Setting], Result]) -> None:
+    """Run a contender with the setting given on the command line as JSON, and print its result as JSON."""
     setting = Setting(**json.loads(sys.argv[1]))
     torch.set_num_threads(setting.threads)
     torch.manual_seed(0)
     print(json.dumps(asdict(contender(setting))))
 
 
-def files(setting: Setting) -> list[tuple[Path, Path]]:
-    """Composite and label of every slice; fewer slices than an epoch needs come again."""
+def list_files(setting: Setting) -> list[tuple[Path, Path]]:
+    """Return composite and label of each slice of an epoch; slices repeat if there are too few."""
     root = Path(setting.folder) / "05_Final_Ground_Truth_Data"
     images = sorted((root / "Composite_Images").glob("C1_*.png"))
     pairs = [(path, root / "Label_Images" / path.name.replace("C1_", "L1_")) for path in images]

@@ -1,4 +1,4 @@
-"""segmentation_models.pytorch in a LightningModule, as its examples show: fp32, metrics from their statistics."""
+"""segmentation_models.pytorch in a LightningModule, as in its examples: fp32, metrics from its statistics."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from bench.contenders import others
-from bench.contenders.lightning_watch import TimedLoader, Watch, without_closure
-from bench.contenders.setting import Clock, Measured, Setting, answer, bare_steps, count_flops, peak_memory
+from bench.contenders import smp_common
+from bench.contenders.lightning_timing import StepTimer, TimedLoader, time_without_closure
+from bench.contenders.setting import (
+    Clock,
+    Result,
+    Setting,
+    count_flops,
+    read_peak_memory,
+    run_from_command_line,
+    time_isolated_steps,
+)
 
 
 class Module(pl.LightningModule):
-    """The network, its loss and statistics.
+    """The network with its loss and statistics.
 
     Args:
-        model: Images to logits.
-        clock: Takes the time of network and statistics.
+        model: The network, from images to logits.
+        clock: Clock for network and statistics.
     """
 
     def __init__(self, model: nn.Module, clock: Clock) -> None:
@@ -26,54 +34,55 @@ class Module(pl.LightningModule):
         self.model, self.clock, self.loss_of = model, clock, nn.CrossEntropyLoss()
         self.counts: list[Any] = []
 
-    def training_step(self, batch: others.Batch, batch_index: int) -> Tensor:
-        """Lightning's hook."""
+    def training_step(self, batch: smp_common.Batch, batch_index: int) -> Tensor:
+        """Return the loss of a batch."""
         images, target = batch
         with self.clock("network"):
             logits = self.model(images)
             loss: Tensor = self.loss_of(logits, target)
         with self.clock("metrics"):
-            self.counts.append(others.stats(logits.detach(), target))
+            self.counts.append(smp_common.compute_stats(logits.detach(), target))
         self.log("loss", loss, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Lightning's hook."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=others.LEARNING_RATE)
-        optimizer.step = without_closure(optimizer.step, self.clock)
-        return optimizer
+        """Create an optimizer whose steps are timed."""
+        optimizer: Any = torch.optim.Adam(self.model.parameters(), lr=smp_common.LEARNING_RATE)
+        optimizer.step = time_without_closure(optimizer.step, self.clock)
+        timed: torch.optim.Optimizer = optimizer
+        return timed
 
 
-def run(setting: Setting) -> Measured:
-    """Train an epoch."""
+def run(setting: Setting) -> Result:
+    """Train one epoch."""
     clock = Clock(setting.device)
-    watch = Watch(clock, setting)
-    model = others.network(setting)
-    loader = others.loader(setting, others.Slices(setting))
+    timer = StepTimer(clock, setting)
+    model = smp_common.build_network(setting)
+    loader = smp_common.make_loader(setting, smp_common.Slices(setting))
     trainer = pl.Trainer(
         accelerator="gpu" if setting.device == "cuda" else "cpu",
         devices=1,
         max_epochs=1,
         limit_train_batches=setting.batches,
         logger=False,
-        callbacks=[watch],
+        callbacks=[timer],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.strategy.backward = clock.timed("network", trainer.strategy.backward)
+    clock.time_method("network", trainer.strategy, "backward")
     trainer.fit(Module(model, clock), TimedLoader(loader, clock))
     images, target = (part.to(setting.device) for part in next(iter(loader)))
-    step = others.make_step(model.to(setting.device), setting.device, bf16=False)
-    return Measured(
-        seconds=watch.seconds,
-        step_seconds=bare_steps(lambda: step(images, target)[0], setting, clock),
-        shares={name: spent / watch.seconds for name, spent in watch.spent.items()},
-        memory=peak_memory(setting.device),
+    step = smp_common.make_step(model.to(setting.device), setting.device, bf16=False)
+    return Result(
+        seconds=timer.seconds,
+        step_seconds=time_isolated_steps(lambda: step(images, target)[0], setting, clock),
+        shares={name: spent / timer.seconds for name, spent in timer.spent.items()},
+        memory=read_peak_memory(setting.device),
         flops=count_flops(model, images),
-        loss=watch.loss,
+        loss=timer.loss,
     )
 
 
 if __name__ == "__main__":
-    answer(run)
+    run_from_command_line(run)

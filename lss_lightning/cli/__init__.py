@@ -1,1 +1,1 @@
-"""The command line: Hydra around the workflows, and one line for each mistake of the user."""
+"""The command line: Hydra around the workflows, and mistakes of the user in one line."""

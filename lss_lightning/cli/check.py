@@ -1,11 +1,9 @@
-"""The check before Hydra starts a run or a sweep."""
+"""The check of the configuration before Hydra starts a run or a sweep."""
 
 from __future__ import annotations
 
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,26 +11,26 @@ import hydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from lss_lightning.cli.hydra_compat import one_line
+from lss_lightning.cli.hydra_compat import exit_on_callback_error, exit_on_user_error, translate_errors
 from lss_lightning.config.compare import check_compare
 from lss_lightning.config.evaluate import check_evaluate
-from lss_lightning.config.overrides import covering_jobs, given_overrides, is_given
+from lss_lightning.config.overrides import find_covering_jobs, get_task_overrides, is_overridden
 from lss_lightning.config.predict import check_predict
 from lss_lightning.config.prepare import check_prepare
-from lss_lightning.config.reproduce import check_reproduce
+from lss_lightning.config.reproduce import ReproduceConfig, build_reproduce_config
 from lss_lightning.config.train import check_train
 from lss_lightning.errors import fail
-from lss_lightning.runs.layout import new_folder
-from lss_lightning.sweeps import begin, refuse_objectiveless
+from lss_lightning.runs.layout import create_folder
+from lss_lightning.sweeps import begin_sweep, check_search_objective
 
 
 class ValidateConfigCallback(Callback):
-    """Checks the configuration before Hydra makes the run's folder, so that a mistake leaves none behind.
+    """Hydra callback that checks the configuration before the run directory is created.
 
-    Hydra swallows exceptions of its callbacks, but lets the SystemExit of :func:`fail` pass.
+    Hydra catches the exceptions of its callbacks, but not the SystemExit that ends the process after a mistake.
 
     Attributes:
-        sweep: The folder of the sweep that this process has begun.
+        sweep: The directory of the sweep that this process has started, or None.
     """
 
     sweep: ClassVar[Path | None] = None
@@ -41,48 +39,55 @@ class ValidateConfigCallback(Callback):
         self.command = command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the one run, and give it a folder of its own.
+        """Check a single run, and create a new directory for it.
 
-        A search's file may stand in its command line if all that it searches is given.
+        The command line may name the file of a search if it sets every setting that the file searches.
         """
-        given = {text.partition("=")[0] for text in given_overrides(config.hydra)}
+        given = {text.partition("=")[0] for text in get_task_overrides(config.hydra)}
         if set(config.hydra.sweeper.get("params") or ()) - given:
             search = config.hydra.runtime.choices.get("hparams_search")
             fail(f"hparams_search={search}: a search is a sweep; add -m")
         self._check(config, sys.argv[1:])
-        if not is_given("hydra.run.dir", config.hydra):
-            with _not_swallowed(), one_line(self.command, sys.argv[1:]), open_dict(config):
-                config.hydra.run.dir = str(new_folder(Path(config.hydra.run.dir)))
+        if not is_overridden("hydra.run.dir", config.hydra):
+            with exit_on_callback_error(), exit_on_user_error(self.command, sys.argv[1:]), open_dict(config):
+                config.hydra.run.dir = str(create_folder(Path(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Check each value of a sweep before the first job starts, and give the sweep its folder."""
-        with _not_swallowed(), one_line(self.command, sys.argv[1:]):
+        """Check every value of a sweep before its first job starts, and set the directory of the sweep."""
+        with exit_on_callback_error(), exit_on_user_error(self.command, sys.argv[1:]):
             names = set()
-            for job in covering_jobs(config):
-                with one_line(self.command, job):
+            for job in find_covering_jobs(config):
+                with exit_on_user_error(self.command, job):
                     cfg = hydra.compose(config_name, overrides=job, return_hydra_config=True)
                 checked = self._check(cfg, job)
                 names.add(checked.name)
             if self.command == "train":
-                refuse_objectiveless(config.hydra.sweeper, checked.split.selecting_part is not None)
-                ValidateConfigCallback.sweep = begin(config, names)
+                check_search_objective(config.hydra.sweeper, checked.split.selection_part is not None)
+                ValidateConfigCallback.sweep = begin_sweep(config, names)
 
     def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:
         cfg = cfg.copy()
         with open_dict(cfg):
             hydra_cfg = cfg.pop("hydra")
-        with one_line(self.command, arguments):
+        with exit_on_user_error(self.command, arguments):
             return COMMANDS[self.command](cfg, hydra_cfg)
 
 
-@contextmanager
-def _not_swallowed() -> Iterator[None]:
-    """Let a programming error end the process, where Hydra would go on with a warning."""
-    try:
-        yield
-    except Exception:
-        traceback.print_exc()
-        raise SystemExit(1) from None
+def check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> ReproduceConfig:
+    """Check the composed configuration of ``reproduce.py``, its first training, and that the data exists.
+
+    Args:
+        cfg: The composed configuration.
+        hydra_cfg: Hydra's own part of it.
+
+    Raises:
+        UserError: If a key or value is not allowed, or the data does not exist.
+    """
+    plan = build_reproduce_config(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
+    with translate_errors("train", plan.trainings[0].overrides):
+        config = plan.with_data_of_trainings()
+    config.data.check()
+    return config
 
 
 COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
@@ -93,4 +98,4 @@ COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
     "compare": check_compare,
     "reproduce": check_reproduce,
 }
-"""Each command's check of its composed configuration; its work is `run` in the module of `workflows` of its name."""
+"""The check of each command. The work of a command is ``run`` in the module of the same name in ``workflows``."""

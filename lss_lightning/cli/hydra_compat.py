@@ -1,19 +1,27 @@
-"""Hydra's and OmegaConf's errors in one line, with the nearest names."""
+"""Everything that depends on Hydra's internals and on the messages of Hydra and OmegaConf.
+
+``tests/cli/test_hydra_compat.py`` provokes each error that is recognized here, so an incompatible release of Hydra
+fails there first.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import traceback
 from argparse import ArgumentError
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationKeyError,
     InterpolationToMissingValueError,
@@ -22,188 +30,50 @@ from omegaconf.errors import (
 )
 
 from lss_lightning.config.sections import config_folder
-from lss_lightning.config.validation import unknown_key
-from lss_lightning.errors import UserError, fail, nearest
-from lss_lightning.runs.layout import unwritable
+from lss_lightning.config.validation import describe_unknown_key
+from lss_lightning.errors import UserError, fail, suggest_nearest
+from lss_lightning.runs.layout import unwritable_folder_error
 
-EXTRAS = {
+PLUGIN_EXTRAS = {
     "hydra/sweeper/optuna": "optuna",
     "hydra/launcher/joblib": "cluster",
     "hydra/launcher/submitit_local": "cluster",
     "hydra/launcher/submitit_slurm": "cluster",
 }
-"""Choices that a plugin brings, and the extra that installs it."""
+"""Choices that a plugin of Hydra provides, and the extra of this package that installs it."""
 
 
-@contextmanager
-def one_line(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """End the process with one line after a user's mistake.
-
-    Args:
-        command: The command.
-        arguments: What the user gave it.
-        crashes: Programming errors, whatever their type.
-    """
-    try:
-        with explained(command, arguments, crashes):
-            yield
-    except UserError as error:
-        fail(str(error))
-
-
-@contextmanager
-def explained(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's errors into a UserError; arguments as of :func:`one_line`."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        if error in crashes or not (isinstance(error, HydraException | OmegaConfBaseException) or _of_hydra(error)):
-            raise
-        raise UserError(explain(error, command, arguments)) from error
-
-
-def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """Say in one line what Hydra or OmegaConf found wrong with a command line.
+def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequence[str]) -> None:
+    """Let Hydra compose the configuration of a command and call a task with it, once per job of a sweep.
 
     Args:
-        error: A ``HydraException`` or ``OmegaConfBaseException``, or an ``OSError`` or ``ValueError`` raised by Hydra.
-        command: The command, whose settings are the allowed ones.
-        arguments: What the user gave it.
-    """
-    text = str(error)
-    if isinstance(error, OverrideParseException):
-        return _unparsed(error.override or " ".join(arguments))
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        return _unknown_choice(str(error.missing_cfg_file), error.options)
-    if match := re.match(r"Could not override '(.+)'|Could not delete from config\. '(.+)' does not", text):
-        key = max(match[1] or match[2], str(getattr(error.__cause__, "full_key", "")), key=len)
-        return _unknown_key(key, command, arguments)
-    if match := re.match(r"Ambiguous value for argument '(.+)'", text):
-        key, _, value = match[1].partition("=")
-        return f"{match[1]}: several values; -m takes each in turn, {key}=[{value}] is a list"
-    if isinstance(error, InterpolationToMissingValueError | MissingMandatoryValue):
-        match = re.search(r"Missing mandatory value: (\S+)", text)
-        key = match[1] if match else getattr(error, "full_key", None)
-        return f"{key} is not set: give {key}=…"
-    if isinstance(error, InterpolationKeyError) and (match := re.search(r"'([^']+)' not found", text)):
-        return f"{error.full_key}=${{{match[1]}}}: there is no setting {match[1]} to take the value from"
-    if isinstance(error, OmegaConfBaseException) and error.full_key:
-        return f"{error.full_key}: {text.splitlines()[0]}"
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, OSError) and cause.filename is not None:
-        return str(unwritable(cause))
-    reason = f" ({str(error.__cause__).splitlines()[0]})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-    return _misused_group(arguments) or f"{' '.join(arguments)}: {text}{reason}"
-
-
-def _unparsed(given: str) -> str:
-    key, equals, value = given.partition("=")
-    remedy = "give key=value"
-    if equals and value and '"' not in value:
-        remedy = f"quote the value twice: '{key}=\"{value}\"'"
-    return f"{given.strip() or repr(given)}: cannot be read as a setting; {remedy}"
-
-
-def _unknown_choice(file: str, options: Sequence[str]) -> str:
-    """A file that its group does not have; ``file`` is ``group/choice``, Hydra's own groups being ``hydra/…``."""
-    depth = 2 if file.startswith("hydra/") else 1
-    parts = file.split("/")
-    group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
-    if extra := EXTRAS.get(file):
-        checkout = f"in a checkout pip install -e '.[{extra}]'"
-        return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
-    other = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
-    return f"{group}={choice}: unknown{nearest(choice, options)}; allowed: {', '.join(options)}{other}"
-
-
-def _unknown_key(key: str, command: str, arguments: Sequence[str]) -> str:
-    """A key that is neither a setting nor a group of settings of the command."""
-    settings, groups = _known(command, arguments)
-    if not key.startswith("hydra"):
-        settings = [name for name in settings if not name.startswith("hydra.")]
-    if key in groups:
-        return (
-            f"{key}: a resumed run keeps the files it was started with; change single settings, such as "
-            "trainer.max_epochs=…, or start a new run"
-        )
-    tops = sorted({name.partition(".")[0] for name in settings} | set(groups))
-    top = re.split(r"[.@/]", key)[0]
-    if top not in tops and (config_folder() / top).is_dir():
-        reason = ", it comes with the checkpoint" if command == "evaluate" else ""
-        return f"{key}: {command} has no such setting{reason}; allowed: {', '.join(tops)}"
-    section = key.rpartition(".")[0]
-    siblings = {name[len(section) + 1 :].partition(".")[0] for name in settings if name.startswith(f"{section}.")}
-    if section and not siblings:
-        key = key.partition(".")[0]
-    return unknown_key(key, [*settings, *groups], siblings or tops) + _in_other_files(key)
-
-
-def _in_other_files(key: str) -> str:
-    """Which choices of the key's group have it, where the chosen one does not; empty if none has."""
-    group, _, name = key.rpartition(".")
-    files = sorted((config_folder() / group).glob("*.yaml")) if group else []
-    plain: dict[str, Any] = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in files}
-    holders = [f"{group}={choice}" for choice, held in plain.items() if held.get(name) is not None]
-    return f"; it belongs to {' or '.join(holders)}" if holders else ""
-
-
-def _known(command: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Every setting of the command, dotted, and every group it chooses from, under the choices that the user made."""
-    choices = [text for text in arguments if re.fullmatch(r"\w+=\w+", text)]
-    choices = [text for text in choices if (config_folder() / text.partition("=")[0]).is_dir()]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        try:
-            cfg = compose(command, overrides=choices, return_hydra_config=True)
-        except HydraException:  # one of the choices is what the user did wrong
-            cfg = compose(command, return_hydra_config=True)
-    groups = [group for group in map(str, cfg.hydra.runtime.choices) if not group.startswith("hydra/")]
-    plain: Any = OmegaConf.to_container(cfg, resolve=False)
-    return _dotted(plain), groups
-
-
-def _dotted(section: Mapping[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            keys += _dotted(value, f"{prefix}{key}.")
-        elif key != "_target_":
-            keys.append(f"{prefix}{key}")
-    return keys
-
-
-def _misused_group(arguments: Sequence[str]) -> str:
-    """What is wrong with the first choice that is no plain ``group=file``; empty if all are."""
-    for text in arguments:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            continue  # a flag
-        group = override.key_or_group
-        options = sorted(path.stem for path in (config_folder() / group).glob("*.yaml")) if group else []
-        plain = isinstance(override.value(), str | list) and not (override.is_add() or override.is_force_add())
-        if options and not plain:
-            return f"{text}: chooses no file; write {group}=… with one of {', '.join(options)}, or leave it out"
-    return ""
-
-
-def _of_hydra(error: Exception) -> bool:
-    """Whether it was Hydra's own code, or what that called of the standard library, that raised an error."""
-    trace, names = error.__traceback__, []
-    while trace is not None:
-        names.append(str(trace.tb_frame.f_globals.get("__name__")))
-        trace = trace.tb_next
-    return [name for name in names if name.startswith(("hydra.", "lss_lightning."))][-1].startswith("hydra.")
-
-
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments with the flags before the settings, which its own parser takes only in one piece.
-
-    Args:
-        arguments: Flags, such as ``-m``, and settings in any order.
+        task: The function to call with the composed configuration.
+        command: The name of the YAML file in ``conf/``.
+        arguments: Hydra's flags and overrides, in any order.
 
     Raises:
-        UserError: a flag that there is not, or one without its value, where Hydra would show its usage.
+        UserError: If a flag is unknown or lacks its value.
+    """
+    command_line = list(sys.argv)
+
+    def run_task(cfg: DictConfig) -> Any:
+        sys.argv = command_line  # Lightning starts the other processes of a run with it
+        return task(cfg)
+
+    # Otherwise Hydra prints its errors over several lines and exits with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [command_line[0], *move_flags_first(arguments)]
+    hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_task)()
+
+
+def move_flags_first(arguments: Sequence[str]) -> list[str]:
+    """Move the flags before the overrides, because Hydra's parser does not accept overrides on both sides of a flag.
+
+    Args:
+        arguments: Flags, such as ``-m``, and overrides in any order.
+
+    Raises:
+        UserError: If a flag is unknown or lacks its value.
     """
     parser = get_args_parser()
     parser.exit_on_error = parser.allow_abbrev = False
@@ -213,8 +83,190 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
         raise UserError(f"{error.argument_name}: {error.message}; --hydra-help explains the flags") from error
     if unknown:
         known = re.findall(r"--[\w-]+", parser.format_usage())
-        raise UserError(f"{unknown[0]}: no such flag{nearest(unknown[0], known)}; --hydra-help lists them")
+        raise UserError(f"{unknown[0]}: unknown flag{suggest_nearest(unknown[0], known)}; --hydra-help lists the flags")
     flags = list(arguments)
     for text in parsed.overrides:
         flags.remove(text)
     return [*flags, *parsed.overrides]
+
+
+@contextmanager
+def exit_on_user_error(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
+    """End the process with one line on stderr after a mistake of the user.
+
+    Args:
+        command: The command.
+        arguments: The arguments that the user gave.
+        crashes: Exceptions that are programming errors, whatever their type.
+    """
+    try:
+        with translate_errors(command, arguments, crashes):
+            yield
+    except UserError as error:
+        fail(str(error))
+
+
+@contextmanager
+def translate_errors(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
+    """Turn errors of Hydra and OmegaConf into UserErrors. The arguments are those of :func:`exit_on_user_error`."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        is_hydra_error = isinstance(error, HydraException | OmegaConfBaseException) or _is_raised_by_hydra(error)
+        if error in crashes or not is_hydra_error:
+            raise
+        raise UserError(describe_error(error, command, arguments)) from error
+
+
+@contextmanager
+def exit_on_callback_error() -> Iterator[None]:
+    """End the process after a programming error in a callback, which Hydra would only warn of."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def is_search_without_result(error: Exception) -> bool:
+    """Return whether Optuna's sweeper raised the error because no trial of a search succeeded."""
+    return isinstance(error, ValueError) and "No trials are completed yet" in str(error)
+
+
+def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """Describe an error of Hydra or OmegaConf in one line.
+
+    Args:
+        error: A ``HydraException`` or ``OmegaConfBaseException``, or an ``OSError`` or ``ValueError`` raised by Hydra.
+        command: The command, whose settings are the allowed ones.
+        arguments: The arguments that the user gave.
+    """
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return _describe_unparsed(error.override or " ".join(arguments))
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return _describe_unknown_choice(str(error.missing_cfg_file), error.options)
+    if match := re.match(r"Could not override '(.+)'|Could not delete from config\. '(.+)' does not", text):
+        key = max(match[1] or match[2], str(getattr(error.__cause__, "full_key", "")), key=len)
+        return _describe_unknown_setting(key, command, arguments)
+    if match := re.match(r"Ambiguous value for argument '(.+)'", text):
+        key, _, value = match[1].partition("=")
+        return f"{match[1]}: several values; add -m to run each of them, or write a list as {key}=[{value}]"
+    if isinstance(error, InterpolationToMissingValueError | MissingMandatoryValue):
+        match = re.search(r"Missing mandatory value: (\S+)", text)
+        key = match[1] if match else getattr(error, "full_key", None)
+        return f"{key} is not set: give {key}=…"
+    if isinstance(error, InterpolationKeyError) and (match := re.search(r"'([^']+)' not found", text)):
+        return f"{error.full_key}=${{{match[1]}}}: there is no setting {match[1]}; name another, or give the value"
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return f"{error.full_key}: {text.splitlines()[0]}"
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError) and cause.filename is not None:
+        return str(unwritable_folder_error(cause))
+    reason = f" ({str(error.__cause__).splitlines()[0]})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+    return _describe_misused_group(arguments) or f"{' '.join(arguments)}: {text}{reason}"
+
+
+def _describe_unparsed(override: str) -> str:
+    key, equals, value = override.partition("=")
+    remedy = "give key=value"
+    if equals and value and '"' not in value:
+        remedy = f"quote the value twice: '{key}=\"{value}\"'"
+    return f"{override.strip() or repr(override)}: not a setting; {remedy}"
+
+
+def _describe_unknown_choice(file: str, options: Sequence[str]) -> str:
+    """Describe the choice of a file that its group does not have.
+
+    Args:
+        file: ``group/choice``. Hydra's own groups begin with ``hydra/``.
+        options: The files of the group.
+    """
+    depth = 2 if file.startswith("hydra/") else 1
+    parts = file.split("/")
+    group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
+    if extra := PLUGIN_EXTRAS.get(file):
+        checkout = f"in a checkout pip install -e '.[{extra}]'"
+        return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
+    timm = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
+    return f"{group}={choice}: unknown{suggest_nearest(choice, options)}; allowed: {', '.join(options)}{timm}"
+
+
+def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) -> str:
+    """Describe a key that is neither a setting nor a group of the command."""
+    settings, groups = _list_settings(command, arguments)
+    if not key.startswith("hydra"):
+        settings = [name for name in settings if not name.startswith("hydra.")]
+    if key in groups:
+        return (
+            f"{key}: a resumed run keeps the files it was started with; change single settings, such as "
+            "trainer.max_epochs=…, or start a new run"
+        )
+    top_level = sorted({name.partition(".")[0] for name in settings} | set(groups))
+    first = re.split(r"[.@/]", key)[0]
+    if first not in top_level and (config_folder() / first).is_dir():
+        reason = ", it comes with the checkpoint" if command == "evaluate" else ""
+        return f"{key}: {command} has no such setting{reason}; allowed: {', '.join(top_level)}"
+    section = key.rpartition(".")[0]
+    siblings = {name[len(section) + 1 :].partition(".")[0] for name in settings if name.startswith(f"{section}.")}
+    if section and not siblings:
+        key = key.partition(".")[0]
+    return describe_unknown_key(key, [*settings, *groups], siblings or top_level) + _describe_owners(key)
+
+
+def _describe_owners(key: str) -> str:
+    """Name the files of the key's group that have the key. Return an empty string if none has it."""
+    group, _, name = key.rpartition(".")
+    files = sorted((config_folder() / group).glob("*.yaml")) if group else []
+    plain: dict[str, Any] = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in files}
+    owners = [f"{group}={choice}" for choice, values in plain.items() if values.get(name) is not None]
+    return f"; it belongs to {' or '.join(owners)}" if owners else ""
+
+
+def _list_settings(command: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """List the dotted settings of the command with the files that the user chose, and its groups."""
+    choices = [text for text in arguments if re.fullmatch(r"\w+=\w+", text)]
+    choices = [text for text in choices if (config_folder() / text.partition("=")[0]).is_dir()]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        try:
+            cfg = compose(command, overrides=choices, return_hydra_config=True)
+        except HydraException:  # the user's mistake is one of the choices
+            cfg = compose(command, return_hydra_config=True)
+    groups = [group for group in map(str, cfg.hydra.runtime.choices) if not group.startswith("hydra/")]
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    return _flatten_keys(plain), groups
+
+
+def _flatten_keys(section: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            keys += _flatten_keys(value, f"{prefix}{key}.")
+        elif key != "_target_":
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def _describe_misused_group(arguments: Sequence[str]) -> str:
+    """Describe the first choice of a file that is not written as ``group=file``. Return an empty string if all are."""
+    for text in arguments:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            continue  # a flag
+        group = override.key_or_group
+        options = sorted(path.stem for path in (config_folder() / group).glob("*.yaml")) if group else []
+        is_choice = isinstance(override.value(), str | list) and not (override.is_add() or override.is_force_add())
+        if options and not is_choice:
+            return f"{text}: not a file of the group; write {group}=… with one of {', '.join(options)}, or leave it out"
+    return ""
+
+
+def _is_raised_by_hydra(error: Exception) -> bool:
+    """Return whether Hydra raised an error, or a function that Hydra called outside this package."""
+    frame, modules = error.__traceback__, []
+    while frame is not None:
+        modules.append(str(frame.tb_frame.f_globals.get("__name__")))
+        frame = frame.tb_next
+    return [name for name in modules if name.startswith(("hydra.", "lss_lightning."))][-1].startswith("hydra.")

@@ -1,54 +1,57 @@
-"""`train.py ckpt_path=…`: going on in the checkpoint's own run folder, with the run's stored configuration."""
+"""Resuming a run with ``train.py ckpt_path=…``: in its own directory, with its stored configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lss_lightning.config.overrides import given_value, quoted
+from lss_lightning.config.overrides import find_override, quote_path
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
+from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
 
-def resumed_arguments(arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments for a command line that may name a checkpoint to go on with.
+def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's arguments for a command line that may resume a run.
 
-    With ``ckpt_path=`` Hydra is pointed at the configuration that the run stored last, so that only this line's
-    overrides change it, and at the run's folder.
+    With ``ckpt_path=`` Hydra starts from the configuration that the run stored last, which only the overrides on this
+    command line change, and writes into the directory of the run.
 
     Args:
         arguments: Overrides and flags of ``train.py``.
 
     Raises:
-        UserError: no such checkpoint, one that lies in no run's folder, another folder to go on in, or a sweep.
+        UserError: If the checkpoint does not exist or is not in a run directory, another directory is given, or the
+            command line is a sweep.
     """
-    given = given_value("ckpt_path", arguments)
-    if given is None:
+    value = find_override("ckpt_path", arguments)
+    if value is None:
         return list(arguments)
-    checkpoint = Path(given).expanduser()
-    if {"-m", "--multirun"} & set(arguments):
-        raise UserError(f"ckpt_path={given} in a sweep: one run is resumed at a time; leave out -m")
+    checkpoint = Path(value).expanduser()
+    if MULTIRUN_FLAGS & set(arguments):
+        raise UserError(f"ckpt_path={value} in a sweep: only one run can be resumed at a time; leave out -m")
     if not checkpoint.is_file():
-        raise UserError(f"ckpt_path={given}: no such file; give a run's checkpoints/last.ckpt")
-    layout = RunFolder.of_checkpoint(checkpoint.absolute())
-    stored = layout.configurations if layout else []
-    if layout is None or not stored:
+        raise UserError(f"ckpt_path={value}: no such file; give checkpoints/last.ckpt of a run")
+    run = RunFolder.of_checkpoint(checkpoint.absolute())
+    configurations = run.configurations if run else []
+    if run is None or not configurations:
         raise UserError(
-            f"ckpt_path={given}: lies in no run's folder; "
-            "a resume needs the run's .hydra/config.yaml beside checkpoints/"
+            f"ckpt_path={value}: not in a run directory; resuming needs .hydra/{RunFolder(Path()).configuration.name} "
+            "of the run beside checkpoints/"
         )
-    run = layout.path
-    elsewhere = given_value("hydra.run.dir", arguments)
-    if elsewhere is not None and Path(elsewhere).absolute() != run:
-        raise UserError(f"hydra.run.dir={elsewhere}: a resumed run goes on in its own folder, {run}; leave it out")
+    run_dir = find_override("hydra.run.dir", arguments)
+    if run_dir is not None and Path(run_dir).absolute() != run.path:
+        raise UserError(
+            f"hydra.run.dir={run_dir}: a resumed run continues in its own directory, {run.path}; leave it out"
+        )
     return [
-        f"--config-path={stored[-1].parent}",
+        f"--config-path={configurations[-1].parent}",
         "--config-name=config",
         f"--config-dir={config_folder()}",
         "hydra/job_logging=plain",
-        f"hydra.run.dir={quoted(run)}",
-        "hydra.output_subdir=null",  # the workflow records the resume once it has been found allowed
+        f"hydra.run.dir={quote_path(run.path)}",
+        "hydra.output_subdir=null",  # the workflow records the resume after it has checked that it is allowed
         "hydra.job.name=train",
         *arguments,
     ]

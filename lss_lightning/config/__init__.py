@@ -1,4 +1,4 @@
-"""The configuration: what the YAML files and the command line compose, checked and typed for the workflows.
+"""The configuration: YAML files and command line, checked and typed for the workflows.
 
-A module for each command. Nothing here imports anything heavy: a mistake is told within a second.
+There is a module per command. Nothing here imports a heavy package, so a mistake is reported within a second.
 """

@@ -4,41 +4,73 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
+from pydantic import BeforeValidator, PlainValidator
 
-from lss_lightning.config.data import data_source
-from lss_lightning.config.sections import LoggerConfig, PathsConfig, Top, TrainerConfig, names, plain_data, top_values
-from lss_lightning.config.validation import build, check, check_section, setting
+from lss_lightning.config.data import build_data_source
+from lss_lightning.config.sections import LoggerConfig, PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.validation import build_config, check_is_section, validate_open
 from lss_lightning.data.source import DataSource
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
-from lss_lightning.models.views import VIEWS
-from lss_lightning.runs.checkpoints import checkpoint_files
+from lss_lightning.models.views import TTAMode
+from lss_lightning.runs.checkpoints import find_checkpoint_files
 from lss_lightning.runs.results import find_calibration
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+CheckpointPaths = Annotated[list[str], BeforeValidator(_as_list)]
+"""One or several checkpoints, run directories or sweep directories."""
+
+
+def _check_data(section: Any) -> dict[str, Any]:
+    """Check the ``data`` section, which is that of the checkpoint with changes, or one of its own."""
+    check_is_section(section, "data")
+    if section.get("name") != "checkpoint":
+        build_data_source(section)
+        return dict(section)
+    # The keys that only the checkpoint's data source has are checked when the checkpoint is read.
+    changes = {key: value for key, value in section.items() if value is not None}
+    return {**section, **validate_open(DataSource, changes, "data")}
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """The configuration of ``evaluate.py``.
 
-    What is tested is named by ``ckpt_path``, or by ``folds``, the runs of a cross-validation. ``data`` holds what the
-    user gave of the data section: with ``data.name`` ``checkpoint``, changes to the checkpoint's own; else a section of
-    its own. ``given`` names the keys that the command line sets.
+    Attributes:
+        name: Name of the folder under ``logs/evaluate``.
+        ckpt_path: Checkpoints to test, several as an ensemble. None with ``folds``.
+        folds: The runs of a cross-validation, each tested on the fold it held out. None with ``ckpt_path``.
+        tta: Test-time augmentation.
+        calibration: An evaluation whose measurements calibrate the intervals that are tested, or None.
+        subset: The part of the data to test on. None is the test part of the checkpoint's own data, or all of other
+            data.
+        measurements: Whether to measure labels and predictions in mm.
+        data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and
+            else a section of its own.
+        trainer: The device to test on.
+        logger: Where the result is recorded.
+        paths: Where the result is written.
+        given: The keys that the command line sets.
 
     Raises:
-        UserError: settings that contradict one another.
+        UserError: If settings contradict each other.
     """
 
-    name: str
-    ckpt_path: list[str] | None
-    folds: list[str] | None
-    tta: str
+    name: RunName
+    ckpt_path: CheckpointPaths | None
+    folds: CheckpointPaths | None
+    tta: TTAMode
     calibration: str | None
-    subset: str | None
+    subset: Literal["train", "val", "test", "all"] | None
     measurements: bool
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], PlainValidator(_check_data)]
     trainer: TrainerConfig
     logger: LoggerConfig
     paths: PathsConfig
@@ -47,22 +79,22 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.folds is None and self.ckpt_path is None:
             raise UserError("ckpt_path is not set: give ckpt_path=…, or folds=… of a cross-validation")
-        own = {
+        excluded = {
             "ckpt_path": self.ckpt_path,
             "subset": self.subset,
             "calibration": self.calibration,
             "data": None if self.own_data else self.data["name"],
         }
-        if self.folds is not None and (given := [key for key, value in own.items() if value is not None]):
+        if self.folds is not None and (given := [key for key, value in excluded.items() if value is not None]):
             raise UserError(
-                f"{given[0]}={format_setting(own[given[0]])} with folds={format_setting(self.folds)}: folds are "
-                f"tested on what they held out of their own data; leave {given[0]} out "
-                f"(data.root=… says where the data lies now)"
+                f"{given[0]}={format_setting(excluded[given[0]])} with folds={format_setting(self.folds)}: folds are "
+                f"tested on the part of their own data that they held out; leave {given[0]} out "
+                f"(data.root=… sets where that data is now)"
             )
         if self.calibration is not None and not self.measurements:
             raise UserError(
-                f"calibration={self.calibration} with measurements=false: it is the measures whose intervals are "
-                "calibrated; set measurements=true"
+                f"calibration={self.calibration} with measurements=false: the calibration applies to the intervals of "
+                "the measurements; set measurements=true"
             )
 
     @property
@@ -71,66 +103,30 @@ class EvaluateConfig:
         return self.data["name"] == "checkpoint"
 
     def find_checkpoints(self) -> tuple[Path, ...]:
-        """The files that ``ckpt_path`` or ``folds`` names: :func:`~lss_lightning.runs.checkpoints.checkpoint_files`."""
+        """Return the checkpoint files that ``ckpt_path`` or ``folds`` refers to.
+
+        Raises:
+            UserError: As :func:`~lss_lightning.runs.checkpoints.find_checkpoint_files`.
+        """
         if self.folds is not None:
-            return checkpoint_files(self.folds, "folds")
-        return checkpoint_files(self.ckpt_path or [])
-
-
-@dataclass(frozen=True)
-class _Top(Top):
-    """Single values."""
-
-    ckpt_path: list[str] | None = setting()
-    folds: list[str] | None = setting()
-    tta: str = setting(choices=tuple(VIEWS))
-    calibration: str | None = setting()
-    subset: str | None = setting(choices=("train", "val", "test", "all"))
-    measurements: bool = setting()
+            return find_checkpoint_files(self.folds, "folds")
+        return find_checkpoint_files(self.ckpt_path or [])
 
 
 def check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> EvaluateConfig:
-    """Check the composed configuration, and that checkpoints, calibration and data are there.
+    """Check the composed configuration, and that the checkpoints, the calibration and the data exist.
 
     Args:
-        cfg: As Hydra composed it.
+        cfg: The composed configuration.
         hydra_cfg: Hydra's own part of it.
 
     Raises:
-        UserError: a key or value that is not allowed, or a file that is not there.
+        UserError: If a key or value is not allowed, or a file does not exist.
     """
     given = frozenset(override.lstrip("+~").partition("=")[0] for override in hydra_cfg.overrides.task)
-    config = evaluate_config(cfg, given)
+    config = build_config(EvaluateConfig, cfg, given=given)
     config.find_checkpoints()
     find_calibration(config.calibration)
     if not config.own_data:
-        data_source(config.data).check()
+        build_data_source(config.data).check()
     return config
-
-
-def evaluate_config(cfg: DictConfig, given: frozenset[str]) -> EvaluateConfig:
-    """Check the composed configuration of ``evaluate.py``; ``given`` names the keys that the command line sets.
-
-    Raises:
-        UserError: a key or value that is not allowed.
-    """
-    plain = plain_data(cfg, names(EvaluateConfig) - {"given"})
-    for key in ("ckpt_path", "folds"):
-        if isinstance(plain[key], str) and plain[key].strip():
-            plain[key] = [plain[key]]
-    data = plain["data"]
-    check_section("data", data)
-    if data.get("name") == "checkpoint":
-        # Which keys the checkpoint's own source has beside the common ones shows when it is read.
-        changed = {key: value for key, value in data.items() if value is not None}
-        data = {**data, **check(DataSource, changed, "data")}
-    else:
-        data_source(data)
-    return EvaluateConfig(
-        **top_values(_Top, plain),
-        data=data,
-        trainer=build(TrainerConfig, plain["trainer"], "trainer"),
-        logger=build(LoggerConfig, plain["logger"], "logger"),
-        paths=build(PathsConfig, plain["paths"], "paths"),
-        given=given,
-    )

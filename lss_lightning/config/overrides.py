@@ -1,4 +1,4 @@
-"""Overrides, as the command line spells them."""
+"""Overrides on the command line: reading, writing and expanding them."""
 
 from __future__ import annotations
 
@@ -16,70 +16,73 @@ from omegaconf import DictConfig, OmegaConf
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 
-SHORT = {"predict": {"output": "output.folder"}}
-"""By command: what is typed, and the setting that it means."""
+SHORTHANDS = {"predict": {"output": "output.folder"}}
+"""The setting that each shorthand of a command stands for. Without it ``output=x`` would replace the section."""
 
 
-def spelt_out(command: str, arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments with each shorthand replaced: ``output=x`` alone would put a text in the section's place."""
-    short = SHORT.get(command, {})
-    spelt = []
+def expand_shorthands(command: str, arguments: Sequence[str]) -> list[str]:
+    """Replace each shorthand in Hydra's arguments by the setting that it stands for."""
+    shorthands = SHORTHANDS.get(command, {})
+    expanded = []
     for text in arguments:
         key, equals, value = text.partition("=")
-        spelt.append(f"{short[key]}={value}" if equals and key in short else text)
-    return spelt
+        expanded.append(f"{shorthands[key]}={value}" if equals and key in shorthands else text)
+    return expanded
 
 
-def given_value(key: str, arguments: Sequence[str]) -> str | None:
-    """The value that a key is given last, or None where it is not given, or null."""
+def find_override(key: str, arguments: Sequence[str]) -> str | None:
+    """Return the last value that the arguments give a key, or None if they give none or null."""
     texts = [text for text in arguments if text.lstrip("+").startswith(f"{key}=")]
     if not texts:
         return None
     try:
         value = OverridesParser.create().parse_override(texts[-1]).value()
     except HydraException:
-        return None  # composing the configuration reports it
+        return None  # Hydra reports it when it composes the configuration
     return None if value is None else format_setting(value)
 
 
-def pasted(key: str, *paths: Path) -> str:
-    """A setting to paste into a shell: a path, or a list of them, quoted for Hydra and for the shell where need be."""
-    plain = {path: given_value(key, [f"{key}={path}"]) == str(path) for path in paths}
-    texts = [str(path) if plain[path] else '"{}"'.format(str(path).replace('"', '\\"')) for path in paths]
+def format_shell_override(key: str, *paths: Path) -> str:
+    """Format an override with one or several paths to paste into a shell, quoted for Hydra and the shell if needed."""
+    is_plain = {path: find_override(key, [f"{key}={path}"]) == str(path) for path in paths}
+    texts = [str(path) if is_plain[path] else '"{}"'.format(str(path).replace('"', '\\"')) for path in paths]
     return shlex.quote(f"{key}={texts[0]}" if len(texts) == 1 else f"{key}=[{','.join(texts)}]")
 
 
-def quoted(path: Path) -> str:
-    """A path as an override spells it, whatever characters it holds."""
+def quote_path(path: Path) -> str:
+    """Quote a path as a value for Hydra, whatever characters it contains."""
     escaped = str(path).replace("'", "\\'")
     return f"'{escaped}'"
 
 
-def covering_jobs(config: DictConfig) -> list[list[str]]:
-    """As few jobs of a sweep as hold each of its values: every key's first, every key's second, and so on.
+def find_covering_jobs(config: DictConfig) -> list[list[str]]:
+    """Return the smallest number of jobs that together have every value of a sweep.
 
-    Of an interval these are its ends.
+    The first job has the first value of every key, the second the second, and so on. An interval counts as its ends.
 
     Args:
-        config: As Hydra composed it for the whole sweep.
+        config: The configuration that Hydra composed for the whole sweep.
+
+    Returns:
+        The overrides of each job.
 
     Raises:
-        UserError: nothing to sweep over, or an interval where every value is tried.
+        UserError: If a key has no value to sweep over, or an interval is given to a sweeper that tries every value.
     """
     searched = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     values: dict[str, list[str]] = {}
-    for override in parser.parse_overrides([*searched, *given_overrides(config.hydra)]):
+    for override in parser.parse_overrides([*searched, *get_task_overrides(config.hydra)]):
         key = override.get_key_element()
         if override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
             if not values[key]:
-                raise UserError(f"{override.input_line}: holds no value to sweep over")
+                raise UserError(f"{override.input_line}: no value to sweep over; give one or more")
         elif isinstance(interval := override.value(), IntervalSweep):
             if "n_trials" not in config.hydra.sweeper:
                 raise UserError(
-                    f"{override.input_line}: only a search draws from an interval; add hparams_search=optuna, or name "
-                    "the values"
+                    f"{override.input_line}: only a search samples an interval; add hparams_search=optuna, or list the "
+                    "values"
                 )
             values[key] = [f"{key}={interval.start}", f"{key}={interval.end}"]
         else:
@@ -88,18 +91,18 @@ def covering_jobs(config: DictConfig) -> list[list[str]]:
     return [[options[min(index, len(options) - 1)] for options in values.values()] for index in range(length)]
 
 
-def given_overrides(hydra: Any) -> list[str]:
-    """The command line of a run, a job or a sweep, but for Hydra's settings, with its interpolations as they are."""
+def get_task_overrides(hydra: Any) -> list[str]:
+    """Return the overrides of a run, job or sweep without those of Hydra's own settings, interpolations unresolved."""
     plain: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return [str(text) for text in plain]
 
 
-def is_given(key: str, hydra: Any) -> bool:
-    """Whether the command line sets one of Hydra's own settings."""
+def is_overridden(key: str, hydra: Any) -> bool:
+    """Return whether the command line sets one of Hydra's own settings."""
     return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
 
 
-def read_overrides(overrides: list[str]) -> dict[str, Any]:
-    """What a job's command line sets: each key, as it is written there, and its value."""
+def parse_overrides(overrides: list[str]) -> dict[str, Any]:
+    """Parse the overrides of a job into keys and values."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     return {override.get_key_element().lstrip("+"): override.value() for override in parsed}

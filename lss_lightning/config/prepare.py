@@ -7,48 +7,38 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lss_lightning.config.data import data_source, split_protocol
-from lss_lightning.config.sections import PathsConfig, Top, names, plain_data, top_values
-from lss_lightning.config.validation import build
-from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import SplitProtocol
+from lss_lightning.config.data import DataSection, SplitSection
+from lss_lightning.config.sections import PathsConfig, RunName
+from lss_lightning.config.validation import build_config
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """The configuration of ``prepare.py``."""
+    """The configuration of ``prepare.py``.
 
-    name: str
-    data: DataSource
-    split: SplitProtocol
+    Attributes:
+        name: Name of the folder under ``logs/prepare``.
+        data: The data to prepare.
+        split: The split to list.
+        paths: Where data and the inventory are written.
+    """
+
+    name: RunName
+    data: DataSection
+    split: SplitSection
     paths: PathsConfig
 
 
 def check_prepare(cfg: DictConfig, hydra_cfg: Any) -> PrepareConfig:
-    """Check the composed configuration, and that the data is there.
+    """Check the composed configuration, and that the data exists.
 
     Args:
-        cfg: As Hydra composed it.
+        cfg: The composed configuration.
         hydra_cfg: Hydra's own part of it.
 
     Raises:
-        UserError: a key or value that is not allowed, or data that is not there.
+        UserError: If a key or value is not allowed, or the data does not exist.
     """
-    config = prepare_config(cfg)
+    config = build_config(PrepareConfig, cfg)
     config.data.check()
     return config
-
-
-def prepare_config(cfg: DictConfig) -> PrepareConfig:
-    """Check the composed configuration of ``prepare.py``.
-
-    Raises:
-        UserError: a key or value that is not allowed.
-    """
-    plain = plain_data(cfg, names(PrepareConfig))
-    return PrepareConfig(
-        **top_values(Top, plain),
-        data=data_source(plain["data"]),
-        split=split_protocol(plain["split"]),
-        paths=build(PathsConfig, plain["paths"], "paths"),
-    )

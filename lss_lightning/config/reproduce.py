@@ -1,108 +1,50 @@
-"""The configuration of ``reproduce.py``."""
+"""The configuration of ``reproduce.py``, and the trainings that it plans."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
+from pydantic import Field
 
-from lss_lightning.cli.hydra_compat import explained
-from lss_lightning.config.data import data_source
-from lss_lightning.config.sections import PathsConfig, Top, TrainerConfig, config_folder, plain_data, top_values
-from lss_lightning.config.train import train_config
-from lss_lightning.config.validation import build, setting
-from lss_lightning.data.source import DataSource
+from lss_lightning.config.data import DataSection
+from lss_lightning.config.sections import (
+    CallbacksConfig,
+    LoggerConfig,
+    PathsConfig,
+    RunName,
+    TrainerConfig,
+    config_folder,
+)
+from lss_lightning.config.train import build_train_config
+from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
 
-
-@dataclass(frozen=True)
-class ReproduceConfig:
-    """The configuration of ``reproduce.py``.
-
-    Attributes:
-        name: Of the folder that keeps runs and reports.
-        reproduce: Which runs.
-        trainings: Each run to be.
-        data: The data of all of them.
-        trainer: On what they are trained.
-        paths: Where they are written.
-    """
-
-    name: str
-    reproduce: ReproduceSettings
-    trainings: tuple[PlannedTraining, ...]
-    data: DataSource
-    trainer: TrainerConfig
-    paths: PathsConfig
-
-
-def check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> ReproduceConfig:
-    """Check the composed configuration, that of its first training, and that the data is there.
-
-    Args:
-        cfg: As Hydra composed it.
-        hydra_cfg: Hydra's own part of it.
-
-    Raises:
-        UserError: a key or value that is not allowed, or data that is not there.
-    """
-    config = reproduce_config(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
-    config.data.check()
-    return config
-
-
-def reproduce_config(cfg: DictConfig, choices: Mapping[str, str], given: Sequence[str]) -> ReproduceConfig:
-    """Check the composed configuration of ``reproduce.py``.
-
-    Args:
-        cfg: As Hydra composed it.
-        choices: Hydra's chosen file per group.
-        given: The command line's overrides.
-
-    Raises:
-        UserError: a key or value that is not allowed.
-    """
-    shared = ("data", "trainer", "callbacks", "logger", "paths")
-    plain = plain_data(cfg, {"name", "reproduce", *shared})
-    data_source(plain["data"])
-    settings = build(ReproduceSettings, plain["reproduce"], "reproduce")
-    # What the user says of the runs is said to each of them: the choice of files first, then single values.
-    handed = [f"{group}={choices[group]}" for group in shared]
-    handed += [text for text in given if text.lstrip("+~").startswith(tuple(f"{group}." for group in shared))]
-    trainings = settings.trainings(plain["data"]["name"], handed)
-    with explained("train", trainings[0].overrides):
-        first = train_config(*composed_training(trainings[0]))  # the others differ in model, protocol and seed
-    return ReproduceConfig(
-        **top_values(Top, plain),
-        reproduce=settings,
-        trainings=trainings,
-        data=first.data,  # not the section above, which the size's overrides change
-        trainer=build(TrainerConfig, plain["trainer"], "trainer"),
-        paths=build(PathsConfig, plain["paths"], "paths"),
-    )
-
-
 MODELS = ("resunet", "inception_unet", "vgg16_unet")
-"""The paper's three, in its order."""
+"""The three models of the paper, in its order."""
 
 PROTOCOLS = ("resubstitution", "image", "patient")
-"""From the most flattering to the honest one; the paper's is ``image``."""
+"""The split protocols, from the most optimistic one. The paper's is ``image``."""
+
+FORWARDED = ("data", "trainer", "callbacks", "logger", "paths")
+"""The sections that are forwarded to every training."""
 
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """One run to be.
+    """A training of the reproduction.
 
     Attributes:
         model: A file of ``conf/model``.
         protocol: A file of ``conf/split``.
-        seed: Of weights, order, and of the split where it is drawn.
+        seed: Seed of the weights, the order of the slices and a random split.
         overrides: The command line of ``train.py``.
     """
 
@@ -113,7 +55,7 @@ class PlannedTraining:
 
     @property
     def name(self) -> str:
-        """Of the run, and of its folder."""
+        """The name of the run and of its directory."""
         return f"{self.model}-{self.protocol}-seed{self.seed}"
 
 
@@ -122,17 +64,22 @@ class SizeSettings:
     """``reproduce.sizes.<size>``: how much is trained.
 
     Attributes:
-        seeds: Each trains every model under every protocol, and draws its own split.
-        overrides: What is set beside the paper's settings, as on the command line of ``train.py``.
+        seeds: Every model is trained under every protocol once per seed, which also draws the split.
+        overrides: Overrides of ``train.py`` beside the paper's settings.
     """
 
-    seeds: list[int] = setting([0])
-    overrides: list[str] = setting([])
+    seeds: list[int]
+    overrides: list[str]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """``reproduce.sizes``."""
+    """``reproduce.sizes``: the sizes that ``reproduce.size`` chooses from.
+
+    Attributes:
+        paper: The paper's settings.
+        small: A phantom in minutes.
+    """
 
     paper: SizeSettings
     small: SizeSettings
@@ -140,64 +87,131 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ReproduceSettings:
-    """``reproduce``: which runs a reproduction consists of."""
+    """``reproduce``: the trainings of the reproduction.
 
-    size: str = setting(choices=("paper", "small"))
-    sizes: Sizes = setting()
-    models: list[str] = setting(list(MODELS))
-    protocols: list[str] = setting(list(PROTOCOLS))
-    examples: int = setting(3, at_least=1, at_most=12)
+    Attributes:
+        size: A key of ``sizes``.
+        models: Files of ``conf/model``.
+        protocols: Files of ``conf/split``.
+        examples: Number of images in Figure 13.
+        sizes: Seeds and overrides by size.
+    """
+
+    size: Literal["paper", "small"]
+    models: list[str]
+    protocols: list[str]
+    examples: Annotated[int, Field(ge=1, le=12)]
+    sizes: Sizes
 
     def __post_init__(self) -> None:
         for key, given, allowed in (("models", self.models, MODELS), ("protocols", self.protocols, PROTOCOLS)):
-            wrong = [name for name in given if name not in allowed]
-            if wrong or not given or len(set(given)) < len(given):
+            unknown = [name for name in given if name not in allowed]
+            if unknown or not given or len(set(given)) < len(given):
                 raise UserError(
                     f"reproduce.{key}=[{', '.join(given)}]: give one or more of {', '.join(allowed)}, each once"
                 )
-        for name in ("paper", "small"):
-            seeds = getattr(self.sizes, name).seeds
-            if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        for name, size in (("paper", self.sizes.paper), ("small", self.sizes.small)):
+            if not size.seeds or len(set(size.seeds)) < len(size.seeds) or min(size.seeds) < 0:
                 raise UserError(
-                    f"reproduce.sizes.{name}.seeds={seeds}: give one or more whole numbers from 0, each once"
+                    f"reproduce.sizes.{name}.seeds={size.seeds}: give one or more whole numbers from 0, each once"
                 )
 
     @property
     def chosen(self) -> SizeSettings:
-        """The size's settings."""
-        found: SizeSettings = getattr(self.sizes, self.size)
-        return found
+        """The settings of the chosen size."""
+        return self.sizes.small if self.size == "small" else self.sizes.paper
 
-    def trainings(self, data: str, handed: Sequence[str]) -> tuple[PlannedTraining, ...]:
-        """The runs, one seed after the other, so that a reproduction that is stopped holds whole seeds.
 
-        Args:
-            data: Name of the data source.
-            handed: Overrides that every run gets, after those of the size.
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """The configuration of ``reproduce.py``.
 
-        Raises:
-            UserError: the size does not fit the data.
-        """
-        if self.size == "small" and data != "phantom":
+    Attributes:
+        name: Name of the folder under ``logs/reproduce`` that keeps runs and reports.
+        reproduce: Which models, protocols and seeds are trained.
+        data: The data of all trainings.
+        trainer: Devices, precision and length of all trainings.
+        callbacks: Callbacks of all trainings.
+        logger: Loggers of all trainings.
+        paths: Where runs and data are written.
+        forwarded: Overrides that every training gets, after those of the size.
+
+    Raises:
+        UserError: If the size does not fit the data.
+    """
+
+    name: RunName
+    reproduce: ReproduceSettings
+    data: DataSection
+    trainer: TrainerConfig
+    callbacks: CallbacksConfig
+    logger: LoggerConfig
+    paths: PathsConfig
+    forwarded: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.reproduce.size == "small" and self.data.name != "phantom":
             raise UserError(
-                f"reproduce.size=small with data={data}: the small size is the phantom's; leave reproduce.size out, "
-                "or shorten the runs by trainer.max_epochs=…"
+                f"reproduce.size=small with data={self.data.name}: the small size is for the phantom only; leave "
+                "reproduce.size out, or shorten the trainings with trainer.max_epochs=…"
             )
-        size = self.chosen
+
+    @cached_property
+    def trainings(self) -> tuple[PlannedTraining, ...]:
+        """The trainings. All of one seed come before the next, so an interrupted reproduction has whole seeds."""
+        size = self.reproduce.chosen
         trainings = []
-        for seed, model, protocol in product(size.seeds, self.models, self.protocols):
+        for seed, model, protocol in product(size.seeds, self.reproduce.models, self.reproduce.protocols):
             own = [f"experiment=paper_{model}", f"split={protocol}", f"seed={seed}"]
             own += [] if protocol == "resubstitution" else [f"split.seed={seed}"]
             own.append(f"name={model}-{protocol}-seed{seed}")
-            trainings.append(PlannedTraining(model, protocol, seed, (*own, *size.overrides, *handed)))
+            trainings.append(PlannedTraining(model, protocol, seed, (*own, *size.overrides, *self.forwarded)))
         return tuple(trainings)
 
+    def with_data_of_trainings(self) -> ReproduceConfig:
+        """Check the first training and return the configuration with its data, which the size may change.
 
-def composed_training(training: PlannedTraining) -> tuple[DictConfig, dict[str, Any]]:
-    """What ``train.py`` would compose of a run's command line: the configuration, and the chosen file per group."""
-    # Hydra is at work already where a command calls this.
-    begun = GlobalHydra.instance().is_initialized()
-    with nullcontext() if begun else initialize_config_dir(str(config_folder()), version_base="1.3"):
+        The other trainings differ from it only in model, protocol and seed.
+
+        Raises:
+            UserError: If a key or value of the training is not allowed, or the data does not exist.
+            HydraException: If Hydra cannot compose the training.
+            OmegaConfBaseException: If Hydra cannot resolve its configuration.
+        """
+        first = build_train_config(*compose_training(self.trainings[0]))
+        first.data.check()
+        return replace(self, data=first.data)
+
+
+def build_reproduce_config(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> ReproduceConfig:
+    """Build the configuration of ``reproduce.py``.
+
+    Args:
+        cfg: The composed configuration.
+        choices: The file that Hydra chose for each group.
+        overrides: The overrides on the command line.
+
+    Raises:
+        UserError: If a key or value is not allowed.
+    """
+    # The chosen files come first, because a file would undo single values.
+    forwarded = [f"{group}={choices[group]}" for group in FORWARDED]
+    forwarded += [text for text in overrides if text.lstrip("+~").startswith(tuple(f"{key}." for key in FORWARDED))]
+    return build_config(ReproduceConfig, cfg, forwarded=tuple(forwarded))
+
+
+def compose_training(training: PlannedTraining) -> tuple[DictConfig, dict[str, Any]]:
+    """Compose the configuration of a training as ``train.py`` would.
+
+    Returns:
+        The configuration, and the chosen file of each group.
+
+    Raises:
+        HydraException: If Hydra cannot compose it.
+    """
+    # Inside a command, Hydra is initialized already.
+    is_initialized = GlobalHydra.instance().is_initialized()
+    with nullcontext() if is_initialized else initialize_config_dir(str(config_folder()), version_base="1.3"):
         cfg = compose("train", overrides=list(training.overrides), return_hydra_config=True)
     with open_dict(cfg):
         hydra = cfg.pop("hydra")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
+from pydantic import AfterValidator, Field, PlainValidator
 
-from lss_lightning.config.data import data_source, split_protocol
+from lss_lightning.config.data import DataSection, SplitSection
 from lss_lightning.config.sections import (
     CallbacksConfig,
     EncoderConfig,
@@ -18,45 +20,73 @@ from lss_lightning.config.sections import (
     ModelConfig,
     OptimizerSettings,
     PathsConfig,
+    RunName,
     SchedulerSettings,
-    Top,
     TrainerConfig,
     config_folder,
-    names,
-    plain_data,
-    top_values,
 )
-from lss_lightning.config.validation import build, check, check_keys, check_kind, check_section, required_keys, setting
+from lss_lightning.config.validation import build_config, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
-from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
+
+_COMMON_KEYS: dict[str, Any] = {"loss": LossSettings, "optimizer": OptimizerSettings, "scheduler": SchedulerSettings}
+"""The sections that name a class and its arguments, and the keys that most of these classes share."""
+
+
+def _check_encoder(encoder: EncoderConfig) -> EncoderConfig:
+    check_encoder_name(encoder.name)
+    return encoder
+
+
+def _check_class_section(name: str, values: Any) -> dict[str, Any]:
+    """Check a section that names a class by ``_target_`` and gives its arguments."""
+    section = validate_open(_COMMON_KEYS[name], values, name)
+    target = section.get("_target_")
+    if not isinstance(target, str) and (name != "scheduler" or target is not None):
+        raise UserError(f"{name}._target_={format_setting(target)}: not a class; choose one with {name}=…")
+    return section
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The configuration of ``train.py``.
 
-    ``loss``, ``optimizer`` and ``scheduler`` name a class (``_target_``) and its arguments. ``plain`` is the whole as
-    plain data, as the checkpoint carries it.
+    Attributes:
+        name: Name of the run, and of its folder under ``logs/train``.
+        seed: Seed of the initial weights and the order of the slices.
+        ckpt_path: The checkpoint that is resumed, or None.
+        encoder: The encoder of the U-Net.
+        model: The U-Net around the encoder.
+        data: The data to train and test on.
+        split: How the data is split into parts.
+        augmentation: How strongly training slices are augmented.
+        loss: Class of the loss (``_target_``) and its arguments.
+        optimizer: Class of the optimizer and its arguments.
+        scheduler: Class of the learning-rate scheduler and its arguments. A ``_target_`` of None keeps the rate
+            constant.
+        trainer: Devices, precision and length.
+        callbacks: Early stopping, weight averaging and the progress display.
+        logger: Where every epoch is recorded.
+        paths: Where runs and data are written.
+        plain: The whole configuration as plain data, which checkpoints carry.
 
     Raises:
-        UserError: sections that contradict one another.
+        UserError: If sections contradict each other.
     """
 
-    name: str
-    seed: int
+    name: RunName
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     ckpt_path: str | None
-    encoder: EncoderConfig
+    encoder: Annotated[EncoderConfig, AfterValidator(_check_encoder)]
     model: ModelConfig
-    data: DataSource
-    split: SplitProtocol
+    data: DataSection
+    split: SplitSection
     augmentation: AugmentationConfig
-    loss: dict[str, Any]
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
+    loss: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "loss"))]
+    optimizer: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "optimizer"))]
+    scheduler: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "scheduler"))]
     trainer: TrainerConfig
     callbacks: CallbacksConfig
     logger: LoggerConfig
@@ -64,86 +94,52 @@ class TrainConfig:
     plain: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if self.callbacks.early_stopping is not None and self.split.selecting_part is None:
+        if self.callbacks.early_stopping is not None and self.split.selection_part is None:
             raise UserError(
                 f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
-                "has no part to watch; set callbacks.early_stopping=null, or give the split a validation part"
+                "has no part to monitor; set callbacks.early_stopping=null, or give the split a validation part"
             )
 
     def at_precision(self, precision: str) -> TrainConfig:
-        """The same with the precision that ``auto`` stands for on this machine."""
+        """Return the configuration with a precision in place of ``auto``."""
         plain = {**self.plain, "trainer": {**self.plain["trainer"], "precision": precision}}
-        return replace(self, trainer=replace(self.trainer, precision=precision), plain=plain)
+        return replace(self, trainer=replace(self.trainer, precision=precision), plain=plain)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class _Top(Top):
-    """Single values."""
+def build_train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
+    """Build the configuration of ``train.py``.
 
-    seed: int = setting(at_least=0, at_most=2**32 - 1)
-    ckpt_path: str | None = setting()
+    Args:
+        cfg: The composed configuration.
+        choices: The file that Hydra chose for each group, e.g. ``{"optimizer": "adam"}``.
+
+    Raises:
+        UserError: If a key or value is not allowed.
+    """
+    config = build_config(TrainConfig, cfg, plain=read_plain(cfg))
+    for group, common in _COMMON_KEYS.items():
+        shipped = config_folder() / group / f"{choices.get(group)}.yaml"
+        if shipped.is_file():
+            examples: Any = OmegaConf.to_container(OmegaConf.load(shipped))
+            section: dict[str, Any] = getattr(config, group)
+            for key in sorted(section.keys() - common.__annotations__.keys()):
+                check_same_type(f"{group}.{key}", section[key], examples.get(key))
+    return config
 
 
 def check_train(cfg: DictConfig, hydra_cfg: Any) -> TrainConfig:
-    """Check the composed configuration, and that the files which it names are there.
+    """Check the composed configuration, and that the files it refers to exist.
 
     Args:
-        cfg: As Hydra composed it.
+        cfg: The composed configuration.
         hydra_cfg: Hydra's own part of it.
 
     Raises:
-        UserError: a key or value that is not allowed, or a file that is not there.
+        UserError: If a key or value is not allowed, or a file does not exist.
     """
-    config = train_config(cfg, hydra_cfg.runtime.choices)
+    config = build_train_config(cfg, hydra_cfg.runtime.choices)
     weights = config.model.pretrained
     if isinstance(weights, str) and not Path(weights).is_file():
         raise UserError(f"model.pretrained={weights}: no such file; give true, false or the path of a weights file")
     config.data.check()
     return config
-
-
-def train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConfig:
-    """Check the composed configuration of ``train.py``.
-
-    Args:
-        cfg: As Hydra composed it.
-        choices: Hydra's chosen file per group, e.g. ``{"optimizer": "adam"}``.
-
-    Raises:
-        UserError: a key or value that is not allowed.
-    """
-    plain = plain_data(cfg, names(TrainConfig) - {"plain"})
-    encoder = build(EncoderConfig, plain["encoder"], "encoder")
-    check_encoder_name(encoder.name)
-    return TrainConfig(
-        encoder=encoder,
-        model=build(ModelConfig, plain["model"], "model"),
-        **top_values(_Top, plain),
-        data=data_source(plain["data"]),
-        split=split_protocol(plain["split"]),
-        augmentation=build(AugmentationConfig, plain["augmentation"], "augmentation"),
-        loss=_open_section("loss", plain, LossSettings, choices),
-        optimizer=_open_section("optimizer", plain, OptimizerSettings, choices),
-        scheduler=_open_section("scheduler", plain, SchedulerSettings, choices),
-        trainer=build(TrainerConfig, plain["trainer"], "trainer"),
-        callbacks=build(CallbacksConfig, plain["callbacks"], "callbacks"),
-        logger=build(LoggerConfig, plain["logger"], "logger"),
-        paths=build(PathsConfig, plain["paths"], "paths"),
-        plain=plain,
-    )
-
-
-def _open_section(name: str, plain: Mapping[str, Any], schema: type[Any], choices: Mapping[str, str]) -> dict[str, Any]:
-    """A section whose class takes what it takes: common keys by the schema, others by the kind in the YAML file."""
-    check_section(name, plain[name])
-    section = check(schema, plain[name], name)
-    check_keys(section, section, name, required_keys(schema))
-    target = section.get("_target_")
-    if not isinstance(target, str) and (name != "scheduler" or target is not None):
-        raise UserError(f"{name}._target_={format_setting(target)}: names no class; choose one by {name}=…")
-    shipped = config_folder() / name / f"{choices.get(name)}.yaml"
-    if shipped.is_file():
-        examples: Any = OmegaConf.to_container(OmegaConf.load(shipped))
-        for key in sorted(section.keys() - names(schema)):
-            check_kind(f"{name}.{key}", section[key], examples.get(key))
-    return section

@@ -1,1 +1,1 @@
-"""Sources, slices, splits and batches. Light to import: what needs torch lies in `batches` and `datamodule`."""
+"""Data sources, slices, splits and batches. Only `batches`, `datamodule` and `augment` need torch."""

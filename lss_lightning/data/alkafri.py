@@ -1,4 +1,4 @@
-"""The Al-Kafri / Sudirman lumbar-spine data (Mendeley Data zbf6b4pttk), as downloaded or unpacked."""
+"""The Al-Kafri / Sudirman lumbar-spine data (Mendeley Data zbf6b4pttk), zipped or unpacked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import Path as ZipPath
 
-from lss_lightning.config.validation import setting
-from lss_lightning.data.archive import ZipMember, unpack, zip_top
-from lss_lightning.data.download import API, GROUND_TRUTH, MRI, SOURCE_CODE, download
+from lss_lightning.data.alkafri_layout import (
+    ALKAFRI_LEVELS,
+    FIELD_OF_VIEW,
+    FINAL_FOLDER,
+    IMAGES,
+    LABELS,
+    REGISTERED_FOLDER,
+)
+from lss_lightning.data.archive import ZipMember, open_zip_root, unpack
+from lss_lightning.data.download import GROUND_TRUTH, MENDELEY_API, MRI, SOURCE_CODE, download
 from lss_lightning.data.reports import read_reports
-from lss_lightning.data.slices import FIELD_OF_VIEW, FINAL, IMAGES, LABELS, LEVELS, REGISTERED, ImageFile, Slice
-from lss_lightning.data.source import CHANNELS, PAIRED, DataSource, SourceListing, lacking
+from lss_lightning.data.slices import ImageFile, Slice
+from lss_lightning.data.source import CHANNELS, DataSource, PairedChannels, SourceListing, find_missing_kinds
 from lss_lightning.errors import UserError
 from lss_lightning.files import file_lock
 
@@ -24,38 +31,43 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AlKafri(DataSource):
-    """Slices of the final ground truth: a label, and the images that the channels need, paired by name.
+    """The slices of the final ground truth, with images and labels paired by name.
 
-    With ``download`` what is missing under ``root`` is fetched: the ground truth, with ``raw`` the DICOM studies too.
-    With ``raw`` the images are not the published ones: T2 is registered to T1 anew, once, out of the DICOM studies.
-    With ``unpack`` the ground truth's archive is unpacked; its images are else read where they lie.
+    Attributes:
+        download: Whether to download files that are missing under ``root``: the ground truth, and the DICOM studies if
+            ``raw`` is set.
+        raw: Whether to make the images from the DICOM studies, with T2 registered to T1, instead of using the published
+            ones. They are made once.
+        unpack: Whether to unpack the ground truth's archive. Without it, images are read from the archive.
+        download_url: Address of Mendeley's API, or of a mirror with the same API.
+        reports: Path of the radiologists' reports; see :func:`~lss_lightning.data.reports.read_reports`.
     """
 
-    channels: str = setting("composite", choices=PAIRED)
-    download: bool = setting(False)
-    raw: bool = setting(False)
-    unpack: bool = setting(False)
-    download_url: str = setting(API)
-    reports: str | None = setting(None)
+    channels: PairedChannels = "composite"
+    download: bool = False
+    raw: bool = False
+    unpack: bool = False
+    download_url: str = MENDELEY_API
+    reports: str | None = None
 
     @property
     def folder(self) -> Path:
-        """``root``, with the home directory spelt out."""
+        """``root`` with ``~`` expanded."""
         return Path(self.root).expanduser()
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """Levels."""
-        return {"level": LEVELS}
+        """Disc levels."""
+        return {"level": ALKAFRI_LEVELS}
 
     @property
     def licence(self) -> str:
-        """Under which terms the data may be used."""
+        """The licence of the data."""
         return "CC BY 4.0"
 
     @property
     def citation(self) -> str:
-        """What those must cite who publish with it."""
+        """The reference to cite in publications."""
         return (
             "S. Sudirman, A. Al Kafri, F. Natalia, H. Meidia, N. Afriliana, W. Al-Rashdan, M. Bashtawi, M. Al-Jumaily, "
             "*Label Image Ground Truth Data for Lumbar Spine MRI Dataset*, Mendeley Data, version 2, "
@@ -63,33 +75,33 @@ class AlKafri(DataSource):
         )
 
     def check(self) -> None:
-        """Look for what is needed, unless it may be downloaded.
+        """Check that the files exist, unless they may be downloaded.
 
         Raises:
-            UserError: it is not there, or not in a folder where something could be unpacked or written, or the
+            UserError: If files are missing, if ``root`` is a file although files must be unpacked or written, or if the
                 reports cannot be read.
         """
-        self.notes()
+        self.read_notes()
         for key in ("unpack", "raw"):
             if getattr(self, key) and self.folder.is_file():
                 raise UserError(f"data.{key}=true with data.root={self.root}: a file; give the folder that holds it")
         if not self.download or (self.folder.exists() and not self.folder.is_dir()):
             _find_top(self.folder)
-            if self.raw and not (self.folder / REGISTERED).exists():
-                from lss_lightning.data.dicom.archive import find_raw
+            if self.raw and not (self.folder / REGISTERED_FOLDER).exists():
+                from lss_lightning.data.dicom.archive import find_raw_data
                 from lss_lightning.data.dicom.picks import read_picks
 
-                find_raw(self.folder)
+                find_raw_data(self.folder)
                 read_picks(self.folder)
 
     def prepare(self) -> None:
-        """Download, unpack and register what the settings ask for and is not there.
+        """Download, unpack and register missing files as the settings say.
 
         Raises:
-            UserError: a download or an archive failed, or the raw data cannot be used.
+            UserError: If a download fails, an archive is broken or the raw data cannot be used.
         """
         folder = self.folder
-        if self.download and not any(map(_holds_labels, places(folder))):
+        if self.download and not any(map(_has_labels, find_data_folders(folder))):
             download(GROUND_TRUTH, folder, api=self.download_url)
         if self.raw:
             self._register()
@@ -97,30 +109,30 @@ class AlKafri(DataSource):
             archive = Path(str(top.root.filename))
             unpack(archive, archive.with_suffix(""))
 
-    def notes(self) -> dict[str, str]:
-        """The notes in the file of ``reports``."""
+    def read_notes(self) -> dict[str, str]:
+        """Read the notes in the file of ``reports``."""
         return {} if self.reports is None else read_reports(Path(self.reports).expanduser())
 
     def find(self) -> SourceListing:
         """List the slices under ``root``.
 
         Raises:
-            UserError: no such folder, no labels in it, or no label that has the images needed.
+            UserError: If the folder does not exist, holds no labels, or no label has the images that the channels need.
         """
-        return find_slices(self.folder, self.channels, self.folder / REGISTERED if self.raw else None)
+        return find_slices(self.folder, self.channels, self.folder / REGISTERED_FOLDER if self.raw else None)
 
     def _register(self) -> None:
-        """Make T1, T2 and composites out of the DICOM studies, in one process while others wait."""
-        from lss_lightning.data.dicom import REGISTRATION, convert_studies
-        from lss_lightning.data.dicom.archive import RAW
+        """Make T1, T2 and composites from the DICOM studies, in one process while others wait."""
+        from lss_lightning.data.dicom import REGISTRATION_CSV, convert_studies
+        from lss_lightning.data.dicom.archive import RAW_FOLDER
         from lss_lightning.data.dicom.picks import find_picks
 
-        folder, target = self.folder, self.folder / REGISTERED
-        with file_lock(folder / f".{REGISTERED}.lock"):
+        folder, target = self.folder, self.folder / REGISTERED_FOLDER
+        with file_lock(folder / f".{REGISTERED_FOLDER}.lock"):
             if target.exists():
                 return
             if self.download:
-                if not (folder / RAW).is_dir():
+                if not (folder / RAW_FOLDER).is_dir():
                     download(MRI, folder, api=self.download_url)
                 if find_picks(folder) is None:
                     download(SOURCE_CODE, folder, api=self.download_url)
@@ -132,77 +144,81 @@ class AlKafri(DataSource):
             target,
             ", ".join(f"{count} slices {status}" for status, count in sorted(counts.items(), reverse=True)),
             flagged,
-            REGISTRATION,
+            REGISTRATION_CSV,
         )
 
 
-def find_slices(root: Path, channels: str, elsewhere: Path | None = None) -> SourceListing:
+def find_slices(root: Path, channels: str, image_root: Path | None = None) -> SourceListing:
     """Pair labels and images by name in the layout of the data set.
 
     Args:
-        root: The folder that holds ``05_Final_Ground_Truth_Data``, the images' folders alone, or a zip archive of
-            either; or one around it. What is unpacked comes before what is not.
+        root: A folder that holds ``05_Final_Ground_Truth_Data``, its image folders alone or a zip archive of either, or
+            the folder around such a folder, or the archive itself. Folders take precedence over archives.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
-        elsewhere: A folder of the same layout whose images are to be taken instead.
+        image_root: A folder of the same layout to take the images from; None takes them from ``root``.
 
     Raises:
-        UserError: no such folder, no labels in it, or no label that has the images needed.
+        UserError: If the folder does not exist, holds no labels, or no label has the images that the channels need.
     """
     top = _find_top(root)
-    labels = _by_name(top, *LABELS)
-    images = {kind: _by_name(elsewhere or top, *place) for kind, place in IMAGES.items()}
+    labels = _list_files(top, *LABELS)
+    images = {kind: _list_files(image_root or top, *location) for kind, location in IMAGES.items()}
     left_out: Counter[str] = Counter()
     slices, incomplete = [], []
     for name in sorted(labels):
         patient, level = name
         present = {kind: files[name] for kind, files in images.items() if name in files}
-        piece = Slice(patient, level, present, labels[name], FIELD_OF_VIEW, {"level": level})
-        if missing := lacking(channels, present):
+        slice_ = Slice(patient, level, present, labels[name], FIELD_OF_VIEW, {"level": level})
+        if missing := find_missing_kinds(channels, present):
             left_out[f"label without {' and '.join(missing)} image"] += 1
-            incomplete.append(piece)
+            incomplete.append(slice_)
         else:
-            slices.append(piece)
+            slices.append(slice_)
     unlabelled = [
         name
         for name in set().union(*images.values()) - set(labels)
-        if not lacking(channels, [kind for kind, files in images.items() if name in files])
+        if not find_missing_kinds(channels, [kind for kind, files in images.items() if name in files])
     ]
     if unlabelled:
         left_out["image without label"] = len(unlabelled)
     if not slices:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.items()) or "no label images"
         kinds = [IMAGES[kind] for kind in CHANNELS[channels]]
-        wanted = [f"{folder}/{prefix}_0001_D3.png" for folder, prefix in (LABELS, *kinds)]
+        examples = [f"{folder}/{prefix}_0001_D3.png" for folder, prefix in (LABELS, *kinds)]
         raise UserError(
             f"data.root={root}: no slice can be used with data.channels={channels} ({reasons}); each needs files such "
-            f"as {' and '.join(wanted)}: complete them, or choose other data.channels"
+            f"as {' and '.join(examples)}: add the missing files, or choose other data.channels"
         )
-    return SourceListing(slices, left_out, incomplete, levels=LEVELS)
+    return SourceListing(slices, left_out, incomplete, levels=ALKAFRI_LEVELS)
 
 
 def _find_top(root: Path) -> Path | ZipPath:
-    """The folder, on disk or in an archive, that holds the labels' folder.
+    """Return the folder, on disk or in an archive, that holds the label folder.
 
     Raises:
-        UserError: there is none.
+        UserError: If there is none.
     """
     if not root.exists():
-        raise UserError(f"data.root={root}: no such folder; give the folder that holds {FINAL}, or data.download=true")
-    for place in places(root):
-        if _holds_labels(place):
-            return place
+        raise UserError(
+            f"data.root={root}: no such folder; give the folder that holds {FINAL_FOLDER}, or data.download=true"
+        )
+    for folder in find_data_folders(root):
+        if _has_labels(folder):
+            return folder
     if not root.is_dir():
-        raise UserError(f"data.root={root}: a file, not a folder or the data's archive; give what holds {FINAL}")
+        raise UserError(
+            f"data.root={root}: a file, not a folder or the data's archive; give the folder that holds {FINAL_FOLDER}"
+        )
     raise UserError(
         f"data.root={root}: holds no {LABELS[0]}; put {GROUND_TRUTH.name} of {GROUND_TRUTH.page} there, give the "
-        "folder where the data lies, or data.download=true"
+        "folder of the data, or data.download=true"
     )
 
 
-def places(root: Path) -> Iterator[Path | ZipPath]:
-    """Where data may lie: in ``root`` or a folder in it, else in a zip archive there or a folder in that."""
+def find_data_folders(root: Path) -> Iterator[Path | ZipPath]:
+    """Yield the folders where data may be: ``root``, its folders, the zip archives in it, and their folders."""
     if root.is_dir():
-        if root.resolve().name == FINAL:
+        if root.resolve().name == FINAL_FOLDER:
             yield root.resolve().parent
             return
         yield root
@@ -211,37 +227,37 @@ def places(root: Path) -> Iterator[Path | ZipPath]:
     else:
         archives = [root] if root.suffix.lower() == ".zip" and root.is_file() else []
     for archive in archives:
-        top = zip_top(archive)
+        top = open_zip_root(archive)
         yield top
         yield from sorted((path for path in top.iterdir() if path.is_dir()), key=lambda path: path.name)
 
 
-def _holds_labels(place: Path | ZipPath) -> bool:
-    return _images_folder(place, LABELS[0]).is_dir()
+def _has_labels(top: Path | ZipPath) -> bool:
+    return _locate(top, LABELS[0]).is_dir()
 
 
-def _images_folder(top: Path | ZipPath, folder: str) -> Path | ZipPath:
-    """A folder of images as published or, where the numbered folder around it is not there, directly below ``top``."""
+def _locate(top: Path | ZipPath, folder: str) -> Path | ZipPath:
+    """Return a folder as published or, if the numbered folder around it is missing, directly below ``top``."""
     outer, inner = folder.split("/")
     return top / outer / inner if (top / outer).is_dir() else top / inner
 
 
-def _by_name(top: Path | ZipPath, folder: str, prefix: str) -> dict[tuple[str, str], ImageFile]:
-    """Files ``<prefix>_<patient>_<level>.png`` by patient and level; a file manager's own do not count.
+def _list_files(top: Path | ZipPath, folder: str, prefix: str) -> dict[tuple[str, str], ImageFile]:
+    """Return the files ``<prefix>_<patient>_<level>.png`` by patient and level.
 
     Raises:
-        UserError: two files of one name, but for upper and lower case.
+        UserError: If two names differ only in upper and lower case.
     """
     pattern = re.compile(rf"{prefix}_(\d+)_(D\d)\.png", re.IGNORECASE)
-    found: dict[tuple[str, str], ImageFile] = {}
-    place = _images_folder(top, folder)
-    if place.is_dir():
-        paths: list[Path | ZipPath] = [*place.iterdir()]
+    files: dict[tuple[str, str], ImageFile] = {}
+    location = _locate(top, folder)
+    if location.is_dir():
+        paths: list[Path | ZipPath] = [*location.iterdir()]
         for path in sorted(paths, key=lambda path: path.name):
             if match := pattern.fullmatch(path.name):
                 file = path if isinstance(path, Path) else ZipMember(Path(str(path.root.filename)), path.at)
                 name = match[1], match[2].upper()
-                if name in found:
-                    raise UserError(f"{file}: the same slice as {found[name].name}; keep one of the two")
-                found[name] = file
-    return found
+                if name in files:
+                    raise UserError(f"{file}: the same slice as {files[name].name}; keep one of the two")
+                files[name] = file
+    return files

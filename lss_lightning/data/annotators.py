@@ -1,4 +1,4 @@
-"""The maps that the Al-Kafri data's five labellers drew, each for himself, of the same slices."""
+"""Label maps that the five annotators of the Al-Kafri data drew independently of the same slices."""
 
 from __future__ import annotations
 
@@ -8,53 +8,54 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import Path as ZipPath
 
-from lss_lightning.data.alkafri import places
+from lss_lightning.data.alkafri import find_data_folders
+from lss_lightning.data.alkafri_layout import FINAL_FOLDER
 from lss_lightning.data.archive import ZipMember
-from lss_lightning.data.slices import FINAL, ImageFile
+from lss_lightning.data.slices import ImageFile
 
-MANUAL = "03_Manual_Label_Data"
-"""Folder of the labellers' folders, ``Labeller 01`` to ``Labeller 05``; packed in ``Manual_Label_Data.zip``."""
+MANUAL_FOLDER = "03_Manual_Label_Data"
+"""Folder of the annotators' folders, ``Labeller 01`` to ``Labeller 05``; published as ``Manual_Label_Data.zip``."""
 
-_LABELLER = re.compile(r"Labeller\s*(\d+)", re.IGNORECASE)
+_ANNOTATOR = re.compile(r"Labeller\s*(\d+)", re.IGNORECASE)
 _MAP = re.compile(r"(?:T1|L1)_(\d+)_(D\d)\.png", re.IGNORECASE)
 
-Maps = dict[tuple[str, str], dict[str, ImageFile]]
-"""By patient and level, each labeller's map, by the labeller's number."""
+AnnotatorMaps = dict[tuple[str, str], dict[str, ImageFile]]
+"""Label maps by (patient, level) and the annotator's number."""
 
 
-def find_annotators(root: Path) -> Maps:
-    """Look for labellers' maps beside the data.
+def find_annotator_maps(root: Path) -> AnnotatorMaps:
+    """Find the annotators' label maps beside the data.
 
     Args:
-        root: The data's folder, or its archive. Maps lie in ``Labeller 0N`` folders in it, in a folder in it, in
-            :data:`MANUAL` there, or in a zip archive of these.
+        root: The data's folder or archive. The ``Labeller 0N`` folders are in it, in one of its folders, in
+            :data:`MANUAL_FOLDER` of either, or in a zip archive of these.
 
     Returns:
-        The slices that at least two labellers have drawn; empty where there are none, or no such folder.
+        Maps of the slices that at least two annotators have drawn; empty if there are no such slices or no folder.
     """
-    maps: Maps = defaultdict(dict)
-    whole = root.expanduser().resolve()
-    beside = whole.parent if whole.is_file() or whole.name == FINAL else whole
-    if not beside.is_dir():
+    maps: AnnotatorMaps = defaultdict(dict)
+    resolved = root.expanduser().resolve()
+    top = resolved.parent if resolved.is_file() or resolved.name == FINAL_FOLDER else resolved
+    if not top.is_dir():
         return {}
-    for place in places(beside):
-        for folder in (place, place / MANUAL):
-            for labeller, file, match in _drawn(folder):
-                maps[match[1], match[2].upper()].setdefault(labeller, file)
-    return {name: drawn for name, drawn in sorted(maps.items()) if len(drawn) > 1}
+    for folder in find_data_folders(top):
+        for parent in (folder, folder / MANUAL_FOLDER):
+            for annotator, file, name in _list_maps(parent):
+                maps[name[1], name[2].upper()].setdefault(annotator, file)
+    return {name: by_annotator for name, by_annotator in sorted(maps.items()) if len(by_annotator) > 1}
 
 
-def _drawn(folder: Path | ZipPath) -> Iterator[tuple[str, ImageFile, re.Match[str]]]:
-    """Each map in the labellers' folders directly below a folder: the labeller, the file, its name taken apart."""
+def _list_maps(folder: Path | ZipPath) -> Iterator[tuple[str, ImageFile, re.Match[str]]]:
+    """Yield each map in the annotators' folders below a folder: the annotator, the file and its matched name."""
     if not folder.is_dir():
         return
     children: list[Path | ZipPath] = sorted(folder.iterdir(), key=lambda path: path.name)
     for child in children:
-        labeller = _LABELLER.fullmatch(child.name)
-        if labeller is None or not child.is_dir():
+        annotator = _ANNOTATOR.fullmatch(child.name)
+        if annotator is None or not child.is_dir():
             continue
         files: list[Path | ZipPath] = sorted(child.iterdir(), key=lambda path: path.name)
         for path in files:
-            if match := _MAP.fullmatch(path.name):
+            if name := _MAP.fullmatch(path.name):
                 file = path if isinstance(path, Path) else ZipMember(Path(str(path.root.filename)), path.at)
-                yield labeller[1], file, match
+                yield annotator[1], file, name

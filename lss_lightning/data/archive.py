@@ -1,4 +1,4 @@
-"""Zip archives: images read where they lie, and unpacking that trusts nothing."""
+"""Reading images from zip archives, and unpacking untrusted archives safely."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder
 
-LARGEST_IMAGE = 2**28
-"""Bytes that one image in an archive may declare; an 8-bit slice has some 100,000."""
+MAX_IMAGE_BYTES = 2**28
+"""Largest declared size in bytes of an image in an archive; an 8-bit slice has about 100,000."""
 
-LARGEST_RATIO = 100
-"""Bytes that an archive may declare for each of its own; MR images shrink by a factor of 2 to 4."""
+MAX_COMPRESSION_RATIO = 100
+"""Largest ratio of an archive's declared size to its own size; MR images shrink by a factor of 2 to 4."""
 
 _BLOCK = 2**20
 
-_own = threading.local()
+_thread_cache = threading.local()
 
 
 @dataclass(frozen=True)
 class ZipMember:
-    """A file in a zip archive, with as much of a ``Path`` as an image's reader needs.
+    """A file in a zip archive, with the methods of ``Path`` that reading an image needs.
 
-    Threads and forked processes may read at the same time: each thread of each process opens the archive for itself.
+    Threads and forked processes may read at the same time: each thread of each process opens the archive itself.
 
     Attributes:
         archive: The zip file.
-        member: The file's path within it, parted by ``/``.
+        member: The file's path within the archive, separated by ``/``.
     """
 
     archive: Path
@@ -55,111 +55,111 @@ class ZipMember:
         return PurePosixPath(self.member).stem
 
     def stat(self) -> os.stat_result:
-        """Size and times of the archive: a member changes only with it."""
+        """Return size and times of the archive, since a member changes only with it."""
         return self.archive.stat()
 
     def size_and_checksum(self) -> tuple[int, int]:
-        """The member's own size in bytes, and its CRC-32, as the archive states them.
+        """Return the member's size in bytes and its CRC-32, as stated by the archive.
 
         Raises:
-            FileNotFoundError: the archive is gone, or has no such member.
-            UserError: the archive is broken.
+            FileNotFoundError: If the archive does not exist or has no such member.
+            UserError: If the archive is broken.
         """
-        _, info = self._opened()
+        _, info = self._open()
         return info.file_size, info.CRC
 
     def read_bytes(self) -> bytes:
-        """Read the whole file.
+        """Read the file.
 
         Raises:
-            FileNotFoundError: the archive is gone, or has no such member.
-            UserError: the archive or the member is broken, encrypted or too large for an image.
+            FileNotFoundError: If the archive does not exist or has no such member.
+            UserError: If the archive or the member is broken, encrypted or too large for an image.
         """
-        archive, info = self._opened()
-        if info.file_size > LARGEST_IMAGE:
-            raise UserError(f"{self}: declares {info.file_size:,} bytes; an image has at most {LARGEST_IMAGE:,}")
-        with _readable(self), archive.open(info) as stream:
+        archive, info = self._open()
+        if info.file_size > MAX_IMAGE_BYTES:
+            raise UserError(f"{self}: declares {info.file_size:,} bytes; an image has at most {MAX_IMAGE_BYTES:,}")
+        with _as_user_errors(self), archive.open(info) as stream:
             return stream.read()
 
-    def _opened(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
-        archive = _thread_s_own(self.archive)
+    def _open(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+        archive = _open_in_thread(self.archive)
         try:
             return archive, archive.getinfo(self.member)
         except KeyError as error:
             raise FileNotFoundError(str(self)) from error
 
 
-def zip_top(archive: Path) -> zipfile.Path:
-    """The top folder of a zip archive, to look around in.
+def open_zip_root(archive: Path) -> zipfile.Path:
+    """Open a zip archive and return its top folder.
 
     Raises:
-        UserError: the file is no zip archive, or not all of one.
+        UserError: If the file is not a zip archive, or only part of one.
     """
-    return zipfile.Path(_open(archive))
+    return zipfile.Path(_open_archive(archive))
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Unpack a zip archive into a new folder, which appears whole or not at all.
+    """Unpack a zip archive into a new folder, atomically.
 
-    A single folder at the archive's top that holds everything is left out: its contents land in ``target``.
+    If a single top-level folder holds everything, its contents go directly into ``target``.
 
     Args:
         archive: The zip file.
-        target: The folder to make; its parent must exist.
+        target: The folder to create. Its parent must exist.
 
     Raises:
-        UserError: ``target`` exists and is not empty; the archive is broken, holds a member that would land outside, a
-            link, an encrypted member or the same name twice, declares more than the disk has room for or than its own
-            size makes credible, or holds more than it declares; or the disk refuses.
+        UserError: If ``target`` exists and is not empty; if the archive is broken, has a member with a path outside the
+            archive, a link, an encrypted member or two members of one name; if it declares more than the disk has room
+            for or than its own size makes credible, or holds more than it declares; or if writing fails.
     """
-    with _open(archive) as opened:
+    with _open_archive(archive) as opened:
         members = opened.infolist()
-        _refuse_unsafe(archive, members)
-        _refuse_too_large(archive, members, target.parent)
+        _check_members(archive, members)
+        _check_size(archive, members, target.parent)
         try:
             with atomic_folder(target) as draft:
                 for info in members:
                     _extract(opened, info, archive, draft)
-                _lift(draft)
+                _remove_outer_folder(draft)
         except OSError as error:
             raise UserError(
-                f"{archive}: cannot be unpacked into {target} ({error.strerror or error}); make room or give rights "
-                "there, or unpack it elsewhere yourself"
+                f"{archive}: cannot be unpacked into {target} ({error.strerror or error}); free disk space or make "
+                "the folder writable, or unpack the archive elsewhere yourself"
             ) from error
 
 
-def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     seen: set[str] = set()
     for info in members:
-        # zipfile cuts a name at a zero byte, and on Windows turns its backslashes round; what was packed counts.
+        # zipfile cuts a name at a zero byte and on Windows replaces backslashes, so check the name as it was packed.
         name = info.orig_filename
         kind = stat.S_IFMT(info.external_attr >> 16)
         if name.startswith("/") or PureWindowsPath(name).anchor or "\\" in name or "\0" in name:
-            fault = "an absolute or foreign path"
+            problem = "has an absolute or foreign path"
         elif ".." in PurePosixPath(name).parts:
-            fault = "a path with .."
+            problem = "has a path with .."
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            fault = "a link or device"
+            problem = "is a link or device"
         elif info.flag_bits & 1:
-            fault = "encrypted"
+            problem = "is encrypted"
         elif name in seen:
-            fault = "held twice"
+            problem = "occurs twice"
         else:
             seen.add(name)
             continue
-        raise UserError(f"{archive}: member {name!r} is {fault}; nothing was unpacked: download the archive anew")
+        raise UserError(f"{archive}: member {name!r} {problem}; nothing was unpacked: download the archive again")
 
 
-def _refuse_too_large(archive: Path, members: Sequence[zipfile.ZipInfo], folder: Path) -> None:
+def _check_size(archive: Path, members: Sequence[zipfile.ZipInfo], folder: Path) -> None:
     declared, size = sum(info.file_size for info in members), archive.stat().st_size
-    if declared > LARGEST_RATIO * size:
+    if declared > MAX_COMPRESSION_RATIO * size:
         raise UserError(
-            f"{archive}: declares {declared:,} bytes in a file of {size:,}, more than {LARGEST_RATIO} times; nothing "
-            "was unpacked: download the archive anew"
+            f"{archive}: declares {declared:,} bytes in a file of {size:,}, more than {MAX_COMPRESSION_RATIO} times; "
+            "nothing was unpacked: download the archive again"
         )
     free = shutil.disk_usage(folder).free
     if declared > free:
-        raise UserError(f"{archive}: unpacks to {declared:,} bytes, but {folder} has {free:,} free; make room there")
+        raise UserError(f"{archive}: unpacks to {declared:,} bytes, but {folder} has {free:,} free; free disk space")
 
 
 def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path, draft: Path) -> None:
@@ -168,44 +168,46 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path, draf
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # zipfile stops at the declared size and then compares the checksum: a member that holds more ends as a broken one.
-    # Mode x, because two names are one on a disk that does not tell upper from lower case.
-    with _readable(ZipMember(archive, info.filename)), opened.open(info) as source, path.open("xb") as sink:
+    # zipfile stops at the declared size and then compares the checksum, so a member that holds more counts as broken.
+    # Mode x, because two names may be the same file on a disk that ignores case.
+    with _as_user_errors(ZipMember(archive, info.filename)), opened.open(info) as source, path.open("xb") as sink:
         shutil.copyfileobj(source, sink, _BLOCK)
 
 
-def _lift(folder: Path) -> None:
-    """Where a folder holds but one folder, put that one's contents in its place."""
+def _remove_outer_folder(folder: Path) -> None:
+    """If a folder holds only one folder, replace that folder by its contents."""
     inner = list(folder.iterdir())
     if len(inner) == 1 and inner[0].is_dir():
-        only = inner[0].rename(folder / ".only")  # its own name may be that of something in it
+        only = inner[0].rename(folder / ".only")  # its contents may include its own name
         for path in only.iterdir():
             path.rename(folder / path.name)
         only.rmdir()
 
 
 @contextmanager
-def _readable(member: ZipMember) -> Iterator[None]:
-    """Turn what zipfile raises over a member's content into a user's error."""
+def _as_user_errors(member: ZipMember) -> Iterator[None]:
+    """Convert zipfile's exceptions about a member's content to UserError."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{member}: broken ({error}); download or copy the archive anew") from error
-    except RuntimeError as error:  # encrypted, or compressed by an unknown method
-        raise UserError(f"{member}: cannot be read ({error}); pack the archive anew, without encryption") from error
+        raise UserError(f"{member}: broken ({error}); download or copy the archive again") from error
+    except RuntimeError as error:  # encrypted, or compressed with an unknown method
+        raise UserError(f"{member}: cannot be read ({error}); pack the archive again without encryption") from error
 
 
-def _open(archive: Path) -> zipfile.ZipFile:
+def _open_archive(archive: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
-        raise UserError(f"{archive}: no zip archive, or not all of one ({error}); download or copy it anew") from error
+        raise UserError(
+            f"{archive}: not a zip archive, or only part of one ({error}); download or copy it again"
+        ) from error
 
 
-def _thread_s_own(archive: Path) -> zipfile.ZipFile:
-    """This thread's handle; a forked child inherits it, but must not share its file position with the parent."""
-    now = archive.stat()
-    state = (os.getpid(), archive, now.st_size, now.st_mtime_ns)
-    if getattr(_own, "state", None) != state:
-        _own.handle, _own.state = _open(archive), state
-    return _own.handle
+def _open_in_thread(archive: Path) -> zipfile.ZipFile:
+    """Return this thread's handle; a forked child inherits it, but must not share its file position with the parent."""
+    status = archive.stat()
+    state = (os.getpid(), archive, status.st_size, status.st_mtime_ns)
+    if getattr(_thread_cache, "state", None) != state:
+        _thread_cache.handle, _thread_cache.state = _open_archive(archive), state
+    return _thread_cache.handle

@@ -1,4 +1,4 @@
-"""From loaded slices to batches: one working grid for the network, each label's own grid for the score."""
+"""Batches of slices: images on the working grid, and for evaluation labels on their own grids."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lss_lightning.data.loading import LoadedSlice, resample_image, resample_label, working_size
-from lss_lightning.labels import IGNORED
-
-Size = tuple[int, int]
+from lss_lightning.data.loading import LoadedSlice, compute_working_size, resample_image, resample_label
+from lss_lightning.data.slices import ImageSize
+from lss_lightning.labels import IGNORE_INDEX
 
 
 class SliceItem(TypedDict):
-    """One slice: ``image`` (C, h, w) uint8 on the working grid, ``label`` (H, W) uint8 class indices, its ``index``.
+    """One slice of a :class:`SliceDataset`.
 
-    ``digest`` names its content. ``spacing`` is the image's pixel in mm, ``label_spacing`` the label's; None where
-    unknown. The arrays may be those of the slice itself.
+    Attributes:
+        image: (C, h, w), uint8, on the working grid. May share memory with the loaded slice.
+        label: (H, W), uint8 class indices. May share memory with the loaded slice.
+        index: Index of the slice in the dataset.
+        digest: Hash of the image's content.
+        spacing: Pixel spacing of ``image`` in mm, or None if unknown.
+        label_spacing: Pixel spacing of ``label`` in mm, or None if unknown.
     """
 
     image: NDArray[np.uint8]
@@ -35,29 +39,35 @@ class SliceItem(TypedDict):
 class Batch(TypedDict):
     """Slices padded to one size.
 
-    ``image`` (B, C, h, w) uint8 on the working grid, padded with 0; ``label`` (B, H, W) uint8 class indices, padded
-    with ``IGNORED``; ``index`` (B,) int64, the slice's place in its part; ``image_sizes`` and ``label_sizes``: height
-    and width of each slice without the padding, in pixels; ``digests``, ``spacings`` and ``label_spacings`` as in its
-    :class:`SliceItem`.
+    Attributes:
+        image: (B, C, h, w), uint8, on the working grid, padded with 0.
+        label: (B, H, W), uint8 class indices, padded with ``IGNORE_INDEX``.
+        index: (B,), int64, index of each slice in its dataset.
+        image_sizes: Height and width of each image without padding, in pixels.
+        label_sizes: Height and width of each label without padding, in pixels.
+        digests: Hash of each image's content.
+        spacings: Pixel spacing of each image in mm, or None if unknown.
+        label_spacings: Pixel spacing of each label in mm, or None if unknown.
     """
 
     image: Tensor
     label: Tensor
     index: Tensor
-    image_sizes: list[Size]
-    label_sizes: list[Size]
+    image_sizes: list[ImageSize]
+    label_sizes: list[ImageSize]
     digests: list[str]
     spacings: list[float | None]
     label_spacings: list[float | None]
 
 
 class SliceDataset(Dataset[SliceItem]):
-    """Slices on the working grid; those that lie on another one are resampled when they are asked for.
+    """Slices on the working grid, resampled on access if their spacing differs from it.
 
     Args:
         slices: Loaded slices.
-        spacing: The working pixel in mm, or None for each slice's own.
-        label_on_working_grid: For training, the label follows the image; for scoring it keeps its own grid.
+        spacing: The working spacing in mm, or None for native pixels.
+        label_on_working_grid: Whether to resample labels like images, for training. Otherwise labels keep their own
+            grid, for evaluation.
     """
 
     def __init__(self, slices: Sequence[LoadedSlice], spacing: float | None, *, label_on_working_grid: bool) -> None:
@@ -67,24 +77,24 @@ class SliceDataset(Dataset[SliceItem]):
         return len(self.slices)
 
     def __getitem__(self, index: int) -> SliceItem:
-        piece = self.slices[index]
-        size = working_size(piece.label.shape, piece.spacing, self.spacing)
-        working = self.spacing if self.spacing and piece.spacing else piece.spacing
+        loaded = self.slices[index]
+        size = compute_working_size(loaded.label.shape, loaded.spacing, self.spacing)
+        spacing = self.spacing if self.spacing and loaded.spacing else loaded.spacing
         return {
-            "image": resample_image(piece.image, size),
-            "label": resample_label(piece.label, size) if self.label_on_working_grid else piece.label,
+            "image": resample_image(loaded.image, size),
+            "label": resample_label(loaded.label, size) if self.label_on_working_grid else loaded.label,
             "index": index,
-            "digest": piece.digest,
-            "spacing": working,
-            "label_spacing": working if self.label_on_working_grid else piece.spacing,
+            "digest": loaded.digest,
+            "spacing": spacing,
+            "label_spacing": spacing if self.label_on_working_grid else loaded.spacing,
         }
 
 
 def collate(items: Sequence[SliceItem]) -> Batch:
-    """Pad slices at the right and the bottom to the batch's greatest height and width."""
+    """Pad slices at the right and the bottom to the greatest height and width in the batch."""
     return {
         "image": _stack([item["image"] for item in items], 0),
-        "label": _stack([item["label"] for item in items], IGNORED),
+        "label": _stack([item["label"] for item in items], IGNORE_INDEX),
         "index": torch.tensor([item["index"] for item in items]),
         "image_sizes": [_size(item["image"]) for item in items],
         "label_sizes": [_size(item["label"]) for item in items],
@@ -94,26 +104,33 @@ def collate(items: Sequence[SliceItem]) -> Batch:
     }
 
 
-def _size(pixels: NDArray[np.uint8]) -> Size:
+def _size(pixels: NDArray[np.uint8]) -> ImageSize:
     height, width = pixels.shape[-2:]
     return height, width
 
 
-def _stack(parts: list[NDArray[np.uint8]], fill: int) -> Tensor:
-    height = max(part.shape[-2] for part in parts)
-    width = max(part.shape[-1] for part in parts)
-    stacked = np.full((len(parts), *parts[0].shape[:-2], height, width), fill, np.uint8)
-    for place, part in zip(stacked, parts, strict=True):
-        place[..., : part.shape[-2], : part.shape[-1]] = part
+def _stack(arrays: list[NDArray[np.uint8]], fill: int) -> Tensor:
+    height = max(array.shape[-2] for array in arrays)
+    width = max(array.shape[-1] for array in arrays)
+    stacked = np.full((len(arrays), *arrays[0].shape[:-2], height, width), fill, np.uint8)
+    for target, array in zip(stacked, arrays, strict=True):
+        target[..., : array.shape[-2], : array.shape[-1]] = array
     return torch.from_numpy(stacked)
 
 
 class EpochSampler(Sampler[int]):
-    """Every slice once per epoch, in an order keyed by (seed, epoch), dealt to the ranks in turn.
+    """Samples every slice once per epoch, in an order determined by seed and epoch, and distributes them over ranks.
 
-    Lightning calls :meth:`set_epoch`; the order depends neither on the workers nor on a resume. For training the last
-    slices are left out where they do not fill every rank, since ranks must take the same number of steps; for scoring
-    none is left out and none is repeated.
+    Lightning calls :meth:`set_epoch`. The order depends neither on the workers nor on resuming. When shuffling, for
+    training, the last slices are dropped so that all ranks take the same number of steps. Otherwise, for evaluation,
+    every slice is sampled exactly once.
+
+    Args:
+        length: Number of slices.
+        shuffle: Whether to shuffle, and to drop the last slices.
+        seed: Seed of the order.
+        rank: Index of this rank.
+        ranks: Number of ranks.
     """
 
     def __init__(self, length: int, *, shuffle: bool, seed: int, rank: int, ranks: int) -> None:
@@ -121,7 +138,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration has."""
+        """Set the epoch that determines the order of the next iteration."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:

@@ -1,8 +1,9 @@
-"""The pixel cache: slices decoded once, by one process, and mapped into memory by every run that needs them.
+"""The pixel cache: slices are decoded once, by one process, and memory-mapped by every run that needs them.
 
-A cache is a folder named after all that determines its content: the files' paths, sizes and modification times, and
-how they are decoded. So a changed file leads to another folder, and a cache that is there is right. It is drafted under
-a hidden name and renamed when complete: whatever ends a process, nothing unfinished is ever taken for a cache.
+A cache is a folder whose name is a hash of everything that determines its content: the paths, sizes and modification
+times of the files, and how they are decoded. A changed file therefore leads to a new folder, and an existing cache is
+always valid. It is written under a hidden name and renamed when complete, so an interrupted process never leaves an
+incomplete cache.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import Any
 from lss_lightning.data.archive import ZipMember
 from lss_lightning.data.loading import LoadedSlice, iterate_slices, load_slice
 from lss_lightning.data.packed import BrokenPackError, read_index, read_packed, write_packed
-from lss_lightning.data.parallel import progress
+from lss_lightning.data.parallel import track_progress
 from lss_lightning.data.slices import ImageFile, Slice
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, file_lock
 from lss_lightning.labels import LabelSet
 
 FORMAT = 2
-"""Raise it with any change of what files are decoded to, or of how that is stored: older caches then no longer fit."""
+"""Version of decoding and storage. Increase it with any change of either, so that older caches are not used."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,57 +36,57 @@ _PREFIX = "slices-"
 _NAME = _PREFIX + 32 * "[0-9a-f]"
 
 
-def cached_slices(
-    pieces: Sequence[Slice], channels: str, labels: LabelSet, third: str, folder: Path
+def load_cached_slices(
+    slices: Sequence[Slice], channels: str, labels: LabelSet, third_channel: str, folder: Path
 ) -> list[LoadedSlice]:
-    """Read many slices as :func:`~lss_lightning.data.loading.load_slices` does, but decode them only once.
+    """Read many slices like :func:`~lss_lightning.data.loading.load_slices`, but decode them only once.
 
-    Of several processes that need the same, one decodes and the others wait. Caches that hold some of the same files,
-    decoded in the same way, are deleted when a new one is built; who has mapped one goes on reading it.
+    If several processes need the same slices, one decodes them and the others wait. Building a cache deletes older
+    caches that hold some of the same files, decoded in the same way; processes that have mapped one can still read it.
 
     Args:
-        pieces: The slices.
+        slices: The slices.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
         labels: The classes whose codes the label files hold.
-        third: A key of :data:`~lss_lightning.data.composite.THIRD`.
-        folder: Holds the caches (``paths.cache``); made if it does not exist.
+        third_channel: A key of :data:`~lss_lightning.data.composite.THIRD_CHANNELS`.
+        folder: The folder of the caches (``paths.cache``); created if it does not exist.
 
     Returns:
-        The slices in their order, each at its own size; the arrays are views of a mapped file and cannot be written to.
+        The slices in their order, each at its own size. The arrays are read-only views of a mapped file.
 
     Raises:
-        UserError: a slice cannot be read, or the folder cannot be written or has no room.
+        UserError: If a slice cannot be read, or the folder cannot be written or has too little space.
     """
-    origin = _Origin.of(pieces, {"channels": channels, "third": third, "codes": list(labels.codes)})
+    origin = _Origin.of(slices, {"channels": channels, "third": third_channel, "codes": list(labels.codes)})
     target = folder / f"{_PREFIX}{origin.key}"
     try:
-        if (slices := _find(target, pieces)) is not None:
-            return slices
-        with _alone(folder):
-            # Another process may just have built it.
-            if (slices := _find(target, pieces)) is not None:
-                return slices
-            _clear(folder, origin)
-            _refuse_too_large(folder, pieces, load_slice(pieces[0], channels, labels, third))
-            decoded = iterate_slices(pieces, channels, labels, third)
+        if (cached := _read_cache(target, slices)) is not None:
+            return cached
+        with _exclusive(folder):
+            # Another process may have built it meanwhile.
+            if (cached := _read_cache(target, slices)) is not None:
+                return cached
+            _remove_stale(folder, origin)
+            _check_space(folder, len(slices), load_slice(slices[0], channels, labels, third_channel))
+            decoded = iterate_slices(slices, channels, labels, third_channel)
             with atomic_folder(target) as draft:
-                write_packed(draft, progress(decoded, "Decoding", len(pieces)), origin.plain)
-            return read_packed(target, pieces)
+                write_packed(draft, track_progress(decoded, "Decoding", len(slices)), origin.plain)
+            return read_packed(target, slices)
     except (OSError, NotImplementedError) as error:
         raise UserError(
-            f"paths.cache={folder}: cannot be used ({getattr(error, 'strerror', None) or error}); make room or give "
-            "rights there, choose another paths.cache, or paths.cache=null to decode into memory"
+            f"paths.cache={folder}: cannot be used ({getattr(error, 'strerror', None) or error}); free disk space or "
+            "make the folder writable, choose another paths.cache, or set paths.cache=null to decode into memory"
         ) from error
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """What determines the pixels of a cache.
+    """The inputs that determine the pixels of a cache.
 
     Attributes:
         recipe: How the files are decoded.
         slices: Field of view, and files by role, of each slice.
-        files: What tells whether a file has changed, by its absolute path.
+        files: Sizes and times of the files by absolute path.
     """
 
     recipe: dict[str, Any]
@@ -93,16 +94,15 @@ class _Origin:
     files: dict[str, list[int]]
 
     @classmethod
-    def of(cls, pieces: Sequence[Slice], recipe: dict[str, Any]) -> _Origin:
+    def of(cls, slices: Sequence[Slice], recipe: dict[str, Any]) -> _Origin:
         files: dict[str, list[int]] = {}
-        slices = []
-        for piece in pieces:
+        entries = []
+        for slice_ in slices:
             roles = {}
-            for role, file in {"label": piece.label, **piece.images}.items():
-                roles[role], state = _state(file)
-                files[roles[role]] = state
-            slices.append((piece.field_of_view, roles))
-        return cls({"format": FORMAT, **recipe}, slices, files)
+            for role, file in {"label": slice_.label, **slice_.images}.items():
+                roles[role], files[roles[role]] = _read_state(file)
+            entries.append((slice_.field_of_view, roles))
+        return cls({"format": FORMAT, **recipe}, entries, files)
 
     @property
     def key(self) -> str:
@@ -111,16 +111,16 @@ class _Origin:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What :meth:`replaces` needs to know of an older cache."""
+        """The part that :meth:`replaces` needs of an older cache, as plain data."""
         return {"recipe": self.recipe, "files": sorted(self.files)}
 
     def replaces(self, older: Any) -> bool:
-        """Whether it holds some of the same files, decoded in the same way."""
+        """Return whether an older cache holds some of the same files, decoded in the same way."""
         return older["recipe"] == self.recipe and not self.files.keys().isdisjoint(older["files"])
 
 
-def _state(file: ImageFile) -> tuple[str, list[int]]:
-    """A file's absolute path, and its size and modification time; for one in an archive the archive's, and its own."""
+def _read_state(file: ImageFile) -> tuple[str, list[int]]:
+    """Return a file's absolute path, size and modification time; for a member of an archive also the member's state."""
     try:
         status = file.stat()
         state = [status.st_size, status.st_mtime_ns]
@@ -131,20 +131,19 @@ def _state(file: ImageFile) -> tuple[str, list[int]]:
     return str(Path(str(file)).absolute()), state
 
 
-def _find(target: Path, pieces: Sequence[Slice]) -> list[LoadedSlice] | None:
-    """The slices of a cache, or None where there is none that can be used."""
+def _read_cache(target: Path, slices: Sequence[Slice]) -> list[LoadedSlice] | None:
     try:
-        return read_packed(target, pieces)
+        return read_packed(target, slices)
     except FileNotFoundError:
         return None
     except BrokenPackError as error:
-        _log.warning("decoding again, the cache is broken: %s", error)
+        _log.warning("decoding again, since the cache is broken: %s", error)
         return None
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Be the one process that builds in a folder; wait while there is another."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, and log that another process holds it before waiting."""
     from filelock import Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,34 +159,34 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _clear(folder: Path, origin: _Origin) -> None:
-    """Delete what builders that were killed have left, broken caches, and those that a new one replaces."""
+def _remove_stale(folder: Path, origin: _Origin) -> None:
+    """Delete incomplete and broken caches, and those that a new cache replaces."""
     for path in folder.glob(f".{_NAME}.*.part"):
         shutil.rmtree(path)
     for path in folder.glob(_NAME):
-        if not _is_other(path, origin):
-            # Renamed first, so that nobody finds one half deleted. Windows refuses that while it is mapped.
+        if not _is_unrelated(path, origin):
+            # Renamed first, so that no process finds a half-deleted cache. Windows refuses to rename a mapped one.
             with suppress(PermissionError):
                 shutil.rmtree(path.rename(path.with_name(f".{path.name}.old.part")))
 
 
-def _is_other(cache: Path, origin: _Origin) -> bool:
-    """Whether it is a cache, and of other data."""
+def _is_unrelated(cache: Path, origin: _Origin) -> bool:
+    """Return whether a cache is intact and holds other data."""
     try:
         return not origin.replaces(read_index(cache)["origin"])
     except (FileNotFoundError, BrokenPackError, KeyError, TypeError):
         return False
 
 
-def _refuse_too_large(folder: Path, pieces: Sequence[Slice], first: LoadedSlice) -> None:
-    """Refuse to fill the disk, judged by the first slice.
+def _check_space(folder: Path, count: int, first: LoadedSlice) -> None:
+    """Check that the disk has space for all slices, as large as the first.
 
     Raises:
-        UserError: there is no room for all.
+        UserError: If it does not.
     """
-    needed, free = len(pieces) * (first.image.nbytes + first.label.nbytes), shutil.disk_usage(folder).free
+    needed, free = count * (first.image.nbytes + first.label.nbytes), shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"paths.cache={folder}: {len(pieces)} slices take about {needed:,} bytes, and {free:,} are free; make room "
-            "there, choose another paths.cache, or paths.cache=null to decode into memory"
+            f"paths.cache={folder}: {count} slices take about {needed:,} bytes, and {free:,} are free; free disk "
+            "space, choose another paths.cache, or set paths.cache=null to decode into memory"
         )

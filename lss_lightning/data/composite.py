@@ -1,9 +1,9 @@
-"""T1 and T2 as one colour image: red is T1, green is T2 registered to it, blue follows from the two by a formula."""
+"""Composites: T1 in red, T2 registered to T1 in green, and a third channel computed from the two in blue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,65 +13,74 @@ if TYPE_CHECKING:
 
     Grey = TypeVar("Grey", NDArray[Any], Tensor)
 else:
-    Grey = TypeVar("Grey")  # torch is heavy, and only its name is needed
+    Grey = TypeVar("Grey")  # torch is slow to import, and only its name is needed
 
-Third: TypeAlias = Callable[[Grey, Grey], Grey]
-"""From T1 and T2 to a composite's third channel: floats of one shape, 0 to 255, as an array or a tensor."""
+ChannelFormula: TypeAlias = Callable[[Grey, Grey], Grey]
+"""A function of T1 and T2, floats of one shape from 0 to 255 (arrays or tensors), that returns the third channel."""
 
-PUBLISHED = "positive_difference"
-"""The formula that the published composites follow: over rendered ones r = 0.995 (the rendering blurs the rest)."""
+ThirdChannel: TypeAlias = Literal["positive_difference", "absolute_difference", "mean", "t1"]
+"""The choices of ``data.third_channel``."""
+
+PUBLISHED_FORMULA: ThirdChannel = "positive_difference"
+"""The formula of the published composites. Its correlation with their third channel is r = 0.995; the difference is the
+blur of their rendering."""
 
 
 def positive_difference(t1: Grey, t2: Grey) -> Grey:
-    """max(T1 − T2, 0)."""
+    """Return max(T1 − T2, 0)."""
     return (t1 - t2).clip(min=0)
 
 
 def absolute_difference(t1: Grey, t2: Grey) -> Grey:
-    """Of T1 and T2: their Manhattan distance, which is what the data set's authors call the third channel."""
+    """Return |T1 − T2|, the Manhattan distance that the data set's authors describe as the third channel."""
     return abs(t1 - t2)
 
 
 def mean(t1: Grey, t2: Grey) -> Grey:
-    """(T1 + T2) / 2."""
+    """Return (T1 + T2) / 2."""
     return (t1 + t2) / 2
 
 
-def first(t1: Grey, t2: Grey) -> Grey:
-    """T1 once more."""
+def repeat_t1(t1: Grey, t2: Grey) -> Grey:
+    """Return T1."""
     return t1
 
 
-THIRD: dict[str, Third[Any]] = {
-    PUBLISHED: positive_difference,
+THIRD_CHANNELS: dict[str, ChannelFormula[Any]] = {
+    PUBLISHED_FORMULA: positive_difference,
     "absolute_difference": absolute_difference,
     "mean": mean,
-    "t1": first,
+    "t1": repeat_t1,
 }
-"""The formulas that ``data.third`` chooses from."""
+"""The formulas that ``data.third_channel`` chooses from."""
 
 
-def composite(t1: NDArray[np.uint8], t2: NDArray[np.uint8], third: str = PUBLISHED) -> NDArray[np.uint8]:
-    """Put a composite together.
+def build_composite(
+    t1: NDArray[np.uint8], t2: NDArray[np.uint8], third_channel: str = PUBLISHED_FORMULA
+) -> NDArray[np.uint8]:
+    """Combine T1 and T2 into a composite.
 
     Args:
-        t1: (H, W) uint8.
-        t2: (H, W) uint8, registered to T1.
-        third: A key of :data:`THIRD`; halves are rounded to the even number.
+        t1: (H, W), uint8.
+        t2: (H, W), uint8, registered to T1.
+        third_channel: A key of :data:`THIRD_CHANNELS`. Halves are rounded to even.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3), uint8.
     """
-    blue = THIRD[third](t1.astype(np.float32), t2.astype(np.float32))
+    blue = THIRD_CHANNELS[third_channel](t1.astype(np.float32), t2.astype(np.float32))
     return np.stack((t1, t2, np.rint(blue).astype(np.uint8)), axis=-1)
 
 
-def to_bytes(image: NDArray[np.floating], covered: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Stretch an image's 0.5th to 99.5th percentile to 0-255, as the Al-Kafri slices are.
+def stretch_to_uint8(image: NDArray[np.floating], covered: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Stretch the range from an image's 0.5th to its 99.5th percentile to 0-255, as in the Al-Kafri slices.
 
     Args:
-        image: Any shape.
-        covered: Of the same shape: where there is signal. The stretch is measured there; elsewhere the result is 0.
+        image: Values of any shape.
+        covered: Mask of the same shape, true where there is signal. The percentiles are taken there.
+
+    Returns:
+        The same shape, uint8; 0 where ``covered`` is false.
     """
     if not covered.any():
         return np.zeros(image.shape, dtype=np.uint8)

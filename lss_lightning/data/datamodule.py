@@ -1,4 +1,4 @@
-"""The LightningDataModule: a source's slices, split, on the working grid, in batches."""
+"""The LightningDataModule: loads, splits, resamples and batches the slices of a source."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from torch.utils.data import DataLoader
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
 from lss_lightning.data.batches import Batch, EpochSampler, SliceDataset, SliceItem, collate
-from lss_lightning.data.cache import cached_slices
-from lss_lightning.data.composite import THIRD
+from lss_lightning.data.cache import load_cached_slices
+from lss_lightning.data.composite import THIRD_CHANNELS
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import Split, SplitProtocol, slices_left_out
+from lss_lightning.data.splits import Split, SplitProtocol, count_unassigned_slices
 
-# Several devices mean several processes, and one is enough to say a thing.
-warn = rank_zero_only(logging.getLogger(__name__).warning)
+# With several devices there are several processes; only rank 0 logs.
+_warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
 class SliceDataModule(pl.LightningDataModule):
     """The slices of one source, divided into parts.
 
     Args:
-        source: Where the slices come from, and how they are read.
-        split: How they are divided.
-        seed: Of the order in which training slices are shown, and of their augmentation.
-        augmentation: What is done to training slices; None leaves them as they are.
-        cache: The folder of decoded slices (``paths.cache``); without, this process decodes them into its memory.
+        source: The data source.
+        split: The protocol that divides the slices into parts.
+        seed: Seed of the order of training slices and of their augmentation.
+        augmentation: Augmentation of training slices, or None for no augmentation.
+        cache: Folder of the pixel cache (``paths.cache``). None decodes the slices into this process's memory.
 
     Attributes:
-        slices: All slices, once :meth:`setup` has run.
-        parts: Indices into ``slices`` by part; a workflow may narrow a part down before it is read.
-        spacing: The working pixel in mm, or None for each slice's own pixels: ``source.spacing``, or, once a workflow
-            has called :meth:`choose_spacing`, the training part's.
+        slices: All slices, after :meth:`setup`.
+        parts: Indices into ``slices`` by part. A workflow may remove slices from a part before it is used.
+        spacing: The working spacing in mm, or None for native pixels: ``source.spacing``, or the training part's after
+            :meth:`choose_spacing`.
     """
 
     def __init__(
@@ -54,58 +54,60 @@ class SliceDataModule(pl.LightningDataModule):
         self.spacing = source.spacing
         self.slices: list[LoadedSlice] = []
         self.parts: Split = {}
-        self.augmenter = Augmenter(augmentation or AugmentationConfig(), seed, source.channels, THIRD[source.third])
+        self.augmenter = Augmenter(
+            augmentation or AugmentationConfig(), seed, source.channels, THIRD_CHANNELS[source.third_channel]
+        )
 
     def prepare_data(self) -> None:
-        """Make the source's files ready; Lightning calls this in one process per machine."""
+        """Download or make missing files; Lightning calls this in one process per machine."""
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """List, split and read the slices, once.
+        """List, split and read the slices; later calls do nothing.
 
         Raises:
-            UserError: there are too few, one cannot be read, or the cache cannot be written.
+            UserError: If there are too few slices, a file cannot be read or the cache cannot be written.
         """
         if self.slices:
             return
-        found = self.source.find()
-        for reason, count in found.left_out.items():
-            warn("left out: %d × %s", count, reason)
-        for note in found.notes:
-            warn(note)
-        self.parts = self.split.divide(found.slices)
-        if unnamed := slices_left_out(found.slices, self.parts):
-            warn("left out: %d × slice in no part of the split", unnamed)
-        reading = found.slices, self.source.channels, self.source.labels, self.source.third
-        self.slices = load_slices(*reading) if self.cache is None else cached_slices(*reading, folder=self.cache)
+        listing = self.source.find()
+        for reason, count in listing.left_out.items():
+            _warn("left out: %d × %s", count, reason)
+        for note in listing.notes:
+            _warn(note)
+        self.parts = self.split.divide(listing.slices)
+        if unassigned := count_unassigned_slices(listing.slices, self.parts):
+            _warn("left out: %d × slice in no part of the split", unassigned)
+        options = listing.slices, self.source.channels, self.source.labels, self.source.third_channel
+        self.slices = load_slices(*options) if self.cache is None else load_cached_slices(*options, folder=self.cache)
 
     def choose_spacing(self) -> None:
-        """Where none is set, take the training part's most frequent pixel spacing as the working one."""
+        """Set the working spacing to the training part's most frequent pixel spacing, unless it is set."""
         if self.spacing is None:
-            known = Counter(piece.spacing for piece in self.part("train"))
-            self.spacing = known.most_common(1)[0][0]
-        if any(piece.spacing is None for piece in self.slices):
-            warn("pixel spacing unknown for some images: they are used in their native pixels")
+            spacings = Counter(slice_.spacing for slice_ in self.part("train"))
+            self.spacing = spacings.most_common(1)[0][0]
+        if any(slice_.spacing is None for slice_ in self.slices):
+            _warn("pixel spacing unknown for some images: they are used in their native pixels")
 
     def part(self, name: str) -> list[LoadedSlice]:
-        """The slices of a part."""
+        """Return the slices of a part."""
         return [self.slices[index] for index in self.parts[name]]
 
     def train_dataloader(self) -> DataLoader[SliceItem]:
-        """Batches of training slices, in another order each epoch."""
+        """Return batches of training slices, in a different order each epoch."""
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader[SliceItem] | list[None]:
-        """Batches of the part that selects; none where the split has no such part."""
-        part = self.split.selecting_part
+        """Return batches of the part that selects the checkpoint; an empty list if the split has no such part."""
+        part = self.split.selection_part
         return [] if part is None else self._loader(part)
 
     def test_dataloader(self) -> DataLoader[SliceItem]:
-        """Batches of the part that tests."""
+        """Return batches of the test part."""
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training slices, on the device that trains on them."""
+        """Augment training slices on the training device."""
         if self.trainer is None or not self.trainer.training:
             return batch
         image, label = self.augmenter(

@@ -1,8 +1,7 @@
-"""Downloads from Mendeley Data: resumed where they broke off, checked before they get their name."""
+"""Downloads from Mendeley Data, resumed after interruptions and verified before use."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import shutil
@@ -17,18 +16,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lss_lightning.errors import UserError
-from lss_lightning.files import file_lock
+from lss_lightning.files import file_lock, sha256, write_json
 
-API = "https://data.mendeley.com/public-api/datasets"
-"""Mendeley's public API, which lists a data set's files."""
+MENDELEY_API = "https://data.mendeley.com/public-api/datasets"
+"""Mendeley's public API, which lists the files of a data set."""
 
 RETRIES = 3
 TIMEOUT = 60.0
-"""Seconds without an answer."""
+"""Seconds without an answer after which an attempt fails."""
 
 _BLOCK = 2**20
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""Answers that may differ the next time."""
+_RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+"""HTTP statuses that may change if the request is repeated."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class RemoteFile:
     """A file of a data set on Mendeley Data.
 
     Attributes:
-        dataset: The data set's id.
-        name: The file's name.
-        version: Of the data set.
+        dataset: Id of the data set.
+        name: Name of the file.
+        version: Version of the data set.
     """
 
     dataset: str
@@ -47,7 +46,7 @@ class RemoteFile:
 
     @property
     def page(self) -> str:
-        """The data set's page, for people."""
+        """The data set's web page."""
         return f"https://data.mendeley.com/datasets/{self.dataset}/{self.version}"
 
 
@@ -60,27 +59,28 @@ def download(
     remote: RemoteFile,
     folder: Path,
     *,
-    api: str = API,
+    api: str = MENDELEY_API,
     sleep: Callable[[float], None] = time.sleep,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Fetch a file into a folder, unless it is there.
+    """Download a file into a folder, unless it is there.
 
-    What has arrived lies beside it as ``<name>.part`` until its size and SHA-256, where the API states them, have been
-    checked; a later call goes on with it if the server still has the same file. Of several processes one downloads.
+    The content is kept in ``<name>.part`` until its size and SHA-256 are verified, if the API states them. A
+    later call resumes the download if the server still has the same file. Of several processes, one downloads and the
+    others wait.
 
     Args:
-        remote: What to fetch.
-        folder: Made if it does not exist.
-        api: Address of an API of Mendeley's shape.
-        sleep: Waits so many seconds; between the attempts 1, 2 and 4.
-        timeout: Seconds without an answer after which an attempt has failed.
+        remote: The file.
+        folder: The target folder; created if it does not exist.
+        api: Address of Mendeley's API, or of a mirror with the same API.
+        sleep: Function that waits for a number of seconds; called with 1, 2 and 4 between the attempts.
+        timeout: Seconds without an answer after which an attempt fails.
 
     Returns:
-        The file.
+        The downloaded file.
 
     Raises:
-        UserError: it cannot be had; the message says where a person finds it and where it belongs.
+        UserError: If the download fails. The message names the web page of the file and the folder it belongs in.
     """
     target = folder / remote.name
     try:
@@ -95,23 +95,27 @@ def download(
         ) from error
     except OSError as error:
         raise UserError(
-            f"{target}: cannot be written ({error.strerror or error}); make room or give rights there, or choose "
-            f"another data.root ({remote.name} is at {remote.page})"
+            f"{target}: cannot be written ({error.strerror or error}); free disk space or make the folder writable, or "
+            f"choose another data.root ({remote.name} is at {remote.page})"
         ) from error
     return target
 
 
 class _FinalError(Exception):
-    """A download that failed, in words; trying again does not help."""
+    """A failure that a retry cannot change."""
 
 
-class _PassingError(Exception):
-    """An attempt that failed, in words; another may not."""
+class _TransientError(Exception):
+    """A failed attempt that is worth a retry."""
+
+
+class _RangeError(Exception):
+    """The server has no content from the requested byte on (HTTP 416)."""
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What tells one version of a file from another; None is unknown."""
+    """The properties that identify a version of a file; None is unknown."""
 
     size: int | None
     sha256: str | None
@@ -119,9 +123,9 @@ class _Version:
 
 
 class _Download:
-    """One file on its way.
+    """The download of one file.
 
-    ``<name>.part`` holds what has arrived, ``<name>.part.json`` the version it belongs to.
+    ``<name>.part`` holds the content received so far, ``<name>.part.json`` the version it belongs to.
     """
 
     def __init__(self, remote: RemoteFile, folder: Path, sleep: Callable[[float], None], timeout: float) -> None:
@@ -130,35 +134,35 @@ class _Download:
         self.record = folder / f"{remote.name}.part.json"
 
     def run(self, api: str) -> None:
-        """Look the file up, fetch it, check it, name it."""
-        url, stated = self._retried(lambda: self._look_up(api))
-        self._keep_only(stated)
-        self._refuse_full_disk(stated.size)
-        self._retried(lambda: self._fetch(url, stated))
+        """Look the file up, fetch it, verify it and give it its final name."""
+        url, stated = self._retry(lambda: self._look_up(api))
+        self._discard_unless(stated)
+        self._check_space(stated.size)
+        self._retry(lambda: self._fetch(url, stated))
         self._verify(stated)
         self.part.replace(self.folder / self.remote.name)
         self.record.unlink(missing_ok=True)
 
-    def _retried(self, attempt: Callable[[], Any]) -> Any:
+    def _retry(self, attempt: Callable[[], Any]) -> Any:
         for number in range(RETRIES + 1):
             try:
                 return attempt()
-            except _PassingError as error:
+            except _TransientError as error:
                 if number == RETRIES:
                     raise _FinalError(f"{error} ({RETRIES + 1} attempts)") from error
             self.sleep(2.0**number)
         raise AssertionError
 
     def _look_up(self, api: str) -> tuple[str, _Version]:
-        """The file's address, and its size and SHA-256 where the API states them."""
+        """Return the file's address, and the size and SHA-256 that the API states."""
         address = f"{api.rstrip('/')}/{self.remote.dataset}/files?version={self.remote.version}&folder_id=root"
         with self._open(address, {}) as answer:
-            text = _received(answer.read, address)
+            text = _receive(answer.read, address)
         try:
             entries = {entry["filename"]: entry for entry in json.loads(text)}
         except (ValueError, TypeError, KeyError) as error:
-            kind = answer.headers.get_content_type()
-            raise _FinalError(f"{address} answers something else than a list of files ({kind})") from error
+            content_type = answer.headers.get_content_type()
+            raise _FinalError(f"{address} returns no list of files ({content_type})") from error
         if self.remote.name not in entries:
             raise _FinalError(f"{address} lists no such file, only {', '.join(map(str, entries)) or 'nothing'}")
         entry = entries[self.remote.name]
@@ -166,71 +170,70 @@ class _Download:
         url = details.get("download_url") if isinstance(details, dict) else None
         if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
             raise _FinalError(f"{address} states no address to download from ({url!r})")
-        size = details.get("size", entry.get("size"))
-        sha256 = details.get("sha256_hash")
+        size, digest = details.get("size", entry.get("size")), details.get("sha256_hash")
         return url, _Version(
-            size if isinstance(size, int) else None, sha256.lower() if isinstance(sha256, str) else None
+            size if isinstance(size, int) else None, digest.lower() if isinstance(digest, str) else None
         )
 
-    def _keep_only(self, stated: _Version) -> None:
-        """Remove what arrived unless it is of the version now stated, as far as that can be told."""
-        known = self._known()
-        if known is None or replace(known, etag=None) != stated or not (known.etag or known.sha256):
-            self._remove()
+    def _discard_unless(self, stated: _Version) -> None:
+        """Remove the received content unless it is known to belong to the stated version."""
+        recorded = self._read_record()
+        if recorded is None or replace(recorded, etag=None) != stated or not (recorded.etag or recorded.sha256):
+            self._discard()
 
-    def _known(self) -> _Version | None:
+    def _read_record(self) -> _Version | None:
         try:
             return _Version(**json.loads(self.record.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def _remove(self) -> None:
+    def _discard(self) -> None:
         self.part.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
 
-    def _arrived(self) -> int:
+    def _received_size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _refuse_full_disk(self, size: int | None) -> None:
-        missing, free = (size or 0) - self._arrived(), shutil.disk_usage(self.folder).free
+    def _check_space(self, size: int | None) -> None:
+        missing, free = (size or 0) - self._received_size(), shutil.disk_usage(self.folder).free
         if missing > free:
-            raise _FinalError(f"{missing:,} bytes are still to come, but {self.folder} has {free:,} free: make room")
+            raise _FinalError(f"{missing:,} bytes are missing, but {self.folder} has {free:,} free: free disk space")
 
     def _fetch(self, url: str, stated: _Version) -> None:
-        """One attempt at what is still missing."""
-        if stated.size is not None and self._arrived() >= stated.size:
-            return  # whole; or too long, which the check will tell
-        arrived, known = self._arrived(), self._known()
-        etag = known.etag if known else None
+        """Make one attempt to fetch the missing content."""
+        if stated.size is not None and self._received_size() >= stated.size:
+            return  # complete; or too long, which the verification reports
+        received, recorded = self._received_size(), self._read_record()
+        etag = recorded.etag if recorded else None
         headers = {}
-        if arrived:
-            headers["Range"] = f"bytes={arrived}-"
+        if received:
+            headers["Range"] = f"bytes={received}-"
             if etag:
-                headers["If-Range"] = etag  # the whole file, should it be another by now
+                headers["If-Range"] = etag  # the server sends the whole file if it has changed
         try:
             answer = self._open(url, headers)
         except _RangeError as error:
-            self._remove()
-            raise _PassingError(f"{url} has less than the {arrived:,} bytes that had arrived") from error
+            self._discard()
+            raise _TransientError(f"{url} has fewer than the {received:,} bytes already received") from error
         with answer:
             if answer.headers.get_content_type() == "text/html":
-                raise _FinalError(f"{url} answers a web page, not the file")
-            version = replace(stated, etag=_strong(answer.headers.get("ETag")))
-            resumed = answer.status == 206
-            if resumed and not (_starts_at(answer.headers, arrived) and version.etag == etag):
-                self._remove()
-                raise _PassingError(f"{url} resumes with something else than what was missing")
-            if not resumed:
-                arrived = 0
-                self._remove()
-                self._refuse_full_disk(stated.size)
-            # First the record: a part without one is thrown away, a record without a part harms nothing.
-            self.record.write_text(json.dumps(asdict(version)), encoding="utf-8")
+                raise _FinalError(f"{url} returns a web page, not the file")
+            version = replace(stated, etag=_strong_etag(answer.headers.get("ETag")))
+            is_resumed = answer.status == 206
+            if is_resumed and not (_starts_at(answer.headers, received) and version.etag == etag):
+                self._discard()
+                raise _TransientError(f"{url} does not resume at the requested byte")
+            if not is_resumed:
+                received = 0
+                self._discard()
+                self._check_space(stated.size)
+            # Record first: content without a record is discarded, a record without content is harmless.
+            write_json(self.record, asdict(version))
             length = answer.headers.get("Content-Length")
-            self._receive(answer, arrived, arrived + int(length) if length else stated.size)
+            self._append(answer, received, received + int(length) if length else stated.size)
 
-    def _receive(self, answer: http.client.HTTPResponse, arrived: int, total: int | None) -> None:
-        """Append an answer's body to the part; ``total`` is the size it then has, where known."""
+    def _append(self, answer: http.client.HTTPResponse, received: int, total: int | None) -> None:
+        """Append an answer's body to the content; ``total`` is the size after that, or None if unknown."""
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -242,26 +245,23 @@ class _Download:
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, TimeRemainingColumn()) as progress, self.part.open("ab") as sink:
-            bar = progress.add_task(self.remote.name, total=total, completed=arrived)
-            while block := _received(lambda: answer.read(_BLOCK), self.remote.name):
+            bar = progress.add_task(self.remote.name, total=total, completed=received)
+            while block := _receive(lambda: answer.read(_BLOCK), self.remote.name):
                 sink.write(block)
-                arrived += len(block)
-                progress.update(bar, completed=arrived)
-        if total is not None and arrived < total:
-            raise _PassingError(f"the connection broke after {arrived:,} of {total:,} bytes")
+                received += len(block)
+                progress.update(bar, completed=received)
+        if total is not None and received < total:
+            raise _TransientError(f"the connection broke after {received:,} of {total:,} bytes")
 
     def _verify(self, stated: _Version) -> None:
-        """Hold what arrived against size and SHA-256; what is wrong is removed, since nothing can be made of it."""
-        arrived = self._arrived()
-        if stated.size is not None and arrived != stated.size:
-            self._remove()
-            raise _FinalError(f"{arrived:,} bytes arrived where {stated.size:,} are stated")
-        if stated.sha256 is not None:
-            with self.part.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if found != stated.sha256:
-                self._remove()
-                raise _FinalError(f"what arrived has SHA-256 {found} where {stated.sha256} is stated")
+        """Check size and SHA-256 of the content, and discard wrong content, which cannot be completed."""
+        received = self._received_size()
+        if stated.size is not None and received != stated.size:
+            self._discard()
+            raise _FinalError(f"{received:,} bytes received instead of the stated {stated.size:,}")
+        if stated.sha256 is not None and (digest := sha256(self.part)) != stated.sha256:
+            self._discard()
+            raise _FinalError(f"the received file has SHA-256 {digest} instead of the stated {stated.sha256}")
 
     def _open(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         request = urllib.request.Request(url, headers={"User-Agent": "lss_lightning", **headers})
@@ -270,26 +270,22 @@ class _Download:
         except urllib.error.HTTPError as error:
             if error.code == 416:
                 raise _RangeError from error
-            kind = _PassingError if error.code in _PASSING else _FinalError
+            kind = _TransientError if error.code in _RETRIED_STATUSES else _FinalError
             raise kind(f"{url} answers {error.code} ({error.reason})") from error
         except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(f"{url} cannot be reached ({getattr(error, 'reason', error)})") from error
+            raise _TransientError(f"{url} cannot be reached ({getattr(error, 'reason', error)})") from error
         return answer
 
 
-class _RangeError(Exception):
-    """The server has nothing from the asked byte on (416)."""
-
-
-def _received(read: Callable[[], bytes], what: str) -> bytes:
+def _receive(read: Callable[[], bytes], source: str) -> bytes:
     try:
         return read()
     except (OSError, http.client.HTTPException) as error:
-        raise _PassingError(f"{what}: the connection broke ({error})") from error
+        raise _TransientError(f"{source}: the connection broke ({error})") from error
 
 
-def _strong(etag: str | None) -> str | None:
-    """An ETag that vouches for every byte; a weak one does not (RFC 9110, 8.8.1)."""
+def _strong_etag(etag: str | None) -> str | None:
+    """Return an ETag only if it guarantees equality of every byte, which weak ones do not (RFC 9110, 8.8.1)."""
     return None if etag is None or etag.startswith("W/") else etag
 
 

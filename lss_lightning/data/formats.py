@@ -1,4 +1,4 @@
-"""Images and masks in the formats that users have: PNG, TIFF, NPY and NIfTI; of a stack, one plane at a time."""
+"""Images and masks in PNG, TIFF, NPY and NIfTI files; the planes of a stack are images of their own."""
 
 from __future__ import annotations
 
@@ -6,41 +6,32 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.composite import to_bytes
-from lss_lightning.data.header import Header
-from lss_lightning.data.nifti import read_nifti, read_nifti_header
-from lss_lightning.data.png import decode, narrow, read_codes
+from lss_lightning.data.composite import stretch_to_uint8
+from lss_lightning.data.header import ImageHeader
+from lss_lightning.data.nifti import decode_nifti, read_nifti_header
+from lss_lightning.data.npy import decode_npy, read_npy_header
+from lss_lightning.data.png_tiff import decode_png_tiff, read_png_tiff_header
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
 
-SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
 
-_SCREEN = (72.0, 96.0)
-"""Dots per inch that programs write where they know no pixel size."""
-
-_BYTES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
-"""Pillow's modes of 8 bits or fewer."""
-
-_GREY = {"1", "L", "LA", "I", "F"}
-"""Pillow's modes of one channel, but for those of 16 bits, ``I;16`` and the like."""
-
-_reading = threading.Lock()
+_stack_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class StackPlane:
-    """One plane of a stack, as a file of its own.
+    """One plane of a stack, used like a file of its own.
 
     Attributes:
         path: The NIfTI or TIFF file.
-        index: From 0.
+        index: Index of the plane.
     """
 
     path: Path
@@ -51,181 +42,175 @@ class StackPlane:
 
     @property
     def name(self) -> str:
-        """The stack's name without folders."""
+        """The stack's file name without folders."""
         return self.path.name
 
     @property
     def stem(self) -> str:
-        """The stack's name without folders and suffix."""
-        return stem(self.path.name)
+        """The stack's file name without folders and suffix."""
+        return strip_suffix(self.path.name)
 
     def stat(self) -> os.stat_result:
-        """Size and times of the stack."""
+        """Return size and times of the stack's file."""
         return self.path.stat()
 
     def read_bytes(self) -> bytes:
-        """The whole stack."""
+        """Read the stack's file."""
         return self.path.read_bytes()
 
 
-def suffix(name: str) -> str:
-    """The suffix of a supported format that a file's name ends in, or an empty text."""
-    return next((ending for ending in SUFFIXES if name.lower().endswith(ending)), "")
+def find_suffix(name: str) -> str:
+    """Return the suffix of a supported format that a file name ends with, or an empty string."""
+    return next((suffix for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix)), "")
 
 
-def stem(name: str) -> str:
-    """A file's name without the suffix of a supported format."""
-    return name[: len(name) - len(suffix(name))]
+def strip_suffix(name: str) -> str:
+    """Return a file name without the suffix of a supported format."""
+    return name[: len(name) - len(find_suffix(name))]
 
 
-def read_header(path: Path) -> Header:
-    """Look what a file holds.
+def read_header(path: Path) -> ImageHeader:
+    """Read what an image file states before its pixels.
 
     Raises:
-        UserError: it is broken, or has another number of dimensions than an image or a stack.
+        UserError: If the file is broken, or is neither an image nor a stack of images.
     """
-    kind = suffix(path.name)
-    if kind == ".npy":
-        return _npy_header(path)
-    return read_nifti_header(path) if kind.startswith(".nii") else _pillow_header(path)
+    suffix = find_suffix(path.name)
+    if suffix == ".npy":
+        return read_npy_header(path)
+    return read_nifti_header(path) if suffix.startswith(".nii") else read_png_tiff_header(path)
 
 
 def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
-    """Read an image as 8 bits.
+    """Decode an image and convert it to 8 bits.
+
+    PNG files of ``t1``, ``t2`` and ``composite`` must hold 8-bit values, which may be stored in 16 bits. In all other
+    cases, values of more than 8 bits are stretched by :func:`~lss_lightning.data.composite.stretch_to_uint8`, with one
+    range for all planes of a stack.
 
     Args:
-        file: A ``Path``, :class:`StackPlane` or member of an archive (PNG only).
-        kind: ``image`` (grey or RGB, as stored), ``rgb`` or ``composite`` (RGB; grey gives three equal channels), else
-            grey (RGB whose channels are equal is grey). PNG files of ``t1``, ``t2`` and ``composite`` hold 8 bits;
-            other grey values of more than 8 bits are stretched by
-            :func:`~lss_lightning.data.composite.to_bytes`, over all of a stack.
+        file: A ``Path``, a :class:`StackPlane` or a member of an archive (PNG only).
+        kind: ``image`` returns grey or RGB, as stored. ``rgb`` and ``composite`` return RGB; a grey image becomes three
+            equal channels. Every other kind returns grey; an RGB image must have three equal channels.
 
     Returns:
         (H, W, 1) or (H, W, 3), uint8.
 
     Raises:
-        UserError: the file is missing, broken or of another format, or has colours where grey is needed.
+        UserError: If the file is missing, broken or of another format, has colours where grey is needed, or cannot be
+            converted to 8 bits without loss where that is required.
     """
-    pixels = _pixels(file)
-    if suffix(file.name) == ".png" and kind in ("t1", "t2", "composite"):
-        pixels = narrow(file, pixels)
-    pixels = _bytes(pixels)
-    plane = pixels[file.index] if isinstance(file, StackPlane) else pixels
-    if plane.ndim == 2:
-        plane = plane[..., None]
+    if isinstance(file, StackPlane):
+        pixels = _decode_stack(file, as_uint8=True)[file.index]
+    elif find_suffix(file.name) == ".png" and kind in ("t1", "t2", "composite"):
+        pixels = _narrow(file, _decode(file))
+    else:
+        pixels = _stretch(_decode(file))
     if kind in ("rgb", "composite"):
-        return np.broadcast_to(plane, (*plane.shape[:2], 3))
-    if kind != "image" and plane.shape[2] == 3:
-        if not (plane == plane[..., :1]).all():
-            raise UserError(
-                f"{file}: a colour image where 8-bit grey is expected; convert it to grey, or replace the file"
-            )
-        return plane[..., :1]
-    return plane
+        return np.broadcast_to(pixels if pixels.ndim == 3 else pixels[..., None], (*pixels.shape[:2], 3))
+    if kind == "image" and pixels.ndim == 3:
+        return pixels
+    return _to_grey(file, pixels)[..., None]
 
 
 def read_mask(file: ImageFile) -> NDArray[np.uint8]:
-    """Read a map of class codes.
+    """Decode a map of class codes.
+
+    A PNG or TIFF file with a palette of colours holds its codes as indices into the palette.
 
     Returns:
         (H, W), uint8.
 
     Raises:
-        UserError: the file is missing, broken or of another format, has colours, or values that are no codes.
+        UserError: If the file is missing, broken or of another format, has colours, or holds values that are not codes.
     """
-    if suffix(file.name) == ".png":
-        return read_codes(file)
-    pixels = _pixels(file, places=True)
-    plane = pixels[file.index] if isinstance(file, StackPlane) else pixels
-    if plane.ndim != 2:
-        raise UserError(f"{file}: a mask of shape {plane.shape}, with colours; it must hold one code per pixel")
-    with np.errstate(invalid="ignore"):  # NaN is no code, as the comparison shows
-        codes = plane.astype(np.uint8)
-    if not (codes == plane).all():
+    if find_suffix(file.name) == ".png":
+        return _to_grey(file, _narrow(file, _decode(file, palette_indices=True)))
+    if isinstance(file, StackPlane):
+        values = _decode_stack(file, as_uint8=False)[file.index]
+    else:
+        values = _decode(file, palette_indices=True)
+    if values.ndim != 2:
+        raise UserError(f"{file}: a mask of shape {values.shape}, with colours; it must hold one code per pixel")
+    with np.errstate(invalid="ignore"):  # NaN fails the comparison below
+        codes = values.astype(np.uint8)
+    if not (codes == values).all():
         raise UserError(
-            f"{file}: values {plane.min():g} to {plane.max():g} in a mask; it must hold class codes, whole numbers "
+            f"{file}: values {values.min():g} to {values.max():g} in a mask; it must hold class codes, whole numbers "
             "from 0 to 255"
         )
     return codes
 
 
-def _pixels(file: ImageFile, *, places: bool = False) -> NDArray[Any]:
-    """All pixels of a file, (H, W) or (H, W, 3), with the planes of a stack before them.
+def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:
+    """Return a file's pixels as stored, (H, W) or (H, W, 3)."""
+    suffix = find_suffix(file.name)
+    if suffix == ".npy":
+        return decode_npy(file)
+    if suffix.startswith(".nii"):
+        _require(file)
+        return decode_nifti(Path(str(file)))[0]
+    return decode_png_tiff(file, "PNG" if suffix == ".png" else "TIFF", palette_indices=palette_indices)
 
-    They are as stored, but in bytes where a stack is an image: stretched once for all its planes.
-    """
-    kind = suffix(file.name)
-    if kind == ".png":
-        return decode(file, places=places)
-    try:
-        if isinstance(file, StackPlane):
-            now = file.stat()
-            with _reading:  # the other threads want planes of the same stack
-                return _stack(file.path, places, now.st_size, now.st_mtime_ns)
-        if kind.startswith(".nii"):
-            file.stat()
-            return read_nifti(Path(str(file)))[0]
-        if kind == ".npy":
-            return _npy(file, np.load(BytesIO(file.read_bytes()), allow_pickle=False))
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: not an array as numpy.save writes it ({error}); replace it") from error
-    return decode(file, "TIFF", places=places)
+
+def _decode_stack(plane: StackPlane, *, as_uint8: bool) -> NDArray[Any]:
+    """Return all planes of a stack, (N, H, W) or (N, H, W, 3); the planes that follow reuse the result."""
+    status = _require(plane)
+    with _stack_lock:  # other threads need planes of the same stack
+        return _cached_stack(plane.path, as_uint8, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _stack(path: Path, places: bool, size: int, changed: int) -> NDArray[Any]:
-    """(N, H, W) or (N, H, W, 3), an image in bytes; ``size`` and ``changed`` tell a file from what it was before."""
-    if suffix(path.name).startswith(".nii"):
-        pixels = read_nifti(path)
+def _cached_stack(path: Path, as_uint8: bool, size: int, modified: int) -> NDArray[Any]:
+    """Decode a stack; ``size`` and ``modified`` make sure that a changed file is decoded again."""
+    if find_suffix(path.name).startswith(".nii"):
+        pixels = decode_nifti(path)
     else:
-        pages = range(_pillow_header(path).planes)
-        pixels = np.stack([decode(path, "TIFF", page, places=places) for page in pages])
-    return pixels if places else _bytes(pixels)
+        pages = range(read_png_tiff_header(path).planes)
+        planes = [decode_png_tiff(path, "TIFF", page, palette_indices=not as_uint8) for page in pages]
+        if len({plane.shape for plane in planes}) > 1:
+            raise UserError(f"{path}: pages of different sizes or channels; save each image in a file of its own")
+        pixels = np.stack(planes)
+    return _stretch(pixels) if as_uint8 else pixels
 
 
-def _bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else to_bytes(pixels.astype(np.float64), np.isfinite(pixels))
-
-
-def _npy_header(path: Path) -> Header:
+def _require(file: ImageFile) -> os.stat_result:
     try:
-        array = _npy(path, np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not an array as numpy.save writes it ({error}); replace it") from error
-    return Header(1, array.shape[1], array.shape[2] if array.ndim == 3 else 1, array.dtype == np.uint8)
+        return file.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror or error})") from error
 
 
-def _npy(path: ImageFile, array: NDArray[Any]) -> NDArray[Any]:
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or array.dtype.kind not in "buif":
-        raise UserError(
-            f"{path}: an array of shape {array.shape} and type {array.dtype}; an image has the shape (height, width) "
-            "or (height, width, 3) and holds numbers"
-        )
-    return array
+def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return stretch_to_uint8(pixels.astype(np.float64), np.isfinite(pixels))
 
 
-def _pillow_header(path: Path) -> Header:
-    from PIL import Image, UnidentifiedImageError
+def _narrow(file: ImageFile, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Convert to 8 bits if nothing is lost: values below 256, or 8 bits scaled by 257."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    values = pixels.astype(np.int64)
+    if values.min() >= 0:
+        if values.max() <= 255:
+            return values.astype(np.uint8)
+        if values.max() <= 65535 and not (values % 257).any():
+            return (values // 257).astype(np.uint8)
+    raise UserError(
+        f"{file}: values {values.min()}-{values.max()} where 8 bits (0-255) are expected; convert the file to 8 bits, "
+        "which loses information"
+    )
 
-    try:
-        with Image.open(path, formats=["PNG", "TIFF"]) as image:
-            grey = image.mode in _GREY or image.mode.startswith("I;")
-            spacing = _tiff_spacing(image) if image.format == "TIFF" else None
-            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-            return Header(pages, image.width, 1 if grey else 3, image.mode in _BYTES, spacing)
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path}: neither a PNG nor a TIFF file, or only the beginning of one; replace it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
 
-
-def _tiff_spacing(image: Any) -> tuple[float, float] | None:
-    tags = image.tag_v2
-    # TIFF 6.0: XResolution, YResolution and ResolutionUnit, of which 2 is the inch and 3 the centimetre.
-    unit = {2: 25.4, 3: 10.0}.get(tags.get(296, 2))
-    across, down = (float(tags.get(key, 0)) for key in (282, 283))
-    if unit is None or across <= 0 or down <= 0 or round(across * 25.4 / unit, 1) in _SCREEN:
-        return None
-    return unit / across, unit / down
+def _to_grey(file: ImageFile, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, W) from a grey image, or from an RGB image with three equal channels."""
+    if pixels.ndim == 3:
+        if not (pixels == pixels[..., :1]).all():
+            raise UserError(
+                f"{file}: a colour image where 8-bit grey is expected; convert it to grey, or replace the file"
+            )
+        pixels = pixels[..., 0]
+    return np.ascontiguousarray(pixels)

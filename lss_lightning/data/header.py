@@ -1,4 +1,4 @@
-"""What an image file says of itself."""
+"""The properties that an image file states before its pixels are read."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a file says of itself before its pixels are read.
+class ImageHeader:
+    """The properties that an image file states before its pixels are read.
 
     Attributes:
-        planes: Images in it.
-        width: Columns, pixels.
+        planes: Number of images in the file.
+        width: Number of columns.
         channels: 1 (grey) or 3 (RGB).
-        bytes: Whether grey values are stored in 8 bits.
-        spacing: Pixel's width and height in mm, or None where the file does not state them.
-        corners: Where a NIfTI file's first voxel lies in the patient, and the last along each axis: coordinates in mm;
-            empty for other files.
+        is_8_bit: Whether values are stored in 8 bits or fewer.
+        spacing: Width and height of a pixel in mm, or None if the file does not state them.
+        corners: Patient coordinates in mm of a NIfTI file's first voxel, and of the last voxel along each axis; empty
+            for other formats.
     """
 
     planes: int
     width: int
     channels: int
-    bytes: bool
+    is_8_bit: bool
     spacing: tuple[float, float] | None = None
     corners: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""A user's own images and masks, in folders."""
+"""A data source for folders of images and masks."""
 
 from __future__ import annotations
 
@@ -7,76 +7,83 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from lss_lightning.config.validation import setting
+from pydantic import PositiveFloat
+
 from lss_lightning.data.formats import StackPlane, read_header
-from lss_lightning.data.header import Header
-from lss_lightning.data.pairing import Pattern, pair
+from lss_lightning.data.header import ImageHeader
+from lss_lightning.data.pairing import FilePattern, pair_files
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.source import DataSource, SourceListing
 from lss_lightning.display import format_setting
-from lss_lightning.errors import UserError, nearest
+from lss_lightning.errors import UserError, suggest_nearest
 from lss_lightning.labels import LabelSet
 
 _TOLERANCE = 0.01
-"""Relative difference up to which two lengths count as the same: files round them."""
+"""Relative difference up to which two lengths are equal, since files round them."""
 
-_ASIDE = 0.1
-"""Distance in pixels up to which two voxels count as lying on one another, for the same reason."""
+_MAX_OFFSET = 0.1
+"""Distance in pixels up to which two voxels are at the same position, since files round their coordinates."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image and its mask, and what their files say of themselves; None where they cannot be read."""
+    """An image and its mask, with their headers; None for a file that cannot be read."""
 
     name: str
     image: Path
     mask: Path
-    header: Header | None
-    mask_header: Header | None
+    header: ImageHeader | None
+    mask_header: ImageHeader | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource(DataSource):
-    """Images and masks paired by name: what the stars of ``images`` and ``masks`` match.
+    """Images and masks in folders, paired by the texts that the stars of ``images`` and ``masks`` match.
 
     Attributes:
-        images: Pattern of the images below ``root``, or absolute; see :class:`~lss_lightning.data.pairing.Pattern`.
+        images: Pattern of the images, relative to ``root`` or absolute; see
+            :class:`~lss_lightning.data.pairing.FilePattern`.
         masks: Pattern of the masks.
-        classes: The codes that masks hold, by class name, in the order of the indices.
-        background: Names of the classes that are no structure of the body, and so do not count in
-            ``mean_iou_anatomy``; None is the class of code 0, if there is one.
-        patient: Regular expression whose first group is the patient in an image's name; None makes each file a patient.
-        pixel_size: Pixel size in mm of files that do not state theirs; None where it is unknown.
+        classes: Codes in the masks by class name, in the order of the class indices.
+        background: Names of the classes that are not anatomical structures and do not count in ``mean_iou_anatomy``.
+            None takes the class of code 0, if there is one.
+        patient: Regular expression whose first group is the patient in an image's name. None makes each file a patient.
+        pixel_size: Pixel spacing in mm of files that do not state theirs, or None if unknown.
     """
 
-    channels: str = setting("image", choices=("image", "grey", "rgb", "composite", "t1", "t2"))
-    images: str = setting("images/*")
-    masks: str = setting("masks/*")
-    classes: dict[str, int] = setting()
-    background: list[str] | None = setting(None)
-    patient: str | None = setting(None)
-    pixel_size: float | None = setting(None, above=0)
+    channels: Literal["image", "grey", "rgb", "composite", "t1", "t2"] = "image"
+    images: str = "images/*"
+    masks: str = "masks/*"
+    classes: dict[str, int]
+    background: list[str] | None = None
+    patient: str | None = None
+    pixel_size: PositiveFloat | None = None
 
     def __post_init__(self) -> None:
         for name in self.background or ():
             if name not in self.classes:
                 allowed = ", ".join(self.classes)
-                raise UserError(f"data.background: no class {name!r}{nearest(name, self.classes)}; classes: {allowed}")
+                raise UserError(
+                    f"data.background: no class {name!r}{suggest_nearest(name, self.classes)}; classes: {allowed}"
+                )
         if len(self.classes) < 2:
             raise UserError(
                 f"data.classes={format_setting(self.classes)}: give at least two, the background too, e.g. "
                 "{background: 0, disc: 1}"
             )
         if not self.labels.anatomical:
-            raise UserError(f"data.background={format_setting(self.background)}: leaves no class to score; name fewer")
+            raise UserError(
+                f"data.background={format_setting(self.background)}: leaves no class to score; name fewer classes"
+            )
         self._patterns()
         try:
             groups = 1 if self.patient is None else re.compile(self.patient).groups
         except re.error as error:
-            raise UserError(f"data.patient={self.patient}: no regular expression ({error})") from error
+            raise UserError(f"data.patient={self.patient}: not a regular expression ({error})") from error
         if groups == 0:
-            raise UserError(f"data.patient={self.patient}: no group; put what names the patient in (), e.g. ^(p\\d+)")
+            raise UserError(f"data.patient={self.patient}: no group; put the patient's id in (), e.g. ^(p\\d+)")
 
     @property
     def labels(self) -> LabelSet:
@@ -85,75 +92,76 @@ class FolderSource(DataSource):
         if background is None:
             background = [name for name, code in self.classes.items() if code == 0]
         try:
-            return LabelSet.of_codes(self.classes, background)
+            return LabelSet.from_codes(self.classes, background)
         except UserError as error:
             raise UserError(f"data.classes={format_setting(self.classes)}: {error}") from error
 
     @property
     def disclaimer(self) -> str:
-        """What every page made with this data must say."""
+        """The disclaimer of every page about this data."""
         unknown = "" if self.patient else "Patients unknown: each file counts as one. "
         return f"{unknown}{super().disclaimer}"
 
     def check(self) -> None:
-        """Pair the files, without looking into them.
+        """Pair the files without opening them.
 
         Raises:
-            UserError: they do not pair, or a name holds no patient.
+            UserError: If they do not pair, or no patient is found in a name.
         """
-        self._people(self._paired())
+        self._find_patients(self._pair_files())
 
     def find(self) -> SourceListing:
         """List the slices: one for each file, or for each plane of a stack.
 
         Raises:
-            UserError: files do not pair, or contradict one another or the settings.
+            UserError: If files do not pair, or contradict each other or the settings.
         """
-        paired = self._paired()
+        paired = self._pair_files()
         with ThreadPoolExecutor() as pool:
-            headers = list(pool.map(_header, [file for both in paired.values() for file in both]))
+            headers = list(pool.map(_read_header, [path for paths in paired.values() for path in paths]))
         pairs = [
-            _Pair(name, *both, *heads)
-            for (name, both), heads in zip(paired.items(), zip(headers[::2], headers[1::2], strict=True), strict=True)
+            _Pair(name, *paths, *both)
+            for (name, paths), both in zip(paired.items(), zip(headers[::2], headers[1::2], strict=True), strict=True)
         ]
-        self._refuse_unknown_size(pairs)
+        self._check_sizes_known(pairs)
         if self.channels == "image":
-            _refuse_mixed(pairs)
-        people = self._people(paired)
+            _check_same_channels(pairs)
+        patients = self._find_patients(paired)
         slices = sorted(
-            (piece for one in pairs for piece in self._slices(one, *people[one.name])), key=lambda piece: piece.name
+            (slice_ for pair in pairs for slice_ in self._slices(pair, *patients[pair.name])),
+            key=lambda slice_: slice_.name,
         )
         return SourceListing(slices, notes=tuple(self._notes(pairs)))
 
-    def _refuse_unknown_size(self, pairs: Sequence[_Pair]) -> None:
-        stated = [one.header.spacing is not None for one in pairs if one.header is not None]
-        if self.pixel_size is not None or all(stated) or (self.spacing is None and not any(stated)):
+    def _check_sizes_known(self, pairs: Sequence[_Pair]) -> None:
+        is_stated = [pair.header.spacing is not None for pair in pairs if pair.header is not None]
+        if self.pixel_size is not None or all(is_stated) or (self.spacing is None and not any(is_stated)):
             return
-        unknown = next(one for one in pairs if one.header is not None and one.header.spacing is None)
-        why = "others do" if self.spacing is None else f"a working pixel of {self.spacing:g} mm (data.spacing) needs it"
-        raise UserError(
-            f"{unknown.image}: states no pixel size, but {why}; give the files' as data.pixel_size=…, in mm"
+        unknown = next(pair for pair in pairs if pair.header is not None and pair.header.spacing is None)
+        reason = (
+            "others do" if self.spacing is None else f"a working spacing of {self.spacing:g} mm (data.spacing) needs it"
         )
+        raise UserError(f"{unknown.image}: states no pixel size, but {reason}; give it as data.pixel_size=…, in mm")
 
-    def _patterns(self) -> tuple[Pattern, Pattern]:
-        return Pattern("data.images", self.images), Pattern("data.masks", self.masks)
+    def _patterns(self) -> tuple[FilePattern, FilePattern]:
+        return FilePattern("data.images", self.images), FilePattern("data.masks", self.masks)
 
-    def _paired(self) -> dict[str, tuple[Path, Path]]:
+    def _pair_files(self) -> dict[str, tuple[Path, Path]]:
         root = Path(self.root).expanduser()
         if not root.is_dir():
             raise UserError(
-                f"data.root={self.root}: no such folder; give the one that data.images and data.masks start in"
+                f"data.root={self.root}: no such folder; give the folder that data.images and data.masks start from"
             )
-        return pair(*self._patterns(), root)
+        return pair_files(*self._patterns(), root)
 
-    def _people(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """By name the patient and what is left of the name; the whole where else two files would be called the same."""
-        people = {name: self._patient(name) for name in names}
-        if len(set(people.values())) == len(people):
-            return people
-        return {name: (patient, name) for name, (patient, _) in people.items()}
+    def _find_patients(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return the patient and the rest of each name, or the whole name as the rest if slices' names would clash."""
+        patients = {name: self._find_patient(name) for name in names}
+        if len(set(patients.values())) == len(patients):
+            return patients
+        return {name: (patient, name) for name, (patient, _) in patients.items()}
 
-    def _patient(self, name: str) -> tuple[str, str]:
+    def _find_patient(self, name: str) -> tuple[str, str]:
         if self.patient is None:
             return name, ""
         match = re.search(self.patient, name)
@@ -163,84 +171,85 @@ class FolderSource(DataSource):
             )
         return match[1], (name[: match.start(1)] + name[match.end(1) :]).strip("_-. ")
 
-    def _slices(self, one: _Pair, patient: str, rest: str) -> Iterator[Slice]:
-        _refuse_apart(one)
-        field_of_view = self._field_of_view(one)
-        planes = 1 if one.header is None else one.header.planes
+    def _slices(self, pair: _Pair, patient: str, rest: str) -> Iterator[Slice]:
+        _check_aligned(pair)
+        field_of_view = self._field_of_view(pair)
+        planes = 1 if pair.header is None else pair.header.planes
         if planes == 1:
-            yield Slice(patient, rest, {self.channels: one.image}, one.mask, field_of_view)
+            yield Slice(patient, rest, {self.channels: pair.image}, pair.mask, field_of_view)
             return
         for index in range(planes):
             level = f"{rest}_{index:03d}".removeprefix("_")
-            image, mask = StackPlane(one.image, index), StackPlane(one.mask, index)
+            image, mask = StackPlane(pair.image, index), StackPlane(pair.mask, index)
             yield Slice(patient, level, {self.channels: image}, mask, field_of_view)
 
-    def _field_of_view(self, one: _Pair) -> float | None:
-        """Width in mm, or None where unknown."""
-        if one.header is None:
+    def _field_of_view(self, pair: _Pair) -> float | None:
+        """Return the width in mm, or None if unknown."""
+        if pair.header is None:
             return None
         stated = None
-        if one.header.spacing is not None:
-            stated, height = one.header.spacing
+        if pair.header.spacing is not None:
+            stated, height = pair.header.spacing
             if abs(stated - height) > _TOLERANCE * stated:
                 raise UserError(
-                    f"{one.image}: pixels of {stated:.4g} × {height:.4g} mm; resample image and mask to square ones"
+                    f"{pair.image}: pixels of {stated:.4g} × {height:.4g} mm; resample image and mask to square pixels"
                 )
             if self.pixel_size is not None and abs(stated - self.pixel_size) > _TOLERANCE * stated:
                 raise UserError(
-                    f"data.pixel_size={self.pixel_size:g}: {one.image} states {stated:.4g} mm; leave data.pixel_size "
-                    "out to take what the files state, or correct the file"
+                    f"data.pixel_size={self.pixel_size:g}: {pair.image} states {stated:.4g} mm; remove data.pixel_size "
+                    "to use the size that the files state, or correct the file"
                 )
         spacing = self.pixel_size or stated
-        return None if spacing is None else spacing * one.header.width
+        return None if spacing is None else spacing * pair.header.width
 
     def _notes(self, pairs: Sequence[_Pair]) -> Iterator[str]:
-        headers = [one.header for one in pairs if one.header is not None]
-        if wide := sum(not header.bytes for header in headers):
+        headers = [pair.header for pair in pairs if pair.header is not None]
+        if wide := sum(not header.is_8_bit for header in headers):
             yield (
                 f"{wide} of {len(pairs)} image files hold more than 8 bits: each is stretched from its 0.5th to its "
                 "99.5th percentile to 0-255"
             )
         if self.patient is None:
             yield (
-                "data.patient is not set: each image file counts as a patient of its own, so that files of one patient "
-                "may lie in several parts of the split"
+                "data.patient is not set: each image file counts as a patient, so files of one patient may be in "
+                "several parts of the split"
             )
         if any(header.planes > 1 for header in headers):
             yield "each plane of a stack along its third axis is a slice"
 
 
-def _header(path: Path) -> Header | None:
-    """What a file says of itself; None where it is broken, which reading its pixels will report."""
+def _read_header(path: Path) -> ImageHeader | None:
+    """Return a file's header, or None if the file is broken, which will be reported when its pixels are read."""
     try:
         return read_header(path)
     except UserError:
         return None
 
 
-def _refuse_mixed(pairs: Sequence[_Pair]) -> None:
-    by_channels = {one.header.channels: one.image for one in pairs if one.header is not None}
+def _check_same_channels(pairs: Sequence[_Pair]) -> None:
+    by_channels = {pair.header.channels: pair.image for pair in pairs if pair.header is not None}
     if len(by_channels) > 1:
         raise UserError(
-            f"{by_channels[1]} is grey and {by_channels[3]} is RGB: choose one for all by data.channels=rgb, or by "
-            "data.channels=grey where the three channels of RGB files are equal"
+            f"{by_channels[1]} is grey and {by_channels[3]} is RGB: set data.channels=rgb, or data.channels=grey if "
+            "the three channels of RGB files are equal"
         )
 
 
-def _refuse_apart(one: _Pair) -> None:
-    """Refuse an image and a mask that do not lie on one another."""
-    image, mask = one.header, one.mask_header
+def _check_aligned(pair: _Pair) -> None:
+    """Check that an image and its mask have the same planes at the same position."""
+    image, mask = pair.header, pair.mask_header
     if image is None or mask is None:
         return
     if image.planes != mask.planes:
         raise UserError(
-            f"{one.image}: a stack of {image.planes}, but its mask {one.mask} has {mask.planes}; both must have as many"
+            f"{pair.image}: a stack of {image.planes}, but its mask {pair.mask} has {mask.planes}; both must have the "
+            "same number of planes"
         )
     if image.spacing is None or len(image.corners) != len(mask.corners):
         return
-    tolerance = _ASIDE * image.spacing[0]
-    if any(abs(here - there) > tolerance for here, there in zip(image.corners, mask.corners, strict=True)):
+    tolerance = _MAX_OFFSET * image.spacing[0]
+    if any(abs(first - second) > tolerance for first, second in zip(image.corners, mask.corners, strict=True)):
         raise UserError(
-            f"{one.image} and its mask {one.mask} differ in origin, direction or spacing, so that they do not lie on "
-            "one another; resample the mask onto the image"
+            f"{pair.image} and its mask {pair.mask} differ in origin, direction or spacing; resample the mask onto the "
+            "image"
         )

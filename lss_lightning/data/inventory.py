@@ -1,4 +1,4 @@
-"""What a data set holds, and what is wrong with it: every file is read, none is trusted, no fault ends the count."""
+"""The inventory of a data set: counts and problems, from reading every file and continuing after broken ones."""
 
 from __future__ import annotations
 
@@ -12,103 +12,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.data.formats import read_image, read_mask
-from lss_lightning.data.loading import content_digest
-from lss_lightning.data.slices import ImageFile, Slice
+from lss_lightning.data.loading import compute_digest
+from lss_lightning.data.slices import ImageFile, ImageSize, Slice
 from lss_lightning.data.source import SourceListing
-from lss_lightning.data.splits import PARTS, Split, shared_patients, slices_left_out
+from lss_lightning.data.splits import PARTS, Split, count_shared_patients, count_unassigned_slices
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 
-SCHEMA = 1
+INVENTORY_SCHEMA = 1
 
 UNREGISTERED = "unregistered"
-"""Key of the class that marks where the registered T2 has no signal, which can only be at the image's border."""
+"""Key of the class that marks pixels where the registered T2 has no signal, which are joined to the image's border."""
 
 
 @dataclass
 class ExaminedSlice:
-    """What one slice's files hold.
+    """The content and the problems of one slice's files.
 
     Attributes:
         slice: The slice.
-        size: Height and width of the label in pixels, or None where it cannot be read.
-        counts: (K,) pixels of each class, or None where the label cannot be read or holds unknown codes.
-        unknown_codes: Pixels by code that belongs to no class.
-        inside: Unregistered pixels away from the border.
-        digests: Content hash by kind of image, and of the ``label``.
-        broken: What is wrong, by file.
+        size: Height and width of the label in pixels, or None if it cannot be read.
+        counts: (K,) number of pixels of each class, or None if the label cannot be read or holds unknown codes.
+        unknown_codes: Number of pixels by code that belongs to no class.
+        unregistered_inside: Number of unregistered pixels that are not joined to the image's border.
+        digests: Hash of the content by kind of image, and of the ``label``.
+        broken: Problem by file.
     """
 
     slice: Slice
-    size: tuple[int, int] | None = None
+    size: ImageSize | None = None
     counts: NDArray[np.int64] | None = None
     unknown_codes: dict[int, int] = field(default_factory=dict)
-    inside: int = 0
+    unregistered_inside: int = 0
     digests: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
     @property
-    def sound(self) -> bool:
-        """Whether the slice can be used as it is."""
+    def is_usable(self) -> bool:
+        """Whether all files can be read and all codes are known."""
         return not self.broken and not self.unknown_codes
 
 
-def examine(pieces: Sequence[Slice], labels: LabelSet) -> list[ExaminedSlice]:
-    """Read all files of all slices, several at a time; see :class:`ExaminedSlice`."""
+def examine_slices(slices: Sequence[Slice], labels: LabelSet) -> list[ExaminedSlice]:
+    """Read all files of all slices, in parallel threads."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda piece: _examine(piece, labels), pieces))
+        return list(pool.map(lambda slice_: _examine(slice_, labels), slices))
 
 
 def take_inventory(
-    found: SourceListing, examined: Sequence[ExaminedSlice], labels: LabelSet, split: Split | None
+    listing: SourceListing, examined: Sequence[ExaminedSlice], labels: LabelSet, split: Split | None
 ) -> dict[str, Any]:
-    """Sum up what a source holds.
+    """Summarise the content of a source.
 
     Args:
-        found: What the source lists.
-        examined: Its slices and after them its incomplete ones, examined, in their order.
+        listing: The source's slices.
+        examined: The examined slices of the listing, followed by its examined incomplete slices, in their order.
         labels: The classes.
-        split: How the slices are divided; None where they are too few to be.
+        split: The division of the slices, or None if there are too few to divide.
 
     Returns:
-        Plain data, as written to ``inventory.json``. All but ``slices`` and ``split`` also counts incomplete slices,
-        of which ``incomplete_slices`` names the images that they do have; ``images`` counts files by kind. Sizes are
-        in pixels, ``spacing_mm`` is None where unknown. ``classes`` has the mean over labels of each class's share of
-        the pixels (0 to 1), and in how many labels it occurs; labels that cannot be read or hold unknown codes do not
-        count there. ``crosses_split`` of duplicates is True where two of them lie in different parts, None without a
-        split. ``levels`` and ``incomplete_patients`` are empty where a complete patient has no set of levels.
+        Plain data, as written to ``inventory.json``. All entries except ``slices`` and ``split`` also cover incomplete
+        slices; ``incomplete_slices`` lists the images that each of them has. ``images`` counts files by kind. Sizes are
+        in pixels; ``spacing_mm`` is None if unknown. ``classes`` holds the mean share of each class's pixels over
+        labels (0 to 1), and the number of labels in which it occurs; labels that cannot be read or hold unknown codes
+        are left out there. ``crosses_split`` of duplicates is True if two of them are in different parts, None without
+        a split. ``levels`` and ``incomplete_patients`` are empty if the data has no fixed levels.
     """
     return {
-        "schema": SCHEMA,
+        "schema": INVENTORY_SCHEMA,
         "labels": len(examined),
-        "slices": len(found.slices),
-        "patients": len({one.slice.patient for one in examined}),
-        "images": _sorted(Counter(kind for one in examined for kind in one.slice.images)),
-        "levels": _sorted(Counter(one.slice.level for one in examined)) if found.levels else {},
-        "sizes": _sizes(examined),
-        **_classes(examined, labels),
-        "left_out": _sorted(found.left_out),
-        "notes": list(found.notes),
-        "incomplete_slices": {piece.name: sorted(piece.images) for piece in found.incomplete},
+        "slices": len(listing.slices),
+        "patients": len({entry.slice.patient for entry in examined}),
+        "images": _sorted(Counter(kind for entry in examined for kind in entry.slice.images)),
+        "levels": _sorted(Counter(entry.slice.level for entry in examined)) if listing.levels else {},
+        "sizes": _count_sizes(examined),
+        **_summarise_classes(examined, labels),
+        "left_out": _sorted(listing.left_out),
+        "notes": list(listing.notes),
+        "incomplete_slices": {slice_.name: sorted(slice_.images) for slice_ in listing.incomplete},
         "unknown_codes": [
-            {"slice": one.slice.name, "file": str(one.slice.label), "pixels_by_code": one.unknown_codes}
-            for one in examined
-            if one.unknown_codes
+            {"slice": entry.slice.name, "file": str(entry.slice.label), "pixels_by_code": entry.unknown_codes}
+            for entry in examined
+            if entry.unknown_codes
         ],
         "broken": [
-            {"slice": one.slice.name, "file": file, "problem": problem}
-            for one in examined
-            for file, problem in one.broken.items()
+            {"slice": entry.slice.name, "file": file, "problem": problem}
+            for entry in examined
+            for file, problem in entry.broken.items()
         ],
-        "duplicates": _duplicates(examined, split),
-        "incomplete_patients": _incomplete((one.slice for one in examined), found.levels),
-        "unregistered_inside": [{"slice": one.slice.name, "pixels": one.inside} for one in examined if one.inside],
-        "split": None if split is None else _split(found, split),
+        "duplicates": _find_duplicates(examined, split),
+        "incomplete_patients": _find_incomplete_patients((entry.slice for entry in examined), listing.levels),
+        "unregistered_inside": [
+            {"slice": entry.slice.name, "pixels": entry.unregistered_inside}
+            for entry in examined
+            if entry.unregistered_inside
+        ],
+        "split": None if split is None else _summarise_split(listing, split),
     }
 
 
-def pixels_inside(mask: NDArray[np.bool_]) -> int:
-    """Count the pixels of a mask (H, W) that are not joined to the image's border through others, side by side."""
+def count_inner_pixels(mask: NDArray[np.bool_]) -> int:
+    """Count the pixels of a mask (H, W) that are not 4-connected to the image's border within the mask."""
     reached = np.zeros_like(mask)
     reached[[0, -1]], reached[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
     before = -1
@@ -122,9 +126,9 @@ def pixels_inside(mask: NDArray[np.bool_]) -> int:
     return int(mask.sum()) - count
 
 
-def _examine(piece: Slice, labels: LabelSet) -> ExaminedSlice:
-    result = ExaminedSlice(piece)
-    label = _read("label", piece.label, result)
+def _examine(slice_: Slice, labels: LabelSet) -> ExaminedSlice:
+    result = ExaminedSlice(slice_)
+    label = _read("label", slice_.label, result)
     if label is not None:
         result.size = label.shape[0], label.shape[1]
         counts = np.bincount(label.ravel(), minlength=256)
@@ -134,8 +138,8 @@ def _examine(piece: Slice, labels: LabelSet) -> ExaminedSlice:
             result.counts = counts[list(labels.codes)]
         if UNREGISTERED in labels.keys:
             code = labels.codes[labels.keys.index(UNREGISTERED)]
-            result.inside = pixels_inside(label == code)
-    for kind, file in piece.images.items():
+            result.unregistered_inside = count_inner_pixels(label == code)
+    for kind, file in slice_.images.items():
         image = _read(kind, file, result)
         if image is not None and label is not None and image.shape[:2] != label.shape:
             result.broken[str(file)] = (
@@ -145,18 +149,18 @@ def _examine(piece: Slice, labels: LabelSet) -> ExaminedSlice:
 
 
 def _read(kind: str, file: ImageFile, result: ExaminedSlice) -> NDArray[np.uint8] | None:
-    """Read a file and note its hash; or note what is wrong with it."""
+    """Read a file and record its hash, or record the problem."""
     try:
         pixels = read_mask(file) if kind == "label" else read_image(file, kind)
     except UserError as error:
         result.broken[str(file)] = str(error).removeprefix(f"{file}: ")
         return None
-    result.digests[kind] = content_digest(pixels)
+    result.digests[kind] = compute_digest(pixels)
     return pixels
 
 
-def _sizes(examined: Iterable[ExaminedSlice]) -> list[dict[str, Any]]:
-    found = Counter((one.size, one.slice.field_of_view) for one in examined if one.size is not None)
+def _count_sizes(examined: Iterable[ExaminedSlice]) -> list[dict[str, Any]]:
+    sizes = Counter((entry.size, entry.slice.field_of_view) for entry in examined if entry.size is not None)
     return [
         {
             "width": width,
@@ -164,12 +168,12 @@ def _sizes(examined: Iterable[ExaminedSlice]) -> list[dict[str, Any]]:
             "spacing_mm": None if field_of_view is None else field_of_view / width,
             "slices": count,
         }
-        for ((height, width), field_of_view), count in found.most_common()
+        for ((height, width), field_of_view), count in sizes.most_common()
     ]
 
 
-def _classes(examined: Iterable[ExaminedSlice], labels: LabelSet) -> dict[str, Any]:
-    counts = np.array([one.counts for one in examined if one.counts is not None]).reshape(-1, len(labels))
+def _summarise_classes(examined: Iterable[ExaminedSlice], labels: LabelSet) -> dict[str, Any]:
+    counts = np.array([entry.counts for entry in examined if entry.counts is not None]).reshape(-1, len(labels))
     shares = counts / counts.sum(axis=1, keepdims=True)
     return {
         "labels_counted": len(counts),
@@ -183,11 +187,11 @@ def _classes(examined: Iterable[ExaminedSlice], labels: LabelSet) -> dict[str, A
     }
 
 
-def _duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> list[dict[str, Any]]:
-    """Groups of slices that have the same pixels, and in which kinds of files."""
+def _find_duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> list[dict[str, Any]]:
+    """Return groups of slices with equal pixels, and the kinds of files that are equal."""
     holders: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, one in enumerate(examined):
-        for kind, digest in one.digests.items():
+    for index, entry in enumerate(examined):
+        for kind, digest in entry.digests.items():
             holders[kind, digest].append(index)
     groups: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
     for (kind, _), indices in holders.items():
@@ -199,31 +203,31 @@ def _duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> list[
             "kinds": sorted(kinds),
             "crosses_split": None
             if split is None
-            else len({_parts(index, split) for index in group} - {frozenset()}) > 1,
+            else len({_find_parts(index, split) for index in group} - {frozenset()}) > 1,
         }
         for group, kinds in groups.items()
     ]
 
 
-def _parts(index: int, split: Split) -> frozenset[str]:
-    """The parts that a slice lies in: one, all under resubstitution, none where it is incomplete."""
+def _find_parts(index: int, split: Split) -> frozenset[str]:
+    """Return the parts of a slice: one, all for resubstitution, none if the slice is incomplete."""
     return frozenset(part for part in PARTS if index in split[part])
 
 
-def _split(found: SourceListing, split: Split) -> dict[str, int]:
+def _summarise_split(listing: SourceListing, split: Split) -> dict[str, int]:
     sizes = {part: len(split[part]) for part in PARTS}
     return {
         **sizes,
-        "in_no_part": slices_left_out(found.slices, split),
-        "patients_in_train_and_test": shared_patients(found.slices, split),
+        "in_no_part": count_unassigned_slices(listing.slices, split),
+        "patients_in_train_and_test": count_shared_patients(listing.slices, split),
     }
 
 
-def _incomplete(slices: Iterable[Slice], complete: Collection[str]) -> dict[str, list[str]]:
+def _find_incomplete_patients(slices: Iterable[Slice], complete: Collection[str]) -> dict[str, list[str]]:
     levels: defaultdict[str, list[str]] = defaultdict(list)
-    for piece in slices:
-        levels[piece.patient].append(piece.level)
-    return {patient: sorted(held) for patient, held in sorted(levels.items()) if len(held) < len(complete)}
+    for slice_ in slices:
+        levels[slice_.patient].append(slice_.level)
+    return {patient: sorted(present) for patient, present in sorted(levels.items()) if len(present) < len(complete)}
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Decoded slices in a folder: one file with all pixels, to be mapped into memory, and an index of what lies where."""
+"""Decoded slices in a folder: a file of all pixels that is memory-mapped, and an index of the slices in it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.slices import Slice
+from lss_lightning.files import atomic_write
 
-PIXELS, INDEX = "pixels.bin", "index.json"
+PIXEL_FILE, INDEX_FILE = "pixels.bin", "index.json"
 
 
 class BrokenPackError(Exception):
-    """A folder whose index cannot be read, or whose pixels are not those that the index tells of."""
+    """A folder whose index cannot be read or does not describe its pixels."""
 
 
 class _Pixels:
-    """A file mapped into memory; another process gets its path and maps it for itself, instead of a copy."""
+    """A memory-mapped file; when pickled, only its path is sent and the other process maps the file itself."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes = path, np.memmap(path, np.uint8, "r")
@@ -33,27 +34,32 @@ class _Pixels:
         return _Pixels, (self.path,)
 
     def array(self, offset: int, shape: Sequence[int]) -> NDArray[np.uint8]:
-        """What lies at a place, as an array that cannot be written to."""
+        """Return the bytes from an offset on as a read-only array."""
         return np.ndarray(shape, np.uint8, self.bytes, offset)
 
 
 @dataclass(frozen=True)
 class PackedSlice(LoadedSlice):
-    """A slice whose arrays lie in a mapped file, and in a pickle do not come along."""
+    """A slice whose arrays are views of a memory-mapped file and are not copied by pickle.
+
+    Attributes:
+        pixels: The mapped file.
+        entry: The slice's entry in the index.
+    """
 
     pixels: _Pixels
     entry: Mapping[str, Any]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _slice, (self.slice, self.pixels, self.entry)
+        return _view, (self.slice, self.pixels, self.entry)
 
 
-def _slice(piece: Slice, pixels: _Pixels, entry: Mapping[str, Any]) -> PackedSlice:
-    image, label = entry["offset"], entry["offset"] + math.prod(entry["shape"])
+def _view(slice_: Slice, pixels: _Pixels, entry: Mapping[str, Any]) -> PackedSlice:
+    image_offset, label_offset = entry["offset"], entry["offset"] + math.prod(entry["shape"])
     return PackedSlice(
-        slice=piece,
-        image=pixels.array(image, entry["shape"]),
-        label=pixels.array(label, entry["shape"][1:]),
+        slice=slice_,
+        image=pixels.array(image_offset, entry["shape"]),
+        label=pixels.array(label_offset, entry["shape"][1:]),
         spacing=entry["spacing"],
         digest=entry["digest"],
         pixels=pixels,
@@ -62,72 +68,67 @@ def _slice(piece: Slice, pixels: _Pixels, entry: Mapping[str, Any]) -> PackedSli
 
 
 def write_packed(folder: Path, slices: Iterable[LoadedSlice], origin: Any) -> None:
-    """Write slices as they come; what has been written is safely on the disk at the end.
+    """Write slices one by one and flush them to the disk.
 
     Args:
         folder: An empty folder.
-        slices: Of any sizes. Of each the image's bytes come first, then the label's.
-        origin: Plain data, kept in the index.
+        slices: Slices of any sizes. The bytes of each image are followed by those of its label.
+        origin: Plain data to store in the index.
 
     Raises:
-        OSError: the disk is full, or refuses.
+        OSError: If the disk is full or cannot be written.
     """
     entries: list[dict[str, Any]] = []
-    with (folder / PIXELS).open("wb") as stream:
-        for piece in slices:
-            place = {"offset": stream.tell(), "shape": piece.image.shape}
-            entries.append({**place, "spacing": piece.spacing, "digest": piece.digest})
-            stream.write(np.ascontiguousarray(piece.image).data)
-            stream.write(np.ascontiguousarray(piece.label).data)
+    with (folder / PIXEL_FILE).open("wb") as stream:
+        for loaded in slices:
+            location = {"offset": stream.tell(), "shape": loaded.image.shape}
+            entries.append({**location, "spacing": loaded.spacing, "digest": loaded.digest})
+            stream.write(np.ascontiguousarray(loaded.image).data)
+            stream.write(np.ascontiguousarray(loaded.label).data)
         length = stream.tell()
-        _flush(stream)
-    with (folder / INDEX).open("w", encoding="utf-8") as stream:
+        # The folder is trusted once it has its final name, so the disk must hold its content by then.
+        stream.flush()
+        os.fsync(stream.fileno())
+    with atomic_write(folder / INDEX_FILE, fsync=True) as stream:
         json.dump({"origin": origin, "bytes": length, "slices": entries}, stream)
-        _flush(stream)
 
 
-def _flush(stream: Any) -> None:
-    """Have the disk hold what was written, before the folder gets the name under which it is trusted."""
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def read_packed(folder: Path, pieces: Sequence[Slice]) -> list[LoadedSlice]:
-    """The slices of a folder, without reading their pixels.
+def read_packed(folder: Path, slices: Sequence[Slice]) -> list[LoadedSlice]:
+    """Map the slices of a folder without reading their pixels.
 
     Args:
-        folder: As :func:`write_packed` left it.
-        pieces: The slices that were written, in their order.
+        folder: A folder written by :func:`write_packed`.
+        slices: The slices that were written, in their order.
 
     Returns:
-        Slices with views of the mapped file, which cannot be written to; they stay valid when the file is deleted.
+        Slices with read-only views of the mapped file. They stay valid if the file is deleted.
 
     Raises:
-        FileNotFoundError: there is no such folder, or not all of it.
-        BrokenPackError: the pixels are cut short, or the index is not what was written.
+        FileNotFoundError: If the folder or one of its files does not exist.
+        BrokenPackError: If the pixels are truncated or the index was changed.
     """
     index = read_index(folder)
     try:
-        pixels = _Pixels(folder / PIXELS)
+        pixels = _Pixels(folder / PIXEL_FILE)
         if len(pixels.bytes) != index["bytes"]:
             raise BrokenPackError(f"{pixels.path} has {len(pixels.bytes):,} bytes instead of {index['bytes']:,}")
-        return [_slice(piece, pixels, entry) for piece, entry in zip(pieces, index["slices"], strict=True)]
+        return [_view(slice_, pixels, entry) for slice_, entry in zip(slices, index["slices"], strict=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenPackError(f"{folder}: {error}") from error
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """The index of a folder: ``origin`` and what :func:`read_packed` needs.
+    """Read the index of a folder: ``origin`` and the entries for :func:`read_packed`.
 
     Raises:
-        FileNotFoundError: there is none.
-        BrokenPackError: it cannot be read.
+        FileNotFoundError: If there is no index.
+        BrokenPackError: If it cannot be read.
     """
-    path = folder / INDEX
+    path = folder / INDEX_FILE
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BrokenPackError(f"{path}: {error}") from error
     if not isinstance(index, dict):
-        raise BrokenPackError(f"{path}: no index")
+        raise BrokenPackError(f"{path}: not an index")
     return index

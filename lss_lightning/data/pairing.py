@@ -1,4 +1,4 @@
-"""Finds files by patterns, and pairs those of one name."""
+"""Finding files by patterns, and pairing images and masks by name."""
 
 from __future__ import annotations
 
@@ -7,107 +7,108 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lss_lightning.data.formats import SUFFIXES, stem, suffix
+from lss_lightning.data.formats import IMAGE_SUFFIXES, find_suffix, strip_suffix
 from lss_lightning.errors import UserError
 
-_NAMED = 5  # files of those that lack a partner; more would hide the message
-_FOREIGN = re.compile(r"[?\[\]]|\*\*")
+_MAX_NAMES = 5  # names in an error message
+_OTHER_WILDCARDS = re.compile(r"[?\[\]]|\*\*")
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Which files a setting means: a path in which ``*`` stands for any text within a file's or a folder's name.
+class FilePattern:
+    """A setting that selects files: a path in which ``*`` matches any text within the name of a file or folder.
 
-    What the stars match, joined by ``_``, names a file; a format's suffix does not belong to the name.
+    The texts that the stars match, joined by ``_`` and without the suffix of a supported format, name a file.
 
     Attributes:
-        key: The setting, for messages.
-        text: Below the root, or absolute; with one or more stars.
+        key: The setting's key, for error messages.
+        text: The pattern, relative to the root or absolute, with one or more stars.
 
     Raises:
-        UserError: no star, or another wildcard.
+        UserError: If there is no star, or another wildcard.
     """
 
     key: str
     text: str
 
     def __post_init__(self) -> None:
-        if _FOREIGN.search(self.text) or "*" not in self.text:
+        if _OTHER_WILDCARDS.search(self.text) or "*" not in self.text:
             raise UserError(
-                f"{self.key}={self.text}: give a path in which * stands for what differs between the files, e.g. "
+                f"{self.key}={self.text}: give a path with * in place of the text that differs between the files, e.g. "
                 "images/*.png or */image_*.png; other wildcards are not allowed"
             )
 
     @property
     def stars(self) -> int:
-        """How many there are."""
+        """The number of stars."""
         return self.text.count("*")
 
     def find(self, root: Path) -> dict[str, Path]:
-        """The files by name, hidden ones left out.
+        """Return the matching files by name, without hidden files.
 
         Raises:
-            UserError: none, one of an unsupported format, or two of one name.
+            UserError: If no file matches, a file has an unsupported format, or two files have one name.
         """
         parts = (root / self.text).parts
         first = next(index for index, part in enumerate(parts) if "*" in part)
         top, below = Path(*parts[:first]), "/".join(parts[first:])
-        named = re.compile("([^/]*)".join(map(re.escape, below.split("*"))))
-        found: dict[str, Path] = {}
+        starred = re.compile("([^/]*)".join(map(re.escape, below.split("*"))))
+        files: dict[str, Path] = {}
         for path in sorted(top.glob(below)):
             if path.name.startswith(".") or not path.is_file():
                 continue
-            if not suffix(path.name):
+            if not find_suffix(path.name):
                 raise UserError(
-                    f"{path}: no supported format ({', '.join(SUFFIXES)}); convert it, or narrow {self.key}={self.text}"
+                    f"{path}: unsupported format (supported: {', '.join(IMAGE_SUFFIXES)}); convert it, or narrow "
+                    f"{self.key}={self.text}"
                 )
-            match = named.fullmatch(path.relative_to(top).as_posix())
+            match = starred.fullmatch(path.relative_to(top).as_posix())
             assert match is not None
-            name = stem("_".join(match.groups()))
-            if name in found:
+            name = strip_suffix("_".join(match.groups()))
+            if name in files:
                 raise UserError(
-                    f"{self.key}={self.text}: {path} and {found[name]} are both named {name!r}; keep one of the two, "
+                    f"{self.key}={self.text}: {path} and {files[name]} are both named {name!r}; keep one of the two, "
                     "or narrow the pattern"
                 )
-            found[name] = path
-        if not found:
-            reason = "matches no file" if top.is_dir() else f"there is no folder {top}"
+            files[name] = path
+        if not files:
+            problem = "matches no file" if top.is_dir() else f"no such folder: {top}"
             below_root = "" if Path(self.text).is_absolute() else f" (data.root={root})"
-            raise UserError(f"{self.key}={self.text}: {reason}{below_root}; correct the pattern or the root")
-        return found
+            raise UserError(f"{self.key}={self.text}: {problem}{below_root}; correct the pattern or the root")
+        return files
 
 
-def pair(images: Pattern, masks: Pattern, root: Path) -> dict[str, tuple[Path, Path]]:
-    """Image and mask by name, in the order of the names.
+def pair_files(images: FilePattern, masks: FilePattern, root: Path) -> dict[str, tuple[Path, Path]]:
+    """Return the image and mask of each name, sorted by name.
 
     Raises:
-        UserError: a file without a partner, or as :meth:`Pattern.find`.
+        UserError: If a file has no partner, or as :meth:`FilePattern.find` raises.
     """
     if images.stars != masks.stars:
         raise UserError(
             f"{images.key}={images.text} has {images.stars} stars and {masks.key}={masks.text} has {masks.stars}: give "
-            "both as many, since what they match pairs an image with its mask"
+            "both the same number, since the matched texts pair an image with its mask"
         )
-    found, covering = images.find(root), masks.find(root)
-    lonely = [
-        f"{what} ({_some(names)})"
-        for what, names in (
-            ("without mask", found.keys() - covering.keys()),
-            ("without image", covering.keys() - found.keys()),
+    image_files, mask_files = images.find(root), masks.find(root)
+    unpaired = [
+        f"{problem} ({_summarise(names)})"
+        for problem, names in (
+            ("without mask", image_files.keys() - mask_files.keys()),
+            ("without image", mask_files.keys() - image_files.keys()),
         )
         if names
     ]
-    if lonely:
+    if unpaired:
         raise UserError(
-            f"data.root={root}: {len(found)} images and {len(covering)} masks do not pair by name: "
-            f"{'; '.join(lonely)}; complete or remove them, or narrow {images.key} and {masks.key}"
+            f"data.root={root}: {len(image_files)} images and {len(mask_files)} masks do not pair by name: "
+            f"{'; '.join(unpaired)}; add the missing files, remove the others, or narrow {images.key} and {masks.key}"
         )
-    if same := [name for name in found if found[name].samefile(covering[name])]:
-        raise UserError(f"{images.key} and {masks.key} both match {found[same[0]]}; narrow the patterns")
-    return {name: (found[name], covering[name]) for name in sorted(found)}
+    if same := [name for name, path in image_files.items() if path.samefile(mask_files[name])]:
+        raise UserError(f"{images.key} and {masks.key} both match {image_files[same[0]]}; narrow the patterns")
+    return {name: (image_files[name], mask_files[name]) for name in sorted(image_files)}
 
 
-def _some(names: Iterable[str]) -> str:
+def _summarise(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
-    return f"{len(ordered)}: {', '.join(ordered[:_NAMED])}{more}"
+    more = f" and {len(ordered) - _MAX_NAMES} more" if len(ordered) > _MAX_NAMES else ""
+    return f"{len(ordered)}: {', '.join(ordered[:_MAX_NAMES])}{more}"

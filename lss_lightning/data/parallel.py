@@ -1,4 +1,4 @@
-"""The same work on many items, spread over processes."""
+"""Parallel work over processes, with a progress bar."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Result = TypeVar("Result")
 def map_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str, chunk: int = 1
 ) -> Iterator[Result]:
-    """Do the work on every item and yield the results in the items' order, whatever the number of processes.
+    """Apply a function to every item and yield the results in the order of the items.
 
-    A progress bar is drawn, see :func:`progress`.
+    Shows a progress bar; see :func:`track_progress`.
 
     Args:
-        work: Must be picklable, and so must items and results.
-        items: What to work on.
-        workers: Number of processes; with one, the work is done in this one.
-        description: Said by the progress bar.
-        chunk: Items handed to a process at once.
+        work: The function. It must be picklable, and so must items and results.
+        items: The items.
+        workers: Number of processes. With 1, the work is done in this process.
+        description: Text of the progress bar.
+        chunk: Number of items sent to a process at once.
 
     Raises:
-        UserError: fewer than one worker.
+        UserError: If there is less than one worker.
     """
     if workers < 1:
         raise UserError(f"{description}: workers is {workers}: at least 1 is needed")
-    yield from progress(_results(work, items, min(workers, len(items)), chunk), description, len(items))
+    yield from track_progress(_map(work, items, min(workers, len(items)), chunk), description, len(items))
 
 
-def progress(results: Iterable[Result], description: str, total: int) -> Iterator[Result]:
-    """Pass results on, and draw a progress bar on standard error where that is a terminal."""
+def track_progress(results: Iterable[Result], description: str, total: int) -> Iterator[Result]:
+    """Yield results and show a progress bar on standard error if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -45,7 +45,7 @@ def progress(results: Iterable[Result], description: str, total: int) -> Iterato
     yield from track(results, description, total=total, console=console, disable=not sys.stderr.isatty())
 
 
-def _results(work: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int) -> Iterator[Result]:
+def _map(work: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int) -> Iterator[Result]:
     if workers <= 1:
         yield from map(work, items)
         return

@@ -1,15 +1,18 @@
-"""What every data source yields: slices, each a patient's level with its images, label and pixel size."""
+"""Slices as data sources list them: the files of one image of a patient."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+ImageSize: TypeAlias = tuple[int, int]
+"""Height and width in pixels."""
 
 
 class ImageFile(Protocol):
-    """A file on disk (``Path``) or in an archive (``ZipMember``); its text is what an error names."""
+    """A file on disk (``Path``) or in an archive (``ZipMember``); error messages name it by ``str(file)``."""
 
     @property
     def name(self) -> str:
@@ -20,27 +23,27 @@ class ImageFile(Protocol):
         """The file's name without folders and suffix."""
 
     def stat(self) -> os.stat_result:
-        """Size and times that differ after the file has changed."""
+        """Return size and times, which change when the file changes."""
 
     def read_bytes(self) -> bytes:
-        """The file's content."""
+        """Return the file's content."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One axial slice, as files.
+    """The files of one axial slice.
 
     Attributes:
-        patient: Patient id; slices of one patient share it.
-        level: ``D3`` (L3/L4), ``D4`` (L4/L5) or ``D5`` (L5/S1) in the Al-Kafri data; else what tells a patient's
-            slices apart, empty where there is but one.
-        images: Files by kind: ``t1`` and ``t2`` (8-bit grey), ``composite`` (8-bit RGB: T1, T2, third channel); of any
-            depth ``grey``, ``rgb`` or ``image`` (grey or RGB).
-        label: File of class codes (0-255), of the images' size.
-        field_of_view: Width of the image in mm, or None where unknown; the pixel spacing is this divided by the
-            number of columns.
-        groups: The group that it belongs to in each of its source's
-            :attr:`~lss_lightning.data.source.DataSource.groupings`, where that is known.
+        patient: Patient id, shared by all slices of a patient.
+        level: ``D3`` (L3/L4), ``D4`` (L4/L5) or ``D5`` (L5/S1) in the Al-Kafri data. In other data any text that
+            distinguishes the slices of a patient; empty if the patient has only one.
+        images: Files by kind: ``t1`` and ``t2`` (8-bit grey), ``composite`` (8-bit RGB: T1, T2, third channel), or
+            ``grey``, ``rgb`` and ``image`` (grey or RGB) of any bit depth.
+        label: File of class codes (0-255) with the same size as the images.
+        field_of_view: Width of the image in mm, or None if unknown. The pixel spacing is this divided by the number of
+            columns.
+        groups: The slice's group in each of its source's
+            :attr:`~lss_lightning.data.source.DataSource.groupings`; groupings without a known group are absent.
     """
 
     patient: str
@@ -57,26 +60,5 @@ class Slice:
 
     @property
     def title(self) -> str:
-        """``<patient> <level>``, as pictures name it."""
+        """``<patient> <level>``, for figures."""
         return " ".join(filter(None, (self.patient, self.level)))
-
-
-FIELD_OF_VIEW = 220.0
-"""Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
-
-LEVELS = ("D3", "D4", "D5")
-"""Slices of a complete patient: L3/L4, L4/L5 and L5/S1."""
-
-FINAL = "05_Final_Ground_Truth_Data"
-INTERMEDIATE = "04_Intermediary_Ground_Truth_Data"
-REGISTERED = "Registered_From_DICOM"
-"""Folder under the root, of the same layout: T1, T2 and composites made here from the raw studies."""
-
-IMAGES = {
-    "t1": (f"{INTERMEDIATE}/T1_Output", "T1"),
-    "t2": (f"{INTERMEDIATE}/T2_Output", "T2"),
-    "composite": (f"{FINAL}/Composite_Images", "C1"),
-}
-"""Folder and file prefix of each kind of image."""
-
-LABELS = (f"{FINAL}/Label_Images", "L1")

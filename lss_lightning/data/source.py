@@ -1,15 +1,23 @@
-"""What a data source is: where slices come from, and the settings that every source shares."""
+"""The base class of data sources, and the settings that all sources share."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args, get_type_hints
 
-from lss_lightning.config.validation import setting
-from lss_lightning.data.composite import PUBLISHED, THIRD
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from lss_lightning.data.composite import PUBLISHED_FORMULA, ThirdChannel
 from lss_lightning.data.slices import Slice
 from lss_lightning.labels import LUMBAR, LabelSet
+
+Channels = Literal["composite", "t1", "t2", "t1_t2", "image", "grey", "rgb"]
+"""The choices of ``data.channels``."""
+
+PairedChannels = Literal["composite", "t1", "t2", "t1_t2"]
+"""The choices of ``data.channels`` for data with registered T1 and T2 images of each slice."""
 
 CHANNELS: dict[str, tuple[str, ...]] = {
     "composite": ("composite",),
@@ -20,14 +28,16 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "grey": ("grey",),
     "rgb": ("rgb",),
 }
-"""The kinds of image files that each choice of ``data.channels`` needs of a slice; a composite can be built instead."""
-
-PAIRED = ("composite", "t1", "t2", "t1_t2")
-"""The choices of ``data.channels`` where each slice is a T1 and a T2 image, registered to one another."""
+"""Kinds of image files that each choice of ``data.channels`` needs. A missing composite is built from T1 and T2."""
 
 
-def lacking(channels: str, kinds: Container[str]) -> tuple[str, ...]:
-    """What a slice with these kinds of image files lacks for the channels; empty where it has all they need."""
+def find_missing_kinds(channels: str, kinds: Container[str]) -> tuple[str, ...]:
+    """Return the kinds of image files that the channels need and a slice does not have.
+
+    Args:
+        channels: A key of :data:`CHANNELS`.
+        kinds: The kinds that the slice has.
+    """
     if channels == "composite" and "t1" in kinds and "t2" in kinds:
         return ()
     return tuple(kind for kind in CHANNELS[channels] if kind not in kinds)
@@ -35,14 +45,14 @@ def lacking(channels: str, kinds: Container[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SourceListing:
-    """What a source holds.
+    """The slices of a source.
 
     Attributes:
-        slices: Those that offer a label and every image the channels need, sorted by name.
-        left_out: Reasons, each with the number of slices left out for it.
-        incomplete: Those left out that have a label, but not every image the channels need.
-        notes: What a user must know of how they are read, a sentence each.
-        levels: Those that a complete patient has; empty where the data has no such thing.
+        slices: Slices with a label and every image that the channels need, sorted by name.
+        left_out: Number of slices left out, by reason.
+        incomplete: Slices left out because they have a label, but not every image that the channels need.
+        notes: Sentences that tell the user how the slices are read.
+        levels: Levels of a complete patient; empty if the data has no fixed levels.
     """
 
     slices: list[Slice]
@@ -54,21 +64,31 @@ class SourceListing:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """A data set and the settings under which it is read; its fields are the keys of the ``data`` section."""
+    """A data set and the settings for reading it; the fields are the keys of the ``data`` section.
 
-    name: str = setting()
-    root: str = setting()
-    channels: str = setting("composite", choices=tuple(CHANNELS))
-    third: str = setting(PUBLISHED, choices=tuple(THIRD))
-    batch_size: int = setting(8, at_least=1)
-    num_workers: int = setting(2, at_least=0)
-    spacing: float | None = setting(None, above=0)
+    Attributes:
+        name: Name of the data set, e.g. ``alkafri``.
+        root: Folder of the data.
+        channels: Image channels, a key of :data:`CHANNELS`.
+        third_channel: Formula of a composite's third channel, a key of
+            :data:`~lss_lightning.data.composite.THIRD_CHANNELS`.
+        batch_size: Number of slices in a batch.
+        num_workers: Number of processes that load batches.
+        spacing: Working spacing in mm; None takes the most frequent spacing of the training part.
+    """
+
+    name: str
+    root: str
+    channels: Channels = "composite"
+    third_channel: ThirdChannel = PUBLISHED_FORMULA
+    batch_size: PositiveInt = 8
+    num_workers: NonNegativeInt = 2
+    spacing: PositiveFloat | None = None
 
     @classmethod
-    def offered(cls) -> tuple[str, ...]:
-        """The choices of ``channels``."""
-        choices: tuple[str, ...] = cls.__dataclass_fields__["channels"].metadata["choices"]
-        return choices
+    def channel_choices(cls) -> tuple[str, ...]:
+        """Return the choices of ``channels``."""
+        return get_args(get_type_hints(cls)["channels"])
 
     @property
     def labels(self) -> LabelSet:
@@ -77,54 +97,61 @@ class DataSource:
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """What results are told apart by, each with its groups in their order; slices say which they belong to."""
+        """Groupings by which results are reported, each with its groups in order; see :attr:`Slice.groups`."""
         return {}
 
     @property
     def disclaimer(self) -> str:
-        """What every page made with this data must say."""
+        """The disclaimer of every page about this data."""
         return "Research use only."
 
     @property
     def licence(self) -> str:
-        """Under which terms the data may be used."""
-        return "not known to this program; its owner decides"
+        """The licence of the data."""
+        return "unknown; ask the owner of the data"
 
     @property
     def citation(self) -> str:
-        """What those must cite who publish with it; empty where there is nothing."""
+        """The reference to cite in publications; empty if there is none."""
         return ""
 
     def check(self) -> None:
-        """Look whether the files can be there, before anything heavy is imported.
+        """Check that the files exist or can be made, without any slow import.
 
         Raises:
-            UserError: they cannot.
+            UserError: If they do not exist and cannot be made.
         """
 
     def prepare(self) -> None:
-        """Make the files ready; called in one process before any other reads them.
+        """Download or make missing files; called in one process before any process reads them.
 
         Raises:
-            UserError: they cannot be had.
+            UserError: If the files cannot be made.
         """
 
-    def notes(self) -> dict[str, str]:
-        """Radiologists' notes, as :func:`~lss_lightning.data.reports.read_reports` gives them, if there are any.
+    def read_notes(self) -> dict[str, str]:
+        """Read radiologists' notes, as :func:`~lss_lightning.data.reports.read_reports` returns them.
+
+        Returns:
+            The notes by patient; empty without a file of notes.
 
         Raises:
-            UserError: their file cannot be read.
+            UserError: If the file of notes cannot be read.
         """
         return {}
 
-    def truth(self) -> dict[str, dict[str, str]]:
-        """What is known of slices beside their labels, by the slice's name and column; nothing of real data."""
+    def read_truth(self) -> dict[str, dict[str, str]]:
+        """Read true values beyond the label maps; only synthetic data has any.
+
+        Returns:
+            Values by the slice's name and column.
+        """
         return {}
 
     def find(self) -> SourceListing:
         """List the slices.
 
         Raises:
-            UserError: there are none.
+            UserError: If there are none.
         """
         raise NotImplementedError

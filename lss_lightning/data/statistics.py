@@ -1,4 +1,4 @@
-"""Figures of a set of slices that training needs: intensities and class sizes."""
+"""Statistics of a set of slices that training needs: intensities and class sizes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from lss_lightning.data.loading import LoadedSlice
 
 
-def intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over all pixels, as shares of 255.
+def compute_intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float], list[float]]:
+    """Compute the mean and standard deviation of each channel over all pixels, with 255 as 1.
 
-    A constant channel gets a standard deviation of 1, since it is divided by.
+    The standard deviation of a constant channel is reported as 1, since inputs are divided by it.
     """
     channels = slices[0].image.shape[0]
     histograms = np.zeros((channels, 256), dtype=np.int64)
-    for piece in slices:
-        for channel, plane in enumerate(piece.image):
+    for slice_ in slices:
+        for channel, plane in enumerate(slice_.image):
             histograms[channel] += np.bincount(plane.ravel(), minlength=256)
     levels = np.arange(256) / 255
     shares = histograms / histograms.sum(axis=1, keepdims=True)
@@ -27,6 +27,7 @@ def intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float], list[
     return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
 
 
-def class_pixels(slices: Sequence[LoadedSlice], classes: int) -> NDArray[np.int64]:
-    """How many pixels each class has, (K,)."""
-    return np.sum([np.bincount(piece.label.ravel(), minlength=classes) for piece in slices], axis=0, dtype=np.int64)
+def count_class_pixels(slices: Sequence[LoadedSlice], classes: int) -> NDArray[np.int64]:
+    """Count the pixels of each class; (K,), int64."""
+    counts = [np.bincount(slice_.label.ravel(), minlength=classes) for slice_ in slices]
+    return np.sum(counts, axis=0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Two measurements of the same things: how far apart they lie, and how often they fall on the same side of a limit."""
+"""Agreement of paired measurements: Bland-Altman statistics and Cohen's kappa."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.metrics.intervals import draw_patients, interval95
+from lss_lightning.metrics.intervals import draw_patient_counts, interval95
 from lss_lightning.metrics.overlap import Counts, Scores
 
 _Z = 1.96
@@ -16,14 +16,14 @@ _Z = 1.96
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """Differences of one measurement minus another (Bland & Altman, Lancet 327:307, 1986).
+    """Statistics of the differences of paired measurements (Bland & Altman, Lancet 327:307, 1986).
 
     Attributes:
-        count: Pairs.
+        count: Number of pairs.
         bias: Mean difference; NaN without pairs.
-        bias_ci95: (2,), percentile bootstrap over patients; NaN with fewer than two.
+        bias_ci95: (2,), percentile bootstrap interval over patients; NaN with fewer than two patients.
         sd: Standard deviation of the differences; NaN with fewer than two pairs.
-        mae: Mean absolute difference.
+        mae: Mean absolute difference; NaN without pairs.
     """
 
     count: int
@@ -34,39 +34,39 @@ class BlandAltman:
 
     @property
     def limits(self) -> NDArray[np.float64]:
-        """95 % limits of agreement, (2,): bias ± 1.96 SD."""
+        """The 95 % limits of agreement, (2,): bias ± 1.96 SD."""
         return self.bias + np.array((-_Z, _Z)) * self.sd
 
 
 def bland_altman(differences: NDArray[np.float64], patients: Sequence[str]) -> BlandAltman:
-    """Summarise differences.
+    """Compute Bland-Altman statistics.
 
     Args:
-        differences: (N,), first minus second; NaN where one of the two is missing, which then does not count.
-        patients: The patient of each; a patient's slices are drawn together.
+        differences: (N,), first minus second; pairs with a missing value are NaN and ignored.
+        patients: Patient of each difference; the bootstrap draws all slices of a patient together.
     """
-    there = ~np.isnan(differences)
-    found = differences[there]
-    if not found.size:
+    defined = ~np.isnan(differences)
+    values = differences[defined]
+    if not values.size:
         return BlandAltman(0, np.nan, np.full(2, np.nan), np.nan, np.nan)
-    _, place = np.unique(np.array(patients)[there], return_inverse=True)
-    sums, sizes = np.bincount(place, found), np.bincount(place)
+    _, owner = np.unique(np.array(patients)[defined], return_inverse=True)
+    sums, sizes = np.bincount(owner, values), np.bincount(owner)
     bounds = np.full(2, np.nan)
     if len(sizes) > 1:
-        drawn = draw_patients(len(sizes))
-        bounds = interval95((drawn @ sums) / (drawn @ sizes))
-    spread = float(found.std(ddof=1)) if found.size > 1 else np.nan
-    return BlandAltman(int(found.size), float(found.mean()), bounds, spread, float(np.abs(found).mean()))
+        draws = draw_patient_counts(len(sizes))
+        bounds = interval95((draws @ sums) / (draws @ sizes))
+    sd = float(values.std(ddof=1)) if values.size > 1 else np.nan
+    return BlandAltman(int(values.size), float(values.mean()), bounds, sd, float(np.abs(values).mean()))
 
 
 def cohen_kappa(counts: Counts) -> Scores:
-    """Agreement beyond chance (Cohen, Educational and Psychological Measurement 20:37, 1960), unweighted.
+    """Compute the unweighted agreement beyond chance (Cohen, Educational and Psychological Measurement 20:37, 1960).
 
     Args:
-        counts: (..., K, K), how often the first fell in the row's category and the second in the column's.
+        counts: (..., K, K), how often the first rating was the row's category and the second the column's.
 
     Returns:
-        (...,), at most 1; NaN where both always fall in one and the same category, and chance explains all.
+        (...,), at most 1; NaN if both ratings are always the same single category, so that chance explains everything.
     """
     shares = counts / np.maximum(counts.sum(axis=(-2, -1), keepdims=True), 1)
     observed = np.trace(shares, axis1=-2, axis2=-1)

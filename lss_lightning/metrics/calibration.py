@@ -1,7 +1,7 @@
-"""Whether predicted probabilities are the frequencies they claim to be, near the structures.
+"""Calibration of the predicted probabilities near the structures.
 
-Far from any structure every network is rightly sure, and those pixels would drown the others; so only pixels in a band
-around the labelled foreground count.
+Far from any structure every network is confident and correct, and the many pixels there would mask all errors. Only
+pixels in a band around the labelled foreground are therefore counted.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.labels import IGNORED, LabelSet
+from lss_lightning.labels import IGNORE_INDEX, LabelSet
 from lss_lightning.metrics.overlap import Scores, mean_defined
-from lss_lightning.metrics.plain import by_key, plain
+from lss_lightning.metrics.plain import by_key, to_plain
 
 BAND_MM = 5.0
-"""A pixel counts that is of an anatomical class, or lies within so many mm of one."""
+"""Width of the band around the anatomical classes in mm; the classes themselves belong to it."""
 
 BAND_PX = 7.0
-"""The same in pixels, where their size is unknown."""
+"""Width of the band in pixels if the pixel spacing is unknown."""
 
-BINS = 15
-"""Equal intervals of probability: as many as Guo et al., *On calibration of modern neural networks*, 2017."""
+RELIABILITY_BINS = 15
+"""Number of equal bins of probability, as in Guo et al., *On calibration of modern neural networks*, 2017."""
 
 
 def foreground_band(target: NDArray[np.uint8], anatomical: tuple[int, ...], spacing: float | None) -> NDArray[np.bool_]:
-    """The pixels in and around the labelled structures.
+    """Return a mask of the pixels in and around the labelled structures.
 
     Args:
-        target: (H, W), class indices; :data:`~lss_lightning.labels.IGNORED` pixels are never in the band.
+        target: (H, W), class indices; :data:`~lss_lightning.labels.IGNORE_INDEX` pixels are never in the band.
         anatomical: Indices of the anatomical classes.
-        spacing: Pixel size in mm, or None where unknown.
+        spacing: Pixel spacing in mm, or None if unknown.
 
     Returns:
-        (H, W); nowhere true without an anatomical pixel.
+        (H, W); empty if there is no anatomical pixel.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -42,40 +42,41 @@ def foreground_band(target: NDArray[np.uint8], anatomical: tuple[int, ...], spac
     if not foreground.any():
         return foreground
     reach = BAND_PX if spacing is None else BAND_MM / spacing
-    return (distance_transform_edt(~foreground) <= reach) & (target != IGNORED)
+    return (distance_transform_edt(~foreground) <= reach) & (target != IGNORE_INDEX)
 
 
 def reliability_bins(probabilities: NDArray[np.float32], classes: NDArray[np.uint8]) -> Scores:
-    """Sort pixels by each class's probability.
+    """Bin pixels by the probability of each class.
 
     Args:
-        probabilities: (K, n), each pixel's, 0 to 1.
+        probabilities: (K, n), class probabilities of n pixels, 0 to 1.
         classes: (n,), true class indices.
 
     Returns:
-        (K, BINS, 3) float64: each bin's pixels, sum of probabilities, and pixels that are of the class.
+        (K, RELIABILITY_BINS, 3) float64: for each bin the number of pixels, the sum of their probabilities, and the
+        number of pixels of the class.
     """
-    kinds = len(probabilities)
-    place = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(kinds)[:, None]
+    kinds, size = len(probabilities), RELIABILITY_BINS
+    bins = np.minimum((probabilities * size).astype(np.int64), size - 1) + size * np.arange(kinds)[:, None]
     hits = classes == np.arange(kinds)[:, None]
     sums = [
-        np.bincount(place.ravel(), weights, minlength=kinds * BINS)
+        np.bincount(bins.ravel(), weights, minlength=kinds * size)
         for weights in (None, probabilities.ravel(), hits.ravel())
     ]
-    return np.stack(sums, axis=-1).reshape(kinds, BINS, 3).astype(np.float64)
+    return np.stack(sums, axis=-1).reshape(kinds, size, 3).astype(np.float64)
 
 
 def calibration_error(bins: Scores) -> Scores:
-    """Expected calibration error of each class, one class against the rest.
+    """Compute the expected calibration error of each class, one class against the rest.
 
     The mean over pixels of |observed frequency - mean probability| of their bin: Nixon et al., *Measuring calibration
     in deep learning*, 2019, whose static calibration error is the mean of these over the classes.
 
     Args:
-        bins: (K, BINS, 3), of :func:`reliability_bins`, summed over images.
+        bins: (K, RELIABILITY_BINS, 3), as returned by :func:`reliability_bins`, summed over images.
 
     Returns:
-        (K,), 0 to 1; NaN for a class that labels no pixel.
+        (K,), 0 to 1; NaN for a class without a labelled pixel.
     """
     pixels, probability, hits = np.moveaxis(bins, -1, 0)
     error = np.abs(hits - probability).sum(axis=-1)
@@ -86,41 +87,43 @@ def summarise_calibration(bins: Scores, labels: LabelSet) -> dict[str, Any]:
     """Compute the ``calibration`` part of ``metrics.json``.
 
     Args:
-        bins: (N, K, BINS, 3), of :func:`reliability_bins`; N may be 0.
+        bins: (N, K, RELIABILITY_BINS, 3), as returned by :func:`reliability_bins`; N may be 0.
         labels: The K classes.
 
     Returns:
-        Plain data: the definition (``band_mm``, ``band_px`` where the pixel's size is unknown, ``bins``), the
-        ``pixels`` in the band, ``ece`` by class with ``mean_ece`` and ``mean_ece_anatomy`` over the classes that have
-        one.
+        Plain data: the definition (``band_mm``, ``band_px`` for unknown spacings, ``bins``), the number of ``pixels``
+        in the band, ``ece`` by class, and ``mean_ece`` and ``mean_ece_anatomy`` over the classes with a defined error.
     """
     pooled = bins.sum(axis=0)
     error = calibration_error(pooled)
     return {
         "band_mm": BAND_MM,
         "band_px": BAND_PX,
-        "bins": BINS,
+        "bins": RELIABILITY_BINS,
         "pixels": int(pooled[0, :, 0].sum()),
-        "ece": by_key(plain(error), labels),
-        "mean_ece": plain(mean_defined(error)),
-        "mean_ece_anatomy": plain(mean_defined(error[list(labels.anatomical)])),
+        "ece": by_key(to_plain(error), labels),
+        "mean_ece": to_plain(mean_defined(error)),
+        "mean_ece_anatomy": to_plain(mean_defined(error[list(labels.anatomical)])),
     }
 
 
-def reliability(bins: Scores, labels: LabelSet) -> dict[str, dict[str, list[float | None]]]:
-    """The reliability diagram of each class: ``pixels``, mean ``probability`` and observed ``frequency`` of each bin.
+def reliability_diagrams(bins: Scores, labels: LabelSet) -> dict[str, dict[str, list[float | None]]]:
+    """Compute the reliability diagram of each class.
 
     Args:
-        bins: (N, K, BINS, 3), of :func:`reliability_bins`.
+        bins: (N, K, RELIABILITY_BINS, 3), as returned by :func:`reliability_bins`.
         labels: The K classes.
+
+    Returns:
+        By class key: ``pixels``, mean ``probability`` and observed ``frequency`` of each bin.
     """
     diagrams = {}
     for key, pooled in zip(labels.keys, bins.sum(axis=0), strict=True):
         pixels, probability, hits = pooled.T
-        empty = np.full(BINS, np.nan)
+        empty = np.full(RELIABILITY_BINS, np.nan)
         diagrams[key] = {
             "pixels": pixels.astype(int).tolist(),
-            "probability": plain(np.divide(probability, pixels, out=empty.copy(), where=pixels > 0)),
-            "frequency": plain(np.divide(hits, pixels, out=empty.copy(), where=pixels > 0)),
+            "probability": to_plain(np.divide(probability, pixels, out=empty.copy(), where=pixels > 0)),
+            "frequency": to_plain(np.divide(hits, pixels, out=empty.copy(), where=pixels > 0)),
         }
     return diagrams

@@ -1,4 +1,4 @@
-"""What goes wrong with a structure as a whole: missed, invented, split into several parts, or merged into fewer."""
+"""Failures that concern a whole structure: missed, invented, split into more components, or merged into fewer."""
 
 from __future__ import annotations
 
@@ -7,33 +7,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.labels import IGNORED, LabelSet
+from lss_lightning.labels import IGNORE_INDEX, LabelSet
 from lss_lightning.metrics.overlap import Counts
 from lss_lightning.metrics.plain import by_key
 
 PART_SHARE = 0.1
-"""A connected part of a class counts if it holds at least this share of the class's largest part's pixels; what is
-smaller is crumbs, which the boundary measures see."""
+"""Minimum size of a connected component as a fraction of the largest component of its class.
+
+Smaller components are not counted; boundary metrics account for them.
+"""
 
 FAILURES = ("missed", "invented", "split", "merged")
-"""What is counted, in the order of :func:`failures`: the label alone holds the class; the prediction alone holds it;
-both do, and the prediction in more parts than the label; or in fewer."""
+"""Kinds of failure, in the order of :func:`find_failures`.
+
+- ``missed``: only the label contains the class.
+- ``invented``: only the prediction contains the class.
+- ``split``: both contain it, and the prediction has more components than the label.
+- ``merged``: both contain it, and the prediction has fewer components than the label.
+"""
 
 
 def count_parts(classes: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
-    """Count the parts of each class in a label map, pixels that touch at a corner being connected.
+    """Count the 8-connected components of each class in a label map.
 
     Args:
-        classes: (H, W), class indices 0 to K - 1, or :data:`~lss_lightning.labels.IGNORED`.
-        kinds: K.
+        classes: (H, W), class indices 0 to K - 1, or :data:`~lss_lightning.labels.IGNORE_INDEX`.
+        kinds: Number of classes, K.
 
     Returns:
-        (K,), those of at least :data:`PART_SHARE` of their class's largest; 0 for a class that is not there.
+        (K,), number of components with at least :data:`PART_SHARE` of the size of the largest one; 0 for an absent
+        class.
     """
     from skimage.measure import label
 
-    # One pass for all classes; number 0 is what is ignored.
-    numbers = label(classes, background=IGNORED, connectivity=2).ravel()
+    # One pass for all classes; number 0 is the ignored region.
+    numbers = label(classes, background=IGNORE_INDEX, connectivity=2).ravel()
     sizes = np.bincount(numbers)[1:]
     kind = np.zeros(len(sizes) + 1, dtype=np.int64)
     kind[numbers] = classes.ravel()
@@ -43,59 +51,59 @@ def count_parts(classes: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
     return np.bincount(kind[sizes >= PART_SHARE * largest[kind]], minlength=kinds)
 
 
-def image_parts(predicted: NDArray[np.uint8], target: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
-    """Count the parts of each class in an image's label and prediction.
+def count_image_parts(predicted: NDArray[np.uint8], target: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
+    """Count the components of each class in the label and the prediction of an image.
 
     Args:
         predicted: (H, W), class indices.
-        target: (H, W), class indices; pixels that it ignores are ignored in both.
-        kinds: K.
+        target: (H, W), class indices; its ignored pixels are ignored in both maps.
+        kinds: Number of classes, K.
 
     Returns:
-        (K, 2): the label's, the prediction's.
+        (K, 2): components in the label and in the prediction.
     """
-    predicted = np.where(target == IGNORED, IGNORED, predicted)
+    predicted = np.where(target == IGNORE_INDEX, IGNORE_INDEX, predicted)
     return np.stack([count_parts(target, kinds), count_parts(predicted, kinds)], axis=1)
 
 
-def missed(counts: Counts) -> NDArray[np.bool_]:
-    """Which classes (..., K) the label alone holds, by confusion counts (..., K, K)."""
+def is_missed(counts: Counts) -> NDArray[np.bool_]:
+    """Return whether only the label contains each class, (..., K), from confusion counts (..., K, K)."""
     return (counts.sum(axis=-1) > 0) & (counts.sum(axis=-2) == 0)
 
 
-def invented(counts: Counts) -> NDArray[np.bool_]:
-    """Which classes (..., K) the prediction alone holds, by confusion counts (..., K, K)."""
+def is_invented(counts: Counts) -> NDArray[np.bool_]:
+    """Return whether only the prediction contains each class, (..., K), from confusion counts (..., K, K)."""
     return (counts.sum(axis=-1) == 0) & (counts.sum(axis=-2) > 0)
 
 
-def failures(counts: Counts, parts: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
-    """Which classes failed in which images.
+def find_failures(counts: Counts, parts: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """Find the failures of each class in each image.
 
     Args:
-        counts: (N, K, K).
-        parts: (N, K, 2), of :func:`image_parts`.
+        counts: (N, K, K), confusion counts.
+        parts: (N, K, 2), as returned by :func:`count_image_parts`.
 
     Returns:
         (N, K) for each of :data:`FAILURES`.
     """
     label, prediction = np.moveaxis(parts, -1, 0)
     both = (label > 0) & (prediction > 0)
-    found = (missed(counts), invented(counts), both & (prediction > label), both & (prediction < label))
-    return dict(zip(FAILURES, found, strict=True))
+    masks = (is_missed(counts), is_invented(counts), both & (prediction > label), both & (prediction < label))
+    return dict(zip(FAILURES, masks, strict=True))
 
 
 def summarise_failures(counts: Counts, parts: NDArray[np.int64], labels: LabelSet) -> dict[str, Any]:
     """Compute the ``failures`` part of ``metrics.json``.
 
     Args:
-        counts: (N, K, K).
-        parts: (N, K, 2), of :func:`image_parts`.
+        counts: (N, K, K), confusion counts.
+        parts: (N, K, 2), as returned by :func:`count_image_parts`.
         labels: The K classes.
 
     Returns:
-        Plain data: by class the number of images whose label holds it (``labelled``) and of each of :data:`FAILURES`,
-        and ``part_share``, the definition of a part.
+        Plain data: by class, the number of images whose label contains it (``labelled``) and the number with each of
+        :data:`FAILURES`; and ``part_share``, the minimum size of a component.
     """
-    images = {"labelled": counts.sum(axis=2) > 0, **failures(counts, parts)}
-    numbers = {name: by_key(chosen.sum(axis=0).tolist(), labels) for name, chosen in images.items()}
+    images = {"labelled": counts.sum(axis=2) > 0, **find_failures(counts, parts)}
+    numbers = {name: by_key(mask.sum(axis=0).tolist(), labels) for name, mask in images.items()}
     return {"part_share": PART_SHARE, **numbers}

@@ -1,7 +1,7 @@
-"""What chance does to a score: intervals and tests over patients, from confusion counts.
+"""Confidence intervals and significance tests over patients, from confusion counts.
 
-Slices of one patient resemble each other, so patients are drawn, never slices or pixels. Pooled counts are sums over
-patients, so that all draws together are one matrix product.
+Slices of one patient are correlated, so patients are resampled, never slices or pixels. Pooled counts are sums over
+patients, so all resamples together are one matrix product.
 """
 
 from __future__ import annotations
@@ -16,88 +16,88 @@ from numpy.typing import NDArray
 from lss_lightning.metrics.overlap import Counts, Scores
 
 REPLICATES = 2000
-"""Draws of a bootstrap interval."""
+"""Number of bootstrap samples of an interval."""
 
 PERMUTATIONS = 10_000
-"""Draws of a permutation test; the least p-value is 1 in so many and one."""
+"""Number of random permutations of a test; the smallest possible p-value is 1 / (PERMUTATIONS + 1)."""
 
 Statistic = Callable[[Counts], Scores]
-"""From counts (..., K, K) to scores (..., F), such as :func:`~lss_lightning.metrics.overlap.iou`."""
+"""Function from counts (..., K, K) to scores (..., F), such as :func:`~lss_lightning.metrics.overlap.iou`."""
 
-Less = Callable[[Counts, Counts], Scores]
-"""From two tests' counts (..., K, K) to the first's scores less the second's, (..., F)."""
+DifferenceStatistic = Callable[[Counts, Counts], Scores]
+"""Function from the counts (..., K, K) of two tests to their difference in scores, first minus second, (..., F)."""
 
 
 def resample(patients: Counts, replicates: int = REPLICATES, seed: int = 0) -> Counts:
-    """Draw as many patients as there are, with replacement, again and again.
+    """Draw bootstrap samples: as many patients as there are, with replacement.
 
     Args:
-        patients: (P, K, K), each patient's counts; P at least 1.
-        replicates: R.
-        seed: The same seed and P draw the same patients, which pairs two models tested on them.
+        patients: (P, K, K), counts of each patient; P at least 1.
+        replicates: Number of samples, R.
+        seed: Random seed. The same seed and P draw the same patients, which pairs two models tested on them.
 
     Returns:
-        (R, K, K), each draw's pooled counts.
+        (R, K, K), pooled counts of each sample.
     """
-    return _pooled(draw_patients(len(patients), replicates, seed), patients)
+    return _pool(draw_patient_counts(len(patients), replicates, seed), patients)
 
 
-def draw_patients(size: int, replicates: int = REPLICATES, seed: int = 0) -> NDArray[np.int64]:
-    """How often each of ``size`` patients is drawn in each of R draws of as many, with replacement: (R, size)."""
+def draw_patient_counts(size: int, replicates: int = REPLICATES, seed: int = 0) -> NDArray[np.int64]:
+    """Draw how often each of ``size`` patients occurs in each bootstrap sample, (replicates, size)."""
     return np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=replicates)
 
 
 def interval95(replicates: Scores) -> Scores:
-    """95 % percentile interval (Efron & Tibshirani, *An introduction to the bootstrap*, 1993, chapter 13).
+    """Compute 95 % percentile intervals (Efron & Tibshirani, *An introduction to the bootstrap*, 1993, chapter 13).
 
     Args:
-        replicates: (R, ...), a score in each bootstrap draw; draws in which it is undefined (NaN) do not count.
+        replicates: (R, ...), score of each bootstrap sample; undefined scores (NaN) are ignored.
 
     Returns:
-        (..., 2), lower and upper bound; NaN where no draw defines the score.
+        (..., 2), lower and upper bound; NaN if no sample defines the score.
     """
     flat = replicates.reshape(len(replicates), -1)
     bounds = np.full((flat.shape[1], 2), np.nan)
-    for place, draws in enumerate(flat.T):
+    for column, draws in enumerate(flat.T):
         defined = draws[~np.isnan(draws)]
         if defined.size:
-            bounds[place] = np.percentile(defined, (2.5, 97.5))
+            bounds[column] = np.percentile(defined, (2.5, 97.5))
     return bounds.reshape(*replicates.shape[1:], 2)
 
 
 def permutation_test(
     first: Counts, second: Counts, statistic: Statistic, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Scores:
-    """Test whether two models score alike, by swapping whose prediction is whose for random halves of the patients.
+    """Test whether two models score alike, by swapping their predictions for random subsets of the patients.
 
     Args:
-        first: (P, K, K), one model's counts of each patient.
-        second: (P, K, K), the other's, of the same patients in the same order.
+        first: (P, K, K), counts of each patient for one model.
+        second: (P, K, K), counts for the other model, of the same patients in the same order.
         statistic: The score.
-        permutations: Random swaps.
-        seed: Of the swaps.
+        permutations: Number of random swaps.
+        seed: Random seed.
 
     Returns:
-        (F,), two-sided p-values, above 0 since the data as they are count among the swaps (Phipson & Smyth,
-        *Permutation p-values should never be zero*, 2010); NaN where the difference is undefined.
+        (F,), two-sided p-values. They are above 0, because the observed data count as one of the permutations (Phipson
+        & Smyth, *Permutation p-values should never be zero*, 2010). NaN if the difference is undefined.
     """
     swaps = np.random.default_rng(seed).integers(0, 2, size=(permutations, len(first)))
-    moved = _pooled(swaps, second - first)
-    differences = statistic(first.sum(axis=0) + moved) - statistic(second.sum(axis=0) - moved)
+    change = _pool(swaps, second - first)
+    differences = statistic(first.sum(axis=0) + change) - statistic(second.sum(axis=0) - change)
     observed = _difference(first, second, statistic)
-    # Sums in another order may differ in the last bit.
-    reached = (np.abs(differences) >= np.abs(observed) - 1e-12).sum(axis=0)
-    return np.where(np.isnan(observed), np.nan, (reached + 1) / (permutations + 1))
+    # Sums in a different order may differ in the last bit.
+    extreme = (np.abs(differences) >= np.abs(observed) - 1e-12).sum(axis=0)
+    return np.where(np.isnan(observed), np.nan, (extreme + 1) / (permutations + 1))
 
 
 def holm(p_values: Scores) -> Scores:
-    """Adjust p-values of a family of tests (Holm, *A simple sequentially rejective multiple test procedure*, 1979).
+    """Adjust the p-values of a family of tests (Holm, *A simple sequentially rejective multiple test procedure*, 1979).
 
     Args:
-        p_values: (F,); NaN is no test, and stays.
+        p_values: (F,); NaN entries are not tests and remain NaN.
 
     Returns:
-        (F,), adjusted, at most 1: those below 0.05 are significant at 5 % for the family.
+        (F,), adjusted p-values, at most 1. Those below 0.05 are significant at 5 % for the family.
     """
     adjusted = np.full(len(p_values), np.nan)
     order = [index for index in np.argsort(p_values) if not np.isnan(p_values[index])]
@@ -108,13 +108,13 @@ def holm(p_values: Scores) -> Scores:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two models' scores on the same patients, first minus second, each array with F scores.
+    """Differences of the F scores of two models on the same patients, first minus second.
 
     Attributes:
-        difference: (F,); NaN where a model's score is undefined.
-        ci95: (F, 2), paired bootstrap; NaN with fewer than two patients.
-        p: (F,), of the permutation test.
-        p_holm: (F,), Holm-corrected over the F scores.
+        difference: (F,); NaN if a score of either model is undefined.
+        ci95: (F, 2), paired bootstrap interval; NaN with fewer than two patients.
+        p: (F,), p-values of the permutation test.
+        p_holm: (F,), p-values with Holm's correction over the F scores.
     """
 
     difference: Scores
@@ -124,16 +124,17 @@ class Difference:
 
 
 def compare_pooled(first: Counts, second: Counts, statistic: Statistic, seed: int = 0) -> Difference:
-    """Compare two models, patient by patient.
+    """Compare two models, paired by patient.
 
     Args:
-        first: (P, K, K), one model's counts of each patient; P at least 1.
-        second: (P, K, K), the other's, of the same patients in the same order.
-        statistic: The score; its F figures are one family for Holm's correction.
-        seed: Of draws and swaps.
+        first: (P, K, K), counts of each patient for one model; P at least 1.
+        second: (P, K, K), counts for the other model, of the same patients in the same order.
+        statistic: The score; its F values are one family for Holm's correction.
+        seed: Random seed of the bootstrap and of the permutations.
 
     Raises:
-        ValueError: the arrays differ in shape, or their patients in labelled pixels, so that they cannot be the same.
+        ValueError: If the arrays differ in shape, or the patients differ in their labelled pixels and therefore cannot
+            be the same.
     """
     if first.shape != second.shape:
         raise ValueError(f"counts of shape {first.shape} cannot be paired with {second.shape}")
@@ -154,47 +155,49 @@ def contrast(
     first_patients: Sequence[str],
     second: Counts,
     second_patients: Sequence[str],
-    less: Less,
+    difference: DifferenceStatistic,
     seed: int = 0,
 ) -> tuple[Scores, Scores]:
-    """Difference of two tests whose images need not be the same, with an interval over patients.
+    """Compute the difference of two tests on possibly different images, with an interval over patients.
 
-    All patients of either test are drawn together, and one who is drawn so many times counts so many times in both,
-    wherever they have images. So patients in both tests are paired and others independent, and the interval holds for
-    any mixture: for the same images it is that of :func:`compare_pooled`.
+    The patients of both tests are resampled together, and a patient drawn several times counts as often in both tests.
+    Patients in both tests are thereby paired and all others independent, so the interval is valid for any overlap. For
+    the same images, it equals that of :func:`compare_pooled`.
 
     Args:
-        first: (N, K, K), counts of the first test's images.
-        first_patients: Each image's patient, N of them.
-        second: (M, K, K), counts of the second's.
-        second_patients: M of them.
-        less: The difference of two scores, such as :func:`~lss_lightning.metrics.overlap.iou_and_means_less`.
-        seed: Of the draws.
+        first: (N, K, K), counts of the images of the first test.
+        first_patients: Patient of each of the N images.
+        second: (M, K, K), counts of the images of the second test.
+        second_patients: Patient of each of the M images.
+        difference: Difference of the scores, such as
+            :func:`~lss_lightning.metrics.overlap.difference_of_iou_and_means`.
+        seed: Random seed.
 
     Returns:
-        The difference (F,), first minus second, NaN where a score is undefined, and its 95 % percentile interval
-        (F, 2), NaN with fewer than two patients in either test.
+        - The difference (F,), first minus second, NaN if a score is undefined.
+        - Its 95 % percentile interval (F, 2), NaN with fewer than two patients in either test.
     """
-    place = {name: index for index, name in enumerate(sorted({*first_patients, *second_patients}))}
+    rows = {name: row for row, name in enumerate(sorted({*first_patients, *second_patients}))}
 
-    def placed(counts: Counts, patients: Sequence[str]) -> Counts:
-        everybody = np.zeros((len(place), *counts.shape[1:]), dtype=np.int64)
-        np.add.at(everybody, [place[patient] for patient in patients], counts)
-        return everybody
+    def pool_by_patient(counts: Counts, patients: Sequence[str]) -> Counts:
+        pooled = np.zeros((len(rows), *counts.shape[1:]), dtype=np.int64)
+        np.add.at(pooled, [rows[patient] for patient in patients], counts)
+        return pooled
 
-    one, other = placed(first, first_patients), placed(second, second_patients)
-    replicates = less(resample(one, seed=seed), resample(other, seed=seed))
+    pooled_first = pool_by_patient(first, first_patients)
+    pooled_second = pool_by_patient(second, second_patients)
+    replicates = difference(resample(pooled_first, seed=seed), resample(pooled_second, seed=seed))
     if min(len(set(first_patients)), len(set(second_patients))) < 2:
         replicates = np.full_like(replicates, np.nan)
-    return less(one.sum(axis=0), other.sum(axis=0)), interval95(replicates)
+    return difference(pooled_first.sum(axis=0), pooled_second.sum(axis=0)), interval95(replicates)
 
 
 def _difference(first: Counts, second: Counts, statistic: Statistic) -> Scores:
     return statistic(first.sum(axis=0)) - statistic(second.sum(axis=0))
 
 
-def _pooled(weights: NDArray[Any], patients: Counts) -> Counts:
-    """Sums (R, K, K) of patients (P, K, K), each taken so many times (R, P)."""
-    # In float64, whose products are fast, and exact for sums below 2^53 pixels.
+def _pool(weights: NDArray[Any], patients: Counts) -> Counts:
+    """Return the weighted sums (R, K, K) of patients (P, K, K) for weights (R, P)."""
+    # float64 products are fast, and exact for sums below 2^53 pixels.
     pooled = weights.astype(np.float64) @ patients.reshape(len(patients), -1).astype(np.float64)
     return pooled.astype(np.int64).reshape(len(weights), *patients.shape[1:])

@@ -1,4 +1,4 @@
-"""Measures in mm from predictions held against those from labels and, on the phantom, against the truth."""
+"""Agreement of measurements on predictions with those on labels and, for the phantom, with the true values."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ import numpy as np
 from lss_lightning.metrics.agreement import bland_altman, cohen_kappa
 from lss_lightning.metrics.intervals import interval95, resample
 from lss_lightning.metrics.overlap import Scores, pool_patients
-from lss_lightning.metrics.plain import plain, plain_intervals
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Site, find_findings, find_sites
+from lss_lightning.metrics.plain import intervals_to_plain, to_plain
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Site, apply_criteria, find_sites
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Bounds of the groups in which errors are shown against the severity drawn."""
+"""Bounds of the severity groups in which errors are reported."""
 
 UNDETERMINED = "not determined"
-"""The site of a slice that has nothing below a threshold, but a measure withheld that might have been."""
+"""The site of a slice without findings if a withheld measurement might be below its threshold."""
 
-_GENERAL = [criterion for criterion in CRITERIA if criterion.site is not None]
+_GENERAL_CRITERIA = [criterion for criterion in CRITERIA if criterion.site is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasurementTable:
-    """The F measures (in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`) of N slices, NaN where withheld.
+    """The F measurements of N slices, NaN if withheld.
+
+    The measurements are in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`.
 
     Attributes:
-        label: (N, F), from the label maps.
-        predicted: (N, F), from the network's class probabilities.
-        low: (N, F), lower bound of the prediction's 95 % interval; NaN where there is none.
-        high: (N, F), upper bound.
-        calibrated_low: (N, F), lower bound of the calibrated 95 % interval; NaN where there is none.
-        calibrated_high: (N, F), upper bound.
-        patients: (N,), each slice's patient.
-        levels: (N,), ``D3``, ``D4`` or ``D5``; None where unknown.
-        truth: (N, F), from curves before they were rasterised; None where nobody knows it.
-        severities: (N,), of the stenosis drawn, 0 to 1; None as ``truth``.
-        sites: (N,), where it was drawn: ``none``, ``central``, ``left`` or ``right``; None as ``truth``.
-        notes: (N,), the note on each slice's patient, None where there is none; None where nobody gave any.
+        label: (N, F), measured on the label maps.
+        predicted: (N, F), measured on the predicted class probabilities.
+        low: (N, F), lower bound of the 95 % interval of the prediction; NaN if there is none.
+        high: (N, F), upper bound of that interval.
+        calibrated_low: (N, F), lower bound of the calibrated 95 % interval; NaN if there is none.
+        calibrated_high: (N, F), upper bound of that interval.
+        patients: (N,), patient of each slice.
+        levels: (N,), ``D3``, ``D4`` or ``D5``; None if unknown.
+        truth: (N, F), true values, computed from curves before rasterisation; None if unknown.
+        severities: (N,), simulated severity of the stenosis, 0 to 1; None if ``truth`` is.
+        sites: (N,), simulated site: ``none``, ``central``, ``left`` or ``right``; None if ``truth`` is.
+        notes: (N,), radiologist's note on the patient of each slice, or None; None if there are no notes.
     """
 
     label: Scores
@@ -58,194 +60,212 @@ class MeasurementTable:
     notes: Sequence[str | None] | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[MeasurementTable]) -> MeasurementTable:
-        """The slices of several tests, of at least one; what is not known of all of them is not known."""
+    def concatenate(cls, tables: Sequence[MeasurementTable]) -> MeasurementTable:
+        """Concatenate the tables of several tests, at least one; a field that any of them lacks is None."""
 
         def join(values: list[Any]) -> Any:
             if any(value is None for value in values):
                 return None
-            return (
-                np.concatenate(values)
-                if isinstance(values[0], np.ndarray)
-                else [one for value in values for one in value]
-            )
+            if isinstance(values[0], np.ndarray):
+                return np.concatenate(values)
+            return [item for value in values for item in value]
 
-        return cls(**{entry.name: join([getattr(part, entry.name) for part in parts]) for entry in fields(cls)})
+        return cls(**{entry.name: join([getattr(table, entry.name) for table in tables]) for entry in fields(cls)})
 
 
-def summarise_measurements(measured: MeasurementTable) -> dict[str, Any]:
+def summarise_measurements(table: MeasurementTable) -> dict[str, Any]:
     """Compute the ``measurements`` part of ``metrics.json``.
 
     Returns:
-        Plain data. ``against_label``: by measure the prediction's errors (:func:`errors`), its ``category``
-        (:func:`categories`) and, where there are intervals, their ``coverage``, of calibrated ones
-        ``calibrated_coverage``. Where the truth is known, ``against_truth``: the same and ``by_severity``;
-        ``label_against_truth``: the errors of the label maps, that is of rasterising.
-        ``sites``: :func:`site_counts` of the predictions against the labels' and the true ones.
+        Plain data. ``against_label`` holds for each measurement the errors of the predictions
+        (:func:`summarise_errors`), their ``category`` (:func:`compare_categories`) and, if there are intervals, their
+        ``coverage`` and ``calibrated_coverage`` (:func:`compute_coverage`). If the truth is known, ``against_truth``
+        holds the same and ``by_severity``, and ``label_against_truth`` the errors of the label maps, which are due to
+        rasterisation. ``sites`` holds :func:`count_sites` of the predictions against the labels and the truth.
     """
 
-    def against(reference: Scores) -> dict[str, Any]:
-        found = errors(measured.predicted, reference, measured.patients)
-        for name, agreement in categories(measured.predicted, reference, measured.patients).items():
-            found[name]["category"] = agreement
+    def compare_with(reference: Scores) -> dict[str, Any]:
+        summary = summarise_errors(table.predicted, reference, table.patients)
+        for name, agreement in compare_categories(table.predicted, reference, table.patients).items():
+            summary[name]["category"] = agreement
         for key, low, high in (
-            ("coverage", measured.low, measured.high),
-            ("calibrated_coverage", measured.calibrated_low, measured.calibrated_high),
+            ("coverage", table.low, table.high),
+            ("calibrated_coverage", table.calibrated_low, table.calibrated_high),
         ):
-            for name, held in coverage(low, high, reference).items():
-                found[name][key] = held
-        return found
+            for name, coverage in compute_coverage(low, high, reference).items():
+                summary[name][key] = coverage
+        return summary
 
-    predicted, label = (found_sites(values, measured.levels) for values in (measured.predicted, measured.label))
+    predicted, label = (locate_stenoses(values, table.levels) for values in (table.predicted, table.label))
     summary: dict[str, Any] = {
-        "against_label": against(measured.label),
-        "sites": {"against_label": site_counts(label, predicted)},
+        "against_label": compare_with(table.label),
+        "sites": {"against_label": count_sites(label, predicted)},
     }
-    if measured.truth is not None and measured.severities is not None and measured.sites is not None:
-        summary["against_truth"] = against(measured.truth)
-        for name, groups in by_severity(measured.predicted, measured.truth, measured.severities).items():
+    if table.truth is not None and table.severities is not None and table.sites is not None:
+        summary["against_truth"] = compare_with(table.truth)
+        for name, groups in summarise_by_severity(table.predicted, table.truth, table.severities).items():
             summary["against_truth"][name]["by_severity"] = groups
-        summary["label_against_truth"] = errors(measured.label, measured.truth, measured.patients)
-        summary["sites"]["against_truth"] = site_counts(measured.sites, predicted)
-        summary["sites"]["label_against_truth"] = site_counts(measured.sites, label)
-        below = found_sites(measured.truth, measured.levels)
-        summary["sites"]["true_measures_against_truth"] = site_counts(measured.sites, below)
+        summary["label_against_truth"] = summarise_errors(table.label, table.truth, table.patients)
+        summary["sites"]["against_truth"] = count_sites(table.sites, predicted)
+        summary["sites"]["label_against_truth"] = count_sites(table.sites, label)
+        from_truth = locate_stenoses(table.truth, table.levels)
+        summary["sites"]["true_measures_against_truth"] = count_sites(table.sites, from_truth)
     return summary
 
 
-def errors(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Bland and Altman's figures of values minus reference, (N, F) each, by measure.
+def summarise_errors(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Compute Bland-Altman statistics of values minus reference, by measurement.
+
+    Args:
+        values: (N, F), measurements.
+        reference: (N, F), reference measurements.
+        patients: Patient of each slice.
 
     Returns:
-        By measure: ``slices`` that have both; ``withheld`` of those that have a reference, and ``no_reference``;
-        ``bias`` with ``bias_ci95`` over patients, ``sd``, ``limits95``, ``mae``, all in the measure's unit, and
-        ``mae_percent`` of the mean reference.
+        By measurement: ``slices``, the number with both values; ``withheld``, the number with only a reference;
+        ``no_reference``, the number without one; ``bias`` with ``bias_ci95`` over patients, ``sd``, ``limits95`` and
+        ``mae``, all in the unit of the measurement; and ``mae_percent``, relative to the mean reference.
     """
-    found = {}
-    for place, name in enumerate(MEASUREMENTS):
-        value, true = values[:, place], reference[:, place]
+    summary = {}
+    for column, name in enumerate(MEASUREMENTS):
+        value, true = values[:, column], reference[:, column]
         both = ~np.isnan(value) & ~np.isnan(true)
-        figures = bland_altman(value - true, patients)
+        statistics = bland_altman(value - true, patients)
         mean = float(true[both].mean()) if both.any() else np.nan
-        found[name] = {
-            "slices": figures.count,
+        summary[name] = {
+            "slices": statistics.count,
             "withheld": int((np.isnan(value) & ~np.isnan(true)).sum()),
             "no_reference": int(np.isnan(true).sum()),
-            "bias": plain(figures.bias),
-            "bias_ci95": plain_intervals(figures.bias_ci95),
-            "sd": plain(figures.sd),
-            "limits95": plain_intervals(figures.limits),
-            "mae": plain(figures.mae),
-            "mae_percent": plain(100 * figures.mae / mean if mean > 0 else np.nan),
+            "bias": to_plain(statistics.bias),
+            "bias_ci95": intervals_to_plain(statistics.bias_ci95),
+            "sd": to_plain(statistics.sd),
+            "limits95": intervals_to_plain(statistics.limits),
+            "mae": to_plain(statistics.mae),
+            "mae_percent": to_plain(100 * statistics.mae / mean if mean > 0 else np.nan),
         }
-    return found
+    return summary
 
 
-def categories(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Whether values and reference, (N, F) each, lie below the same of a measure's thresholds.
+def compare_categories(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Compare the categories into which the published thresholds divide values and reference, (N, F) each.
 
-    Thresholds that place a stenosis count; the cut-offs of one study at one level do not.
+    Only thresholds that suggest a site are used, not the cut-offs of a single study at one level.
 
     Returns:
-        By measure that has thresholds: ``thresholds``, ascending; ``counts``, a matrix with the reference's category in
-        rows, from below the least threshold to above the greatest; ``kappa`` (Cohen's), with ``kappa_ci95`` by a
-        bootstrap over patients.
+        For each measurement with thresholds: ``thresholds``, ascending; ``counts``, a matrix with the category of the
+        reference in rows, from below the lowest threshold to above the highest; and Cohen's ``kappa``, with
+        ``kappa_ci95`` by a bootstrap over patients.
     """
-    found = {}
-    for name in dict.fromkeys(criterion.measure for criterion in _GENERAL):
-        place = list(MEASUREMENTS).index(name)
-        thresholds = sorted({criterion.below for criterion in _GENERAL if criterion.measure == name})
-        value, true = values[:, place], reference[:, place]
+    comparison = {}
+    for name in dict.fromkeys(criterion.measurement for criterion in _GENERAL_CRITERIA):
+        column = list(MEASUREMENTS).index(name)
+        thresholds = sorted({criterion.below for criterion in _GENERAL_CRITERIA if criterion.measurement == name})
+        value, true = values[:, column], reference[:, column]
         both = ~np.isnan(value) & ~np.isnan(true)
         size = len(thresholds) + 1
-        # From the right, since a value on the threshold does not lie below it.
+        # side="right", because a value equal to the threshold is not below it.
         rows, columns = (np.searchsorted(thresholds, column[both], side="right") for column in (true, value))
         counts = np.zeros((int(both.sum()), size, size), dtype=np.int64)
         counts[np.arange(len(counts)), rows, columns] = 1
-        by_patient = pool_patients(counts, [who for who, there in zip(patients, both, strict=True) if there])
+        by_patient = pool_patients(counts, [patient for patient, keep in zip(patients, both, strict=True) if keep])
         bounds = interval95(cohen_kappa(resample(by_patient))) if len(by_patient) > 1 else np.full(2, np.nan)
-        found[name] = {
+        comparison[name] = {
             "thresholds": thresholds,
             "counts": counts.sum(axis=0).tolist(),
-            "kappa": plain(cohen_kappa(counts.sum(axis=0))),
-            "kappa_ci95": plain_intervals(bounds),
+            "kappa": to_plain(cohen_kappa(counts.sum(axis=0))),
+            "kappa_ci95": intervals_to_plain(bounds),
         }
-    return found
+    return comparison
 
 
-def coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, dict[str, Any]]:
-    """How many intervals from low to high hold a reference, (N, F) each, by measure that has any.
+def compute_coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, dict[str, Any]]:
+    """Compute how many intervals from low to high contain the reference, (N, F) each.
 
     Returns:
-        By measure: ``slices``, the share ``held`` of them, and the intervals' median ``width``.
+        For each measurement with intervals: ``slices``; ``held``, the fraction of intervals that contain the reference;
+        and ``width``, their median width.
     """
-    found = {}
-    for place, name in enumerate(MEASUREMENTS):
-        least, most, true = (values[:, place] for values in (low, high, reference))
-        there = ~np.isnan(least) & ~np.isnan(true)
-        if there.any():
-            held = (least <= true) & (true <= most)
-            found[name] = {
-                "slices": int(there.sum()),
-                "held": float(held[there].mean()),
-                "width": float(np.median((most - least)[there])),
+    summary = {}
+    for column, name in enumerate(MEASUREMENTS):
+        lower, upper, true = (values[:, column] for values in (low, high, reference))
+        defined = ~np.isnan(lower) & ~np.isnan(true)
+        if defined.any():
+            covered = (lower <= true) & (true <= upper)
+            summary[name] = {
+                "slices": int(defined.sum()),
+                "held": float(covered[defined].mean()),
+                "width": float(np.median((upper - lower)[defined])),
             }
-    return found
+    return summary
 
 
-def by_severity(values: Scores, truth: Scores, severities: Scores) -> dict[str, list[dict[str, Any]]]:
-    """Bias and mean absolute error of values, (N, F), in groups of the severity drawn, (N,), by measure.
+def summarise_by_severity(values: Scores, truth: Scores, severities: Scores) -> dict[str, list[dict[str, Any]]]:
+    """Compute bias and mean absolute error in groups of simulated severity.
+
+    Args:
+        values: (N, F), measurements.
+        truth: (N, F), true values.
+        severities: (N,), simulated severity, 0 to 1.
 
     Returns:
-        By measure, for each group of :data:`SEVERITIES`: ``severity`` (its bounds), ``slices``, ``bias``, ``mae``.
+        By measurement, for each group of :data:`SEVERITIES`: ``severity`` (its bounds), ``slices``, ``bias``, ``mae``.
     """
-    # The last group holds its upper bound.
+    # The last group includes its upper bound.
     group = np.digitize(severities, SEVERITIES[1:-1])
-    found: dict[str, list[dict[str, Any]]] = {}
-    for place, name in enumerate(MEASUREMENTS):
-        error = values[:, place] - truth[:, place]
-        found[name] = []
+    summary: dict[str, list[dict[str, Any]]] = {}
+    for column, name in enumerate(MEASUREMENTS):
+        error = values[:, column] - truth[:, column]
+        summary[name] = []
         for index, bounds in enumerate(pairwise(SEVERITIES)):
             part = error[(group == index) & ~np.isnan(error)]
             bias, mae = (float(part.mean()), float(np.abs(part).mean())) if part.size else (np.nan, np.nan)
-            row = {"severity": list(bounds), "slices": int(part.size), "bias": plain(bias), "mae": plain(mae)}
-            found[name].append(row)
-    return found
+            row = {"severity": list(bounds), "slices": int(part.size), "bias": to_plain(bias), "mae": to_plain(mae)}
+            summary[name].append(row)
+    return summary
 
 
-def found_sites(values: Scores, levels: Sequence[str | None]) -> list[str]:
-    """Where the measures of each slice, (N, F), would place a stenosis: ``none``, or sites joined by ``+``."""
-    return [site_of(values_of(row), level) for row, level in zip(values, levels, strict=True)]
+def locate_stenoses(values: Scores, levels: Sequence[str | None]) -> list[str]:
+    """Return :func:`locate_stenosis` for each slice of measurements (N, F)."""
+    return [locate_stenosis(row_to_values(row), level) for row, level in zip(values, levels, strict=True)]
 
 
-def values_of(row: Scores) -> dict[str, float | None]:
-    """One slice's measures, (F,), by name; None where withheld."""
+def row_to_values(row: Scores) -> dict[str, float | None]:
+    """Return the measurements of one slice, (F,), by name; None if withheld."""
     return {name: None if np.isnan(value) else float(value) for name, value in zip(MEASUREMENTS, row, strict=True)}
 
 
-def site_below(values: Mapping[str, float | None], level: str | None, site: Site) -> bool | None:
-    """Whether a slice's measures would place a stenosis at a site; None where a measure that decides it is withheld."""
-    if site in find_sites(find_findings(values, level)):
+def is_below_threshold_at(values: Mapping[str, float | None], level: str | None, site: Site) -> bool | None:
+    """Return whether a slice has a reliable finding at a site; None if a relevant measurement is withheld."""
+    if site in find_sites(apply_criteria(values, level)):
         return True
-    deciding = {one.measure for one in _GENERAL if one.site == site and level not in one.unreliable_at}
-    return None if any(values[name] is None for name in deciding) else False
+    relevant = {
+        criterion.measurement
+        for criterion in _GENERAL_CRITERIA
+        if criterion.site == site and level not in criterion.unreliable_at
+    }
+    return None if any(values[name] is None for name in relevant) else False
 
 
-def site_of(values: Mapping[str, float | None], level: str | None) -> str:
-    """Where one slice's measures would place a stenosis; :data:`UNDETERMINED` where that cannot be said."""
-    below = {site: site_below(values, level, site) for site in SITES}
+def locate_stenosis(values: Mapping[str, float | None], level: str | None) -> str:
+    """Return the sites that the measurements of a slice suggest.
+
+    Returns:
+        Sites joined by ``+``, ``none``, or :data:`UNDETERMINED`.
+    """
+    below = {site: is_below_threshold_at(values, level, site) for site in SITES}
     if any(below.values()):
-        return "+".join(site for site, found in below.items() if found)
+        return "+".join(site for site, is_below in below.items() if is_below)
     return UNDETERMINED if None in below.values() else "none"
 
 
-def site_counts(true: Sequence[str], found: Sequence[str]) -> dict[str, dict[str, int]]:
-    """How often each true site (outer key) was found as which."""
+def count_sites(true: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count how often each true site (outer key) is predicted as each site (inner key)."""
     counts = {
-        site: Counter(other for one, other in zip(true, found, strict=True) if one == site) for site in _ordered(true)
+        site: Counter(found for actual, found in zip(true, predicted, strict=True) if actual == site)
+        for site in _sort_sites(true)
     }
-    return {site: {other: row[other] for other in _ordered(found)} for site, row in counts.items()}
+    return {site: {other: row[other] for other in _sort_sites(predicted)} for site, row in counts.items()}
 
 
-def _ordered(sites: Sequence[str]) -> list[str]:
+def _sort_sites(sites: Sequence[str]) -> list[str]:
     return sorted(set(sites), key=lambda site: (site != "none", site == UNDETERMINED, site))

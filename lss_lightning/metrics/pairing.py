@@ -1,4 +1,4 @@
-"""Which images two tests have in common, so that their models can be compared image by image."""
+"""Images that two tests share, and comparisons of their models on these images."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.intervals import Difference, compare_pooled, holm
 from lss_lightning.metrics.overlap import Counts, iou_and_means, pool_patients
 
-_SHOWN = 3  # names in a sentence
+_MAX_NAMES = 3  # names listed in a message
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """The N images that a model was tested on, and what came of it.
+    """Confusion counts of the N images that a model was tested on.
 
     Attributes:
-        digests: (N,), hash of each image's content.
-        patients: (N,), each image's patient.
-        levels: (N,), what tells a patient's images apart.
+        digests: (N,), content hash of each image.
+        patients: (N,), patient of each image.
+        levels: (N,), level of each image, which distinguishes the images of a patient.
         counts: (N, K, K), confusion counts.
-        channels: What the hashes cover (``data.channels``): those of other channels differ for the same slice.
+        channels: Channels that the hashes cover (``data.channels``). The hashes of one slice differ between channels.
     """
 
     digests: tuple[str, ...]
@@ -38,11 +38,11 @@ class ImageCounts:
 
     @property
     def names(self) -> list[str]:
-        """``<patient>_<level>`` of each image."""
+        """The name of each image, ``<patient>_<level>``."""
         return ["_".join(filter(None, pair)) for pair in zip(self.patients, self.levels, strict=True)]
 
     def __getitem__(self, chosen: Sequence[int] | NDArray[np.int64]) -> ImageCounts:
-        """Some of the images, by their places."""
+        """Return the images with the given indices."""
         return ImageCounts(
             digests=tuple(self.digests[index] for index in chosen),
             patients=tuple(self.patients[index] for index in chosen),
@@ -54,14 +54,14 @@ class ImageCounts:
 
 @dataclass(frozen=True)
 class SharedImages:
-    """What two tests have in common.
+    """The images that two tests share.
 
     Attributes:
-        first: Places of the common images in the first test.
-        second: Their places in the second, in the same order.
-        only_first: Names of the images that only the first has.
-        only_second: Names of those that only the second has.
-        relabelled: Names of those that both have, but with other labels.
+        first: Indices of the shared images in the first test.
+        second: Their indices in the second test, in the same order.
+        only_first: Names of the images that only the first test has.
+        only_second: Names of the images that only the second test has.
+        relabelled: Names of the images that both have, but with different labels.
     """
 
     first: NDArray[np.int64]
@@ -72,14 +72,14 @@ class SharedImages:
 
     @property
     def complete(self) -> bool:
-        """Whether both were tested on the same images with the same labels."""
+        """Whether both tests have the same images with the same labels."""
         return not (self.only_first or self.only_second or self.relabelled)
 
-    def difference(self, first: str, second: str) -> str:
-        """In words, what keeps two tests of these names from being paired; empty where nothing does."""
+    def describe_difference(self, first: str, second: str) -> str:
+        """Describe the images that differ between tests with the given names; empty if there are none."""
         parts = [
-            f"{_some(names)} {what}"
-            for names, what in (
+            f"{_list_names(names)} {description}"
+            for names, description in (
                 (self.only_first, f"only in {first}"),
                 (self.only_second, f"only in {second}"),
                 (self.relabelled, "with another label"),
@@ -89,97 +89,100 @@ class SharedImages:
         return ", ".join(parts)
 
 
-def shared_images(first: ImageCounts, second: ImageCounts) -> SharedImages:
-    """Find the images that two tests have in common.
+def find_shared_images(first: ImageCounts, second: ImageCounts) -> SharedImages:
+    """Find the images that two tests share.
 
-    Images are the same by their content. Where the two models read other channels, no content is the same: there images
-    are known by patient and level. In either case their labels must count the same pixels of each class.
+    Images are matched by content. If the two models read different channels, no contents match, and images are matched
+    by patient and level. In either case, their labels must have the same number of pixels of each class.
     """
     by_content = first.channels == second.channels
-    ours, theirs = (_places(test, by_content=by_content) for test in (first, second))
-    common = [(ours[key], theirs[key]) for key in ours if key in theirs]
-    alike = [np.array_equal(first.counts[one].sum(axis=1), second.counts[other].sum(axis=1)) for one, other in common]
+    first_indices, second_indices = (_index_images(test, by_content=by_content) for test in (first, second))
+    common = [(first_indices[key], second_indices[key]) for key in first_indices if key in second_indices]
+    alike = [np.array_equal(first.counts[i].sum(axis=1), second.counts[j].sum(axis=1)) for i, j in common]
     pairs = np.array([pair for pair, same in zip(common, alike, strict=True) if same], dtype=np.int64).reshape(-1, 2)
     return SharedImages(
         first=pairs[:, 0],
         second=pairs[:, 1],
-        only_first=tuple(first.names[ours[key]] for key in ours if key not in theirs),
-        only_second=tuple(second.names[theirs[key]] for key in theirs if key not in ours),
-        relabelled=tuple(first.names[one] for (one, _), same in zip(common, alike, strict=True) if not same),
+        only_first=tuple(first.names[first_indices[key]] for key in first_indices if key not in second_indices),
+        only_second=tuple(second.names[second_indices[key]] for key in second_indices if key not in first_indices),
+        relabelled=tuple(first.names[i] for (i, _), same in zip(common, alike, strict=True) if not same),
     )
 
 
-def _places(test: ImageCounts, *, by_content: bool) -> dict[tuple[str, int], int]:
-    """Each image's place by its content or name; those that occur more than once are numbered by name."""
-    names, seen, places = test.names, Counter[str](), {}
-    for place in sorted(range(len(names)), key=names.__getitem__):
-        key = test.digests[place] if by_content else names[place]
-        places[key, seen[key]] = place
+def _index_images(test: ImageCounts, *, by_content: bool) -> dict[tuple[str, int], int]:
+    """Return the index of each image by its content or name; repeated images are numbered in the order of names."""
+    names, seen, indices = test.names, Counter[str](), {}
+    for index in sorted(range(len(names)), key=names.__getitem__):
+        key = test.digests[index] if by_content else names[index]
+        indices[key, seen[key]] = index
         seen[key] += 1
-    return places
+    return indices
 
 
-def _some(names: Sequence[str]) -> str:
-    several = f", … {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+def _list_names(names: Sequence[str]) -> str:
+    rest = f", … {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     slices = "slice" if len(names) == 1 else "slices"
-    return f"{len(names)} {slices} ({', '.join(names[:_SHOWN])}{several})"
+    return f"{len(names)} {slices} ({', '.join(names[:_MAX_NAMES])}{rest})"
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two models, held against each other.
+    """A comparison of two models.
 
     Attributes:
-        first: The one's name.
-        second: The other's.
-        found: The figures of :func:`~lss_lightning.metrics.overlap.iou_and_means`, first minus second; None where the
-            two were not tested on the same images.
-        refusal: Why not, in words; empty where they were.
-        patients: Over how many patients.
+        first: Name of the first model.
+        second: Name of the second model.
+        difference: Differences of the scores of :func:`~lss_lightning.metrics.overlap.iou_and_means`, first minus
+            second; None if the models were not tested on the same images.
+        reason: Why they cannot be compared; empty if they can.
+        patients: Number of patients.
     """
 
     first: str
     second: str
-    found: Difference | None
-    refusal: str
+    difference: Difference | None
+    reason: str
     patients: int
 
 
-def pair_all(tests: Mapping[str, ImageCounts], labels: LabelSet) -> list[PairedComparison]:
-    """Compare every two models that were tested on the same images, patient by patient.
+def compare_all_pairs(tests: Mapping[str, ImageCounts], labels: LabelSet) -> list[PairedComparison]:
+    """Compare every pair of models that were tested on the same images, paired by patient.
 
     Args:
-        tests: By the models' names.
+        tests: Counts by model name.
         labels: The K classes.
 
     Returns:
-        Each pair in the order of the names. ``p_holm`` is corrected over the classes of all pairs together, and for
-        each of the two means over all pairs.
+        All pairs, in the order of the names. ``p_holm`` is corrected over the classes of all pairs together, and
+        separately for each of the two means over all pairs.
     """
-    pairs = [_paired(one, other, tests, labels) for one, other in combinations(tests, 2)]
-    done = [pair.found for pair in pairs if pair.found is not None]
-    if not done:
+    pairs = [_compare_pair(first, second, tests, labels) for first, second in combinations(tests, 2)]
+    differences = [pair.difference for pair in pairs if pair.difference is not None]
+    if not differences:
         return pairs
-    p_values, classes = np.stack([found.p for found in done]), len(labels)
+    p_values, classes = np.stack([difference.p for difference in differences]), len(labels)
     corrected = np.column_stack(
         [
             holm(p_values[:, :classes].ravel()).reshape(-1, classes),
-            *(holm(p_values[:, place]) for place in range(classes, p_values.shape[1])),
+            *(holm(p_values[:, column]) for column in range(classes, p_values.shape[1])),
         ]
     )
     rows = iter(corrected)
     return [
-        pair if pair.found is None else replace(pair, found=replace(pair.found, p_holm=next(rows))) for pair in pairs
+        pair if pair.difference is None else replace(pair, difference=replace(pair.difference, p_holm=next(rows)))
+        for pair in pairs
     ]
 
 
-def _paired(one: str, other: str, tests: Mapping[str, ImageCounts], labels: LabelSet) -> PairedComparison:
-    first, second = tests[one], tests[other]
-    common = shared_images(first, second)
-    if not common.complete:
-        return PairedComparison(one, other, None, common.difference(one, other), 0)
-    first, second = first[common.first], second[common.second]
-    # By the first's names: the same images may be called otherwise elsewhere.
-    one_s, other_s = (pool_patients(test.counts, first.patients) for test in (first, second))
-    found = compare_pooled(one_s, other_s, partial(iou_and_means, labels=labels))
-    return PairedComparison(one, other, found, "", len(one_s))
+def _compare_pair(
+    first_name: str, second_name: str, tests: Mapping[str, ImageCounts], labels: LabelSet
+) -> PairedComparison:
+    first, second = tests[first_name], tests[second_name]
+    shared = find_shared_images(first, second)
+    if not shared.complete:
+        return PairedComparison(first_name, second_name, None, shared.describe_difference(first_name, second_name), 0)
+    first, second = first[shared.first], second[shared.second]
+    # Both by the patient ids of the first test, since the second may use other ids for the same images.
+    first_pooled, second_pooled = (pool_patients(test.counts, first.patients) for test in (first, second))
+    difference = compare_pooled(first_pooled, second_pooled, partial(iou_and_means, labels=labels))
+    return PairedComparison(first_name, second_name, difference, "", len(first_pooled))

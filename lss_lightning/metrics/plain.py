@@ -1,4 +1,4 @@
-"""Scores as plain data, as files hold them: None where a score is not defined."""
+"""Conversion of scores to plain data for JSON files, with None for undefined scores."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 
 
-def plain(scores: NDArray[np.float64] | float) -> Any:
-    """A number, or a list of them as deep as the array; None in the place of NaN."""
+def to_plain(scores: NDArray[np.float64] | float) -> Any:
+    """Convert an array to a number or nested lists, with None instead of NaN."""
     values = np.asarray(scores)
-    return [plain(part) for part in values] if values.ndim else None if np.isnan(values) else float(values)
+    return [to_plain(part) for part in values] if values.ndim else None if np.isnan(values) else float(values)
 
 
-def plain_intervals(bounds: NDArray[np.float64]) -> Any:
-    """Lower and upper bound, (2,), as a list, or a list of these for (..., 2); None where there is no interval."""
+def intervals_to_plain(bounds: NDArray[np.float64]) -> Any:
+    """Convert intervals (..., 2) to nested lists of lower and upper bounds, with None for undefined intervals."""
     if bounds.ndim > 1:
-        return [plain_intervals(part) for part in bounds]
+        return [intervals_to_plain(part) for part in bounds]
     return None if np.isnan(bounds).any() else bounds.tolist()
 
 
 def by_key(values: Iterable[Any], labels: LabelSet) -> dict[str, Any]:
-    """Plain values, one a class, by class key."""
+    """Return the values of all classes by class key."""
     return dict(zip(labels.keys, values, strict=True))

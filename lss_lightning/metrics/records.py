@@ -1,4 +1,4 @@
-"""What a test keeps of every image: enough for all scores, without its maps of labels and probabilities."""
+"""The records of a test: per-image statistics that suffice for all scores, without label maps and probabilities."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics.boundary import BOUNDARY_METRICS, bf_tolerance, boundary_measures
-from lss_lightning.metrics.calibration import BINS, foreground_band, reliability_bins
-from lss_lightning.metrics.confusion import PerImage, confusion
-from lss_lightning.metrics.failures import image_parts
+from lss_lightning.metrics.boundary import BOUNDARY_METRICS, bf_tolerance, compute_boundary_metrics
+from lss_lightning.metrics.calibration import RELIABILITY_BINS, foreground_band, reliability_bins
+from lss_lightning.metrics.confusion import count_confusion
+from lss_lightning.metrics.failures import count_image_parts
 from lss_lightning.metrics.overlap import Counts, Scores
+from lss_lightning.metrics.per_image import PerImageMetric
 
 
 @dataclass(frozen=True)
 class Records:
-    """What was found in N images of K classes.
+    """Statistics of N images with K classes.
 
     Attributes:
-        indices: (N,), each image's place in the data set.
-        counts: (N, K, K), of :func:`~lss_lightning.metrics.confusion.confusion`.
-        boundary: (N, K, 5), of :func:`~lss_lightning.metrics.boundary.boundary_measures`.
-        bf_tolerance: (N,), of :func:`~lss_lightning.metrics.boundary.bf_tolerance`.
-        reliability: (N, K, bins, 3), of :func:`~lss_lightning.metrics.calibration.reliability_bins`, in the band.
-        parts: (N, K, 2), of :func:`~lss_lightning.metrics.failures.image_parts`.
-        finite: (N,), whether all the network's outputs are finite; elsewhere no other figure means anything.
+        indices: (N,), index of each image in the dataset.
+        counts: (N, K, K), as returned by :func:`~lss_lightning.metrics.confusion.count_confusion`.
+        boundary: (N, K, 5), as returned by :func:`~lss_lightning.metrics.boundary.compute_boundary_metrics`.
+        bf_tolerance: (N,), as returned by :func:`~lss_lightning.metrics.boundary.bf_tolerance`.
+        reliability: (N, K, bins, 3), as returned by :func:`~lss_lightning.metrics.calibration.reliability_bins`, for
+            the pixels of the foreground band.
+        parts: (N, K, 2), as returned by :func:`~lss_lightning.metrics.failures.count_image_parts`.
+        finite: (N,), whether all outputs of the network are finite. Other statistics of an image without finite outputs
+            are meaningless.
     """
 
     indices: NDArray[np.int64]
@@ -42,17 +45,17 @@ class Records:
     finite: NDArray[np.bool_]
 
     @classmethod
-    def joined(cls, parts: Sequence[Records]) -> Records:
-        """The records of several tests, one after the other; at least one."""
+    def concatenate(cls, parts: Sequence[Records]) -> Records:
+        """Concatenate the records of several tests, at least one."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Records:
-        """The records of some images only, chosen by their places 0 to N - 1."""
+        """Return the records of the images with the given positions, 0 to N - 1."""
         return Records(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-class ImageRecords(PerImage):
-    """Measures every image as its logits come, and gathers the :class:`Records`.
+class RecordsMetric(PerImageMetric):
+    """A metric that computes the :class:`Records` of images from their logits.
 
     Args:
         labels: The K classes.
@@ -64,7 +67,7 @@ class ImageRecords(PerImage):
             counts=((classes, classes), torch.int64),
             boundary=((classes, len(BOUNDARY_METRICS)), torch.float64),
             bf_tolerance=((), torch.float64),
-            reliability=((classes, BINS, 3), torch.float64),
+            reliability=((classes, RELIABILITY_BINS, 3), torch.float64),
             parts=((classes, 2), torch.int64),
             finite=((), torch.bool),
         )
@@ -78,29 +81,29 @@ class ImageRecords(PerImage):
         sizes: Sequence[tuple[int, int]],
         spacings: Sequence[float | None],
     ) -> None:
-        """Measure a batch.
+        """Add a batch.
 
         Args:
-            logits: (B, K, H, W) float, on the labels' own grid.
-            target: (B, H, W) uint8 class indices, padded with :data:`~lss_lightning.labels.IGNORED`.
-            index: (B,) int64, each image's place in the data set.
+            logits: (B, K, H, W) float, on the grid of the labels.
+            target: (B, H, W) uint8 class indices, padded with :data:`~lss_lightning.labels.IGNORE_INDEX`.
+            index: (B,) int64, index of each image in the dataset.
             sizes: Height and width of each image without the padding.
-            spacings: Each label's pixel size in mm, or None where unknown.
+            spacings: Pixel spacing of each label in mm, or None if unknown.
         """
         finite = logits.isfinite().flatten(1).all(dim=1)
         logits = logits.nan_to_num()
         predicted = logits.max(1).indices  # max is ten times as fast as argmax on a CPU
-        counts = confusion(predicted, target, len(self.labels))
+        counts = count_confusion(predicted, target, len(self.labels))
         probabilities = logits.softmax(1).cpu().numpy()
         maps, targets = predicted.to(torch.uint8).cpu().numpy(), target.cpu().numpy()
         boundary, reliability, parts = [], [], []
-        for place, ((height, width), spacing) in enumerate(zip(sizes, spacings, strict=True)):
-            whole = np.s_[..., :height, :width]
-            truth, ours = targets[place][whole], maps[place][whole]
-            boundary.append(boundary_measures(ours, truth, len(self.labels), spacing))
-            parts.append(image_parts(ours, truth, len(self.labels)))
+        for position, ((height, width), spacing) in enumerate(zip(sizes, spacings, strict=True)):
+            unpadded = np.s_[..., :height, :width]
+            truth, prediction = targets[position][unpadded], maps[position][unpadded]
+            boundary.append(compute_boundary_metrics(prediction, truth, len(self.labels), spacing))
+            parts.append(count_image_parts(prediction, truth, len(self.labels)))
             band = foreground_band(truth, self.labels.anatomical, spacing)
-            reliability.append(reliability_bins(probabilities[place][whole][:, band], truth[band]))
+            reliability.append(reliability_bins(probabilities[position][unpadded][:, band], truth[band]))
         tolerances = [bf_tolerance(size, spacing) for size, spacing in zip(sizes, spacings, strict=True)]
         device = logits.device
         self.add(
@@ -114,7 +117,7 @@ class ImageRecords(PerImage):
         )
 
     def compute(self) -> dict[str, NDArray[Any]]:
-        """The :class:`Records` of all images, from all devices, in the order of the data set, by field."""
+        """Return the fields of the :class:`Records` of all images, from all devices, in the order of the dataset."""
         # Not as a dataclass, which torchmetrics would take apart.
-        indices, arrays = self.gathered()
+        indices, arrays = self.gather()
         return {"indices": indices, **arrays}

@@ -1,4 +1,4 @@
-"""From what was found in single images to the figures of ``metrics.json``."""
+"""The summary of a test for ``metrics.json``, from the records of its images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.boundary import summarise_boundary
-from lss_lightning.metrics.calibration import reliability, summarise_calibration
+from lss_lightning.metrics.calibration import reliability_diagrams, summarise_calibration
 from lss_lightning.metrics.failures import summarise_failures
 from lss_lightning.metrics.intervals import interval95, resample
 from lss_lightning.metrics.overlap import (
@@ -18,14 +18,18 @@ from lss_lightning.metrics.overlap import (
     dice,
     iou,
     mean_defined,
-    not_anatomical,
-    overlap,
+    non_anatomical,
+    overlap_scores,
     pool_patients,
     precision,
     recall,
 )
-from lss_lightning.metrics.plain import by_key, plain, plain_intervals
+from lss_lightning.metrics.plain import by_key, intervals_to_plain, to_plain
 from lss_lightning.metrics.records import Records
+
+# Scores that are aggregated over folds.
+_BY_CLASS = ("iou", "dice", "precision", "recall")
+_MEANS = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
 
 
 def summarise_metrics(
@@ -36,31 +40,31 @@ def summarise_metrics(
     columns: Mapping[str, Sequence[str | None]],
     order: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Compute all figures of ``metrics.json``, for all images and group by group.
+    """Compute all metrics of ``metrics.json``, for all images and for each group.
 
     Args:
-        records: Of N images; N may be 0.
-        patients: Each image's patient.
-        spacings: Each label's pixel size in mm, or None where unknown.
+        records: Records of N images; N may be 0.
+        patients: Patient of each image.
+        spacings: Pixel spacing of each label in mm, or None if unknown.
         labels: The K classes.
-        columns: What to group by, such as ``level``: each image's group, or None for an image that is in none.
-        order: The groups of a column, in their order; of a column not named here, the alphabet's.
+        columns: Groups of the images by column, such as ``level``; None for an image without a group.
+        order: Order of the groups of a column. The groups of other columns are sorted alphabetically.
 
     Returns:
-        Plain data: :func:`summarise_overlap`'s, ``boundary``, ``calibration`` with its ``reliability`` diagrams,
-        ``failures``, and ``by``: for each column and group the number of ``images`` and ``patients`` and the same
-        figures again, but for the diagrams.
+        Plain data: the result of :func:`summarise_overlap`, ``boundary``, ``calibration`` with its ``reliability``
+        diagrams, ``failures``, and ``by``. The latter holds for each column and group the number of ``images`` and
+        ``patients`` and the same metrics, without the diagrams.
 
     Raises:
-        ValueError: the numbers of images, patients, spacings and groups differ.
+        ValueError: If the numbers of images, patients, spacings and groups differ.
     """
 
-    def figures(chosen: list[int]) -> dict[str, Any]:
+    def summarise(chosen: list[int]) -> dict[str, Any]:
         part = records[np.array(chosen, dtype=np.int64)]
-        millimetres = [spacings[place] for place in chosen]
+        part_spacings = [spacings[index] for index in chosen]
         return {
-            **summarise_overlap(part.counts, [patients[place] for place in chosen], labels),
-            "boundary": summarise_boundary(part.boundary, part.counts, millimetres, part.bf_tolerance, labels),
+            **summarise_overlap(part.counts, [patients[index] for index in chosen], labels),
+            "boundary": summarise_boundary(part.boundary, part.counts, part_spacings, part.bf_tolerance, labels),
             "calibration": summarise_calibration(part.reliability, labels),
             "failures": summarise_failures(part.counts, part.parts, labels),
         }
@@ -68,17 +72,17 @@ def summarise_metrics(
     for values in (patients, spacings, *columns.values()):
         if len(values) != len(records.indices):
             raise ValueError(f"{len(records.indices)} images but {len(values)} patients, spacings or groups")
-    whole = figures(list(range(len(patients))))
-    whole["calibration"]["reliability"] = reliability(records.reliability, labels)
-    whole["by"] = {}
+    summary = summarise(list(range(len(patients))))
+    summary["calibration"]["reliability"] = reliability_diagrams(records.reliability, labels)
+    summary["by"] = {}
     for column, values in columns.items():
-        whole["by"][column] = {}
+        summary["by"][column] = {}
         present = {value for value in values if value is not None}
         for group in filter(present.__contains__, (order or {}).get(column, sorted(present))):
-            chosen = [place for place, value in enumerate(values) if value == group]
-            sizes = {"images": len(chosen), "patients": len({patients[place] for place in chosen})}
-            whole["by"][column][group] = {**sizes, **figures(chosen)}
-    return whole
+            chosen = [index for index, value in enumerate(values) if value == group]
+            sizes = {"images": len(chosen), "patients": len({patients[index] for index in chosen})}
+            summary["by"][column][group] = {**sizes, **summarise(chosen)}
+    return summary
 
 
 def summarise_overlap(counts: Counts, patients: Sequence[str], labels: LabelSet) -> dict[str, Any]:
@@ -86,85 +90,80 @@ def summarise_overlap(counts: Counts, patients: Sequence[str], labels: LabelSet)
 
     Args:
         counts: (N, K, K), one matrix per image; N may be 0.
-        patients: Each image's patient, N of them.
+        patients: Patient of each of the N images.
         labels: The K classes.
 
     Returns:
-        Plain data. ``iou``, ``dice``, ``precision`` and ``recall`` by class key are pooled: summed over all images,
-        then divided. ``mean_iou`` and ``mean_dice`` are over the classes present, ``mean_iou_anatomy`` and
-        ``mean_dice_anatomy`` over the anatomical ones present, ``mean_iou_without`` over all but the class named. Each
-        of these but precision and recall has its 95 % interval over patients under its name with ``_ci95``, null with
-        fewer than two patients. ``per_image`` and ``per_patient`` average, class by class, the scores of single images
-        or of patients (a patient's images pooled) over those where they are defined; their means average these class
-        figures.
+        Plain data. ``iou``, ``dice``, ``precision`` and ``recall`` by class key are pooled: counts are summed over all
+        images before they are divided. ``mean_iou`` and ``mean_dice`` average the classes present,
+        ``mean_iou_anatomy`` and ``mean_dice_anatomy`` the anatomical ones among them, and ``mean_iou_without`` all
+        classes except the given one. All of these except precision and recall have a 95 % interval over patients under
+        their name with ``_ci95``, null with fewer than two patients. ``per_image`` and ``per_patient`` average the
+        scores of each class over images, or over patients (with the images of a patient pooled), that define them;
+        their means average these class scores.
 
     Raises:
-        ValueError: the numbers of images and patients differ.
+        ValueError: If the numbers of images and patients differ.
     """
     by_patient = pool_patients(counts, patients)
     pooled = counts.sum(axis=0)
-    drawn = overlap(resample(by_patient), labels) if len(by_patient) > 1 else {}
-    figures: dict[str, Any] = {}
-    for name, scores in overlap(pooled, labels).items():
-        bounds = interval95(drawn[name]) if drawn else np.full((*scores.shape, 2), np.nan)
-        figures[name] = _by_name(name, plain(scores), labels)
-        figures[f"{name}_ci95"] = _by_name(name, plain_intervals(bounds), labels)
+    replicates = overlap_scores(resample(by_patient), labels) if len(by_patient) > 1 else {}
+    summary: dict[str, Any] = {}
+    for name, scores in overlap_scores(pooled, labels).items():
+        bounds = interval95(replicates[name]) if replicates else np.full((*scores.shape, 2), np.nan)
+        summary[name] = _name_values(name, to_plain(scores), labels)
+        summary[f"{name}_ci95"] = _name_values(name, intervals_to_plain(bounds), labels)
     return {
-        **figures,
-        "precision": by_key(plain(precision(pooled)), labels),
-        "recall": by_key(plain(recall(pooled)), labels),
-        "per_image": _averaged(counts, labels),
-        "per_patient": _averaged(by_patient, labels),
+        **summary,
+        "precision": by_key(to_plain(precision(pooled)), labels),
+        "recall": by_key(to_plain(recall(pooled)), labels),
+        "per_image": _average(counts, labels),
+        "per_patient": _average(by_patient, labels),
     }
 
 
-def _by_name(name: str, values: Any, labels: LabelSet) -> Any:
-    """The values of a figure of :func:`overlap` by class key, where it has one a class."""
+def _name_values(name: str, values: Any, labels: LabelSet) -> Any:
+    """Return the values of a score by class key, if it has one value per class."""
     if name in ("iou", "dice"):
         return by_key(values, labels)
     if name == "mean_iou_without":
-        return dict(zip((labels.keys[index] for index in not_anatomical(labels)), values, strict=True))
+        return dict(zip((labels.keys[index] for index in non_anatomical(labels)), values, strict=True))
     return values
 
 
-def _averaged(counts: Counts, labels: LabelSet) -> dict[str, Any]:
-    averaged: dict[str, Any] = {}
+def _average(counts: Counts, labels: LabelSet) -> dict[str, Any]:
+    averages: dict[str, Any] = {}
     for name, scores in (("iou", iou(counts)), ("dice", dice(counts))):
         means = mean_defined(scores, axis=0)
-        averaged[name] = by_key(plain(means), labels)
-        averaged[f"mean_{name}"] = plain(mean_defined(means))
-        averaged[f"mean_{name}_anatomy"] = plain(mean_defined(means[list(labels.anatomical)]))
-    return averaged
+        averages[name] = by_key(to_plain(means), labels)
+        averages[f"mean_{name}"] = to_plain(mean_defined(means))
+        averages[f"mean_{name}_anatomy"] = to_plain(mean_defined(means[list(labels.anatomical)]))
+    return averages
 
 
-BY_CLASS = ("iou", "dice", "precision", "recall")
-MEANS = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
-
-Figures = Mapping[str, Any]
-
-
-def summarise_folds(groups: Mapping[str, Figures]) -> dict[str, Any]:
+def summarise_folds(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Compute the ``folds`` part of ``metrics.json``.
 
     Args:
-        groups: The figures of each group, as :func:`~lss_lightning.metrics.summary.summarise_metrics` gives
-            them; at least one.
+        groups: Metrics of each fold, at least one, as returned by :func:`summarise_metrics`.
 
     Returns:
-        Plain data: ``count``, the number of groups; ``mean`` and ``sd``, the sample standard deviation, each with the
-        scores :data:`BY_CLASS` by class key and :data:`MEANS`, over the groups where the score is defined; None where
-        none is, and for ``sd`` where fewer than two are. Every group weighs the same, however many images it has.
+        Plain data: ``count``, the number of folds; and ``mean`` and ``sd``, the sample standard deviation, of the
+        pooled scores by class and of their means. They are computed over the folds that define the score; None without
+        such a fold, and for ``sd`` with fewer than two. All folds have the same weight, regardless of their size.
     """
-    figures = list(groups.values())
-    return {"count": len(figures), "mean": _over(figures, fmean, 1), "sd": _over(figures, stdev, 2)}
+    folds = list(groups.values())
+    return {"count": len(folds), "mean": _aggregate(folds, fmean, 1), "sd": _aggregate(folds, stdev, 2)}
 
 
-def _over(figures: list[Figures], summary: Callable[[list[float]], float], least: int) -> dict[str, Any]:
-    def over(scores: list[float | None]) -> float | None:
+def _aggregate(
+    folds: list[Mapping[str, Any]], statistic: Callable[[list[float]], float], minimum: int
+) -> dict[str, Any]:
+    def aggregate(scores: list[float | None]) -> float | None:
         defined = [score for score in scores if score is not None]
-        return summary(defined) if len(defined) >= least else None
+        return statistic(defined) if len(defined) >= minimum else None
 
     return {
-        **{name: {key: over([one[name][key] for one in figures]) for key in figures[0][name]} for name in BY_CLASS},
-        **{name: over([one[name] for one in figures]) for name in MEANS},
+        **{name: {key: aggregate([fold[name][key] for fold in folds]) for key in folds[0][name]} for name in _BY_CLASS},
+        **{name: aggregate([fold[name] for fold in folds]) for name in _MEANS},
     }

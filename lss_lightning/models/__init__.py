@@ -1,1 +1,1 @@
-"""Networks, losses and the LightningModule. Light to import: torch comes with the modules that need it."""
+"""Networks, losses and LightningModules. Importing this package does not import torch; its modules do as needed."""

@@ -1,4 +1,4 @@
-"""Checkpoints that stand on their own: the network rebuilt from the file alone, without running code from it."""
+"""Self-contained checkpoints: the network is rebuilt from the file alone, without running code from it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from lss_lightning.models.encoders import build_encoder
 from lss_lightning.models.segmentation import METADATA_KEY, SegmentationModule
 from lss_lightning.models.unet import UNet
 
-SCHEMA = 2
+CHECKPOINT_SCHEMA = 3
+"""Version of :class:`CheckpointMetadata` in files."""
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network is built from.
+    """The architecture of a network.
 
     Attributes:
-        model: The model's name, e.g. ``resunet``.
-        encoder: timm's name of the encoder.
-        in_channels: Channels of the image.
+        model: Name of the model, e.g. ``resunet``.
+        encoder: Name of the encoder in timm.
+        in_channels: Number of image channels.
         classes: Number of classes.
         upsampling: ``transpose``, ``nearest`` or ``bilinear``.
-        decoder_channels: Filters from the deepest block to full resolution.
+        decoder_channels: Filters of the decoder blocks, from the deepest one to full resolution.
     """
 
     model: str
@@ -41,10 +42,13 @@ class NetworkSpec:
     decoder_channels: list[int]
 
     def build(self, pretrained: bool | str = False) -> UNet:
-        """Make the network, its encoder with random or pretrained weights.
+        """Build the network.
+
+        Args:
+            pretrained: Weights of the encoder, as for :func:`~lss_lightning.models.encoders.build_encoder`.
 
         Raises:
-            UserError: the encoder cannot be built.
+            UserError: If the encoder cannot be built.
         """
         encoder = build_encoder(self.encoder, self.in_channels, pretrained)
         return UNet(encoder, self.classes, self.decoder_channels, self.upsampling)  # type: ignore[arg-type]
@@ -52,18 +56,18 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What a checkpoint says about itself, as plain data.
+    """The metadata in a checkpoint, as plain data.
 
     Attributes:
-        network: What to build.
-        labels: The classes, as :meth:`~lss_lightning.labels.LabelSet.to_plain` gives them.
-        mean: Intensity normalisation: each channel's mean over the training images, as a share of 255.
-        std: Each channel's standard deviation, likewise.
-        spacing: The working pixel in mm, or None for native pixels.
-        config: The whole configuration of the training run.
-        seen: Digests of the slices that trained or selected the weights.
-        seen_labels: Digests of their labels.
-        schema: Version of this record.
+        network: Architecture of the network.
+        labels: The classes, as returned by :meth:`~lss_lightning.labels.LabelSet.to_plain`.
+        mean: Intensity normalisation: mean of each channel over the training images, as a fraction of 255.
+        std: Standard deviation of each channel, as a fraction of 255.
+        spacing: The working spacing in mm, or None for native pixels.
+        config: Complete configuration of the training run.
+        seen: Digests of the slices that the weights were trained or selected on.
+        seen_labels: Digests of the labels of these slices.
+        schema: Version of the metadata, :data:`CHECKPOINT_SCHEMA`.
     """
 
     network: NetworkSpec
@@ -74,15 +78,15 @@ class CheckpointMetadata:
     config: dict[str, Any]
     seen: list[str] = field(repr=False)
     seen_labels: list[str] = field(repr=False)
-    schema: int = SCHEMA
+    schema: int = CHECKPOINT_SCHEMA
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the metadata as plain data."""
         return asdict(self)
 
     @classmethod
-    def of(cls, content: dict[str, Any]) -> CheckpointMetadata:
-        """The card in what :func:`read_checkpoint` returned."""
+    def from_checkpoint(cls, content: dict[str, Any]) -> CheckpointMetadata:
+        """Create the metadata from the content of a checkpoint, as returned by :func:`read_checkpoint`."""
         metadata = content[METADATA_KEY]
         return cls(**{**metadata, "network": NetworkSpec(**metadata["network"])})
 
@@ -93,86 +97,98 @@ class CheckpointMetadata:
 
     @property
     def channels(self) -> str:
-        """The ``data.channels`` that give the images which the network was trained with."""
+        """The value of ``data.channels`` that yields images like those of the training."""
         trained: str = self.config["data"]["channels"]
         if trained != "image":
             return trained
         return "rgb" if self.network.in_channels == 3 else "grey"
 
     @property
-    def third(self) -> str | None:
-        """A composite's third channel, as ``data.third``; None of other images."""
-        return self.config["data"]["third"] if self.channels == "composite" else None
+    def third_channel(self) -> str | None:
+        """The value of ``data.third_channel`` for composites, or None for other images."""
+        return self.config["data"]["third_channel"] if self.channels == "composite" else None
 
-    def module(self, network: UNet, **training: Any) -> SegmentationModule:
-        """Wrap a network for Lightning; ``training`` is what :class:`SegmentationModule` needs to train."""
+    def build_module(self, network: UNet, **training: Any) -> SegmentationModule:
+        """Create the LightningModule of a network.
+
+        Args:
+            network: The network.
+            training: Arguments that :class:`~lss_lightning.models.segmentation.SegmentationModule` needs for training.
+        """
         return SegmentationModule(network, self.label_set, self.mean, self.std, metadata=self.to_plain(), **training)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's tensors and plain data; code in it is refused, not run.
+    """Read the tensors and plain data of a checkpoint, without running code from it.
 
     Raises:
-        UserError: no such file; a truncated one; one that carries code; one of another program or version.
+        UserError: If the file does not exist, is truncated, contains code, or was written by another program or
+            version.
     """
     if not path.is_file():
-        raise UserError(f"ckpt_path={path}: no such file; give a run's checkpoints/best.ckpt or last.ckpt")
+        raise UserError(f"ckpt_path={path}: no such file; give checkpoints/best.ckpt or last.ckpt of a run")
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"ckpt_path={path}: truncated, or no checkpoint at all; use another, e.g. last.ckpt of the same run"
+            f"ckpt_path={path}: truncated, or not a checkpoint; use another one, e.g. last.ckpt of the same run"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise UserError(
-            f"ckpt_path={path}: carries Python objects, which could run code when loaded; only tensors and plain data "
-            "are allowed, as this project writes them"
+            f"ckpt_path={path}: contains Python objects, which could run code when loaded; use a checkpoint that "
+            "train.py wrote, which has only tensors and plain data"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError) as error:
         raise UserError(
-            f"ckpt_path={path}: damaged ({str(error).splitlines()[0]}); use another of the same run"
+            f"ckpt_path={path}: damaged ({str(error).splitlines()[0]}); use another one of the same run"
         ) from error
     if not isinstance(content, dict) or METADATA_KEY not in content:
-        raise UserError(f"ckpt_path={path}: not a checkpoint of lss_lightning; give one that train.py wrote")
+        raise UserError(f"ckpt_path={path}: not a checkpoint of lss_lightning; use one that train.py wrote")
     schema = content[METADATA_KEY].get("schema")
-    if schema != SCHEMA:
+    if schema != CHECKPOINT_SCHEMA:
         raise UserError(
-            f"ckpt_path={path}: record version {schema}, but this program reads {SCHEMA}; use the version that wrote it"
+            f"ckpt_path={path}: written by another version (schema {schema}, this version reads {CHECKPOINT_SCHEMA}); "
+            "train again, or use the version that wrote it"
         )
-    if lacking := sorted({entry.name for entry in fields(CheckpointMetadata)} - content[METADATA_KEY].keys()):
-        raise UserError(f"ckpt_path={path}: its record lacks {', '.join(lacking)}; use the version that wrote it")
+    if missing := sorted({entry.name for entry in fields(CheckpointMetadata)} - content[METADATA_KEY].keys()):
+        raise UserError(f"ckpt_path={path}: its metadata lack {', '.join(missing)}; use the version that wrote it")
     return content
 
 
 def load_module(path: Path) -> tuple[SegmentationModule, CheckpointMetadata]:
-    """Rebuild a trained network for testing, from its checkpoint alone.
+    """Load a trained network for evaluation, from its checkpoint alone.
 
     Raises:
-        UserError: as :func:`read_checkpoint`, or weights that do not fit the network the file describes.
+        UserError: If the file cannot be read, or its weights do not fit its network.
     """
     content = read_checkpoint(path)
-    metadata = CheckpointMetadata.of(content)
-    module = metadata.module(metadata.network.build())
+    metadata = CheckpointMetadata.from_checkpoint(content)
+    module = metadata.build_module(metadata.network.build())
     load_weights(module, content, path)
     return module, metadata
 
 
 def load_weights(module: SegmentationModule, content: dict[str, Any], path: Path) -> None:
-    """Put a checkpoint's weights into a network of the same make.
+    """Load the weights of a checkpoint into a network of the same architecture.
+
+    Args:
+        module: The module, changed in place.
+        content: Content of the checkpoint, as returned by :func:`read_checkpoint`.
+        path: Path of the checkpoint, for error messages.
 
     Raises:
-        UserError: they do not fit.
+        UserError: If the weights do not fit.
     """
     try:
-        fit = module.load_state_dict(content["state_dict"], strict=False)
+        result = module.load_state_dict(content["state_dict"], strict=False)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"ckpt_path={path}: weights do not fit the network it describes ({reason})") from error
-    # A loss may hold class weights, which testing does not need.
-    misfits = [name for name in [*fit.missing_keys, *fit.unexpected_keys] if not name.startswith("loss.")]
-    if misfits:
-        raise UserError(f"ckpt_path={path}: weights do not fit the network it describes ({_some(misfits)})")
+        raise UserError(f"ckpt_path={path}: its weights do not fit its network ({reason})") from error
+    # A loss may have class weights, which evaluation does not need.
+    mismatched = [name for name in [*result.missing_keys, *result.unexpected_keys] if not name.startswith("loss.")]
+    if mismatched:
+        raise UserError(f"ckpt_path={path}: its weights do not fit its network ({_list_names(mismatched)})")
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""Names of timm's networks, read from its sources: importing timm takes seconds, and a mistyped name must not."""
+"""Names of timm's networks, read from its source files, because importing timm takes seconds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 
 
 @cache
-def timm_encoder_names() -> tuple[str, ...]:
-    """Names of all networks that the installed timm can build, sorted; not all of them are pyramids."""
+def list_timm_encoders() -> tuple[str, ...]:
+    """Return the sorted names of all networks of the installed timm, including those that have no feature pyramid."""
     spec = importlib.util.find_spec("timm")
     if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError("timm is not installed: pip install timm")
@@ -24,17 +24,17 @@ def timm_encoder_names() -> tuple[str, ...]:
 
 
 def check_encoder_name(name: str) -> None:
-    """Refuse a name that timm does not know.
+    """Check that timm has a network of the given name.
 
     Args:
-        name: As timm spells it, with or without the tag of a set of weights: ``resnet34``, ``resnet34.a1_in1k``.
+        name: Name in timm, with or without the tag of a set of weights: ``resnet34``, ``resnet34.a1_in1k``.
 
     Raises:
-        UserError: no such network; the message gives the nearest names.
+        UserError: If there is no such network; the message suggests similar names.
     """
-    names = timm_encoder_names()
+    names = list_timm_encoders()
     architecture = name.split(".")[0]
     if architecture in names:
         return
-    near = difflib.get_close_matches(architecture, names, n=3) or ["resnet34", "inception_v3", "vgg16"]
-    raise UserError(f"encoder.name={name}: timm has no such network among its {len(names)}; try {', '.join(near)}")
+    similar = difflib.get_close_matches(architecture, names, n=3) or ["resnet34", "inception_v3", "vgg16"]
+    raise UserError(f"encoder.name={name}: timm has no such network among its {len(names)}; try {', '.join(similar)}")

@@ -1,4 +1,4 @@
-"""One checkpoint or several, seen in one way or several, as one network: the mean of their probabilities."""
+"""Ensembles of checkpoints and test-time views, which average class probabilities."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.checkpoint import CheckpointMetadata, load_module
 from lss_lightning.models.segmentation import SegmentationModule
-from lss_lightning.models.views import VIEWS, TTAView
+from lss_lightning.models.views import TTA_VIEWS, TTAView
 
 
 class EnsembleModule(BaseSegmentationModule):
-    """Labels slices by the mean of the members' probabilities over all views of the image.
+    """A module that averages the probabilities of several networks over several views of each image.
 
     Args:
-        members: At least one, of the same classes, channels and working pixel; each normalises for itself.
-        views: At least one.
+        members: The networks, at least one, with the same classes, channels and working spacing. Each of them applies
+            its own normalisation.
+        views: The views, at least one.
     """
 
     def __init__(self, members: Sequence[SegmentationModule], views: Sequence[TTAView]) -> None:
@@ -30,79 +31,82 @@ class EnsembleModule(BaseSegmentationModule):
         self.views = tuple(views)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, K, H, W) float32 of images (B, C, H, W) uint8.
-
-        Of one member and one view they are the member's own, else the logarithm of the mean probability, whose softmax
-        that is.
-        """
-        if len(self.members) == 1 and self.views == (TTAView(),):
-            logits: Tensor = self.members[0](image)
-            return logits
-        total = torch.zeros((), device=image.device)
-        for probabilities in self._each(image):
-            total = total + probabilities
-        # A probability may be too small for a float, but its logarithm must be finite, as a network's output is.
-        return (total / (len(self.members) * len(self.views))).clamp_min(torch.finfo(torch.float32).tiny).log()
-
-    def member_probabilities(self, image: Tensor) -> Tensor:
-        """What every member says under every view, on the image's own grid.
+        """Compute the logits of images.
 
         Args:
             image: (B, C, H, W) uint8.
 
         Returns:
-            (M, B, K, H, W) float32, M members × views: the first member's views, the second's, and so on.
+            (B, K, H, W) float32. With a single member and the identity view they are the logits of the member,
+            otherwise the logarithm of the mean probability, whose softmax is that probability.
         """
-        return torch.stack(list(self._each(image)))
+        if len(self.members) == 1 and self.views == (TTAView(),):
+            logits: Tensor = self.members[0](image)
+            return logits
+        total = torch.zeros((), device=image.device)
+        for probabilities in self._iterate_probabilities(image):
+            total = total + probabilities
+        # A probability may underflow, but its logarithm must be finite like the output of a network.
+        return (total / (len(self.members) * len(self.views))).clamp_min(torch.finfo(torch.float32).tiny).log()
 
-    def _each(self, image: Tensor) -> Iterator[Tensor]:
+    def member_probabilities(self, image: Tensor) -> Tensor:
+        """Compute the probabilities of every member for every view, on the grid of the image.
+
+        Args:
+            image: (B, C, H, W) uint8.
+
+        Returns:
+            (M, B, K, H, W) float32, for M = members × views: all views of the first member, then of the second, …
+        """
+        return torch.stack(list(self._iterate_probabilities(image)))
+
+    def _iterate_probabilities(self, image: Tensor) -> Iterator[Tensor]:
         for member in self.members:
             for view in self.views:
-                yield view.back(member(view.show(image)).softmax(1))
+                yield view.invert(member(view.apply(image)).softmax(1))
 
 
 def load_ensemble(paths: Sequence[Path], tta: str = "none") -> tuple[EnsembleModule, tuple[CheckpointMetadata, ...]]:
-    """Rebuild what checkpoints hold as one network, ready to test and to predict.
+    """Load an ensemble of checkpoints for evaluation and prediction.
 
     Args:
         paths: The checkpoints, at least one.
-        tta: A key of :data:`~lss_lightning.models.views.VIEWS`.
+        tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.TTA_VIEWS`.
 
     Raises:
-        UserError: a file cannot be used, members that do not go together, or views under which the classes do not keep
-            their names.
+        UserError: If a file cannot be loaded, the members do not match, or a view mirrors classes that name a side.
     """
     members, all_metadata = zip(*map(load_module, paths), strict=True)
     for path, metadata in zip(paths[1:], all_metadata[1:], strict=True):
-        for what, how in _differences(metadata, all_metadata[0]):
+        for setting, difference in _find_differences(metadata, all_metadata[0]):
             raise UserError(
-                f"ckpt_path={path}: has other {what} than {paths[0]} ({how}); the members of an ensemble must share "
-                "classes, channels and working pixel: leave it out"
+                f"ckpt_path={path}: has other {setting} than {paths[0]} ({difference}); the members of an ensemble "
+                "must have the same classes, channels and working spacing: leave it out"
             )
-    _refuse_sided(members[0].labels, tta)
-    return EnsembleModule(members, VIEWS[tta]).eval(), all_metadata
+    _check_sides(members[0].labels, tta)
+    return EnsembleModule(members, TTA_VIEWS[tta]).eval(), all_metadata
 
 
-def _differences(metadata: CheckpointMetadata, first: CheckpointMetadata) -> Iterator[tuple[str, str]]:
-    """What a member does not share with the first, and how the two differ."""
-    if classes := metadata.label_set.difference(first.label_set):
+def _find_differences(metadata: CheckpointMetadata, first: CheckpointMetadata) -> Iterator[tuple[str, str]]:
+    """Yield each setting that differs from that of the first member, with a description of the difference."""
+    if classes := metadata.label_set.describe_difference(first.label_set):
         yield "classes", classes
-    for what, own, others in (
+    for setting, value, first_value in (
         ("channels", metadata.channels, first.channels),
-        ("third channels", metadata.third, first.third),
-        ("working pixels", _pixel(metadata), _pixel(first)),
+        ("third channels", metadata.third_channel, first.third_channel),
+        ("working spacings", _format_spacing(metadata), _format_spacing(first)),
     ):
-        if own != others:
-            yield what, f"{own}, not {others}"
+        if value != first_value:
+            yield setting, f"{value}, not {first_value}"
 
 
-def _pixel(metadata: CheckpointMetadata) -> str:
-    return "the image's own" if metadata.spacing is None else f"{metadata.spacing:g} mm"
+def _format_spacing(metadata: CheckpointMetadata) -> str:
+    return "that of the image" if metadata.spacing is None else f"{metadata.spacing:g} mm"
 
 
-def _refuse_sided(labels: LabelSet, tta: str) -> None:
+def _check_sides(labels: LabelSet, tta: str) -> None:
     sided = [key for key in labels.keys if {"left", "right"} & set(key.split("_"))]
-    if sided and any(view.mirrored for view in VIEWS[tta]):
+    if sided and any(view.mirrored for view in TTA_VIEWS[tta]):
         raise UserError(
             f"tta={tta}: mirrors the image, but class {sided[0]} names a side, which a mirror changes; use tta=none"
         )

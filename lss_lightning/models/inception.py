@@ -1,4 +1,4 @@
-"""Exact strides for the Inception family, whose unpadded layers lose a border and so shift every deeper map."""
+"""Exact strides for the Inception family, whose unpadded layers crop a border and thereby shift all deeper maps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import torch.nn.functional as F
 from timm.models.inception_v3 import InceptionB, InceptionD
 from torch import Tensor, nn
 
-INCEPTION = ("inception_v3", "inception_v4", "inception_resnet_v2")
-"""Networks that :func:`pad_to_same` mends."""
+INCEPTION_ENCODERS = ("inception_v3", "inception_v4", "inception_resnet_v2")
+"""Networks that need :func:`pad_to_same`."""
 
 
 def pad_to_same(features: nn.Module) -> None:
-    """Pad every 3x3 convolution and max-pool by 1, so that a map at stride s has exactly 1/s of the input's size.
+    """Pad every 3x3 convolution and max-pool by 1, so that a map of stride s has exactly 1/s of the input size.
 
-    The 1x1, 1x7, 7x1, 1x3, 3x1 and 5x5 convolutions are padded so already. This edits the built network because
-    timm's constructors write the paddings out layer by layer and take none. Padding has no weights: names and shapes
-    of all parameters stay, and so pretrained weights still load and mean the same away from the border.
+    The 1x1, 1x7, 7x1, 1x3, 3x1 and 5x5 convolutions are padded already. The network is modified after its construction,
+    because timm's constructors hard-code the padding of each layer. Padding has no weights, so names and shapes of all
+    parameters are unchanged, and pretrained weights load and have the same effect away from the border.
 
     Args:
-        features: A network of :data:`INCEPTION` as timm builds it with ``features_only=True``; changed in place.
+        features: A network of :data:`INCEPTION_ENCODERS` that timm created with ``features_only=True``, changed in
+            place.
     """
     for layer in features.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
@@ -34,9 +35,12 @@ def pad_to_same(features: nn.Module) -> None:
 
 
 class ReductionB(nn.Module):
-    """Inception v3's first reduction, 35x35 to 17x17 in the original, around the layers of timm's ``InceptionB``.
+    """The first reduction of Inception v3, 35x35 to 17x17 in the original, with the layers of timm's ``InceptionB``.
 
-    timm's class pools with a function in its ``forward``, so that there is no layer whose padding could be set.
+    timm's class calls a pooling function in its ``forward``, so there is no layer whose padding could be set.
+
+    Args:
+        block: The block whose layers are reused.
     """
 
     def __init__(self, block: InceptionB) -> None:
@@ -54,7 +58,11 @@ class ReductionB(nn.Module):
 
 
 class ReductionD(nn.Module):
-    """Inception v3's second reduction, 17x17 to 8x8 in the original, around the layers of timm's ``InceptionD``."""
+    """The second reduction of Inception v3, 17x17 to 8x8 in the original, with the layers of timm's ``InceptionD``.
+
+    Args:
+        block: The block whose layers are reused.
+    """
 
     def __init__(self, block: InceptionD) -> None:
         super().__init__()

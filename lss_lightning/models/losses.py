@@ -1,4 +1,4 @@
-"""Losses over logits and label maps whose padding counts for nothing."""
+"""Losses of logits and label maps that ignore padding."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from monai.losses import DiceLoss, FocalLoss
 from torch import Tensor, nn
 
-from lss_lightning.labels import IGNORED
+from lss_lightning.labels import IGNORE_INDEX
 
 
 class CrossEntropy(nn.Module):
     """Categorical cross-entropy per pixel, as in Altun & Alkan (2023), Table 1.
 
     Args:
-        weights: (K,) float weights of the classes, or None.
+        weights: Class weights, (K,) float, or None.
     """
 
     def __init__(self, weights: Tensor | None = None) -> None:
         super().__init__()
-        self.loss = nn.CrossEntropyLoss(weight=weights, ignore_index=IGNORED)
+        self.loss = nn.CrossEntropyLoss(weight=weights, ignore_index=IGNORE_INDEX)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of (B, K, H, W) float logits against (B, H, W) uint8 class indices."""
+        """Compute the mean loss of (B, K, H, W) float logits and (B, H, W) uint8 class indices."""
         return self.loss(logits, target.long())
 
 
@@ -29,51 +29,53 @@ class DiceCrossEntropy(nn.Module):
     """A weighted sum of MONAI's soft Dice loss, pooled over the batch, and cross-entropy.
 
     Args:
-        weights: (K,) float weights of the classes in both terms, or None.
+        weights: Class weights of both terms, (K,) float, or None.
         lambda_dice: Weight of the Dice term, at least 0.
         lambda_ce: Weight of the cross-entropy, at least 0.
     """
 
     def __init__(self, weights: Tensor | None = None, lambda_dice: float = 1.0, lambda_ce: float = 1.0) -> None:
         super().__init__()
-        self.dice = DiceLoss(softmax=True, to_onehot_y=True, batch=True, weight=weights, ignore_index=IGNORED)
+        self.dice = DiceLoss(softmax=True, to_onehot_y=True, batch=True, weight=weights, ignore_index=IGNORE_INDEX)
         self.cross_entropy = CrossEntropy(weights)
         self.lambda_dice, self.lambda_ce = lambda_dice, lambda_ce
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of (B, K, H, W) float logits against (B, H, W) uint8 class indices."""
+        """Compute the loss of (B, K, H, W) float logits and (B, H, W) uint8 class indices."""
         dice = self.dice(logits, target.long().unsqueeze(1))
         return self.lambda_dice * dice + self.lambda_ce * self.cross_entropy(logits, target)
 
 
 class Focal(nn.Module):
-    """MONAI's focal loss over a softmax (Lin et al., ICCV 2017), mean per pixel.
+    """MONAI's focal loss with softmax (Lin et al., ICCV 2017), averaged over pixels.
 
     Args:
-        weights: (K,) float weights of the classes, or None.
-        gamma: How much well-classified pixels are played down, at least 0; 0 is cross-entropy.
+        weights: Class weights, (K,) float, or None.
+        gamma: Down-weighting of well-classified pixels, at least 0; 0 is cross-entropy.
     """
 
     def __init__(self, weights: Tensor | None = None, gamma: float = 2.0) -> None:
         super().__init__()
-        self.loss = FocalLoss(use_softmax=True, to_onehot_y=True, gamma=gamma, weight=weights, ignore_index=IGNORED)
+        self.loss = FocalLoss(
+            use_softmax=True, to_onehot_y=True, gamma=gamma, weight=weights, ignore_index=IGNORE_INDEX
+        )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of (B, K, H, W) float logits against (B, H, W) uint8 class indices."""
+        """Compute the mean loss of (B, K, H, W) float logits and (B, H, W) uint8 class indices."""
         return self.loss(logits, target.long().unsqueeze(1))
 
 
 def class_weights(pixels: Tensor, scheme: str) -> Tensor | None:
-    """Weights that make up for rare classes, with a mean of 1 over the classes that occur.
+    """Compute class weights that balance rare classes, with a mean of 1 over the classes that occur.
 
     Args:
-        pixels: (K,), how many training pixels each class has.
+        pixels: (K,), number of training pixels of each class.
         scheme: ``none``; ``inverse``, 1 / n; or ``effective``, (1 − β) / (1 − βⁿ) with β = (N − 1) / N (Cui et al.,
             *Class-Balanced Loss Based on Effective Number of Samples*, CVPR 2019, equation 2 and proposition 1), where
             N is the mean number of pixels of a class.
 
     Returns:
-        (K,) float, 0 for a class that does not occur, or None for ``none``.
+        (K,) float, 0 for a class that does not occur; None for ``none``.
     """
     if scheme == "none":
         return None

@@ -15,25 +15,26 @@ from lss_lightning.models.encoders import Encoder
 Upsampling = Literal["transpose", "nearest", "bilinear"]
 
 MIN_SIZE = 32
-"""Least height and width of an image, in pixels."""
+"""Minimum height and width of an image in pixels."""
 
 
 class UNet(nn.Module):
-    """An encoder, a decoder that doubles the resolution block by block, and a 3x3 convolution to the classes.
+    """An encoder, a decoder whose blocks double the resolution, and a 3x3 convolution to the classes.
 
-    There are log2(largest stride) blocks, five for most encoders. A block takes the encoder's map of its own output
-    stride as skip; where there is none (full resolution, and stride 2 of Swin and ConvNeXt) it goes without.
+    The decoder has log2(largest stride) blocks, five for most encoders. The skip connection of a block is the encoder's
+    map at the output stride of the block. Blocks without such a map (full resolution, and stride 2 of Swin and
+    ConvNeXt) have no skip connection.
 
     Args:
-        encoder: Gives the maps and their strides.
+        encoder: The encoder.
         classes: Number of classes, at least 2.
-        decoder_channels: Filters of the blocks, coarse to fine; the last belongs to full resolution. An encoder with
-            fewer halvings uses the last ones, so that a resolution has the same filters with every encoder.
+        decoder_channels: Filters of the blocks, coarse to fine; the last one is at full resolution. An encoder with
+            fewer strides uses the last values, so that each resolution has the same filters with every encoder.
         upsampling: ``transpose``, a learnt 2x2 transposed convolution of stride 2, as in the paper; or ``nearest`` or
             ``bilinear`` interpolation, which has no weights.
 
     Raises:
-        UserError: more blocks than ``decoder_channels``, or an unknown ``upsampling``.
+        UserError: If more blocks than ``decoder_channels`` are needed, or ``upsampling`` is unknown.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class UNet(nn.Module):
         if depth > len(decoder_channels):
             raise UserError(
                 f"encoder {encoder.name} has stride {coarsest} and needs {depth} decoder blocks, but decoder_channels "
-                f"names {len(decoder_channels)}: name {depth}, or choose an encoder of stride "
+                f"has {len(decoder_channels)}; give {depth}, or choose an encoder of stride "
                 f"{2 ** len(decoder_channels)} or less"
             )
         self.encoder = encoder
@@ -67,23 +68,25 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.get_parameter("bias"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Segment.
+        """Compute the logits of images.
 
-        Sizes that are no multiple of the encoder's largest stride are padded with zeros at the right and the bottom,
-        as every convolution pads, and the logits cropped back.
+        Images whose size is not a multiple of the encoder's largest stride are padded with zeros at the right and the
+        bottom, like the input of every convolution, and the logits are cropped.
 
         Args:
             x: Images (B, C, H, W), float, H and W at least 32.
 
         Returns:
-            Logits (B, classes, H, W).
+            Logits (B, classes, H, W), float.
 
         Raises:
-            UserError: H or W below 32.
+            UserError: If H or W is below 32.
         """
         height, width = x.shape[-2:]
         if height < MIN_SIZE or width < MIN_SIZE:
-            raise UserError(f"image of {height}x{width} pixels: the least is {MIN_SIZE}x{MIN_SIZE}; pad or resample it")
+            raise UserError(
+                f"image of {height}x{width} pixels: the minimum is {MIN_SIZE}x{MIN_SIZE}; pad or resample it"
+            )
         coarsest = self.encoder.strides[-1]
         maps = self.encoder(F.pad(x, (0, -width % coarsest, 0, -height % coarsest)))
         skips = dict(zip(self.encoder.strides, maps, strict=True))
@@ -94,13 +97,13 @@ class UNet(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Double the resolution, join the skip, then twice a 3x3 convolution with batch norm and ReLU.
+    """Upsampling by a factor of 2, a skip connection, and two 3x3 convolutions with batch norm and ReLU.
 
     Args:
         in_channels: Channels of the coarser map.
-        skip_channels: Channels of the skip, 0 for none.
-        out_channels: Channels of the result.
-        upsampling: As in :class:`UNet`.
+        skip_channels: Channels of the skip connection, 0 for none.
+        out_channels: Channels of the output.
+        upsampling: Upsampling, as for :class:`UNet`.
     """
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int, upsampling: Upsampling) -> None:
@@ -108,8 +111,8 @@ class DecoderBlock(nn.Module):
         self.upsample: nn.Module
         if upsampling == "transpose":
             self.upsample = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
-            # Kernel and stride agree, so each output pixel sums in_channels products: unit gain, not He's, as no
-            # ReLU follows.
+            # Kernel and stride are equal, so each output pixel sums in_channels products. Unit gain instead of He's,
+            # because no ReLU follows.
             nn.init.normal_(self.upsample.weight, std=in_channels**-0.5)
             nn.init.zeros_(self.upsample.get_parameter("bias"))
             in_channels = out_channels
@@ -121,7 +124,7 @@ class DecoderBlock(nn.Module):
         self.conv2 = _conv_bn_relu(out_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """(B, in_channels, H, W) and a skip (B, skip_channels, 2H, 2W) to (B, out_channels, 2H, 2W)."""
+        """Map (B, in_channels, H, W) and a skip (B, skip_channels, 2H, 2W) to (B, out_channels, 2H, 2W)."""
         x = self.upsample(x)
         if skip is not None:
             x = torch.cat([x, skip], dim=1)

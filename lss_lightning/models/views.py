@@ -1,11 +1,11 @@
-"""Test-time augmentation: the ways in which a network is shown an image, and the way back from each."""
+"""Test-time augmentation: views of an image, and their inverses for probabilities."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,38 +13,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TTAView:
-    """An image seen otherwise; without arguments as it is.
+    """A transformation of an image; the default is the identity.
 
     Attributes:
-        mirrored: Left and right changed over.
-        turn: Degrees by which the image is turned about its middle; its right edge goes down.
-        scale: Factor by which it is enlarged about its middle.
+        mirrored: Whether left and right are swapped.
+        turn: Rotation about the centre in degrees; positive values move the right edge down.
+        scale: Magnification about the centre.
     """
 
     mirrored: bool = False
     turn: float = 0.0
     scale: float = 1.0
 
-    def show(self, image: Tensor) -> Tensor:
-        """The view of images (B, C, H, W) uint8: of the same size, float where it is resampled, black beyond them."""
-        seen = image.flip(-1) if self.mirrored else image
-        return _warped(seen.float(), self.turn, self.scale, "zeros") if self._warps else seen
+    def apply(self, image: Tensor) -> Tensor:
+        """Transform images.
 
-    def back(self, probabilities: Tensor) -> Tensor:
-        """What a view's pixels are said to be, (B, K, H, W) float, at the places that they have in the image.
+        Args:
+            image: (B, C, H, W) uint8.
 
-        Mirroring is undone exactly; turns and scales linearly, so that each pixel's probabilities still sum to 1. Where
-        the view does not reach they are those of its nearest pixel.
+        Returns:
+            (B, C, H, W), float if resampled, with black pixels outside the image.
         """
-        seen = _warped(probabilities, -self.turn, 1 / self.scale, "border") if self._warps else probabilities
-        return seen.flip(-1) if self.mirrored else seen
+        view = image.flip(-1) if self.mirrored else image
+        return _warp(view.float(), self.turn, self.scale, "zeros") if self._warps else view
+
+    def invert(self, probabilities: Tensor) -> Tensor:
+        """Transform the probabilities of a view back to the grid of the image.
+
+        Mirroring is inverted exactly. Rotation and scale are inverted by linear interpolation, so the probabilities of
+        each pixel still sum to 1. Pixels outside the view take the probabilities of its nearest pixel.
+
+        Args:
+            probabilities: (B, K, H, W) float.
+
+        Returns:
+            (B, K, H, W) float.
+        """
+        view = _warp(probabilities, -self.turn, 1 / self.scale, "border") if self._warps else probabilities
+        return view.flip(-1) if self.mirrored else view
 
     @property
     def _warps(self) -> bool:
         return (self.turn, self.scale) != (0.0, 1.0)
 
 
-VIEWS: dict[str, tuple[TTAView, ...]] = {
+TTAMode = Literal["none", "flip", "full"]
+"""The choices of ``tta``."""
+
+TTA_VIEWS: dict[str, tuple[TTAView, ...]] = {
     "none": (TTAView(),),
     "flip": (TTAView(), TTAView(mirrored=True)),
     "full": tuple(
@@ -52,18 +68,18 @@ VIEWS: dict[str, tuple[TTAView, ...]] = {
         for (turn, scale), mirrored in product(((0, 1), (-5, 1), (5, 1), (0, 0.9), (0, 1.1)), (False, True))
     ),
 }
-"""The choices of ``tta``; each begins with the image as it is."""
+"""Views by the value of the setting ``tta``; the first one is always the identity."""
 
 
-def _warped(pixels: Tensor, turn: float, scale: float, beyond: str) -> Tensor:
-    """Turn and scale (B, N, H, W) float about the middle, bilinearly; ``beyond`` is ``grid_sample``'s padding mode."""
+def _warp(pixels: Tensor, turn: float, scale: float, padding: str) -> Tensor:
+    """Rotate and scale (B, N, H, W) float about the centre, bilinearly, with a ``padding_mode`` of ``grid_sample``."""
     import torch
     import torch.nn.functional as F
 
     height, width = pixels.shape[-2:]
     cosine, sine = (function(math.radians(turn)) / scale for function in (math.cos, math.sin))
-    # From a place in the result to its source, both in halves of height and width.
+    # From a position in the result to its source, both in units of half the height and width.
     source = torch.tensor([[cosine, sine * height / width, 0.0], [-sine * width / height, cosine, 0.0]])
     matrices = source.to(pixels).expand(len(pixels), 2, 3)
     grid = F.affine_grid(matrices, list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=beyond, align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=padding, align_corners=False)

@@ -1,6 +1,6 @@
-"""A virtual scanner: lumbar slices with known anatomy, for trying everything out without a download.
+"""A virtual scanner that renders lumbar slices with known anatomy, for trying out everything without a download.
 
-Phantom figures prove plumbing and geometry, never clinical performance.
+Results on the phantom verify the software and the geometry, never clinical performance.
 """
 
 from lss_lightning.phantom.layout import write_phantom

@@ -1,4 +1,4 @@
-"""One side of the posterior arch: facet joint, lamina and flavum, set by the canal's wall and the gap to the disc."""
+"""One side of the posterior arch: facet joint, lamina and flavum, placed by the canal wall and the gap to the disc."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lss_lightning.phantom.patient import LEVELS, Patient
-from lss_lightning.phantom.shapes import BACK, Blob, Capsule, Point, gap, irregular
+from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS
+from lss_lightning.phantom.patient import Patient
+from lss_lightning.phantom.shapes import BACK, Blob, Capsule, Point, compute_gap, sample_harmonics
 
-# The bony canal's AP diameter by level, mm: an upper bound, as it was measured between the bones alone.
-_CANAL_AP = dict(zip(LEVELS, (24.5, 22.9, 20.4), strict=True))
-# Its transverse diameter, mm; 27.2, 27.1 and 26.5 by level.
+# AP diameter of the bony canal by level, mm. It is an upper bound, because it was measured between bones.
+_CANAL_AP = dict(zip(ALKAFRI_LEVELS, (24.5, 22.9, 20.4), strict=True))
+# Transverse diameter of the bony canal, mm. The values by level are 27.2, 27.1 and 26.5.
 _CANAL_WIDTH = 27.0
-# Facet joints turn from sagittal towards coronal on the way down, degrees about the mean.
-_FACET_TURN = dict(zip(LEVELS, (-5.0, 0.0, 6.0), strict=True))
+# Facet joints turn from sagittal towards coronal further down the spine: angle relative to the mean, degrees.
+_FACET_ROTATION = dict(zip(ALKAFRI_LEVELS, (-5.0, 0.0, 6.0), strict=True))
 
 
 @dataclass(frozen=True)
 class Wall:
-    """The flavum's inner face: a straight line that bounds the canal behind and to one side.
+    """The inner face of the flavum, a straight line that bounds the canal at the back of one side.
 
     Attributes:
-        normal: Unit vector out of the canal.
+        normal: Unit vector pointing out of the canal.
         offset: Distance of the line from the origin along the normal, mm.
     """
 
@@ -31,11 +32,11 @@ class Wall:
     offset: float
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """How far points of shape (N, 2) lie behind the wall, mm; negative within the canal."""
+        """Return the distance of points of shape (N, 2) behind the wall in mm, negative within the canal."""
         return points @ np.array(self.normal) - self.offset
 
-    def at(self, y: float) -> Point:
-        """The wall's point in a row, mm."""
+    def point_at(self, y: float) -> Point:
+        """Return the point of the wall at a given y, mm."""
         return (self.offset - y * self.normal[1]) / self.normal[0], y
 
 
@@ -45,14 +46,14 @@ class ArchSide:
 
     Attributes:
         superior: Superior articular process of the lower vertebra.
-        inferior: Inferior articular process of the upper one.
+        inferior: Inferior articular process of the upper vertebra.
         joint: The cleft between the two.
         lamina: From the inferior process to the midline.
-        wall: The face of the flavum, which lines lamina and joint.
-        front: Where the flavum ends in front, on the wall, mm.
-        flavum: Its thickness, mm.
-        gap: Wanted least distance between disc and what lies behind it, mm.
-        ganglion: The nerve on its way out.
+        wall: The inner face of the flavum, which lines lamina and joint.
+        front: Anterior end of the flavum, on the wall, mm.
+        flavum: Thickness of the flavum, mm.
+        gap: Target for the smallest distance between the disc and the structures behind it, mm.
+        ganglion: The nerve that leaves the canal.
     """
 
     superior: Blob
@@ -66,77 +67,81 @@ class ArchSide:
     ganglion: Blob
 
 
-def sample_side(side: int, subject: Patient, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator) -> ArchSide:
-    """Draw one side about a disc and a sac.
+def sample_arch_side(
+    side: int, patient: Patient, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator
+) -> ArchSide:
+    """Draw one side of the arch for a disc and a sac.
 
     Args:
-        side: -1 for image left, 1 for image right.
-        subject: Whose it is.
+        side: -1 for the image's left, 1 for the image's right.
+        patient: The patient at this level.
         disc: The disc in front.
-        sac: What the canal must hold.
-        slope: Angle of the wall's normal from the transverse line, degrees.
-        rng: Source of variation.
+        sac: The thecal sac that must fit in the canal.
+        slope: Angle between the wall's normal and the transverse line, degrees.
+        rng: Random generator.
     """
-    size = subject.size
-    # A narrowed side is worse than the level's severity, the other one better.
-    severity = subject.severity * (1 + 0.3 * side * subject.site.side) + rng.normal(0, 0.06)
+    size = patient.size
+    # The narrowed side is more severe than the level, the other side less.
+    severity = patient.severity * (1 + 0.3 * side * patient.site.image_side) + rng.normal(0, 0.06)
     severity = float(np.clip(severity, 0, 1))
     flavum = 3.0 + 3.0 * severity
-    wall = _wall(side, subject, sac, slope, flavum, rng)
+    wall = _sample_wall(side, patient, sac, slope, flavum, rng)
 
-    angle = math.radians(45 - 7 * severity + _FACET_TURN[subject.level] + rng.normal(0, 4))
+    angle = math.radians(45 - 7 * severity + _FACET_ROTATION[patient.level] + rng.normal(0, 4))
     cos, sin = math.cos(angle), math.sin(angle)
-    # Both processes' first axis runs across the joint, forwards and outwards; their second along it.
-    turn = math.atan2(-sin, side * cos)
+    # The first axis of both processes runs across the joint, forwards and outwards, the second along it.
+    rotation = math.atan2(-sin, side * cos)
     cleft = rng.uniform(0.5, 0.8)
-    superior = Blob((0.0, 0.0), 1.0, rng.uniform(1.3, 1.55), turn, 2.7, irregular(rng, 0.03))
+    superior = Blob((0.0, 0.0), 1.0, rng.uniform(1.3, 1.55), rotation, 2.7, sample_harmonics(rng, 0.03))
     superior = superior.with_area((98 + 31 * severity) * size**2)
-    superior = superior.moved(side * cos * (cleft + superior.a), -sin * (cleft + superior.a))
-    inferior = Blob((0.0, 0.0), 3.5 * size, 5.6 * size, turn, 3.2, irregular(rng, 0.04))
-    inferior = inferior.moved(-side * cos * (cleft + inferior.a), sin * (cleft + inferior.a))
-    reach = 0.75 * superior.b
-    joint = Capsule((-side * sin * reach, -cos * reach), (side * sin * reach, cos * reach), cleft, cleft)
+    superior = superior.translated(side * cos * (cleft + superior.a), -sin * (cleft + superior.a))
+    inferior = Blob((0.0, 0.0), 3.5 * size, 5.6 * size, rotation, 3.2, sample_harmonics(rng, 0.04))
+    inferior = inferior.translated(-side * cos * (cleft + inferior.a), sin * (cleft + inferior.a))
+    half_length = 0.75 * superior.b
+    joint_end = side * sin * half_length, cos * half_length
+    joint = Capsule((-joint_end[0], -joint_end[1]), joint_end, cleft, cleft)
 
-    wanted = 7.0 - 5.5 * severity
+    target_gap = 7.0 - 5.5 * severity
     x = side * (_CANAL_WIDTH / 2 + rng.uniform(0.5, 3.0)) * size
-    y = _row_for_gap(superior.moved(x, 0.0), disc, wanted)
-    # The inferior process leaves room for the flavum before it.
-    lacking = min(float(wall.depth(inferior.moved(x, y).outline).min()) - 0.7 * flavum, 0.0)
-    x -= lacking / wall.normal[0]
-    superior, inferior, joint = superior.moved(x, y), inferior.moved(x, y), joint.moved(x, y)
+    y = _find_row_for_gap(superior.translated(x, 0.0), disc, target_gap)
+    # The inferior process leaves room for the flavum in front of it.
+    overlap = min(float(wall.depth(inferior.translated(x, y).outline).min()) - 0.7 * flavum, 0.0)
+    x -= overlap / wall.normal[0]
+    superior, inferior, joint = superior.translated(x, y), inferior.translated(x, y), joint.translated(x, y)
     radius = rng.uniform(3.0, 3.4) * size
-    # Towards the midline, where its two halves meet, the flavum thins.
+    # The flavum thins towards the midline, where its two halves meet.
     behind = wall.offset / wall.normal[1] + 0.7 * flavum + radius
     lamina = Capsule((inferior.centre[0] + side * 1.5, inferior.centre[1]), (0.0, behind), 0.9 * radius, radius)
 
-    nerve = disc.beyond(BACK - side * rng.uniform(0.9, 1.05), 3.0 * size)
+    nerve = disc.point_outside(BACK - side * rng.uniform(0.9, 1.05), 3.0 * size)
     ganglion = Blob(nerve, 3.2 * size, 2.2 * size, side * rng.uniform(-0.9, -0.3))
-    return ArchSide(superior, inferior, joint, lamina, wall, _front(wall, disc, wanted), flavum, wanted, ganglion)
+    front = _find_flavum_front(wall, disc, target_gap)
+    return ArchSide(superior, inferior, joint, lamina, wall, front, flavum, target_gap, ganglion)
 
 
-def _wall(side: int, subject: Patient, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
-    """As far back as the bony canal's depth asks for, but no more than a little fat away from the sac."""
+def _sample_wall(side: int, patient: Patient, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
+    """Draw the wall at the depth of the bony canal, but separated from the sac by a little fat at most."""
     angle = math.radians(slope + rng.normal(0, 1.5))
     normal = side * math.cos(angle), math.sin(angle)
     touching = float((sac.outline @ np.array(normal)).max())
-    bone = _CANAL_AP[subject.level] * subject.size * rng.normal(1, 0.04)
+    bone = _CANAL_AP[patient.level] * patient.size * rng.normal(1, 0.04)
     return Wall(normal, float(np.clip(bone * normal[1] - flavum, touching + 0.2, touching + 1.5)))
 
 
-def _row_for_gap(process: Blob, disc: Blob, wanted: float) -> float:
-    """How far back from y = 0 to set a process so that its gap to the disc is as wanted, mm, by bisection."""
+def _find_row_for_gap(process: Blob, disc: Blob, target_gap: float) -> float:
+    """Return how far to shift a process backwards so that its gap to the disc has the target value, mm."""
     low, high = -10.0, 30.0
     for _ in range(13):
         middle = (low + high) / 2
-        if gap(process.moved(0.0, middle), disc) < wanted:
+        if compute_gap(process.translated(0.0, middle), disc) < target_gap:
             low = middle
         else:
             high = middle
     return (low + high) / 2
 
 
-def _front(wall: Wall, disc: Blob, wanted: float) -> Point:
-    """The wall's foremost point that keeps the gap to the disc."""
+def _find_flavum_front(wall: Wall, disc: Blob, target_gap: float) -> Point:
+    """Return the foremost point of the wall that keeps the target gap to the disc."""
     rows = np.arange(-3.0, wall.offset / wall.normal[1], 0.05)
-    near = disc.clearance(np.array([wall.at(row) for row in rows])) < wanted
-    return wall.at(float(rows[near].max(initial=rows[0])))
+    near = disc.clearance(np.array([wall.point_at(row) for row in rows])) < target_gap
+    return wall.point_at(float(rows[near].max(initial=rows[0])))

@@ -1,4 +1,4 @@
-"""Phantom examinations as DICOM files, laid out as the raw Al-Kafri data: what the DICOM route is tried out on."""
+"""Writing of phantom examinations as DICOM files in the layout of the raw Al-Kafri data."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from lss_lightning.data.dicom.archive import RAW
-from lss_lightning.data.dicom.picks import PICKS, SLICES, T1_FOLDERS, T2_FOLDERS
+from lss_lightning.data.dicom.archive import RAW_FOLDER
+from lss_lightning.data.dicom.picks import PICKS_FOLDER, SLICES_CSV, T1_FOLDERS_CSV, T2_FOLDERS_CSV
 from lss_lightning.data.parallel import map_parallel
 from lss_lightning.errors import UserError
-from lss_lightning.files import atomic_folder
+from lss_lightning.files import atomic_folder, atomic_write
 from lss_lightning.phantom.render import check_request
-from lss_lightning.phantom.study import SLICE_SPACING, PhantomStudy, StudyImage, StudySlice, render_study, sagittal
-from lss_lightning.phantom.table import TRUTH, write_truth
+from lss_lightning.phantom.study import SLICE_SPACING, PhantomStudy, StudyImage, StudySlice, cut_sagittal, render_study
+from lss_lightning.phantom.table import TRUTH_CSV, write_truth
 from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED, PulseSequence
 
 T1_SERIES, T2_SERIES = "T1_TSE_TRA_0005", "T2_TSE_TRA_384_0004"
+"""Folder names of the axial series."""
 
-_LOCALISER = PulseSequence(repetition=8.6, echo=4.0)
-_SAGITTAL_SLICES = (-8.8, -4.4, 0.0, 4.4, 8.8)
+_LOCALISER = PulseSequence(repetition_time=8.6, echo_time=4.0)
+# Positions of the sagittal slices, mm to the patient's left.
+_SAGITTAL_POSITIONS = (-8.8, -4.4, 0.0, 4.4, 8.8)
 
 
 @dataclass(frozen=True)
-class _Series:
+class _SeriesHeader:
+    """The header values that the images of a series share."""
+
     folder: str
     number: int
     description: str
     sequence: PulseSequence
-    frame: str
+    frame_of_reference_uid: str
     image_type: str = "ORIGINAL\\PRIMARY\\M\\ND"
 
 
-def write_studies(
+def write_phantom_studies(
     root: Path,
     *,
     seed: int,
@@ -47,112 +51,116 @@ def write_studies(
     t2_sizes: dict[int, int] | None = None,
     workers: int | None = None,
 ) -> list[StudySlice]:
-    """Write phantom examinations, the three CSVs that name each patient's disc slices, and the truth.
+    """Write phantom examinations, the three CSV files that name each patient's disc slices, and the truth.
 
     Args:
-        root: Folder to write; it must not exist, or be empty. It appears only when complete.
-        seed: 0 or more; the same seed gives the same bytes, whatever the number of workers.
+        root: Folder to write. It must not exist, or be empty. It appears only when complete.
+        seed: Random seed, 0 or more. The same seed gives the same bytes for any number of workers.
         patients: Number of patients, 1 to 9999.
-        image_size: Pixels a side, at least 64; the field of view is 220 mm.
-        t2_sizes: Pixels a side of T2, by patient, where it differs from ``image_size``.
-        workers: Processes to render with; None means one per processor.
+        image_size: Width and height in pixels, at least 64. The field of view is 220 mm.
+        t2_sizes: Width and height of T2 by patient, if it differs from ``image_size``.
+        workers: Number of processes, or None for one per processor.
 
     Returns:
-        The truth, which ``truth.csv`` holds too: a row per axial slice.
+        The truth about every axial slice, as in ``truth.csv``.
 
     Raises:
-        UserError: an argument outside its range, or a folder that holds anything.
+        UserError: If an argument is out of range, or the folder is not empty.
     """
     if not 1 <= patients <= 9999:
         raise UserError(
-            f"phantom patients is {patients}: 1 to 9999 are possible, as folders give a patient four digits"
+            f"phantom patients is {patients}: it must be 1 to 9999, because folder names have four digits per patient"
         )
     sizes = t2_sizes or {}
-    jobs = [(patient, sizes.get(patient, image_size)) for patient in range(1, patients + 1)]
+    jobs = [(patient_id, sizes.get(patient_id, image_size)) for patient_id in range(1, patients + 1)]
     with atomic_folder(root) as draft:
         work = partial(_write_job, draft, seed, image_size)
-        written = list(
+        studies = list(
             map_parallel(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "Phantom studies")
         )
-        _write_picks(draft / PICKS, written)
-        truth = [truth for study in written for truth in study]
-        write_truth(draft / TRUTH, [piece.truth for piece in truth])
-    return truth
+        _write_picks(draft / PICKS_FOLDER, studies)
+        slices = [slice_ for study in studies for slice_ in study]
+        write_truth(draft / TRUTH_CSV, [slice_.truth for slice_ in slices])
+    return slices
 
 
 def write_phantom_study(
-    folder: Path, *, seed: int, patient: int, image_size: int = 320, t2_size: int | None = None
+    folder: Path, *, seed: int, patient_id: int, image_size: int = 320, t2_size: int | None = None
 ) -> list[StudySlice]:
     """Write one patient's examination below ``folder/01_MRI_Data``.
 
-    Four series of one study: axial T1 and T2 of 12 to 15 slices, sagittal T2, and a localiser of one axial and one
-    sagittal image. T1 and T2 have frames of reference of their own, as in the real data.
+    The study has four series: axial T1 and T2 of 12 to 15 slices, sagittal T2, and a localiser of one axial and one
+    sagittal image. T1 and T2 have different frames of reference, as in the real data.
 
     Args:
-        folder: What holds, or shall hold, ``01_MRI_Data``.
-        seed: Of the whole set, 0 or more.
-        patient: Number of the patient, 1 to 9999.
-        image_size: Pixels a side, at least 64.
-        t2_size: Pixels a side of T2; None means ``image_size``.
+        folder: The folder that contains ``01_MRI_Data``, or in which it is created.
+        seed: Seed of the whole set, 0 or more.
+        patient_id: Number of the patient, 1 to 9999.
+        image_size: Width and height in pixels, at least 64.
+        t2_size: Width and height of T2, or None for ``image_size``.
 
     Returns:
         The truth about every axial slice.
 
     Raises:
-        UserError: an argument outside its range, or a patient's folder that exists.
+        UserError: If an argument is out of range, or the patient's folder exists.
     """
     for size in (image_size, image_size if t2_size is None else t2_size):
         check_request(seed, size)
-    if not 1 <= patient <= 9999:
-        raise UserError(f"phantom patient {patient} does not exist: patients are numbered from 1 to 9999")
-    study = render_study(seed, patient, image_size, t2_size or image_size)
-    place = folder / RAW / f"{patient:04d}"
-    if place.exists():
-        raise UserError(f"{place} exists: nothing is overwritten, give a new folder")
-    uids = _Uids(seed, patient)
-    for series, pictures in _series(study, uids, image_size):
-        target = place / f"L-SPINE_LSS_20160309_{patient:06d}_240000" / series.folder
-        target.mkdir(parents=True)
-        for number, picture in enumerate(pictures, start=1):
-            dataset = _dataset(series, picture, number, patient, uids)
-            # Siemens' names: the first 11 letters of the series, the patient, the image.
-            name = f"{series.folder[:11]}_{patient:04d}_{number:03d}.ima"
-            dataset.save_as(target / name, enforce_file_format=True)
+    if not 1 <= patient_id <= 9999:
+        raise UserError(f"phantom patient {patient_id} does not exist: patients are numbered from 1 to 9999")
+    study = render_study(seed, patient_id, image_size, t2_size or image_size)
+    patient_folder = folder / RAW_FOLDER / f"{patient_id:04d}"
+    if patient_folder.exists():
+        raise UserError(f"{patient_folder} exists: nothing is overwritten; give a new folder")
+    uids = _UidGenerator(seed, patient_id)
+    for series, images in _list_series(study, uids, image_size):
+        series_folder = patient_folder / f"L-SPINE_LSS_20160309_{patient_id:06d}_240000" / series.folder
+        series_folder.mkdir(parents=True)
+        for number, image in enumerate(images, start=1):
+            dataset = _build_dataset(series, image, number, patient_id, uids)
+            # Siemens file names: the first 11 letters of the series, the patient, the image.
+            name = f"{series.folder[:11]}_{patient_id:04d}_{number:03d}.ima"
+            dataset.save_as(series_folder / name, enforce_file_format=True)
     return study.slices
 
 
 def _write_job(root: Path, seed: int, image_size: int, job: tuple[int, int]) -> list[StudySlice]:
-    patient, t2_size = job
-    return write_phantom_study(root, seed=seed, patient=patient, image_size=image_size, t2_size=t2_size)
+    patient_id, t2_size = job
+    return write_phantom_study(root, seed=seed, patient_id=patient_id, image_size=image_size, t2_size=t2_size)
 
 
-class _Uids:
-    """Unique identifiers of a study that depend on nothing but the seed and the patient."""
+class _UidGenerator:
+    """Unique identifiers of a study that depend only on the seed and the patient."""
 
-    def __init__(self, seed: int, patient: int) -> None:
-        self._source = f"lss phantom {seed} {patient}"
+    def __init__(self, seed: int, patient_id: int) -> None:
+        self._source = f"lss phantom {seed} {patient_id}"
 
-    def __call__(self, what: str) -> str:
-        return generate_uid(entropy_srcs=[self._source, what])
+    def __call__(self, purpose: str) -> str:
+        return generate_uid(entropy_srcs=[self._source, purpose])
 
 
-def _series(study: PhantomStudy, uids: _Uids, image_size: int) -> list[tuple[_Series, list[StudyImage]]]:
-    cuts = [sagittal(study, x, image_size) for x in _SAGITTAL_SLICES]
+def _list_series(
+    study: PhantomStudy, uids: _UidGenerator, image_size: int
+) -> list[tuple[_SeriesHeader, list[StudyImage]]]:
+    sagittal = [cut_sagittal(study, x, image_size) for x in _SAGITTAL_POSITIONS]
     middle = len(study.t2) // 2
-    localiser = [study.t2[middle], cuts[len(cuts) // 2]]
-    frame, other_frame = uids("frame"), uids("frame of T1")
+    localiser = [study.t2[middle], sagittal[len(sagittal) // 2]]
+    frame, t1_frame = uids("frame"), uids("frame of T1")
     return [
         (
-            _Series("LOCALIZER_0001", 1, "localizer", _LOCALISER, frame, "ORIGINAL\\PRIMARY\\M\\NORM\\DIS2D"),
+            _SeriesHeader("LOCALIZER_0001", 1, "localizer", _LOCALISER, frame, "ORIGINAL\\PRIMARY\\M\\NORM\\DIS2D"),
             localiser,
         ),
-        (_Series("T2_TSE_SAG_384_0002", 2, "t2_tse_sag_384", T2_WEIGHTED, frame), cuts),
-        (_Series(T2_SERIES, 4, "t2_tse_tra_384", T2_WEIGHTED, frame), study.t2),
-        (_Series(T1_SERIES, 5, "t1_tse_tra", T1_WEIGHTED, other_frame), study.t1),
+        (_SeriesHeader("T2_TSE_SAG_384_0002", 2, "t2_tse_sag_384", T2_WEIGHTED, frame), sagittal),
+        (_SeriesHeader(T2_SERIES, 4, "t2_tse_tra_384", T2_WEIGHTED, frame), study.t2),
+        (_SeriesHeader(T1_SERIES, 5, "t1_tse_tra", T1_WEIGHTED, t1_frame), study.t1),
     ]
 
 
-def _dataset(series: _Series, picture: StudyImage, number: int, patient: int, uids: _Uids) -> Dataset:
+def _build_dataset(
+    series: _SeriesHeader, image: StudyImage, number: int, patient_id: int, uids: _UidGenerator
+) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -160,46 +168,48 @@ def _dataset(series: _Series, picture: StudyImage, number: int, patient: int, ui
     dataset.SOPInstanceUID = uids(f"{series.folder} {number}")
     dataset.StudyInstanceUID = uids("study")
     dataset.SeriesInstanceUID = uids(series.folder)
-    dataset.FrameOfReferenceUID = series.frame
+    dataset.FrameOfReferenceUID = series.frame_of_reference_uid
     dataset.ImageType = series.image_type
     dataset.Modality = "MR"
     dataset.Manufacturer = "SIEMENS"
-    dataset.PatientName = f"Phantom^{patient:04d}"
-    dataset.PatientID = f"PHANTOM-{patient:04d}"
+    dataset.PatientName = f"Phantom^{patient_id:04d}"
+    dataset.PatientID = f"PHANTOM-{patient_id:04d}"
     dataset.PatientPosition = "HFS"
     dataset.StudyDate, dataset.StudyTime = "20160309", "091629"
     dataset.StudyDescription = "L-SPINE^LSS"
     dataset.SeriesNumber, dataset.InstanceNumber = series.number, number
     dataset.SeriesDescription = dataset.ProtocolName = series.description
     dataset.ScanningSequence = "GR" if series.sequence is _LOCALISER else "SE"
-    dataset.RepetitionTime, dataset.EchoTime = series.sequence.repetition, series.sequence.echo
+    dataset.RepetitionTime, dataset.EchoTime = series.sequence.repetition_time, series.sequence.echo_time
     dataset.MagneticFieldStrength = 1.5
     dataset.SliceThickness, dataset.SpacingBetweenSlices = 4.0, SLICE_SPACING
-    dataset.ImageOrientationPatient = [_decimal(value) for value in (*picture.across, *picture.down)]
-    dataset.ImagePositionPatient = [_decimal(value) for value in picture.corner]
-    dataset.PixelSpacing = [_decimal(value) for value in picture.spacing]
-    dataset.Rows, dataset.Columns = picture.pixels.shape
+    dataset.ImageOrientationPatient = [_format_decimal(value) for value in (*image.across, *image.down)]
+    dataset.ImagePositionPatient = [_format_decimal(value) for value in image.corner]
+    dataset.PixelSpacing = [_format_decimal(value) for value in image.spacing]
+    dataset.Rows, dataset.Columns = image.pixels.shape
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = picture.pixels.astype("<u2").tobytes()
+    dataset.PixelData = image.pixels.astype("<u2").tobytes()
     return dataset
 
 
-def _decimal(value: float) -> str:
-    """A number as DICOM's decimal string, which holds 16 characters."""
+def _format_decimal(value: float) -> str:
+    """Format a number as a DICOM decimal string, which has at most 16 characters."""
     return f"{float(value):.8f}"
 
 
 def _write_picks(folder: Path, studies: list[list[StudySlice]]) -> None:
-    """The three CSVs, without a header: patient and the disc slices' places; patient and the series' folder."""
+    """Write the three CSV files, without headers: patient and disc slices; patient and series folder."""
     folder.mkdir(parents=True)
-    patients = [study[0].patient for study in studies]
-    places = [[study[0].patient, *(truth.number for truth in study if truth.content == "disc")] for study in studies]
-    _write_rows(folder / SLICES, places)
-    for name, series in ((T1_FOLDERS, T1_SERIES), (T2_FOLDERS, T2_SERIES)):
-        _write_rows(folder / name, [[patient, series] for patient in patients])
+    patient_ids = [study[0].patient_id for study in studies]
+    numbers = [
+        [study[0].patient_id, *(slice_.number for slice_ in study if slice_.content == "disc")] for study in studies
+    ]
+    _write_rows(folder / SLICES_CSV, numbers)
+    for name, series in ((T1_FOLDERS_CSV, T1_SERIES), (T2_FOLDERS_CSV, T2_SERIES)):
+        _write_rows(folder / name, [[patient_id, series] for patient_id in patient_ids])
 
 
 def _write_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as stream:
         csv.writer(stream, lineterminator="\n").writerows(rows)

@@ -1,4 +1,4 @@
-"""Painting: from shapes to tissue and class at every point of the canvas, from the skin inwards."""
+"""Drawing of shapes on the canvas as tissue and class, from the skin inwards."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 
 from lss_lightning.phantom.canvas import Canvas, Window
 from lss_lightning.phantom.regions import TissueRegions
-from lss_lightning.phantom.shapes import Blob, Capsule, Floats, enclosing_circle, smooth_union
+from lss_lightning.phantom.shapes import Blob, Capsule, FloatArray, enclosing_circle, smooth_union
 from lss_lightning.phantom.spine import Spine
 from lss_lightning.phantom.texture import Texture
 from lss_lightning.phantom.tissue import Tissue
-from lss_lightning.phantom.torso import Group, Torso
+from lss_lightning.phantom.torso import MuscleGroup, Torso
 from lss_lightning.phantom.vertebra import Vertebra
 
-# Thickness of the bones' dense shell; it thins out towards the marrow over the same distance, mm.
+# Thickness of the cortical bone, mm. The transition to the marrow has the same thickness.
 _CORTEX = 0.8
-# Circle that holds everything of the anatomical classes, in the spine's frame, mm.
-_SPINE_CENTRE, _SPINE_REACH = (0.0, 25.0), 42.0
+# Circle that encloses all anatomical classes, in the spine's frame, mm.
+_SPINE_CENTRE, _SPINE_RADIUS = (0.0, 25.0), 42.0
 
 
 def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    """Paint everything but the spine; all of it is of class Other."""
+    """Draw everything except the spine. All of it has the class Other."""
     _draw_body(canvas, torso, rng)
-    lumps, patches = (canvas.coarse(Texture(rng, (grain, grain))) for grain in (7.0, 14.0))
+    lumps, patches = (canvas.sample_coarse_texture(Texture(rng, (grain, grain))) for grain in (7.0, 14.0))
     for loop in torso.bowel:
         _draw_bowel(canvas, loop, lumps)
     for vessel in torso.vessels:
-        window = canvas.around(vessel)
+        window = canvas.window_around(vessel)
         depth = canvas.distance(vessel, window)
         canvas.paint(window, depth < 0, Tissue.MUSCLE)
         canvas.paint(window, depth < -1.0, Tissue.BLOOD)
@@ -37,7 +37,7 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _draw_muscles(canvas, group, fibres, lumps, patches, 0.5 * torso.infiltration)
     trabeculae = Texture(rng, (1.6, 1.6))
     for wing in torso.pelvis:
-        window = canvas.window(wing[0].end, 2 * max(wing[0].reach, wing[1].reach))
+        window = canvas.window(wing[0].end, 2 * max(wing[0].bounding_radius, wing[1].bounding_radius))
         depth = smooth_union(canvas.distance(wing[0], window), canvas.distance(wing[1], window), 6.0)
         depth += 0.8 * lumps[window]
         _draw_bone(canvas, window, depth, trabeculae)
@@ -46,20 +46,20 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 
 
 def draw_spine(canvas: Canvas, spine: Spine, regions: TissueRegions, rng: np.random.Generator) -> None:
-    """Paint the spine over its surroundings: first the fat that it lies in, the sac last."""
-    window = canvas.window(_SPINE_CENTRE, _SPINE_REACH)
+    """Draw the spine over its surroundings, starting with the surrounding fat."""
+    window = canvas.window(_SPINE_CENTRE, _SPINE_RADIUS)
     x, y = canvas.x[window], canvas.y[window]
-    posterior, between = (canvas.inside(region, window) for region in (regions.posterior, regions.aap))
-    arch = _arch_distance(spine, x, y)
+    posterior, between = (canvas.region_mask(region, window) for region in (regions.posterior, regions.aap))
+    arch = _compute_arch_distance(spine, x, y)
 
-    texture = canvas.coarse(Texture(rng, (3.5, 3.5)))[window]
+    texture = canvas.sample_coarse_texture(Texture(rng, (3.5, 3.5)))[window]
     halo = spine.padding + 1.6 * texture - np.maximum(y - 32, 0) * 0.15
     vessels = np.clip(0.04 + 0.2 * texture, 0, 0.7)
     canvas.paint(window, (arch < halo) & (y > 4) | between, Tissue.FAT, second=Tissue.LIGAMENT, mixture=vessels)
     for side in spine.sides:
-        part = canvas.around(side.ganglion)
+        part = canvas.window_around(side.ganglion)
         canvas.paint(part, canvas.distance(side.ganglion, part) < 0, Tissue.ROOT, second=Tissue.FAT, mixture=0.2)
-    # The flavum and the joints' capsules are what the posterior element has beside bone.
+    # The parts of the posterior element that are not bone are the flavum and the joint capsules.
     canvas.paint(window, posterior, Tissue.LIGAMENT)
     _draw_bone(canvas, window, np.where(posterior, arch, np.inf), Texture(rng, (1.6, 1.6)))
     for side in spine.sides:
@@ -67,13 +67,13 @@ def draw_spine(canvas: Canvas, spine: Spine, regions: TissueRegions, rng: np.ran
     _draw_sac(canvas, spine.sac, rng)
     _draw_disc(canvas, spine.disc, rng)
     for key, region in regions.items():
-        part = canvas.over(region)
-        canvas.classify(part, canvas.inside(region, part), key)
+        part = canvas.window_over(region)
+        canvas.classify(part, canvas.region_mask(region, part), key)
 
 
 def draw_vertebra(canvas: Canvas, vertebra: Vertebra, rng: np.random.Generator) -> None:
-    """Paint a vertebral body in the disc's place; it has no class of its own."""
-    window = canvas.around(vertebra.body, margin=12.0)
+    """Draw a vertebral body in place of the disc. The class map is not changed."""
+    window = canvas.window_around(vertebra.body, margin=12.0)
     x, y = canvas.x[window], canvas.y[window]
     depth = vertebra.body.distance(x, y)
     for pedicle in vertebra.pedicles:
@@ -82,8 +82,8 @@ def draw_vertebra(canvas: Canvas, vertebra: Vertebra, rng: np.random.Generator) 
     canvas.paint(window, vertebra.disc.distance(x, y) < 0, Tissue.FAT)
     _draw_bone(canvas, window, depth, trabeculae)
     for vein in vertebra.veins:
-        part = canvas.around(vein)
-        # Slow blood, bright on T2 and dark on T1, with marrow about it in the slice's thickness.
+        part = canvas.window_around(vein)
+        # Slow blood is bright on T2 and dark on T1; partial volume mixes it with marrow.
         canvas.paint(part, canvas.distance(vein, part) < 0, Tissue.CSF, second=Tissue.MARROW, mixture=0.5)
 
 
@@ -92,10 +92,10 @@ def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     depth = canvas.smooth_distance(torso.body)
     canvas.paint(everything, depth < 0, Tissue.SKIN)
     canvas.paint(everything, depth < -1.8, Tissue.FAT)
-    wave = canvas.coarse(Texture(rng, (25.0, 25.0)))
+    wave = canvas.sample_coarse_texture(Texture(rng, (25.0, 25.0)))
     for line in torso.fat_lines:
         canvas.paint(everything, np.abs(depth + line + wave) < 0.35, Tissue.FAT, second=Tissue.LIGAMENT, mixture=0.5)
-    # The abdominal wall: three sheets of muscle with fat between, ending where the back's muscles begin.
+    # The abdominal wall: three sheets of muscle separated by fat, which end at the back muscles.
     front = (slice(0, canvas.samples * 3 // 4), slice(None))
     wall = canvas.smooth_distance(torso.cavity)[front]
     sheets = (wall > 0) & (wall < 13) & (canvas.y[front] < 5) & (depth[front] < -3)
@@ -103,18 +103,18 @@ def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     canvas.paint(front, sheets, Tissue.MUSCLE, second=Tissue.FAT, mixture=torso.infiltration)
 
 
-def _draw_bowel(canvas: Canvas, loop: Blob, lumps: Floats) -> None:
-    """A loop without a sharp edge: it runs obliquely through the slice's thickness."""
-    window = canvas.around(loop, margin=4.0)
+def _draw_bowel(canvas: Canvas, loop: Blob, lumps: FloatArray) -> None:
+    """Draw a loop with a blurred edge, because it runs obliquely through the slice."""
+    window = canvas.window_around(loop, margin=4.0)
     depth = canvas.distance(loop, window) + 2 * lumps[window]
     fat = np.clip(0.25 + (depth + 2) / 5, 0, 1)
     canvas.paint(window, depth < 3, Tissue.BOWEL, second=Tissue.FAT, mixture=fat)
 
 
 def _draw_muscles(
-    canvas: Canvas, group: Group, fibres: Texture, lumps: Floats, patches: Floats, infiltration: float
+    canvas: Canvas, group: MuscleGroup, fibres: Texture, lumps: FloatArray, patches: FloatArray, infiltration: float
 ) -> None:
-    """Muscles that share a compartment: thin septa of fat between, and fat along fibres that radiate from the spine."""
+    """Draw the muscles of a compartment, with thin septa of fat between them and fat along fibres from the spine."""
     window = canvas.window(*enclosing_circle(group, margin=4.0))
     x, y = canvas.x[window], canvas.y[window]
     depths = [muscle.distance(x, y) for muscle in group]
@@ -131,8 +131,8 @@ def _draw_muscles(
     canvas.paint(window, hull < 0, Tissue.MUSCLE, second=Tissue.FAT, mixture=share)
 
 
-def _arch_distance(spine: Spine, x: Floats, y: Floats) -> Floats:
-    """Distance to the posterior arch as one bone."""
+def _compute_arch_distance(spine: Spine, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the signed distance from the posterior arch as one bone, mm."""
     parts: list[Blob | Capsule] = [*spine.spinous]
     for side in spine.sides:
         parts += [side.lamina, side.inferior, side.superior]
@@ -142,7 +142,7 @@ def _arch_distance(spine: Spine, x: Floats, y: Floats) -> Floats:
     return arch
 
 
-def _draw_bone(canvas: Canvas, window: Window, depth: Floats, trabeculae: Texture) -> None:
+def _draw_bone(canvas: Canvas, window: Window, depth: FloatArray, trabeculae: Texture) -> None:
     grain = trabeculae(canvas.x[window], canvas.y[window])
     dense = np.clip(2 + depth / _CORTEX, 0, 1)
     share = np.clip(np.maximum(dense, 0.15 + 0.15 * grain), 0, 1)
@@ -150,8 +150,8 @@ def _draw_bone(canvas: Canvas, window: Window, depth: Floats, trabeculae: Textur
 
 
 def _draw_joint(canvas: Canvas, joint: Capsule) -> None:
-    """The cleft, with the cortex of both processes along it."""
-    window = canvas.around(joint, margin=2.0)
+    """Draw the joint space, lined by the cortical bone of both processes."""
+    window = canvas.window_around(joint, margin=2.0)
     depth = canvas.distance(joint, window)
     bone = canvas.tissue[window] == Tissue.MARROW
     canvas.paint(window, bone & (depth < 1.0), Tissue.CORTEX, second=Tissue.MARROW, mixture=np.clip(0.6 * depth, 0, 1))
@@ -159,7 +159,7 @@ def _draw_joint(canvas: Canvas, joint: Capsule) -> None:
 
 
 def _draw_disc(canvas: Canvas, disc: Blob, rng: np.random.Generator) -> None:
-    window = canvas.around(disc)
+    window = canvas.window_around(disc)
     x, y = canvas.x[window], canvas.y[window]
     gauge = disc.gauge(x, y)
     depth = disc.distance(x, y)
@@ -170,13 +170,13 @@ def _draw_disc(canvas: Canvas, disc: Blob, rng: np.random.Generator) -> None:
 
 
 def _draw_sac(canvas: Canvas, sac: Blob, rng: np.random.Generator) -> None:
-    """The dura, the CSF and the roots, which in a lying patient settle towards the back."""
-    window = canvas.around(sac)
+    """Draw the dura, the CSF and the nerve roots, which sink towards the back when the patient is supine."""
+    window = canvas.window_around(sac)
     x, y = canvas.x[window], canvas.y[window]
     depth = sac.distance(x, y)
     canvas.paint(window, depth < 0, Tissue.LIGAMENT)
     canvas.paint(window, depth < -0.4, Tissue.CSF)
-    # A narrow sac crowds the same roots into less fluid.
+    # A narrow sac contains the same roots in less fluid.
     crowding = math.sqrt(150 / sac.area)
     strands = Texture(rng, (1.3, 1.3))(x, y)
     settled = (y - sac.centre[1]) / sac.b

@@ -1,4 +1,4 @@
-"""A phantom on disk, in the layout of the Al-Kafri data set."""
+"""Writing of a phantom data set in the layout of the Al-Kafri data set."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from lss_lightning.data.composite import composite
+from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS, IMAGES, LABELS
+from lss_lightning.data.composite import build_composite
 from lss_lightning.data.parallel import map_parallel
-from lss_lightning.data.slices import IMAGES, LABELS
 from lss_lightning.errors import UserError
-from lss_lightning.files import atomic_folder
+from lss_lightning.files import atomic_folder, write_json
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom.parameters import ParameterRecord
-from lss_lightning.phantom.patient import FULL_RANGE, LEVELS, check_severities
+from lss_lightning.phantom.patient import FULL_SEVERITY_RANGE, check_severities
 from lss_lightning.phantom.render import check_request, render_slice
-from lss_lightning.phantom.table import TRUTH, write_truth
-from lss_lightning.phantom.version import VERSION
+from lss_lightning.phantom.table import TRUTH_CSV, write_truth
+from lss_lightning.phantom.version import PHANTOM_VERSION
 
 _MANIFEST = "phantom.json"
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What decides every byte of a phantom."""
+    """The parameters that determine every byte of a phantom."""
 
     version: int
     patients: int
@@ -43,89 +43,93 @@ def write_phantom(
     image_size: int,
     seed: int,
     randomise: float = 0.0,
-    severities: tuple[float, float] = FULL_RANGE,
+    severities: tuple[float, float] = FULL_SEVERITY_RANGE,
     workers: int | None = None,
 ) -> None:
-    """Write a phantom, or keep the one that is there if it was made with the same parameters.
+    """Write a phantom. An existing one with the same parameters is kept.
 
-    Three slices (D3, D4, D5) a patient, each as T1, T2, composite (red T1, green T2, blue max(T1 − T2, 0)) and label
-    (codes of ``LUMBAR``), 8-bit PNG. ``truth.csv`` holds a row per slice, ``phantom.json`` records the parameters.
-    The folder appears only when complete.
+    Each patient has three slices (D3, D4, D5). Each slice is written as T1, T2, composite (red T1, green T2, blue
+    max(T1 − T2, 0)) and label (codes of ``LUMBAR``), all 8-bit PNG. ``truth.csv`` holds one row per slice and
+    ``phantom.json`` the parameters. The folder appears only when complete.
 
     Args:
-        root: Folder to write; it must not exist, be empty, or hold this phantom.
+        root: Folder to write. It must not exist, be empty, or hold this phantom.
         patients: Number of patients, 1 to 9999.
-        image_size: Pixels a side, at least 64; the field of view is always 220 mm.
-        seed: 0 or more; the same seed gives the same bytes, whatever the number of workers.
-        randomise: Share of slices whose signal and artefacts are drawn far beyond what is realistic, 0 to 1.
-        severities: Least and greatest severity of the stenosis, within 0 to 1.
-        workers: Processes to render with; None means one per processor.
+        image_size: Width and height in pixels, at least 64. The field of view is always 220 mm.
+        seed: Random seed, 0 or more. The same seed gives the same bytes for any number of workers.
+        randomise: Share of slices whose signal and artefacts are randomised far beyond what is realistic, 0 to 1.
+        severities: Lowest and highest severity of the stenosis, each from 0 to 1.
+        workers: Number of processes, or None for one per processor.
 
     Raises:
-        UserError: a parameter outside its range, or a folder that holds anything else.
+        UserError: If a parameter is out of range, or the folder holds anything else.
     """
     check_request(seed, image_size)
     check_severities(severities)
     if not 1 <= patients <= 9999:
         raise UserError(
-            f"phantom patients is {patients}: 1 to 9999 are possible, as file names give a patient four digits"
+            f"phantom patients is {patients}: it must be 1 to 9999, because file names have four digits per patient"
         )
-    manifest = _Manifest(VERSION, patients, image_size, seed, randomise, [float(bound) for bound in severities])
+    manifest = _Manifest(PHANTOM_VERSION, patients, image_size, seed, randomise, [float(bound) for bound in severities])
     root = root.resolve()
-    if _holds(root, manifest):
+    if _is_phantom(root, manifest):
         return
     try:
         with atomic_folder(root) as draft:
             for folder, _ in (*IMAGES.values(), LABELS):
                 (draft / folder).mkdir(parents=True)
             _write_slices(draft, manifest, (os.cpu_count() or 1) if workers is None else workers)
-            (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+            write_json(draft / _MANIFEST, asdict(manifest))
     except OSError:
-        # Another process may meanwhile have put the same there.
-        if not _holds(root, manifest):
+        # Another process may have written the same phantom in the meantime.
+        if not _is_phantom(root, manifest):
             raise
 
 
-def _holds(root: Path, manifest: _Manifest) -> bool:
-    """Whether the folder is this phantom already; False if there is room for it."""
+def _is_phantom(root: Path, manifest: _Manifest) -> bool:
+    """Return whether a folder is this phantom, or False if it is empty or does not exist.
+
+    Raises:
+        UserError: If the folder holds anything else.
+    """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    found = root / _MANIFEST
-    if not found.is_file():
+    path = root / _MANIFEST
+    if not path.is_file():
         raise UserError(
-            f"{root} holds something that is no phantom: nothing is overwritten, give an empty or new folder"
+            f"{root} is not empty and holds no phantom: nothing is overwritten; give an empty or new folder"
         )
     try:
-        parameters = json.loads(found.read_text())
+        parameters = json.loads(path.read_text())
     except ValueError as error:
-        raise UserError(f"{found} is damaged ({error}): remove {root} or give another folder") from error
+        raise UserError(f"{path} is damaged ({error}): remove {root} or give another folder") from error
     if parameters != asdict(manifest):
         raise UserError(
-            f"{root} holds another phantom, {json.dumps(parameters)}, than the one asked for, "
-            f"{json.dumps(asdict(manifest))}: remove it or give another folder"
+            f"{root} holds another phantom, with {json.dumps(parameters)} instead of {json.dumps(asdict(manifest))}: "
+            "remove it or give another folder"
         )
     return True
 
 
 def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
-    names = list(product(range(1, manifest.patients + 1), LEVELS))
-    rows = list(map_parallel(partial(_write_slice, root, manifest), names, workers, "Phantom", chunk=3))
-    write_truth(root / TRUTH, rows)
+    jobs = list(product(range(1, manifest.patients + 1), ALKAFRI_LEVELS))
+    rows = list(map_parallel(partial(_write_slice, root, manifest), jobs, workers, "Phantom", chunk=3))
+    write_truth(root / TRUTH_CSV, rows)
 
 
-def _write_slice(root: Path, manifest: _Manifest, name: tuple[int, str]) -> ParameterRecord:
-    """Write one slice's images and give back its row of the truth."""
+def _write_slice(root: Path, manifest: _Manifest, job: tuple[int, str]) -> ParameterRecord:
+    """Write the images of one slice and return its row of the truth."""
     from PIL import Image
 
-    patient, level = name
+    patient_id, level = job
     low, high = manifest.severities
-    rendered = render_slice(manifest.seed, patient, level, manifest.image_size, manifest.randomise, (low, high))
+    rendered = render_slice(manifest.seed, patient_id, level, manifest.image_size, manifest.randomise, (low, high))
     images = {
         IMAGES["t1"]: rendered.t1,
         IMAGES["t2"]: rendered.t2,
-        IMAGES["composite"]: composite(rendered.t1, rendered.t2),
+        IMAGES["composite"]: build_composite(rendered.t1, rendered.t2),
         LABELS: LUMBAR.to_codes(rendered.label),
     }
     for (folder, prefix), pixels in images.items():
-        Image.fromarray(pixels).save(root / folder / f"{prefix}_{patient:04d}_{level}.png")
+        Image.fromarray(pixels).save(root / folder / f"{prefix}_{patient_id:04d}_{level}.png")
     return rendered.truth

@@ -1,8 +1,9 @@
-"""The four anatomical classes as polygons in mm: what is labelled, and what the truth is measured on.
+"""The four anatomical classes as polygons in mm, from which labels are drawn and the truth is measured.
 
-Conventions, as the data set's labellers drew them: the disc includes the ligaments about it; the posterior element is
-one piece from the facet joints to the spinous process, with the flavum and the joints' capsules; the thecal sac leans
-on the disc; the AAP is what lies between, from the fat behind the sac out along the disc's hind corners.
+The classes follow the conventions of the data set's annotators. The disc includes the ligaments around it. The
+posterior element extends as one region from the facet joints to the spinous process, and includes the flavum and the
+joint capsules. The thecal sac touches the disc. The AAP is the area in between, from the fat behind the sac to the
+posterior corners of the disc.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from lss_lightning.phantom.arch import ArchSide
 from lss_lightning.phantom.shapes import BACK, Blob
 from lss_lightning.phantom.spine import Spine
 
-# Corners are rounded, and clefts between bones closed, by this much, mm.
-_ROUND, _CLOSE = 0.8, 2.0
-# Slivers of the AAP smaller than this belong to what they lie beside, mm².
-_SLIVER = 3.0
-# What of a sac may be cut off at the canal's wall, mm²: the rounding of the corners.
-_TOLERANCE = 1.0
+# Radius by which corners are rounded, and by which gaps between bones are closed, mm.
+_ROUNDING, _CLOSING = 0.8, 2.0
+# Parts of the AAP smaller than this are dropped, mm².
+_MIN_AAP_AREA = 3.0
+# Largest area of the sac that may overlap the posterior element because of rounded corners, mm².
+_MAX_OVERLAP = 1.0
 
 
 @dataclass(frozen=True)
 class TissueRegions:
-    """The classes of one slice, disjoint, in the spine's frame, mm.
+    """The disjoint regions of the anatomical classes of one slice, in the spine's frame, mm.
 
     Attributes:
-        disc: ``intervertebral_disc``.
-        posterior: ``posterior_element``.
-        sac: ``thecal_sac``.
-        aap: ``aap``, in one or more pieces.
+        disc: Region of ``intervertebral_disc``.
+        posterior: Region of ``posterior_element``.
+        sac: Region of ``thecal_sac``.
+        aap: Region of ``aap``, in one or more parts.
     """
 
     disc: Polygon
@@ -42,7 +43,7 @@ class TissueRegions:
     aap: MultiPolygon
 
     def items(self) -> list[tuple[str, BaseGeometry]]:
-        """Key of the class and region."""
+        """Return the key and the region of each class."""
         return [
             ("aap", self.aap),
             ("posterior_element", self.posterior),
@@ -51,67 +52,70 @@ class TissueRegions:
         ]
 
 
-def class_regions(spine: Spine) -> TissueRegions:
-    """The classes that a spine shows.
+def build_regions(spine: Spine) -> TissueRegions:
+    """Build the regions of the classes from the shapes of a spine.
 
     Raises:
-        UserError: impossible anatomy: a sac larger than the canal that holds it.
+        UserError: If the anatomy is impossible because the sac is larger than the canal.
     """
     disc = spine.disc.polygon
-    arch = unary_union([_side(side, spine) for side in spine.sides] + [stroke.polygon for stroke in spine.spinous])
-    posterior = _largest(arch.buffer(_CLOSE).buffer(-_CLOSE).difference(_canal(spine)))
-    sac = _largest(spine.sac.polygon.difference(disc))
-    lost = sac.intersection(posterior).area
-    if lost > _TOLERANCE:
+    arch = unary_union(
+        [_build_side(side, spine) for side in spine.sides] + [stroke.polygon for stroke in spine.spinous]
+    )
+    posterior = _get_largest_part(arch.buffer(_CLOSING).buffer(-_CLOSING).difference(_build_canal(spine)))
+    sac = _get_largest_part(spine.sac.polygon.difference(disc))
+    overlap = sac.intersection(posterior).area
+    if overlap > _MAX_OVERLAP:
         raise UserError(
-            f"impossible anatomy: a thecal sac of {sac.area:.0f} mm² is larger than the canal that holds it, "
-            f"{lost:.0f} mm² of it lie within the posterior element; make the sac smaller or the canal wider"
+            f"impossible anatomy: a thecal sac of {sac.area:.0f} mm² is larger than the canal, {overlap:.0f} mm² of it "
+            "overlap the posterior element; make the sac smaller or the canal wider"
         )
-    sac = _largest(sac.difference(posterior))
-    between = _between(spine).difference(unary_union([disc, posterior, sac]))
-    return TissueRegions(disc, posterior, sac, MultiPolygon([part for part in _parts(between) if part.area > _SLIVER]))
+    sac = _get_largest_part(sac.difference(posterior))
+    between = _build_aap_outline(spine).difference(unary_union([disc, posterior, sac]))
+    aap = MultiPolygon([part for part in _get_polygons(between) if part.area > _MIN_AAP_AREA])
+    return TissueRegions(disc, posterior, sac, aap)
 
 
-def _side(side: ArchSide, spine: Spine) -> BaseGeometry:
-    """Bones, joint and flavum of one side: nothing of it lies before the flavum's face."""
+def _build_side(side: ArchSide, spine: Spine) -> BaseGeometry:
+    """Return bones, joint and flavum of one side. The anterior boundary is the face of the flavum."""
     bones = unary_union([side.superior.polygon, side.inferior.polygon, side.lamina.polygon])
-    thick = 0.7 * side.flavum
-    behind = side.front[0] + thick * side.wall.normal[0], side.front[1] + thick * side.wall.normal[1]
+    thickness = 0.7 * side.flavum
+    behind = side.front[0] + thickness * side.wall.normal[0], side.front[1] + thickness * side.wall.normal[1]
     band = Polygon([side.front, spine.notch, side.lamina.end, behind])
     whole = bones.union(band).convex_hull.difference(spine.disc.polygon.buffer(side.gap))
-    return whole.buffer(-_ROUND).buffer(_ROUND)
+    return whole.buffer(-_ROUNDING).buffer(_ROUNDING)
 
 
-def _canal(spine: Spine) -> Polygon:
-    """Before both walls, as far as to the disc's middle."""
+def _build_canal(spine: Spine) -> Polygon:
+    """Return the area in front of both walls, up to the middle of the disc."""
     left, right = spine.sides
     row = spine.disc.centre[1]
-    return Polygon([spine.notch, left.wall.at(row), right.wall.at(row)])
+    return Polygon([spine.notch, left.wall.point_at(row), right.wall.point_at(row)])
 
 
-def _between(spine: Spine) -> BaseGeometry:
-    """Canal, lateral recesses and foramina, with all that bounds them still in it."""
-    reach, width = spine.foramen
+def _build_aap_outline(spine: Spine) -> BaseGeometry:
+    """Return canal, lateral recesses and foramina, including the structures that bound them."""
+    angle_range, width = spine.foramen
     steps = 24
     arcs = []
     for share, radius in ((0.75, width), (1.0, 0.7 * width)):
-        angles = [BACK + reach * share * (2 * k / steps - 1) for k in range(steps + 1)]
-        arcs.append(LineString([spine.disc.beyond(angle, 0.0) for angle in angles]).buffer(radius))
+        angles = [BACK + angle_range * share * (2 * k / steps - 1) for k in range(steps + 1)]
+        arcs.append(LineString([spine.disc.point_outside(angle, 0.0) for angle in angles]).buffer(radius))
     processes = [side.superior.centre for side in spine.sides]
     recess = MultiPoint([*processes, *((x, spine.disc.centre[1] / 4) for x, _ in processes)]).convex_hull
-    return unary_union([*arcs, recess, _canal(spine).intersection(_behind(spine.disc))])
+    return unary_union([*arcs, recess, _build_canal(spine).intersection(_half_plane_behind(spine.disc))])
 
 
-def _behind(disc: Blob) -> Polygon:
-    """Everything from the disc's hind quarter backwards."""
+def _half_plane_behind(disc: Blob) -> Polygon:
+    """Return the area behind the start of the disc's posterior quarter."""
     top = disc.centre[1] + disc.b / 2
     return Polygon([(-60, top), (60, top), (60, 80), (-60, 80)])
 
 
-def _parts(shape: BaseGeometry) -> list[Polygon]:
+def _get_polygons(shape: BaseGeometry) -> list[Polygon]:
     return [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon)]
 
 
-def _largest(shape: BaseGeometry) -> Polygon:
-    """The largest part, without holes."""
-    return Polygon(max(_parts(shape), key=lambda part: part.area).exterior)
+def _get_largest_part(shape: BaseGeometry) -> Polygon:
+    """Return the largest part, without holes."""
+    return Polygon(max(_get_polygons(shape), key=lambda part: part.area).exterior)

@@ -1,45 +1,47 @@
-"""The phantom as a data source: written once per set of parameters, read like the real data."""
+"""The phantom as a data source. Each set of parameters is written once and read like the real data."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
-from lss_lightning.config.validation import setting
+from pydantic import Field, NonNegativeInt, PositiveInt
+
 from lss_lightning.data.alkafri import find_slices
-from lss_lightning.data.slices import LEVELS
-from lss_lightning.data.source import PAIRED, DataSource, SourceListing
+from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS
+from lss_lightning.data.source import DataSource, PairedChannels, SourceListing
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.severity import CLASSES, read_severities
-from lss_lightning.phantom.table import TRUTH
-from lss_lightning.phantom.version import VERSION
+from lss_lightning.phantom.severity import SEVERITY_CLASSES, read_severity_classes
+from lss_lightning.phantom.table import TRUTH_CSV
+from lss_lightning.phantom.version import PHANTOM_VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom(DataSource):
-    """Synthetic patients of three levels each; ``root`` holds a folder per set of parameters."""
+    """Synthetic patients of three levels each. ``root`` contains one folder per set of parameters."""
 
-    channels: str = setting("composite", choices=PAIRED)
-    patients: int = setting(100, at_least=1)
-    image_size: int = setting(320, at_least=64)
-    seed: int = setting(0, at_least=0)
-    randomise: float = setting(0.0, at_least=0, at_most=1)
-    severity: list[float] = setting([0.0, 1.0])
+    channels: PairedChannels = "composite"
+    patients: PositiveInt = 100
+    image_size: Annotated[int, Field(ge=64)] = 320
+    seed: NonNegativeInt = 0
+    randomise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    severity: list[float] = field(default_factory=lambda: [0.0, 1.0])
 
     def __post_init__(self) -> None:
         if len(self.severity) != 2 or not 0 <= self.severity[0] <= self.severity[1] <= 1:
             raise UserError(
-                f"data.severity={format_setting(self.severity)}: impossible anatomy; give the least and the "
-                "greatest severity of the stenoses, each within 0 to 1, e.g. data.severity=[0.5,1]"
+                f"data.severity={format_setting(self.severity)}: impossible anatomy; give the lowest and the "
+                "highest severity of the stenoses, each from 0 to 1, e.g. data.severity=[0.5,1]"
             )
 
     @property
     def folder(self) -> Path:
-        """Where this set of parameters lies."""
-        name = f"v{VERSION}-{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
+        """The folder of this set of parameters."""
+        name = f"v{PHANTOM_VERSION}-{self.patients}-patients-{self.image_size}-px-seed-{self.seed}"
         if self.randomise:
             name += f"-randomise-{self.randomise}"
         if self.severity != [0, 1]:
@@ -48,21 +50,21 @@ class Phantom(DataSource):
 
     @property
     def disclaimer(self) -> str:
-        """What every page made with this data must say."""
+        """The disclaimer of every page made with this data."""
         return "Phantom data: no clinical meaning. Research use only."
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """Levels, and classes of severity."""
-        return {"level": LEVELS, "severity": tuple(CLASSES)}
+        """The levels and the severity classes."""
+        return {"level": ALKAFRI_LEVELS, "severity": tuple(SEVERITY_CLASSES)}
 
     @property
     def licence(self) -> str:
-        """Under which terms the data may be used."""
+        """The terms of use of the data."""
         return "made by this program, Apache-2.0"
 
     def prepare(self) -> None:
-        """Write the phantom unless it is there."""
+        """Write the phantom if it does not exist yet."""
         from lss_lightning.phantom import write_phantom
 
         write_phantom(
@@ -78,18 +80,18 @@ class Phantom(DataSource):
         """List the slices.
 
         Raises:
-            UserError: files of the phantom are gone.
+            UserError: If files of the phantom are missing.
         """
-        found = find_slices(self.folder, self.channels)
-        severities = read_severities(self.folder / TRUTH)
+        listing = find_slices(self.folder, self.channels)
+        severities = read_severity_classes(self.folder / TRUTH_CSV)
         slices = []
-        for piece in found.slices:
-            known = severities.get((piece.patient, piece.level))
-            groups = piece.groups if known is None else {**piece.groups, "severity": known}
-            slices.append(replace(piece, groups=groups))
-        return replace(found, slices=slices)
+        for slice_ in listing.slices:
+            severity = severities.get((slice_.patient, slice_.level))
+            groups = slice_.groups if severity is None else {**slice_.groups, "severity": severity}
+            slices.append(replace(slice_, groups=groups))
+        return replace(listing, slices=slices)
 
-    def truth(self) -> dict[str, dict[str, str]]:
-        """The rows of ``truth.csv``."""
-        with (self.folder / TRUTH).open(newline="", encoding="utf-8") as stream:
+    def read_truth(self) -> dict[str, dict[str, str]]:
+        """Read the rows of ``truth.csv``, by slice name."""
+        with (self.folder / TRUTH_CSV).open(newline="", encoding="utf-8") as stream:
             return {f"{row['patient']}_{row['level']}": row for row in csv.DictReader(stream)}

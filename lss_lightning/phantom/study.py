@@ -1,65 +1,65 @@
-"""One patient's examination: stacks of axial slices in the scanner's room, T2 acquired after the patient moved."""
+"""Examination of one patient: stacks of axial slices in scanner coordinates, with motion between T1 and T2."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS
+from lss_lightning.data.dicom.geometry import Vector
 from lss_lightning.phantom.parameters import ParameterRecord
-from lss_lightning.phantom.patient import LEVELS, Patient, RandomStream, StenosisSite, generator, sample_subject
-from lss_lightning.phantom.render import Body, draw_body
-from lss_lightning.phantom.scanner import Motion, acquire, sample_exam
-from lss_lightning.phantom.shapes import Floats
-from lss_lightning.phantom.table import truth_row
+from lss_lightning.phantom.patient import Patient, RandomStream, StenosisSite, make_generator, sample_patient
+from lss_lightning.phantom.render import DrawnBody, draw_body
+from lss_lightning.phantom.scanner import Motion, acquire, sample_acquisition
+from lss_lightning.phantom.shapes import FloatArray
+from lss_lightning.phantom.table import build_truth_row
 from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
-from lss_lightning.phantom.vertebra import Height
-
-Vector: TypeAlias = NDArray[np.float64]
+from lss_lightning.phantom.vertebra import SliceHeight
 
 SLICE_SPACING = 4.4
 """Distance between neighbouring slices of a group, mm (the data set's page)."""
 
-# A group of slices through each disc, parallel to it: height of the disc in the room, mm, and how far its rear edge
-# is tipped towards the head, degrees. Assumed: discs about 36 mm apart, with the lordosis of a lying adult.
-_HEIGHT = dict(zip(LEVELS, (36.0, 0.0, -35.0), strict=True))
-_TIP = dict(zip(LEVELS, (-4.0, 5.0, 20.0), strict=True))
-# What the slices of a group cut, from head to feet; the last is missing in some.
-_HEIGHTS = (Height.FORAMEN, Height.DISC, Height.PEDICLE, Height.VEIN, Height.VEIN)
-_IN_DISC = _HEIGHTS.index(Height.DISC)
-_UNITS_PER_FAT = 420.0
-_MOST_MM, _MOST_DEGREES = 6.0, 2.0
+# Each disc has a group of parallel slices: height of the disc in scanner coordinates, mm, and tilt of its posterior
+# edge towards the head, degrees. Assumed: discs about 36 mm apart, with the lordosis of a supine adult.
+_DISC_HEIGHT = dict(zip(ALKAFRI_LEVELS, (36.0, 0.0, -35.0), strict=True))
+_TILT = dict(zip(ALKAFRI_LEVELS, (-4.0, 5.0, 20.0), strict=True))
+# Heights of the slices of a group, from head to feet. Some groups lack the last one.
+_HEIGHTS = (SliceHeight.FORAMEN, SliceHeight.DISC, SliceHeight.PEDICLE, SliceHeight.VEIN, SliceHeight.VEIN)
+_DISC_INDEX = _HEIGHTS.index(SliceHeight.DISC)
+# Stored value of the signal of fat.
+_COUNTS_PER_FAT_SIGNAL = 420.0
+_MAX_SHIFT_MM, _MAX_ROTATION_DEG = 6.0, 2.0
 
 
 @dataclass(frozen=True)
 class StudySlice:
-    """What is true of one slice of the stack.
+    """The truth about one slice of the stack.
 
     Attributes:
-        patient: Number of the patient.
-        number: 1-based place in both axial series.
-        level: The disc it lies in or next to.
+        patient_id: Number of the patient.
+        number: Position in both axial series, from 1.
+        level: The level of the disc that the slice cuts or is next to.
         content: ``disc`` or ``vertebra``.
-        severity: Of the stenosis drawn, 0-1; 0 beside the disc.
-        dx: Where T2's field of view lies in T1's image after what both headers say is accounted for, mm to the right.
-        dy: The same, mm down.
-        turn: The same, rotation about T1's middle, degrees; the right edge turned down is positive.
-        spine_x: Where the spine lies in T1's image, mm from its middle to the right.
-        spine_y: The same, mm down.
-        truth: Its row of ``truth.csv``, by column; without measures in a vertebra.
+        severity: Severity of the stenosis, 0-1. It is 0 next to the disc.
+        dx: Shift of T2 relative to T1 that the headers do not state, mm to the right.
+        dy: The same, mm downwards.
+        rotation: The same, rotation about the centre of T1 in degrees. It is positive if the right edge moves down.
+        spine_x: Position of the spine in T1 relative to the image centre, mm to the right.
+        spine_y: The same, mm downwards.
+        truth: The slice's row of ``truth.csv``, by column. A vertebra has no measurements.
     """
 
-    patient: int
+    patient_id: int
     number: int
     level: str
     content: str
     severity: float
     dx: float
     dy: float
-    turn: float
+    rotation: float
     spine_x: float
     spine_y: float
     truth: ParameterRecord
@@ -67,14 +67,14 @@ class StudySlice:
 
 @dataclass(frozen=True)
 class StudyImage:
-    """An image and where it lies in the patient's coordinates (x to the left, y to the back, z to the head).
+    """An image and its position in patient coordinates (x to the left, y to the back, z to the head).
 
     Attributes:
-        pixels: (H, W), uint16.
-        centre: Middle of the image, mm.
+        pixels: uint16 array of shape (H, W).
+        centre: Centre of the image, mm.
         across: Unit vector along a row, from left to right.
         down: Unit vector along a column, from top to bottom.
-        spacing: Pixel's height and width, mm.
+        spacing: Pixel height and width, mm.
     """
 
     pixels: NDArray[np.uint16]
@@ -85,7 +85,7 @@ class StudyImage:
 
     @property
     def corner(self) -> Vector:
-        """Middle of the first pixel, mm."""
+        """Centre of the first pixel, mm."""
         rows, columns = self.pixels.shape
         right, low = (columns - 1) / 2 * self.spacing[1], (rows - 1) / 2 * self.spacing[0]
         return self.centre - right * self.across - low * self.down
@@ -93,121 +93,131 @@ class StudyImage:
 
 @dataclass(frozen=True)
 class PhantomStudy:
-    """An examination: the truth about its slices, and the images, in the order of the slices."""
+    """An examination.
+
+    Attributes:
+        slices: The truth about each slice.
+        t1: The T1 images, in the order of the slices.
+        t2: The T2 images, in the order of the slices.
+    """
 
     slices: list[StudySlice]
     t1: list[StudyImage]
     t2: list[StudyImage]
 
 
-def render_study(seed: int, patient: int, t1_size: int, t2_size: int) -> PhantomStudy:
+def render_study(seed: int, patient_id: int, t1_size: int, t2_size: int) -> PhantomStudy:
     """Render a patient's axial stacks: 12 to 15 slices in three groups, from head to feet.
 
-    T2 lies up to 6 mm and 2° off T1 at each level, which no header tells, and its field of view is centred up to 4 mm
-    elsewhere, which the header does tell.
+    At each level T2 is displaced by up to 6 mm and 2° relative to T1, which no header states. In addition its field of
+    view is centred up to 4 mm away from that of T1, which the header states.
 
     Args:
-        seed: Of the whole set, 0 or more.
-        patient: Number of the patient, from 1.
-        t1_size: Pixels a side of T1; the field of view is 220 mm.
-        t2_size: Pixels a side of T2; likewise.
+        seed: Seed of the whole set, 0 or more.
+        patient_id: Number of the patient, from 1.
+        t1_size: Width and height of T1 in pixels. The field of view is 220 mm.
+        t2_size: Width and height of T2 in pixels. The field of view is 220 mm.
     """
-    rng = generator(seed, patient, None, RandomStream.STUDY)
-    counts = rng.integers(4, 6, len(LEVELS))
+    rng = make_generator(seed, patient_id, None, RandomStream.STUDY)
+    counts = rng.integers(4, 6, len(ALKAFRI_LEVELS))
     offset = rng.uniform(-4, 4, 2)
     study = PhantomStudy([], [], [])
-    for level, count in zip(LEVELS, counts, strict=True):
-        _render_group(study, seed, patient, level, int(count), offset, (t1_size, t2_size))
+    for level, count in zip(ALKAFRI_LEVELS, counts, strict=True):
+        _render_group(study, seed, patient_id, level, int(count), offset, (t1_size, t2_size))
     return study
 
 
 def _render_group(
-    study: PhantomStudy, seed: int, patient: int, level: str, count: int, offset: Vector, sizes: tuple[int, int]
+    study: PhantomStudy, seed: int, patient_id: int, level: str, count: int, offset: Vector, sizes: tuple[int, int]
 ) -> None:
-    rng = generator(seed, patient, level, RandomStream.STUDY)
-    dx, dy = (float(shift) for shift in rng.uniform(-_MOST_MM, _MOST_MM, 2))
-    motion = Motion(dx, dy, math.radians(rng.uniform(-_MOST_DEGREES, _MOST_DEGREES)))
-    tip = math.radians(_TIP[level])
-    across, down = np.array((1.0, 0.0, 0.0)), np.array((0.0, math.cos(tip), math.sin(tip)))
-    disc = sample_subject(seed, patient, level)
-    # Beside the disc nothing bulges and no joint is worn.
-    vertebra = replace(disc, severity=0.0, site=StenosisSite.NONE)
+    rng = make_generator(seed, patient_id, level, RandomStream.STUDY)
+    dx, dy = (float(shift) for shift in rng.uniform(-_MAX_SHIFT_MM, _MAX_SHIFT_MM, 2))
+    motion = Motion(dx, dy, math.radians(rng.uniform(-_MAX_ROTATION_DEG, _MAX_ROTATION_DEG)))
+    tilt = math.radians(_TILT[level])
+    across, down = np.array((1.0, 0.0, 0.0)), np.array((0.0, math.cos(tilt), math.sin(tilt)))
+    disc_patient = sample_patient(seed, patient_id, level)
+    # Next to the disc there is no bulge and no degenerated joint.
+    vertebra_patient = replace(disc_patient, severity=0.0, site=StenosisSite.NONE)
     drawn = {}
     for height in dict.fromkeys(_HEIGHTS[:count]):
-        subject = disc if height is Height.DISC else vertebra
-        lying = _as_t2_sees(subject, motion, offset)
+        t1_patient = disc_patient if height is SliceHeight.DISC else vertebra_patient
+        t2_patient = _to_t2_frame(t1_patient, motion, offset)
         bodies = [
-            draw_body(seed, patient, who, size, height) for who, size in zip((subject, lying), sizes, strict=True)
+            draw_body(seed, patient_id, patient, size, height)
+            for patient, size in zip((t1_patient, t2_patient), sizes, strict=True)
         ]
-        drawn[height] = subject, bodies
+        drawn[height] = t1_patient, bodies
     for k, height in enumerate(_HEIGHTS[:count]):
-        subject, bodies = drawn[height]
+        patient, bodies = drawn[height]
         number = len(study.slices) + 1
-        study.slices.append(_described(patient, number, height, subject, bodies[0], motion))
-        centre = np.array((0.0, 0.0, _HEIGHT[level])) + (k - _IN_DISC) * SLICE_SPACING * np.cross(down, across)
-        t1, t2 = _acquire_pair(seed, patient, number, subject, bodies)
+        study.slices.append(_describe_slice(patient_id, number, height, patient, bodies[0], motion))
+        centre = np.array((0.0, 0.0, _DISC_HEIGHT[level])) + (k - _DISC_INDEX) * SLICE_SPACING * np.cross(down, across)
+        t1, t2 = _acquire_pair(seed, patient_id, number, patient, bodies)
         study.t1.append(StudyImage(t1, centre, across, down, (220 / len(t1),) * 2))
         centre = centre + offset[0] * across + offset[1] * down
         study.t2.append(StudyImage(t2, centre, across, down, (220 / len(t2),) * 2))
 
 
-def _described(patient: int, number: int, height: Height, subject: Patient, body: Body, motion: Motion) -> StudySlice:
-    content = "disc" if height is Height.DISC else "vertebra"
-    place: ParameterRecord = {"number": number, "content": content}
-    row = truth_row(patient, subject, body.spine, body.regions if content == "disc" else None, motion)
-    offset = motion.dx, motion.dy, math.degrees(motion.turn)
+def _describe_slice(
+    patient_id: int, number: int, height: SliceHeight, patient: Patient, body: DrawnBody, motion: Motion
+) -> StudySlice:
+    content = "disc" if height is SliceHeight.DISC else "vertebra"
+    head: ParameterRecord = {"number": number, "content": content}
+    row = build_truth_row(patient_id, patient, body.spine, body.regions if content == "disc" else None, motion)
+    displacement = motion.dx, motion.dy, math.degrees(motion.rotation)
     return StudySlice(
-        patient, number, subject.level, content, subject.severity, *offset, *subject.shift, truth=place | row
+        patient_id, number, patient.level, content, patient.severity, *displacement, *patient.shift, truth=head | row
     )
 
 
-def _as_t2_sees(subject: Patient, motion: Motion, offset: Vector) -> Patient:
-    """The subject in the frame of a T2 image whose field of view is moved, and centred elsewhere."""
-    cos, sin = math.cos(motion.turn), math.sin(motion.turn)
-    x, y = subject.shift[0] - motion.dx, subject.shift[1] - motion.dy
+def _to_t2_frame(patient: Patient, motion: Motion, offset: Vector) -> Patient:
+    """Return the patient in the frame of a T2 image whose field of view is displaced and has another centre."""
+    cos, sin = math.cos(motion.rotation), math.sin(motion.rotation)
+    x, y = patient.shift[0] - motion.dx, patient.shift[1] - motion.dy
     shift = cos * x + sin * y - float(offset[0]), cos * y - sin * x - float(offset[1])
-    return replace(subject, shift=shift, turn=subject.turn - motion.turn)
+    return replace(patient, shift=shift, rotation=patient.rotation - motion.rotation)
 
 
 def _acquire_pair(
-    seed: int, patient: int, number: int, subject: Patient, bodies: list[Body]
+    seed: int, patient_id: int, number: int, patient: Patient, bodies: list[DrawnBody]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    exam = sample_exam(
-        subject.shift[1] + bodies[0].disc_front, generator(seed, patient, subject.level, RandomStream.EXAM)
-    )
-    streams = [np.random.default_rng([seed, patient, number, RandomStream.STUDY, stream]) for stream in (1, 2)]
+    acquisition_rng = make_generator(seed, patient_id, patient.level, RandomStream.ACQUISITION)
+    acquisition = sample_acquisition(patient.shift[1] + bodies[0].disc_front, acquisition_rng)
+    generators = [np.random.default_rng([seed, patient_id, number, RandomStream.STUDY, k]) for k in (1, 2)]
     t1, t2 = (
-        acquire(body.canvas, sequence, subject.hydration, exam, body.skin, stream)
-        for body, sequence, stream in zip(bodies, (T1_WEIGHTED, T2_WEIGHTED), streams, strict=True)
+        acquire(body.canvas, sequence, patient.hydration, acquisition, body.skin, rng)
+        for body, sequence, rng in zip(bodies, (T1_WEIGHTED, T2_WEIGHTED), generators, strict=True)
     )
     return _to_counts(t1), _to_counts(t2)
 
 
-def _to_counts(image: Floats) -> NDArray[np.uint16]:
-    """Magnitude as a scanner stores it, 12 bits."""
-    return np.clip(np.rint(image * _UNITS_PER_FAT), 0, 4095).astype(np.uint16)
+def _to_counts(image: FloatArray) -> NDArray[np.uint16]:
+    """Convert a magnitude image to the 12 bits that a scanner stores."""
+    return np.clip(np.rint(image * _COUNTS_PER_FAT_SIGNAL), 0, 4095).astype(np.uint16)
 
 
-def sagittal(study: PhantomStudy, x: float, size: int) -> StudyImage:
-    """A sagittal T2 image, 260 mm a side: every point is taken from the nearest axial slice, so it looks stepped.
+def cut_sagittal(study: PhantomStudy, x: float, size: int) -> StudyImage:
+    """Return a sagittal T2 image of 260 mm width and height.
+
+    Every point takes the value of the nearest axial slice, so the image has steps.
 
     Args:
         study: The examination.
-        x: Where, mm to the patient's left.
-        size: Pixels a side.
+        x: Position of the image, mm to the patient's left.
+        size: Width and height in pixels.
     """
     across, down = np.array((0.0, 1.0, 0.0)), np.array((0.0, 0.0, -1.0))
     axis = ((np.arange(size) + 0.5) / size - 0.5) * 260
     points = np.array((x, 0.0, 0.0)) + axis[None, :, None] * across + axis[:, None, None] * down
     nearest = np.full((size, size), np.inf)
     pixels = np.zeros((size, size), dtype=np.uint16)
-    for picture in study.t2:
-        relative = points - picture.corner
-        off = np.abs(relative @ np.cross(picture.across, picture.down))
-        row = np.rint(relative @ picture.down / picture.spacing[0]).astype(int)
-        column = np.rint(relative @ picture.across / picture.spacing[1]).astype(int)
-        rows, columns = picture.pixels.shape
-        seen = (off < nearest) & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        pixels[seen] = picture.pixels[row[seen], column[seen]]
-        nearest[seen] = off[seen]
+    for image in study.t2:
+        relative = points - image.corner
+        distance = np.abs(relative @ np.cross(image.across, image.down))
+        row = np.rint(relative @ image.down / image.spacing[0]).astype(int)
+        column = np.rint(relative @ image.across / image.spacing[1]).astype(int)
+        rows, columns = image.pixels.shape
+        closer = (distance < nearest) & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        pixels[closer] = image.pixels[row[closer], column[closer]]
+        nearest[closer] = distance[closer]
     return StudyImage(pixels, np.array((x, 0.0, 0.0)), across, down, (260 / size, 260 / size))

@@ -1,4 +1,4 @@
-"""Tissues and the signal they give: the spin-echo equation over measured relaxation times."""
+"""Tissues and their signals, from the spin-echo equation and measured relaxation times."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 
-from lss_lightning.phantom.shapes import Floats
+from lss_lightning.phantom.shapes import FloatArray
 
 
 class Tissue(IntEnum):
-    """What a point of the body is made of."""
+    """The tissues of the body."""
 
     AIR = 0
     FAT = 1
@@ -31,7 +31,13 @@ class Tissue(IntEnum):
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Relaxation times in ms and proton density in percent of fat's."""
+    """The relaxation properties of a tissue.
+
+    Attributes:
+        t1: T1 relaxation time, ms.
+        t2: T2 relaxation time, ms.
+        density: Proton density in percent of that of fat.
+    """
 
     t1: float
     t2: float
@@ -40,16 +46,21 @@ class Relaxation:
 
 @dataclass(frozen=True)
 class PulseSequence:
-    """A spin-echo sequence: repetition and echo time in ms."""
+    """A spin-echo sequence.
 
-    repetition: float
-    echo: float
+    Attributes:
+        repetition_time: Repetition time, ms.
+        echo_time: Echo time, ms.
+    """
+
+    repetition_time: float
+    echo_time: float
 
 
-T1_WEIGHTED = PulseSequence(repetition=600, echo=12)
-T2_WEIGHTED = PulseSequence(repetition=4000, echo=100)
+T1_WEIGHTED = PulseSequence(repetition_time=600, echo_time=12)
+T2_WEIGHTED = PulseSequence(repetition_time=4000, echo_time=100)
 
-# At 1.5 T. The nucleus runs from desiccated (0) to normal (1); its two ends and the middle are measured.
+# Measured values at 1.5 T. Those of the nucleus are by hydration, from desiccated (0) to normal (1).
 _NUCLEUS = {0.0: Relaxation(554, 56, 47.6), 0.5: Relaxation(723, 67, 60.8), 1.0: Relaxation(1165, 102, 78.9)}
 _RELAXATION = {
     Tissue.AIR: Relaxation(1, 1, 0),
@@ -60,8 +71,8 @@ _RELAXATION = {
     Tissue.MARROW: Relaxation(515, 101, 91.1),
     Tissue.CSF: Relaxation(4273, 1578, 107.5),
     Tissue.ROOT: Relaxation(780, 102, 58.7),
-    # Assumed: fibrous tissue, between ligament and a desiccated nucleus; cartilage with a little fluid; dermis;
-    # flowing blood, mostly without signal; bowel and its content.
+    # The following values are assumed: fibrous tissue between ligament and a desiccated nucleus; cartilage with a
+    # little fluid; dermis; flowing blood, mostly without signal; bowel and its contents.
     Tissue.ANNULUS: Relaxation(620, 32, 52),
     Tissue.JOINT: Relaxation(1000, 55, 60),
     Tissue.SKIN: Relaxation(700, 30, 60),
@@ -70,33 +81,33 @@ _RELAXATION = {
 }
 
 FAT_SHARE = np.zeros(len(Tissue), dtype=np.float32)
-"""Share of each tissue's signal that comes from fat's protons, indexed by :class:`Tissue`."""
+"""Share of each tissue's signal that comes from fat protons, float32 indexed by :class:`Tissue`."""
 FAT_SHARE[Tissue.FAT] = 1.0
-# Adults' lumbar marrow is about half fat; dermis a little. Assumed.
+# Assumed: about half of adult lumbar marrow is fat, and some of the dermis.
 FAT_SHARE[Tissue.MARROW] = 0.5
 FAT_SHARE[Tissue.SKIN] = 0.2
 
 
-def spin_echo(relaxation: Relaxation, sequence: PulseSequence) -> float:
-    """Signal PD (1 − e^(−TR/T1)) e^(−TE/T2), in percent of fat's proton density."""
-    recovered = 1 - np.exp(-sequence.repetition / relaxation.t1)
-    return float(relaxation.density * recovered * np.exp(-sequence.echo / relaxation.t2))
+def compute_spin_echo(relaxation: Relaxation, sequence: PulseSequence) -> float:
+    """Return the signal PD (1 − e^(−TR/T1)) e^(−TE/T2), in percent of the proton density of fat."""
+    recovered = 1 - np.exp(-sequence.repetition_time / relaxation.t1)
+    return float(relaxation.density * recovered * np.exp(-sequence.echo_time / relaxation.t2))
 
 
-def signal_table(sequence: PulseSequence, hydration: float) -> Floats:
-    """Signal of every tissue relative to fat's.
+def build_signal_table(sequence: PulseSequence, hydration: float) -> FloatArray:
+    """Return the signal of every tissue relative to that of fat.
 
     Args:
-        sequence: The sequence.
-        hydration: Of the disc's nucleus, 0 (desiccated) to 1 (normal).
+        sequence: The pulse sequence.
+        hydration: Hydration of the disc's nucleus, 0 (desiccated) to 1 (normal).
 
     Returns:
-        Float32 of shape (tissues,), indexed by :class:`Tissue`; fat is 1.
+        float32 array of shape (number of tissues,), indexed by :class:`Tissue`. The value of fat is 1.
     """
-    fat = spin_echo(_RELAXATION[Tissue.FAT], sequence)
+    fat = compute_spin_echo(_RELAXATION[Tissue.FAT], sequence)
     table = np.zeros(len(Tissue), dtype=np.float32)
     for tissue, relaxation in _RELAXATION.items():
-        table[tissue] = spin_echo(relaxation, sequence) / fat
-    stages = [spin_echo(relaxation, sequence) / fat for relaxation in _NUCLEUS.values()]
+        table[tissue] = compute_spin_echo(relaxation, sequence) / fat
+    stages = [compute_spin_echo(relaxation, sequence) / fat for relaxation in _NUCLEUS.values()]
     table[Tissue.NUCLEUS] = np.interp(hydration, list(_NUCLEUS), stages)
     return table

@@ -1,4 +1,4 @@
-"""What surrounds the spine: skin, muscles, pelvis, vessels and bowel as shapes in mm, in the spine's frame."""
+"""The surroundings of the spine: skin, muscles, pelvis, vessels and bowel as shapes in mm in the spine's frame."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import TypeAlias
 import numpy as np
 
 from lss_lightning.phantom.patient import Patient
-from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule, irregular
+from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule, sample_harmonics
 from lss_lightning.phantom.spine import Spine
 
-Group: TypeAlias = tuple[Blob, ...]
+MuscleGroup: TypeAlias = tuple[Blob, ...]
+"""Muscles that fill one compartment."""
 
 
 @dataclass(frozen=True)
 class Torso:
-    """The class Other.
+    """The shapes of the class Other.
 
     Attributes:
         body: Outline of the skin.
-        cavity: What the abdominal wall encloses.
-        back_muscles: Multifidus, longissimus and iliocostalis, a group a side that fills its compartment.
-        front_muscles: Groups of psoas, quadratus lumborum, iliacus and gluteus.
-        pelvis: Iliac bones, each in two strokes.
+        cavity: Inner outline of the abdominal wall.
+        back_muscles: Multifidus, longissimus and iliocostalis, one group per side.
+        front_muscles: Groups of psoas, quadratus lumborum, iliacus and gluteal muscles.
+        pelvis: Iliac bones, each as two strokes.
         vessels: Great vessels in front of the disc.
-        bowel: Loops.
-        fat_lines: Depths in mm under the skin at which a membrane runs through the fat.
-        infiltration: Share of the muscles that is fat.
+        bowel: Bowel loops.
+        fat_lines: Depths below the skin of membranes in the fat, mm.
+        infiltration: Fat content of the muscles, 0 to 1.
     """
 
     body: Blob
     cavity: Blob
-    back_muscles: tuple[Group, ...]
-    front_muscles: tuple[Group, ...]
+    back_muscles: tuple[MuscleGroup, ...]
+    front_muscles: tuple[MuscleGroup, ...]
     pelvis: tuple[tuple[Capsule, Capsule], ...]
     vessels: tuple[Blob, ...]
     bowel: tuple[Blob, ...]
@@ -42,128 +43,153 @@ class Torso:
     infiltration: float
 
 
-def sample_torso(subject: Patient, spine: Spine, rng: np.random.Generator) -> Torso:
+def sample_torso(patient: Patient, spine: Spine, rng: np.random.Generator) -> Torso:
     """Draw the surroundings of a spine."""
-    size = subject.size
-    skin = spine.spinous[0].start[1] + 26 * size + subject.fat
+    size = patient.size
+    skin = spine.spinous[0].start[1] + 26 * size + patient.fat_thickness
     depth = (skin + rng.uniform(105, 140)) / 2
-    half_groove = subject.groove / depth / 2
+    half_groove = patient.groove_depth / depth / 2
     bumps = (
         Bump(BACK, -2 * half_groove, 9 / depth),
         Bump(BACK - 0.3, half_groove, 0.2),
         Bump(BACK + 0.3, half_groove, 0.2),
     )
-    body = Blob((0.0, skin - depth), subject.width, depth, bumps=bumps)
-    wall = subject.width - subject.fat - rng.uniform(28, 40)
-    cavity = Blob((0.0, -48.0), wall, 75.0, exponent=2.3, harmonics=irregular(rng, 0.02))
-    at_pelvis = subject.level == "D5"
-    back = _pelvic_back(size, rng) if at_pelvis else _lumbar_back(size, rng)
-    front = _pelvic_front(size, rng) if at_pelvis else _lumbar_front(spine, size, rng)
+    body = Blob((0.0, skin - depth), patient.half_width, depth, bumps=bumps)
+    wall = patient.half_width - patient.fat_thickness - rng.uniform(28, 40)
+    cavity = Blob((0.0, -48.0), wall, 75.0, exponent=2.3, harmonics=sample_harmonics(rng, 0.02))
+    is_pelvic = patient.level == "D5"
+    back = _sample_pelvic_back(size, rng) if is_pelvic else _sample_lumbar_back(size, rng)
+    front = _sample_pelvic_front(size, rng) if is_pelvic else _sample_lumbar_front(spine, size, rng)
     return Torso(
         body=body,
         cavity=cavity,
         back_muscles=back,
         front_muscles=front,
-        pelvis=_pelvis(subject, rng),
-        vessels=_vessels(subject, spine, rng),
-        bowel=_bowel(rng),
-        fat_lines=tuple(subject.fat * rng.uniform(0.3, 0.7) for _ in range(rng.integers(1, 3))),
-        infiltration=subject.infiltration,
+        pelvis=_sample_pelvis(patient, rng),
+        vessels=_sample_vessels(patient, spine, rng),
+        bowel=_sample_bowel(rng),
+        fat_lines=tuple(patient.fat_thickness * rng.uniform(0.3, 0.7) for _ in range(rng.integers(1, 3))),
+        infiltration=patient.infiltration,
     )
 
 
-def _muscle(
-    rng: np.random.Generator, side: int, x: float, y: float, a: float, b: float, *, tilt: float = 0.0, boxy: float = 2.3
+def _sample_muscle(
+    rng: np.random.Generator,
+    side: int,
+    x: float,
+    y: float,
+    a: float,
+    b: float,
+    *,
+    tilt: float = 0.0,
+    exponent: float = 2.3,
 ) -> Blob:
-    """A muscle's section: x, y from the midline, semi-axes a, b, all mm; tilt in degrees, outwards down."""
+    """Draw the cross-section of a muscle.
+
+    Args:
+        rng: Random generator.
+        side: -1 for the image's left, 1 for the image's right.
+        x: Distance of the centre from the midline, mm.
+        y: Position of the centre towards the back, mm.
+        a: First semi-axis, mm.
+        b: Second semi-axis, mm.
+        tilt: Tilt in degrees, positive if the lateral end points backwards.
+        exponent: Exponent of the superellipse.
+    """
     wide, high = rng.normal(1, 0.06), rng.normal(1, 0.06)
     centre = (side * (x + rng.normal(0, 1.0)), y + rng.normal(0, 1.0))
-    turn = side * math.radians(tilt + rng.normal(0, 4))
-    return Blob(centre, a * wide, b * high, turn=turn, exponent=boxy, harmonics=irregular(rng, 0.05))
+    rotation = side * math.radians(tilt + rng.normal(0, 4))
+    return Blob(centre, a * wide, b * high, rotation=rotation, exponent=exponent, harmonics=sample_harmonics(rng, 0.05))
 
 
-def _lumbar_back(size: float, rng: np.random.Generator) -> tuple[Group, ...]:
+def _sample_lumbar_back(size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
     return tuple(
         (
-            _muscle(rng, side, 61 * size, 24 * size, 14 * size, 16 * size, tilt=25),
-            _muscle(rng, side, 39 * size, 33 * size, 15 * size, 20 * size, tilt=10, boxy=2.6),
-            _muscle(rng, side, 17 * size, 37 * size, 14 * size, 18 * size, boxy=2.6),
+            _sample_muscle(rng, side, 61 * size, 24 * size, 14 * size, 16 * size, tilt=25),
+            _sample_muscle(rng, side, 39 * size, 33 * size, 15 * size, 20 * size, tilt=10, exponent=2.6),
+            _sample_muscle(rng, side, 17 * size, 37 * size, 14 * size, 18 * size, exponent=2.6),
         )
         for side in (-1, 1)
     )
 
 
-def _lumbar_front(spine: Spine, size: float, rng: np.random.Generator) -> tuple[Group, ...]:
-    groups: list[Group] = []
+def _sample_lumbar_front(spine: Spine, size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
+    groups: list[MuscleGroup] = []
     for side in (-1, 1):
-        psoas = _muscle(rng, side, 0, -13 * size, 18.5 * size, 21 * size, tilt=-25, boxy=2.1)
-        lumborum = _muscle(rng, side, 74 * size, 2 * size, 21 * size, 8.5 * size, tilt=14, boxy=2.2)
-        groups += [(lumborum,), (psoas.moved(side * (spine.disc.a + rng.uniform(13, 17) * size), 0),)]
+        psoas = _sample_muscle(rng, side, 0, -13 * size, 18.5 * size, 21 * size, tilt=-25, exponent=2.1)
+        lumborum = _sample_muscle(rng, side, 74 * size, 2 * size, 21 * size, 8.5 * size, tilt=14, exponent=2.2)
+        groups += [(lumborum,), (psoas.translated(side * (spine.disc.a + rng.uniform(13, 17) * size), 0),)]
     return tuple(groups)
 
 
-def _pelvic_back(size: float, rng: np.random.Generator) -> tuple[Group, ...]:
+def _sample_pelvic_back(size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
     return tuple(
         (
-            _muscle(rng, side, 43 * size, 29 * size, 13 * size, 15 * size, tilt=20),
-            _muscle(rng, side, 19 * size, 36 * size, 16 * size, 19 * size, boxy=2.4),
+            _sample_muscle(rng, side, 43 * size, 29 * size, 13 * size, 15 * size, tilt=20),
+            _sample_muscle(rng, side, 19 * size, 36 * size, 16 * size, 19 * size, exponent=2.4),
         )
         for side in (-1, 1)
     )
 
 
-def _pelvic_front(size: float, rng: np.random.Generator) -> tuple[Group, ...]:
-    """Psoas; iliacus inside the wing of the ilium, the gluteal muscles outside it."""
-    groups: list[Group] = []
+def _sample_pelvic_front(size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
+    """Draw psoas, iliacus inside the wing of the ilium, and the gluteal muscles outside it."""
+    groups: list[MuscleGroup] = []
     for side in (-1, 1):
-        psoas = _muscle(rng, side, 49 * size, -24 * size, 15 * size, 19 * size, tilt=-20, boxy=2.1)
-        iliacus = _muscle(rng, side, 80 * size, -20 * size, 24 * size, 9 * size, tilt=-48, boxy=2.2)
-        medius = _muscle(rng, side, 101 * size, -2 * size, 26 * size, 10 * size, tilt=-52, boxy=2.4)
-        maximus = _muscle(rng, side, 80 * size, 26 * size, 19 * size, 8 * size, tilt=-38, boxy=2.2)
+        psoas = _sample_muscle(rng, side, 49 * size, -24 * size, 15 * size, 19 * size, tilt=-20, exponent=2.1)
+        iliacus = _sample_muscle(rng, side, 80 * size, -20 * size, 24 * size, 9 * size, tilt=-48, exponent=2.2)
+        medius = _sample_muscle(rng, side, 101 * size, -2 * size, 26 * size, 10 * size, tilt=-52, exponent=2.4)
+        maximus = _sample_muscle(rng, side, 80 * size, 26 * size, 19 * size, 8 * size, tilt=-38, exponent=2.2)
         groups += [(psoas, iliacus), (medius, maximus)]
     return tuple(groups)
 
 
-def _pelvis(subject: Patient, rng: np.random.Generator) -> tuple[tuple[Capsule, Capsule], ...]:
-    """Wings of the ilium at L5/S1; at L4/L5 the crest's tips in some; above, none."""
-    size = subject.size
-    if subject.level == "D3" or (subject.level == "D4" and rng.random() < 0.5):
+def _sample_pelvis(patient: Patient, rng: np.random.Generator) -> tuple[tuple[Capsule, Capsule], ...]:
+    """Draw the wings of the ilium at L5/S1, and the tips of the crest in half of the patients at L4/L5."""
+    size = patient.size
+    if patient.level == "D3" or (patient.level == "D4" and rng.random() < 0.5):
         return ()
-    # The crest's tips lie further out than the wings.
-    out = 0.0 if subject.level == "D5" else 30.0
+    # The tips of the crest are further from the midline than the wings.
+    outwards = 0.0 if patient.level == "D5" else 30.0
     wings = []
     for side in (-1, 1):
-        inner = (side * (rng.uniform(54, 60) + out) * size, (24 - 0.4 * out) * size)
-        bend = (side * (80 + out) * size, rng.uniform(-3, 5) * size)
-        outer = (side * (105 + out) * size, -38 * size)
+        inner = (side * (rng.uniform(54, 60) + outwards) * size, (24 - 0.4 * outwards) * size)
+        bend = (side * (80 + outwards) * size, rng.uniform(-3, 5) * size)
+        outer = (side * (105 + outwards) * size, -38 * size)
         wings.append((Capsule(inner, bend, 6.5 * size, 3.5 * size), Capsule(bend, outer, 3.5 * size, 4.5 * size)))
     return tuple(wings)
 
 
-def _vessels(subject: Patient, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
-    """Vena cava and aorta; below the bifurcation the two iliac arteries and veins."""
+def _sample_vessels(patient: Patient, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
+    """Draw vena cava and aorta, or the two iliac arteries and veins below the bifurcation."""
     front = spine.disc.centre[1] - spine.disc.b
-    places: tuple[tuple[float, float, float, float], ...]
-    if subject.level == "D3":
-        places = ((-12.0, 9.0, 11.0, 8.0), (9.0, 9.5, 8.5, 8.5))
-    elif subject.level == "D4":
-        places = ((-13.0, 8.0, 11.0, 6.5), (-2.0, 13.0, 5.5, 5.0), (14.0, 8.5, 5.5, 5.5))
+    ellipses: tuple[tuple[float, float, float, float], ...]
+    if patient.level == "D3":
+        ellipses = ((-12.0, 9.0, 11.0, 8.0), (9.0, 9.5, 8.5, 8.5))
+    elif patient.level == "D4":
+        ellipses = ((-13.0, 8.0, 11.0, 6.5), (-2.0, 13.0, 5.5, 5.0), (14.0, 8.5, 5.5, 5.5))
     else:
-        places = ((-20.0, 3.0, 6.0, 5.0), (-27.0, 9.0, 4.5, 4.5), (21.0, 3.0, 6.0, 5.0), (28.0, 9.0, 4.5, 4.5))
+        ellipses = ((-20.0, 3.0, 6.0, 5.0), (-27.0, 9.0, 4.5, 4.5), (21.0, 3.0, 6.0, 5.0), (28.0, 9.0, 4.5, 4.5))
     return tuple(
-        Blob((x + rng.normal(0, 1.5), front - y), a, b, turn=rng.normal(0, 0.2), harmonics=irregular(rng, 0.05))
-        for x, y, a, b in places
+        Blob(
+            (x + rng.normal(0, 1.5), front - y),
+            a,
+            b,
+            rotation=rng.normal(0, 0.2),
+            harmonics=sample_harmonics(rng, 0.05),
+        )
+        for x, y, a, b in ellipses
     )
 
 
-def _bowel(rng: np.random.Generator) -> tuple[Blob, ...]:
-    """Colon on both sides and small bowel in front."""
+def _sample_bowel(rng: np.random.Generator) -> tuple[Blob, ...]:
+    """Draw the colon on both sides and the small bowel in front."""
     loops = []
     for side in (-1, 1):
         for _ in range(rng.integers(1, 4)):
             centre = (side * rng.uniform(62, 100), rng.uniform(-75, -22))
-            loops.append(Blob(centre, rng.uniform(9, 18), rng.uniform(8, 15), harmonics=irregular(rng, 0.12)))
+            loops.append(Blob(centre, rng.uniform(9, 18), rng.uniform(8, 15), harmonics=sample_harmonics(rng, 0.12)))
     for _ in range(rng.integers(6, 12)):
         centre = (rng.uniform(-70, 70), rng.uniform(-100, -62))
-        loops.append(Blob(centre, rng.uniform(8, 16), rng.uniform(7, 12), harmonics=irregular(rng, 0.12)))
+        loops.append(Blob(centre, rng.uniform(8, 16), rng.uniform(7, 12), harmonics=sample_harmonics(rng, 0.12)))
     return tuple(loops)

@@ -1,4 +1,7 @@
-"""Which phantom this is."""
+"""The version of the phantom."""
 
-VERSION = 5
-"""Raised whenever the same parameters give other pixels; it names the sets' folders, so that older ones stay."""
+PHANTOM_VERSION = 5
+"""Version of the pixels: it is raised whenever the same parameters give different pixels.
+
+It is part of the folder names of phantom data sets, so sets of earlier versions are kept.
+"""

@@ -1,4 +1,4 @@
-"""The vertebra above or below a disc as axial slices show it: shapes in mm, in the spine's frame."""
+"""The vertebra above or below a disc in axial slices, as shapes in mm in the spine's frame."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import Enum
 from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule
 from lss_lightning.phantom.spine import Spine
 
-# What the disc reaches over the vertebra's rim, mm.
+# Distance that the disc extends beyond the vertebra's rim, mm.
 _OVERHANG = 2.0
 
 
-class Height(Enum):
-    """Where a slice cuts."""
+class SliceHeight(Enum):
+    """The height at which a slice cuts the spine."""
 
     DISC = "disc"
     FORAMEN = "the lower part of the vertebra above, where the nerves leave below its pedicles"
@@ -23,13 +23,13 @@ class Height(Enum):
 
 @dataclass(frozen=True)
 class Vertebra:
-    """A vertebral body and what joins it.
+    """A vertebral body with its pedicles and veins.
 
     Attributes:
-        disc: In whose place it lies.
-        body: Its outline.
-        pedicles: Bridges to the articular processes, none below the pedicles.
-        veins: The basivertebral vein: its trunk at the rear, and its two branches.
+        disc: The disc that the vertebra replaces in the slice.
+        body: Outline of the vertebral body.
+        pedicles: Bridges to the articular processes. Empty below the pedicles.
+        veins: The basivertebral vein, its trunk at the back and its two branches. Empty at other heights.
     """
 
     disc: Blob
@@ -38,23 +38,23 @@ class Vertebra:
     veins: tuple[Capsule, ...]
 
 
-def sample_vertebra(spine: Spine, height: Height) -> Vertebra:
-    """The vertebra beside a disc: without the disc's overhang and bulge, and waisted at its middle."""
+def build_vertebra(spine: Spine, height: SliceHeight) -> Vertebra:
+    """Build the vertebra next to a disc: without the disc's overhang and bulge, and narrower at its middle."""
     disc = spine.disc
-    waist = 1.0 if height is Height.VEIN else 0.0
+    waist = 1.0 if height is SliceHeight.VEIN else 0.0
     margin = _OVERHANG + waist
-    # The rear of a vertebral body is flat to slightly hollow.
+    # The back of a vertebral body is flat to slightly hollow.
     hollow = Bump(BACK, -(1.0 + waist) / disc.b, 0.45)
     centre = disc.centre[0], disc.centre[1] - waist / 2
     body = replace(disc, centre=centre, a=disc.a - margin, b=disc.b - margin, bumps=(hollow, *disc.bumps[2:]))
     pedicles: tuple[Capsule, ...] = ()
-    if height in (Height.PEDICLE, Height.VEIN):
+    if height in (SliceHeight.PEDICLE, SliceHeight.VEIN):
         pedicles = tuple(
             Capsule((0.62 * side.superior.centre[0] + 0.2 * sign * body.a, -5.0), side.superior.centre, 4.2, 3.8)
             for sign, side in zip((-1, 1), spine.sides, strict=True)
         )
     veins: tuple[Capsule, ...] = ()
-    if height is Height.VEIN:
+    if height is SliceHeight.VEIN:
         rear, fork = (0.0, -1.5), (0.0, centre[1] + 0.35 * body.b)
         tips = ((side * 0.3 * body.a, centre[1] - 0.05 * body.b) for side in (-1, 1))
         veins = (Capsule(rear, fork, 2.4, 1.2), *(Capsule(fork, tip, 1.1, 0.5) for tip in tips))

@@ -1,4 +1,4 @@
-"""How far predicted boundaries lie from true ones, class by class, over the images."""
+"""Box plots of the distances between predicted and true boundaries, by class."""
 
 from __future__ import annotations
 
@@ -15,55 +15,62 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Distances = NDArray[np.float64]
-
-_MOST = 30  # classes
+_MAX_CLASSES = 30
 
 
-def plot_boundary(hd95: Distances, assd: Distances, labels: LabelSet, path: Path, *, unit: str, caption: str) -> None:
-    """Write :func:`draw_boundary` to a PNG file."""
-    with style.look():
+def plot_boundary(
+    hd95: NDArray[np.float64], assd: NDArray[np.float64], labels: LabelSet, path: Path, *, unit: str, caption: str
+) -> None:
+    """Write the figure of :func:`draw_boundary` to a PNG file."""
+    with style.context():
         style.save(draw_boundary(hd95, assd, labels, unit=unit, caption=caption), path)
 
 
-def draw_boundary(hd95: Distances, assd: Distances, labels: LabelSet, *, unit: str, caption: str) -> Figure:
-    """Draw a box for each class: median, quartiles, and the 5th and 95th percentile of the images.
+def draw_boundary(
+    hd95: NDArray[np.float64], assd: NDArray[np.float64], labels: LabelSet, *, unit: str, caption: str
+) -> Figure:
+    """Draw a box plot of the images' distances for each anatomical class, in a panel for each distance.
+
+    A box shows the median and the quartiles, its whiskers the 5th and 95th percentiles.
 
     Args:
-        hd95: (N, K), 95th percentile of the boundary distances of each image; NaN where there is none.
-        assd: (N, K), average symmetric surface distance, likewise.
-        labels: The K classes; the anatomical ones are drawn, the first thirty of them.
-        unit: Of the distances, ``mm`` or ``px``.
-        caption: Stands beneath the figure.
+        hd95: 95th percentile of the boundary distances of N images and K classes, (N, K); NaN if undefined.
+        assd: Average symmetric surface distance, (N, K); NaN if undefined.
+        labels: The K classes. The first thirty anatomical classes are drawn.
+        unit: Unit of the distances, ``mm`` or ``px``.
+        caption: Text below the figure.
 
     Returns:
-        Two panels, one a measure. A class without a distance in any image shows a dash. What is not drawn is said.
+        The figure. A class without a distance in any image has a dash. If classes are left out, a line of text says so.
     """
-    with style.look():
-        places = list(labels.anatomical)[:_MOST]
-        shown = [labels[place] for place in places]
-        figure, body = style.new_figure(1.05 + 0.3 * len(shown), caption)
+    with style.context():
+        indices = list(labels.anatomical)[:_MAX_CLASSES]
+        classes = [labels[index] for index in indices]
+        figure, body = style.new_figure(1.05 + 0.3 * len(classes), caption)
         left, right = body.subplots(1, 2, sharey=True)
         for axes, distances, name in (
-            (left, assd, "Average surface distance"),
+            (left, assd, "Average symmetric surface distance"),
             (right, hd95, "95 % Hausdorff distance"),
         ):
-            _boxes(axes, distances[:, places], [label.colour for label in shown])
+            _draw_boxes(axes, distances[:, indices], [label.colour for label in classes])
             axes.set_xlabel(f"{name} ({unit})")
-        left.set_yticks(range(len(shown)), [label.name for label in shown])
-        left.set_ylim(len(shown) - 0.5, -0.5)
-        key = f"{_which(labels)}\nLine: median of images; box: quartiles; whiskers: 5th and 95th percentile"
-        body.supxlabel(key, color=style.SUBDUED, fontsize=style.SMALLEST)
+        left.set_yticks(range(len(classes)), [label.name for label in classes])
+        left.set_ylim(len(classes) - 0.5, -0.5)
+        key = f"{_describe_classes(labels)}\nLine: median of images; box: quartiles; whiskers: 5th and 95th percentiles"
+        body.supxlabel(key, color=style.SUBDUED, fontsize=style.MIN_FONT_SIZE)
         return figure
 
 
-def _which(labels: LabelSet) -> str:
-    """Which classes are drawn."""
+def _describe_classes(labels: LabelSet) -> str:
     anatomical = len(labels.anatomical)
-    return "Anatomical classes" if anatomical <= _MOST else f"The first {_MOST} of {anatomical} anatomical classes"
+    return (
+        "Anatomical classes"
+        if anatomical <= _MAX_CLASSES
+        else f"The first {_MAX_CLASSES} of {anatomical} anatomical classes"
+    )
 
 
-def _boxes(axes: Axes, distances: Distances, colours: list[str]) -> None:
+def _draw_boxes(axes: Axes, distances: NDArray[np.float64], colours: list[str]) -> None:
     for row, (values, colour) in enumerate(zip(distances.T, colours, strict=True)):
         defined = values[~np.isnan(values)]
         if not defined.size:

@@ -1,4 +1,4 @@
-"""A slice with the outlines and calipers that its measures were taken with."""
+"""A slice with the outlines and calipers of its measurements."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting import style
-from lss_lightning.reporting.raster import PER_POINT, Line, draw_lines, font
+from lss_lightning.reporting.raster import PIXELS_PER_POINT, Line, draw_lines, load_font
 from lss_lightning.stenosis import MEASUREMENTS, Side, SliceMeasurements
 from lss_lightning.stenosis.measurements import Points
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MARGIN = 0.08  # of the view's longer side, left around the outlines
-_LETTER_AWAY = 9 * PER_POINT  # from a caliper's end to the middle of its letter
-_HALO = 1.3  # points of black about what lies on the picture
-_DOT = 3.4  # points across, at a caliper's ends
-# Of the sheet, pixels: its width and margin; the list's left edge, its titles' and its step from line to line; the top
-# of picture and list, and the picture's greatest height.
-_WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10
-_LIST, _TITLES, _STEP = 575, 609, 24.7
-_TOP, _TALLEST = 40, 592
-_INDENT = "  "  # of the second and further lines of a note
-# What stands at the picture's left and right edge: the patient's sides, with a question mark where they are assumed.
-_SIDES: Mapping[Side | None, tuple[str, str]] = {"right": ("R", "L"), "left": ("L", "R"), None: ("R?", "L?")}
-_COMPRESSION = 3  # of PNG: as small as the usual 6, in two thirds of the time
+_MARGIN = 0.08  # around the outlines, as a fraction of the longer side of the view
+_LETTER_DISTANCE = 9 * PIXELS_PER_POINT  # from the end of a caliper to the centre of its letter
+_HALO = 1.3  # width in points of the black edge of lines and letters
+_DOT = 3.4  # diameter in points of the ends of a caliper
+# The layout of the sheet in pixels.
+_WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10  # width and margin of the sheet
+_LIST_LEFT, _TITLE_LEFT, _LINE_HEIGHT = 575, 609, 24.7  # list of measurements
+_TOP, _MAX_HEIGHT = 40, 592  # top of the picture and the list, and maximum height of the picture
+_INDENT = "  "  # of continuation lines of a note
+# Letters at the left and right edges of the picture: the patient's sides, with a question mark if they are assumed.
+_SIDE_LETTERS: Mapping[Side | None, tuple[str, str]] = {"right": ("R", "L"), "left": ("L", "R"), None: ("R?", "L?")}
+_COMPRESSION = 3  # PNG level: files as small as with the default of 6, in two thirds of the time
 
 
 @dataclass(frozen=True)
 class CaliperStyle:
-    """How a caliper is drawn: bright, as it lies on a dark image, and told apart by its letter as well.
+    """The appearance of a caliper.
 
     Attributes:
-        letter: Stands beside it and in the list of measures.
-        colour: ``#rrggbb``.
-        dashed: Whether it is.
-        at_end: Whether the letter stands at its end; else at its start.
+        letter: Letter at the caliper and in the list of measurements.
+        colour: ``#rrggbb``, bright because images are dark.
+        dashed: Whether the line is dashed.
+        at_end: Whether the letter is at the end of the caliper instead of the start.
     """
 
     letter: str
@@ -51,7 +50,7 @@ class CaliperStyle:
     at_end: bool = False
 
 
-LOOKS: Mapping[str, CaliperStyle] = {
+CALIPER_STYLES: Mapping[str, CaliperStyle] = {
     "canal_ap_mm": CaliperStyle("A", "#f0e442"),
     "canal_ap_min_mm": CaliperStyle("B", "#f0e442", dashed=True),
     "sac_ap_mm": CaliperStyle("C", "#ffffff", at_end=True),
@@ -61,15 +60,15 @@ LOOKS: Mapping[str, CaliperStyle] = {
     "disc_ap_mm": CaliperStyle("G", "#d55e00", dashed=True),
     "bulge_mm": CaliperStyle("H", "#d55e00"),
 }
-"""By measure."""
+"""Styles of calipers by measurement."""
 
-REFERENCES: Mapping[str, str] = {"canal_area_mm2": "#f0e442", "bulge_mm": "#d55e00"}
-"""Colours of what an area is measured on, and of the ellipse that a bulge is measured from, by measure."""
+REFERENCE_COLOURS: Mapping[str, str] = {"canal_area_mm2": "#f0e442", "bulge_mm": "#d55e00"}
+"""Colours of additional outlines by measurement: the canal section, and the ellipse from which a bulge is measured."""
 
 
 def plot_calipers(
     image: NDArray[np.uint8],
-    measured: SliceMeasurements,
+    measurements: SliceMeasurements,
     labels: LabelSet,
     path: Path,
     *,
@@ -78,149 +77,163 @@ def plot_calipers(
     aspect: float = 1.0,
     image_left: Side | None = None,
 ) -> None:
-    """Write one slice as PNG, and beside it its measures, the reasons of those withheld and the flags.
+    """Write a slice with its measurements, the reasons for withheld ones, and its flags as a PNG file.
 
     Args:
-        image: (H, W) or (H, W, channels), uint8.
-        measured: What was measured on it.
+        image: The image, (H, W) or (H, W, C), uint8.
+        measurements: The measurements of the slice.
         labels: The classes.
-        path: File to write.
-        title: Which slice it is.
-        caption: Which data, labels or checkpoint made the picture.
+        path: PNG file to write.
+        title: Title that names the slice.
+        caption: Data, labels or checkpoint of the picture.
         aspect: Height of a pixel divided by its width.
-        image_left: The patient's side that the image's left shows; None where it is assumed to be the right.
+        image_left: The patient's side on the left of the image, or None if it is assumed to be the right side.
     """
     from PIL import Image, ImageDraw
 
-    plain = font(style.SMALLEST)
-    rows, notes = list_measurements(measured), list_notes(measured)
-    below = style.wrap(caption, _WIDTH - 2 * _EDGE, plain.getlength)
-    middle = _TOP + max(_TALLEST, round(_STEP * (len(rows) + 1 + len(notes)))) + 2 * _EDGE
-    sheet = Image.new("RGB", (_WIDTH, round(middle + _STEP * (len(below) + 1))), "white")
+    regular = load_font(style.MIN_FONT_SIZE)
+    rows, notes = list_measurements(measurements), list_notes(measurements)
+    caption_lines = style.wrap(caption, _WIDTH - 2 * _EDGE, regular.getlength)
+    caption_top = _TOP + max(_MAX_HEIGHT, round(_LINE_HEIGHT * (len(rows) + 1 + len(notes)))) + 2 * _EDGE
+    sheet = Image.new("RGB", (_WIDTH, round(caption_top + _LINE_HEIGHT * (len(caption_lines) + 1))), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((_EDGE, _EDGE), title, "black", font(style.SMALLEST + 1), anchor="lt")
-    _draw_picture(sheet, image, measured, labels, aspect, image_left)
-    for place, (letter, name, number) in enumerate(rows):
-        height = _TOP + (place + 0.5) * _STEP
-        pen.text((_LIST, height), letter, "black", font(style.SMALLEST, bold=True), anchor="lm")
-        pen.text((_TITLES, height), name, "black", plain, anchor="lm")
-        pen.text((_WIDTH - _EDGE, height), number, "black", plain, anchor="rm")
-    for place, note in enumerate(notes, start=len(rows) + 1):
-        pen.text((_LIST, _TOP + (place + 0.5) * _STEP), note, style.SUBDUED, plain, anchor="lm")
-    for place, line in enumerate(below):
-        pen.text((_EDGE, middle + (place + 0.5) * _STEP), line, style.SUBDUED, plain, anchor="lm")
+    pen.text((_EDGE, _EDGE), title, "black", load_font(style.MIN_FONT_SIZE + 1), anchor="lt")
+    _draw_picture(sheet, image, measurements, labels, aspect, image_left)
+    for index, (letter, name, value) in enumerate(rows):
+        y = _TOP + (index + 0.5) * _LINE_HEIGHT
+        pen.text((_LIST_LEFT, y), letter, "black", load_font(style.MIN_FONT_SIZE, bold=True), anchor="lm")
+        pen.text((_TITLE_LEFT, y), name, "black", regular, anchor="lm")
+        pen.text((_WIDTH - _EDGE, y), value, "black", regular, anchor="rm")
+    for index, note in enumerate(notes, start=len(rows) + 1):
+        pen.text((_LIST_LEFT, _TOP + (index + 0.5) * _LINE_HEIGHT), note, style.SUBDUED, regular, anchor="lm")
+    for index, line in enumerate(caption_lines):
+        pen.text((_EDGE, caption_top + (index + 0.5) * _LINE_HEIGHT), line, style.SUBDUED, regular, anchor="lm")
     sheet.save(path, compress_level=_COMPRESSION, dpi=(style.DPI, style.DPI))
 
 
-def list_measurements(measured: SliceMeasurements) -> list[tuple[str, str, str]]:
-    """Of each measure the letter of its caliper, if it has one, its title, and its value or a dash."""
-    listed = []
-    for name, value in measured.values().items():
-        measure = MEASUREMENTS[name]
-        number = style.MISSING if value is None else f"{value:.{1 if measure.unit else 2}f} {measure.unit}"
-        listed.append((LOOKS[name].letter if name in measured.calipers else "", measure.title, number.strip()))
-    return listed
+def list_measurements(measurements: SliceMeasurements) -> list[tuple[str, str, str]]:
+    """List the letter of the caliper, the title and the value of each measurement.
+
+    The letter is empty without a caliper, and the value is a dash if the measurement is withheld.
+    """
+    rows = []
+    for name, value in measurements.values().items():
+        unit = MEASUREMENTS[name].unit
+        text = style.MISSING if value is None else f"{value:.{1 if unit else 2}f} {unit}".strip()
+        letter = CALIPER_STYLES[name].letter if name in measurements.calipers else ""
+        rows.append((letter, MEASUREMENTS[name].title, text))
+    return rows
 
 
-def list_notes(measured: SliceMeasurements) -> list[str]:
-    """What is withheld or doubtful, and why, in lines as wide as the list."""
-    remarks = dict.fromkeys([flag.message for flag in measured.flags] + [*measured.withheld.values()])
-    length = font(style.SMALLEST).getlength
+def list_notes(measurements: SliceMeasurements) -> list[str]:
+    """List the flags and the reasons for withheld measurements, in lines that fit below the list."""
+    messages = dict.fromkeys([flag.message for flag in measurements.flags] + [*measurements.withheld.values()])
+    length = load_font(style.MIN_FONT_SIZE).getlength
     lines: list[str] = []
-    for remark in remarks:
-        first, *more = style.wrap(remark, _WIDTH - _EDGE - _LIST - length(_INDENT), length)
-        lines += [first, *(_INDENT + line for line in more)]
+    for message in messages:
+        first, *others = style.wrap(message, _WIDTH - _EDGE - _LIST_LEFT - length(_INDENT), length)
+        lines += [first, *(_INDENT + line for line in others)]
     return lines
 
 
-def visible(measured: SliceMeasurements, shape: tuple[int, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """First and last row and column to show: those of the anatomy, with a margin."""
-    if not measured.outlines:
+def find_view(
+    measurements: SliceMeasurements, shape: tuple[int, ...]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Find the part of an image to show: the anatomy with a margin, or the whole image without anatomy.
+
+    Args:
+        measurements: The measurements, whose outlines mark the anatomy.
+        shape: Shape of the image, (H, W).
+
+    Returns:
+        First and last row, and first and last column, in pixels.
+    """
+    if not measurements.outlines:
         return (-0.5, shape[0] - 0.5), (-0.5, shape[1] - 0.5)
-    # Of several parts only the largest: strays would widen the view.
+    # Only the largest part of each class counts, because stray parts would widen the view.
     points = np.concatenate(
-        [max(rings, key=lambda ring: float(np.ptp(ring, axis=0).min())) for rings in measured.outlines.values()]
+        [max(rings, key=lambda ring: float(np.ptp(ring, axis=0).min())) for rings in measurements.outlines.values()]
     )
-    least, most = points.min(axis=0), points.max(axis=0)
-    margin = _MARGIN * float((most - least).max())
-    (left, top), (right, bottom) = (least - margin).tolist(), (most + margin).tolist()
+    minimum, maximum = points.min(axis=0), points.max(axis=0)
+    margin = _MARGIN * float((maximum - minimum).max())
+    (left, top), (right, bottom) = (minimum - margin).tolist(), (maximum + margin).tolist()
     return (max(top, -0.5), min(bottom, shape[0] - 0.5)), (max(left, -0.5), min(right, shape[1] - 0.5))
 
 
-def _slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[slice, slice]:
+def _make_slices(rows: tuple[float, float], columns: tuple[float, float]) -> tuple[slice, slice]:
     return slice(round(rows[0] + 0.5), round(rows[1] + 0.5)), slice(round(columns[0] + 0.5), round(columns[1] + 0.5))
 
 
 def _draw_picture(
     sheet: Image,
     image: NDArray[np.uint8],
-    measured: SliceMeasurements,
+    measurements: SliceMeasurements,
     labels: LabelSet,
     aspect: float,
     image_left: Side | None,
 ) -> None:
-    """Put the part of the image with the anatomy on the sheet, as large as there is room, and draw on it."""
+    """Draw the anatomy of the image with outlines and calipers on the sheet, as large as possible."""
     from PIL import Image
 
     grey = image if image.ndim == 2 else image.mean(axis=-1)
-    (top, bottom), (left, right) = rows, columns = visible(measured, grey.shape)
-    scale = min((_LIST - 3 * _EDGE) / (right - left), _TALLEST / ((bottom - top) * aspect))
+    (top, bottom), (left, right) = rows, columns = find_view(measurements, grey.shape)
+    scale = min((_LIST_LEFT - 3 * _EDGE) / (right - left), _MAX_HEIGHT / ((bottom - top) * aspect))
     size = round((right - left) * scale), round((bottom - top) * aspect * scale)
-    corner = (_LIST - _EDGE - size[0]) // 2, _TOP
-    brightest = max(float(np.percentile(grey[_slices(rows, columns)], 99)), 1.0)
-    shown = Image.fromarray((np.minimum(grey / brightest, 1) * 255).astype(np.uint8))
+    corner = (_LIST_LEFT - _EDGE - size[0]) // 2, _TOP
+    brightest = max(float(np.percentile(grey[_make_slices(rows, columns)], 99)), 1.0)
+    scaled = Image.fromarray((np.minimum(grey / brightest, 1) * 255).astype(np.uint8))
     box = (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)
-    picture = shown.resize(size, Image.Resampling.NEAREST, box).convert("RGB")
+    picture = scaled.resize(size, Image.Resampling.NEAREST, box).convert("RGB")
 
-    def place(points: Points) -> Points:
+    def to_picture(points: Points) -> Points:
         return (points - (left, top)) * (size[0] / (right - left), size[1] / (bottom - top))
 
-    draw_lines(picture, (*_outlines(measured, labels, place), *_calipers(measured, place)))
+    draw_lines(picture, (*_make_outlines(measurements, labels, to_picture), *_make_calipers(measurements, to_picture)))
     sheet.paste(picture, corner)
-    for name, caliper in measured.calipers.items():
-        look = LOOKS[name]
-        x, y = _letter_place(place(np.array((caliper.start, caliper.end))), look) + corner
-        _write(sheet, (x, y), look.letter, look.colour, "mm")
-    first, last = _SIDES[image_left]
+    for name, caliper in measurements.calipers.items():
+        caliper_style = CALIPER_STYLES[name]
+        x, y = _find_letter_position(to_picture(np.array((caliper.start, caliper.end))), caliper_style) + corner
+        _write(sheet, (x, y), caliper_style.letter, caliper_style.colour, "mm")
+    first, last = _SIDE_LETTERS[image_left]
     for text, x, anchor in ((first, corner[0] + _EDGE, "lm"), (last, corner[0] + size[0] - _EDGE, "rm")):
         _write(sheet, (x, corner[1] + size[1] / 2), text, "#ffffff", anchor)
 
 
-def _write(sheet: Image, place: tuple[float, float], text: str, colour: str, anchor: str) -> None:
-    """Write on the picture, with a black edge that is seen on bright tissue."""
+def _write(sheet: Image, position: tuple[float, float], text: str, colour: str, anchor: str) -> None:
+    """Write on the picture, with a black edge that is visible on bright tissue."""
     from PIL import ImageDraw
 
-    letters = font(style.SMALLEST, bold=True)
-    ImageDraw.Draw(sheet).text(
-        place, text, colour, letters, anchor, stroke_width=round(_HALO * PER_POINT), stroke_fill="black"
-    )
+    font, edge = load_font(style.MIN_FONT_SIZE, bold=True), round(_HALO * PIXELS_PER_POINT)
+    ImageDraw.Draw(sheet).text(position, text, colour, font, anchor, stroke_width=edge, stroke_fill="black")
 
 
-def _outlines(measured: SliceMeasurements, labels: LabelSet, place: Callable[[Points], Points]) -> Iterator[Line]:
-    for key, rings in measured.outlines.items():
-        reference = REFERENCES.get(key)
+def _make_outlines(
+    measurements: SliceMeasurements, labels: LabelSet, to_picture: Callable[[Points], Points]
+) -> Iterator[Line]:
+    for key, rings in measurements.outlines.items():
+        reference = REFERENCE_COLOURS.get(key)
         for ring in rings:
-            points = place(np.concatenate((ring, ring[:1])))
+            points = to_picture(np.concatenate((ring, ring[:1])))
             if reference:
                 yield Line(points, reference, 0.7, dash=(0.7, 1.2))
             else:
                 yield Line(points, labels[labels.keys.index(key)].colour, 1.3)
 
 
-def _calipers(measured: SliceMeasurements, place: Callable[[Points], Points]) -> Iterator[Line]:
-    for name, caliper in measured.calipers.items():
-        look, ends = LOOKS[name], place(np.array((caliper.start, caliper.end)))
-        dash = (3.9, 2.0) if look.dashed else None
-        for colour, more in (("#000000", _HALO), (look.colour, 0)):
-            yield Line(ends, colour, 1.3 + more, dash)
+def _make_calipers(measurements: SliceMeasurements, to_picture: Callable[[Points], Points]) -> Iterator[Line]:
+    for name, caliper in measurements.calipers.items():
+        caliper_style, ends = CALIPER_STYLES[name], to_picture(np.array((caliper.start, caliper.end)))
+        dash = (3.9, 2.0) if caliper_style.dashed else None
+        for colour, halo in (("#000000", _HALO), (caliper_style.colour, 0)):
+            yield Line(ends, colour, 1.3 + halo, dash)
             for end in ends:
-                # So short a line with round ends is a dot.
-                yield Line(np.stack((end, end + 0.05)), colour, _DOT + more)
+                # A very short line with round ends is a dot.
+                yield Line(np.stack((end, end + 0.05)), colour, _DOT + halo)
 
 
-def _letter_place(ends: Points, look: CaliperStyle) -> Points:
-    """Outside the caliper, in line with it; of one without length, above."""
-    near, far = ends[::-1] if look.at_end else ends
-    away = near - far if (near != far).any() else np.array((0.0, -1.0))
-    place: Points = near + away / np.hypot(*away) * _LETTER_AWAY
-    return place
+def _find_letter_position(ends: Points, caliper_style: CaliperStyle) -> Points:
+    """Return the position of the letter beyond the end of a caliper, or above a caliper without length."""
+    near, far = ends[::-1] if caliper_style.at_end else ends
+    direction = near - far if (near != far).any() else np.array((0.0, -1.0))
+    position: Points = near + direction / np.hypot(*direction) * _LETTER_DISTANCE
+    return position

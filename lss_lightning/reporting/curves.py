@@ -1,4 +1,4 @@
-"""Loss and IoU over the epochs, as in the paper's Figure 12."""
+"""Learning curves: loss and IoU by epoch, as in Figure 12 of the paper."""
 
 from __future__ import annotations
 
@@ -13,73 +13,81 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-Rows = Sequence[Mapping[str, float]]
+EpochRows = Sequence[Mapping[str, float]]
+"""The epochs of a run, a mapping from column to value each, as in ``metrics.csv``."""
 
 _PARTS = {"train": ("Training", style.TRAINING), "val": ("Validation", style.VALIDATION)}
 _MEANS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mean_iou_anatomy": ("Mean IoU of anatomical classes", {"linestyle": "-"}),
-    "mean_iou": ("Mean IoU of all classes", {"linestyle": "--", "markerfacecolor": "white"}),
+    "mean_iou_anatomy": ("Mean IoU over anatomical classes", {"linestyle": "-"}),
+    "mean_iou": ("Mean IoU over all classes", {"linestyle": "--", "markerfacecolor": "white"}),
 }
-_FEW = 30  # up to so many points a line shows each
+_MAX_MARKERS = 30  # A line with more points has no markers.
 
 
-def plot_curves(rows: Rows, path: Path, *, caption: str, best_epoch: int | None = None) -> None:
-    """Write :func:`draw_curves` to a PNG file."""
-    with style.look():
+def plot_curves(rows: EpochRows, path: Path, *, caption: str, best_epoch: int | None = None) -> None:
+    """Write the figure of :func:`draw_curves` to a PNG file."""
+    with style.context():
         style.save(draw_curves(rows, caption=caption, best_epoch=best_epoch), path)
 
 
-def draw_curves(rows: Rows, *, caption: str, best_epoch: int | None = None) -> Figure:
+def draw_curves(rows: EpochRows, *, caption: str, best_epoch: int | None = None) -> Figure:
     """Draw two panels, loss and mean IoU, for training and validation.
 
     Args:
-        rows: At least one, each an epoch as in ``metrics.csv``: ``epoch``, and ``loss``, ``mean_iou`` and
-            ``mean_iou_anatomy``, each after ``train/`` and ``val/``. A value that is missing or not finite is left out
-            of its line.
-        caption: Stands beneath the figure.
-        best_epoch: The epoch of the chosen checkpoint, marked in both panels; None where none was chosen.
+        rows: The epochs, at least one, as in ``metrics.csv``: ``epoch``, and ``loss``, ``mean_iou`` and
+            ``mean_iou_anatomy``, each with the prefixes ``train/`` and ``val/``. Values that are missing or not finite
+            are left out.
+        caption: Text below the figure.
+        best_epoch: Epoch of the selected checkpoint, marked in both panels, or None if none was selected.
     """
-    with style.look():
+    with style.context():
         figure, body = style.new_figure(3.1, caption)
-        draw_panels(body, [rows], [best_epoch])
-        draw_legend(body, [rows], None if best_epoch is None else f"Best epoch ({best_epoch})")
+        draw_curve_panels(body, [rows], [best_epoch])
+        draw_curve_legend(body, [rows], None if best_epoch is None else f"Best epoch ({best_epoch})")
         return figure
 
 
-def draw_panels(body: SubFigure, runs: Sequence[Rows], best_epochs: Sequence[int | None]) -> tuple[Axes, Axes]:
-    """Draw the two panels, loss and mean IoU, of one run or of several that belong together.
+def draw_curve_panels(
+    body: SubFigure, runs: Sequence[EpochRows], best_epochs: Sequence[int | None]
+) -> tuple[Axes, Axes]:
+    """Draw the panels of loss and mean IoU of one or several runs.
 
     Args:
-        body: Where to draw; it is divided into two.
-        runs: Each run's epochs, as in :func:`draw_curves`.
-        best_epochs: Each run's chosen epoch, marked in both panels, or None.
+        body: Subfigure to draw in, without axes.
+        runs: The epochs of each run, as in :func:`draw_curves`.
+        best_epochs: Epoch of each run's selected checkpoint, marked in both panels, or None.
+
+    Returns:
+        The axes of the loss and of the mean IoU.
     """
     epochs = [int(row["epoch"]) for rows in runs for row in rows]
     loss, overlap = body.subplots(1, 2)
     for rows in runs:
         for part, (_, colour) in _PARTS.items():
-            _line(loss, rows, f"{part}/loss", color=colour)
-            for mean, (_, look) in _MEANS.items():
-                _line(overlap, rows, f"{part}/{mean}", color=colour, **look)
+            _draw_line(loss, rows, f"{part}/loss", color=colour)
+            for mean, (_, line_style) in _MEANS.items():
+                _draw_line(overlap, rows, f"{part}/{mean}", color=colour, **line_style)
     loss.set_ylabel("Loss")
     loss.update_datalim([(min(epochs), 0)])
     overlap.set(ylabel="Mean IoU", ylim=(0, 1))
     for axes in (loss, overlap):
-        _finish(axes, epochs, best_epochs)
+        _format_axes(axes, epochs, best_epochs)
     return loss, overlap
 
 
-def _finite(rows: Rows, column: str) -> list[tuple[float, float]]:
+def _select_finite(rows: EpochRows, column: str) -> list[tuple[float, float]]:
     return [(row["epoch"], row[column]) for row in rows if math.isfinite(row.get(column, math.nan))]
 
 
-def _line(axes: Axes, rows: Rows, column: str, **look: Any) -> None:
-    points = _finite(rows, column)
+def _draw_line(axes: Axes, rows: EpochRows, column: str, **line_style: Any) -> None:
+    points = _select_finite(rows, column)
     if points:
-        axes.plot(*zip(*points, strict=True), label=column, marker="o" if len(points) <= _FEW else "", **look)
+        axes.plot(
+            *zip(*points, strict=True), label=column, marker="o" if len(points) <= _MAX_MARKERS else "", **line_style
+        )
 
 
-def _finish(axes: Axes, epochs: list[int], best_epochs: Sequence[int | None]) -> None:
+def _format_axes(axes: Axes, epochs: list[int], best_epochs: Sequence[int | None]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if not axes.lines:
@@ -91,25 +99,26 @@ def _finish(axes: Axes, epochs: list[int], best_epochs: Sequence[int | None]) ->
     axes.grid(visible=True)
 
 
-def draw_legend(body: SubFigure, runs: Sequence[Rows], best: str | None, *, markers: bool = True) -> None:
-    """Say beneath the panels of these runs what their lines are.
+def draw_curve_legend(body: SubFigure, runs: Sequence[EpochRows], best: str | None, *, markers: bool = True) -> None:
+    """Draw the legend of learning curves below their panels.
 
     Args:
-        body: What holds the panels.
-        runs: Each run's epochs.
-        best: What the line at a chosen epoch is called; None where there is none.
-        markers: Whether lines of few points show each.
+        body: Subfigure that holds the panels.
+        runs: The epochs of each run.
+        best: Name of the line at the epoch of the selected checkpoint, or None if there is no such line.
+        markers: Whether lines with few points have markers.
     """
     from matplotlib.lines import Line2D
 
-    marker = "o" if markers and max(map(len, runs)) <= _FEW else ""
+    marker = "o" if markers and max(map(len, runs)) <= _MAX_MARKERS else ""
     entries = [
         Line2D([], [], color=colour, label=name)
         for part, (name, colour) in _PARTS.items()
-        if any(_finite(rows, f"{part}/{score}") for rows in runs for score in ("loss", *_MEANS))
+        if any(_select_finite(rows, f"{part}/{score}") for rows in runs for score in ("loss", *_MEANS))
     ]
     entries += [
-        Line2D([], [], color=style.SUBDUED, marker=marker, label=name, **look) for name, look in _MEANS.values()
+        Line2D([], [], color=style.SUBDUED, marker=marker, label=name, **line_style)
+        for name, line_style in _MEANS.values()
     ]
     if best is not None:
         entries.append(Line2D([], [], color=style.SUBDUED, linewidth=1, linestyle=":", label=best))

@@ -1,4 +1,4 @@
-"""Settings of any number as lines over parallel axes, coloured by the objective."""
+"""Parallel coordinates of a sweep: each setting is a line, coloured by the objective."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.reporting import style
-from lss_lightning.reporting.scale import OBJECTIVE, Scale
-from lss_lightning.sweeps.jobs import DIVERGED, FAILED
+from lss_lightning.reporting.scale import OBJECTIVE_TITLE, ParameterScale
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED
 from lss_lightning.sweeps.results import SweepResults, SweepSetting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT = 3.6
-_BELOW = -0.17
-"""Where lines end whose setting has no objective: beneath the least of the axis, which runs from 0 to 1."""
-
-_BEHIND = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}
-"""Keeps a number readable where lines run behind it."""
-
-_WITHOUT = {DIVERGED: "#d55e00", FAILED: "#cc79a7"}
+_HEIGHT = 3.6  # inches
+_UNDEFINED = -0.17  # where lines without an objective end; the axis ranges from 0 to 1
+_TEXT_BOX = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}  # keeps text on lines readable
+_STATE_COLOURS = {DIVERGED: "#d55e00", FAILED: "#cc79a7"}
+_OTHER_COLOUR = "#808080"
 
 
 def plot_parallel(results: SweepResults, path: Path, *, caption: str) -> bool:
-    """Write :func:`draw_parallel` to a PNG file, where the sweep has two parameters or more and an objective.
+    """Write the figure of :func:`draw_parallel` to a PNG file if the sweep has two or more parameters and an objective.
+
+    Args:
+        results: The sweep.
+        path: PNG file to write.
+        caption: Text below the figure.
 
     Returns:
-        Whether there is one.
+        Whether the file was written.
     """
     if len(results.parameters) < 2 or results.best is None:
         return False
-    with style.look():
+    with style.context():
         style.save(draw_parallel(results, caption=caption), path)
     return True
 
@@ -45,65 +47,77 @@ def draw_parallel(results: SweepResults, *, caption: str) -> Figure:
     """Draw each setting as a line through its values to its mean objective.
 
     Args:
-        results: At least one setting has an objective.
-        caption: Stands beneath the figure.
+        results: The sweep; at least one setting must have an objective.
+        caption: Text below the figure.
 
     Returns:
-        An axis for each parameter, logarithmic where it spans powers of ten, and the objective's at the right; the
-        best setting is drawn thickest, those without an objective are dashed and end beneath that axis.
+        The figure, with an axis for each parameter, logarithmic if it spans powers of ten, and the axis of the
+        objective on the right. The best setting has the thickest line. Settings without an objective are dashed and
+        end below that axis.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
-    with style.look():
-        scales = [Scale(key, results.values(key)) for key in results.parameters]
-        objective = Scale("objective", [one.mean for one in results.settings if one.mean is not None])
+    with style.context():
+        scales = [ParameterScale(key, results.values(key)) for key in results.parameters]
+        objective = ParameterScale(
+            "objective", [setting.mean for setting in results.settings if setting.mean is not None]
+        )
         figure, body = style.new_figure(_HEIGHT, caption, max(style.WIDTH, 1.4 * (len(scales) + 1)))
         axes = body.subplots()
-        colours, palette = Normalize(*objective.ends), colormaps["viridis_r"]
-        # The best last, over all others.
-        for setting in sorted(results.settings, key=lambda one: -1 if one.mean is None else one.mean):
-            points = [scale.place(setting.values[scale.key]) for scale in scales]
-            end = _BELOW if setting.mean is None else objective.place(setting.mean)
-            # The palette's first yellows are too pale for thin lines on white.
-            look = _dashed(setting) if setting.mean is None else {"color": palette(0.12 + 0.88 * colours(setting.mean))}
-            best = setting is results.best
-            axes.plot(*_curve([*points, end]), **look, linewidth=3.2 if best else 1.3, clip_on=False)
-        for place, scale in enumerate(scales):
-            _axis(axes, place, scale.ticks(), scale.title)
-        _axis(axes, len(scales), objective.ticks(most=0), OBJECTIVE.replace(", ", ",\n"))
-        axes.set(xlim=(-0.35, len(scales) + 0.35), ylim=(min(_BELOW, 0) - 0.05, 1.04))
+        colours, palette = Normalize(*objective.limits), colormaps["viridis_r"]
+        # The best setting is drawn last, above all others.
+        for setting in sorted(results.settings, key=lambda setting: -1 if setting.mean is None else setting.mean):
+            positions = [scale.position(setting.values[scale.key]) for scale in scales]
+            if setting.mean is None:
+                end, line_style = _UNDEFINED, _get_dashed_style(setting)
+            else:
+                # The first yellows of the palette are too pale for thin lines on white.
+                colour = palette(0.12 + 0.88 * colours(setting.mean))
+                end, line_style = objective.position(setting.mean), {"color": colour}
+            width = 3.2 if setting is results.best else 1.3
+            axes.plot(*_make_curve([*positions, end]), **line_style, linewidth=width, clip_on=False)
+        for x, scale in enumerate(scales):
+            _draw_axis(axes, x, scale.make_ticks(), scale.title)
+        _draw_axis(axes, len(scales), objective.make_ticks(max_ticks=0), OBJECTIVE_TITLE)
+        axes.set(xlim=(-0.35, len(scales) + 0.35), ylim=(_UNDEFINED - 0.05, 1.04))
         axes.set_axis_off()
-        _legend(body, results)
+        _draw_legend(body, results)
         return figure
 
 
-def _curve(points: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A line that crosses each axis level, so that lines through one value can be told apart behind it."""
-    along = np.linspace(0, 1, 40)
-    ease = 3 * along**2 - 2 * along**3
-    heights = [start + (end - start) * ease for start, end in pairwise(points)]
-    return np.concatenate([place + along for place in range(len(heights))]), np.concatenate(heights)
+def _make_curve(positions: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the x and y of a curve through a position on each axis.
+
+    The curve is horizontal where it crosses an axis. Lines that share a value then remain distinguishable beyond it.
+    """
+    steps = np.linspace(0, 1, 40)
+    ease = 3 * steps**2 - 2 * steps**3
+    segments = [start + (end - start) * ease for start, end in pairwise(positions)]
+    return np.concatenate([x + steps for x in range(len(segments))]), np.concatenate(segments)
 
 
-def _dashed(setting: SweepSetting) -> dict[str, Any]:
-    return {"color": _WITHOUT.get(setting.state, "#808080"), "linestyle": (0, (3, 2))}
+def _get_dashed_style(setting: SweepSetting) -> dict[str, Any]:
+    return {"color": _STATE_COLOURS.get(setting.state, _OTHER_COLOUR), "linestyle": (0, (3, 2))}
 
 
-def _axis(axes: Axes, place: int, ticks: list[tuple[float, str]], title: str) -> None:
-    axes.plot((place, place), (0, 1), color="black", linewidth=0.8, zorder=3)
-    axes.text(place, 1.07, title, ha="center", va="bottom")
-    for height, text in ticks:
-        axes.plot((place - 0.015, place + 0.015), (height, height), color="black", linewidth=0.8, zorder=3)
-        # No line runs to the left of the first axis.
-        side: dict[str, Any] = {"x": place - 0.03, "ha": "right"} if place == 0 else {"x": place + 0.03, "ha": "left"}
-        axes.text(y=height, s=text, va="center", zorder=4, bbox=_BEHIND, **side)
+def _draw_axis(axes: Axes, x: int, ticks: list[tuple[float, str]], title: str) -> None:
+    axes.plot((x, x), (0, 1), color="black", linewidth=0.8, zorder=3)
+    axes.text(x, 1.07, title, ha="center", va="bottom")
+    for y, text in ticks:
+        axes.plot((x - 0.015, x + 0.015), (y, y), color="black", linewidth=0.8, zorder=3)
+        # There are no lines to the left of the first axis.
+        side: dict[str, Any] = {"x": x - 0.03, "ha": "right"} if x == 0 else {"x": x + 0.03, "ha": "left"}
+        axes.text(y=y, s=text, va="center", zorder=4, bbox=_TEXT_BOX, **side)
 
 
-def _legend(body: Any, results: SweepResults) -> None:
+def _draw_legend(body: Any, results: SweepResults) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color="black", linewidth=3.2, label="best")]
-    without = {one.state: one for one in results.settings if one.mean is None}
-    handles += [Line2D([], [], **_dashed(one), label=f"{state}, no objective") for state, one in without.items()]
+    undefined = {setting.state: setting for setting in results.settings if setting.mean is None}
+    handles += [
+        Line2D([], [], **_get_dashed_style(setting), label=f"{state}, no objective")
+        for state, setting in undefined.items()
+    ]
     body.legend(handles=handles, loc="outside lower center", ncols=len(handles))

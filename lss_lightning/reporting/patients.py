@@ -1,4 +1,4 @@
-"""How reliable a network is from patient to patient, and which patients it serves worst."""
+"""Scores of each patient, with the patients with the lowest scores by name."""
 
 from __future__ import annotations
 
@@ -15,82 +15,92 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-Values = NDArray[np.float64]
-
-_NAMED = 15  # patients
-_LONGEST = 20  # characters of a name
-_SLICE = "#8a8a8a"
-_POOLED, _SINGLE = "Patient, slices pooled", "Single slice"
+_MAX_NAMED = 15  # patients
+_NAME_LENGTH = 20  # characters
+_SLICE_COLOUR = "#8a8a8a"
+_SCORE_TITLE = "Mean IoU over anatomical classes"
 
 
-def plot_patients(names: Sequence[str], pooled: Values, slices: Sequence[Values], path: Path, *, caption: str) -> None:
-    """Write :func:`draw_patients` to a PNG file."""
-    with style.look():
+def plot_patients(
+    names: Sequence[str],
+    pooled: NDArray[np.float64],
+    slices: Sequence[NDArray[np.float64]],
+    path: Path,
+    *,
+    caption: str,
+) -> None:
+    """Write the figure of :func:`draw_patients` to a PNG file."""
+    with style.context():
         style.save(draw_patients(names, pooled, slices, caption=caption), path)
 
 
-def draw_patients(names: Sequence[str], pooled: Values, slices: Sequence[Values], *, caption: str) -> Figure:
-    """Draw the mean IoU of the anatomical classes patient by patient, from the worst.
+def draw_patients(
+    names: Sequence[str], pooled: NDArray[np.float64], slices: Sequence[NDArray[np.float64]], *, caption: str
+) -> Figure:
+    """Draw the mean IoU over anatomical classes of each patient, in ascending order.
 
     Args:
-        names: Of the P patients.
-        pooled: (P,), each one's score with its slices pooled; NaN where there is no anatomy: not drawn.
-        slices: The scores of each one's single slices.
-        caption: Stands beneath the figure.
+        names: Names of the P patients.
+        pooled: Score of each patient, pooled over the patient's slices, (P,). Patients with NaN are left out.
+        slices: Scores of the single slices of each patient.
+        caption: Text below the figure.
 
     Returns:
-        The worst fifteen patients by name; where there are more, beside them all patients in order.
+        The figure, with the fifteen patients with the lowest scores by name and, if there are more, a panel of all.
     """
-    order = [int(place) for place in np.argsort(pooled) if not np.isnan(pooled[place])]
-    named = order[:_NAMED]
-    with style.look():
+    order = [int(index) for index in np.argsort(pooled) if not np.isnan(pooled[index])]
+    named = order[:_MAX_NAMED]
+    with style.context():
         figure, body = style.new_figure(max(2.4, 1.1 + 0.2 * len(named)), caption)
-        if len(order) > _NAMED:
-            every, worst = body.subplots(1, 2)
-            _curve(every, pooled[order], [slices[place] for place in order])
-            every.set_title(f"All {len(order)} patients", fontsize=style.SMALLEST)
-            worst.set_title(f"The worst {len(named)}", fontsize=style.SMALLEST)
+        if len(order) > _MAX_NAMED:
+            all_axes, worst_axes = body.subplots(1, 2)
+            _draw_all(all_axes, pooled[order], [slices[index] for index in order])
+            all_axes.set_title(f"All {len(order)} patients", fontsize=style.MIN_FONT_SIZE)
+            worst_axes.set_title(f"{len(named)} lowest scores", fontsize=style.MIN_FONT_SIZE)
         else:
-            worst = body.subplots()
-        _named(worst, [_short(names[place]) for place in named], pooled[named], [slices[place] for place in named])
-        _legend(body)
+            worst_axes = body.subplots()
+        short_names = [_shorten(names[index]) for index in named]
+        _draw_named(worst_axes, short_names, pooled[named], [slices[index] for index in named])
+        _draw_legend(body)
         return figure
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
 
 
-def _curve(axes: Axes, pooled: Values, slices: Sequence[Values]) -> None:
+def _draw_all(axes: Axes, pooled: NDArray[np.float64], slices: Sequence[NDArray[np.float64]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    places = np.arange(1, len(pooled) + 1)
-    for place, scores in zip(places, slices, strict=True):
-        axes.scatter([place] * len(scores), scores, s=6, color=_SLICE, alpha=0.6, linewidths=0)
-    axes.plot(places, pooled, color=style.TRAINING)
-    axes.set(xlabel="Patients, from the worst", ylabel="Mean IoU of anatomical classes", ylim=(0, 1.02))
+    ranks = np.arange(1, len(pooled) + 1)
+    for rank, scores in zip(ranks, slices, strict=True):
+        axes.scatter([rank] * len(scores), scores, s=6, color=_SLICE_COLOUR, alpha=0.6, linewidths=0)
+    axes.plot(ranks, pooled, color=style.TRAINING)
+    axes.set(xlabel="Patients in ascending order of score", ylabel=_SCORE_TITLE, ylim=(0, 1.02))
     axes.set_xlim(0, len(pooled) + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(visible=True, axis="y")
 
 
-def _named(axes: Axes, names: list[str], pooled: Values, slices: Sequence[Values]) -> None:
+def _draw_named(
+    axes: Axes, names: list[str], pooled: NDArray[np.float64], slices: Sequence[NDArray[np.float64]]
+) -> None:
     rows = np.arange(len(names))
     for row, scores in zip(rows, slices, strict=True):
-        axes.scatter(scores, [row] * len(scores), s=14, color=_SLICE, linewidths=0, zorder=2)
+        axes.scatter(scores, [row] * len(scores), s=14, color=_SLICE_COLOUR, linewidths=0, zorder=2)
     axes.scatter(pooled, rows, s=34, color=style.TRAINING, marker="D", linewidths=0, zorder=3)
     axes.set_yticks(rows, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set(xlabel="Mean IoU of anatomical classes", xlim=(0, 1.02))
+    axes.set(xlabel=_SCORE_TITLE, xlim=(0, 1.02))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=True)
 
 
-def _legend(body: SubFigure) -> None:
+def _draw_legend(body: SubFigure) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=style.TRAINING, marker="D", label=_POOLED),
-        Line2D([], [], color=_SLICE, marker="o", linestyle="", label=_SINGLE),
+        Line2D([], [], color=style.TRAINING, marker="D", label="Patient, slices pooled"),
+        Line2D([], [], color=_SLICE_COLOUR, marker="o", linestyle="", label="Single slice"),
     ]
     body.legend(handles=handles, loc="outside lower center", ncols=2)

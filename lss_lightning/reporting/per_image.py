@@ -1,14 +1,14 @@
-"""The scores of every image and class, a row each: what a researcher sorts, plots and tests on."""
+"""The table of scores with a row per image and class."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.files import write_csv
 from lss_lightning.labels import LabelSet
 
 
@@ -18,23 +18,23 @@ def write_per_image(
     scores: Mapping[str, NDArray[np.float64] | NDArray[np.int64]],
     labels: LabelSet,
 ) -> None:
-    """Write a CSV with a row for each image and class.
+    """Write a CSV file with a row for each image and class.
 
     Args:
-        path: The file.
-        images: What stands in the first columns of each image's rows, such as patient and level; at least one image.
-        scores: By column, (N, K) each; NaN becomes an empty cell.
+        path: CSV file to write.
+        images: The first columns of the rows of each of N images, such as patient and level; at least one image.
+        scores: Scores by column, (N, K) each. NaN gives an empty cell.
         labels: The K classes.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*images[0], "class", *scores])
-        for place, image in enumerate(images):
-            for index, key in enumerate(labels.keys):
-                writer.writerow([*image.values(), key, *(_cell(values[place, index]) for values in scores.values())])
+    rows = (
+        [*image.values(), key, *(_make_cell(values[index, class_index]) for values in scores.values())]
+        for index, image in enumerate(images)
+        for class_index, key in enumerate(labels.keys)
+    )
+    write_csv(path, [*images[0], "class", *scores], rows)
 
 
-def _cell(score: float | int) -> float | int | None:
+def _make_cell(score: float | int) -> float | int | None:
     if isinstance(score, np.integer):
         return int(score)
     return None if np.isnan(score) else round(float(score), 6)

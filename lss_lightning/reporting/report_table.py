@@ -1,23 +1,24 @@
-"""A table of a test's report, in whichever form it is read."""
+"""A table of an evaluation report, independent of its output format."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lss_lightning.reporting.tables import markdown_table
+from lss_lightning.reporting.tables import format_markdown_table
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table that says how its figures came about.
+    """A table with a note on how its numbers are computed.
 
     Attributes:
-        topic: What it belongs to, a section of the page: ``overlap``, ``boundary``, ``by_level``, ``measurements``, …
-        title: Its heading.
-        convention: How the figures are computed and pooled.
+        topic: Section of the page that the table belongs to: ``overlap``, ``boundary``, ``by_level``,
+            ``measurements``, …
+        title: Title of the table.
+        convention: Note on how the numbers are computed and pooled.
         columns: Headings.
-        rows: As many cells each; the first names the row.
-        means: Rows that stay at the bottom, such as means over the others.
+        rows: Rows with a cell for each heading; the first cell is the name of the row.
+        means: Rows that stay at the bottom, such as means over the other rows.
     """
 
     topic: str
@@ -27,7 +28,7 @@ class ReportTable:
     rows: list[list[str]]
     means: tuple[list[str], ...] = ()
 
-    def markdown(self) -> list[str]:
-        """Its lines, with a heading."""
-        table = markdown_table([self.columns, *self.rows, *self.means])
+    def to_markdown(self) -> list[str]:
+        """Return the title, the note and the table as lines of Markdown."""
+        table = format_markdown_table([self.columns, *self.rows, *self.means])
         return ["", f"### {self.title}", "", self.convention, "", *table]

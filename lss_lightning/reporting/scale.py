@@ -1,4 +1,4 @@
-"""A setting as an axis: its name in words, its values in order, and where each of them lies."""
+"""A sweep parameter as a figure axis: its title, its ordered values, and their positions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from lss_lightning.reporting.sweep import format_value
 
-NAMES = {
+SETTING_TITLES = {
     "optimizer.lr": "Learning rate",
     "optimizer.weight_decay": "Weight decay",
     "data.batch_size": "Batch size, images per device",
@@ -23,21 +23,22 @@ NAMES = {
     "scheduler": "Scheduler",
     "augmentation": "Augmentation",
     "data.image_size": "Image size, pixels",
-    "data.spacing": "Working pixel, mm",
+    "data.spacing": "Working spacing, mm",
 }
-OBJECTIVE = "Validation IoU, mean of the anatomical classes"
+"""Axis titles by setting."""
 
-_DECADES = 1.0
-"""A positive scale that spans more than so many powers of ten is logarithmic."""
+OBJECTIVE_TITLE = "Validation mean IoU\nover anatomical classes"
+
+_MAX_LINEAR_DECADES = 1.0  # A positive scale that spans more powers of ten is logarithmic.
 
 
 @dataclass(frozen=True)
-class Scale:
-    """The values of one setting.
+class ParameterScale:
+    """The axis of a sweep parameter.
 
     Attributes:
-        key: As the command line has it.
-        values: All that occur, in any order, each once or more often.
+        key: Key of the setting, as on the command line.
+        values: All values that occur, in the order of the sweep, possibly repeated.
     """
 
     key: str
@@ -45,54 +46,58 @@ class Scale:
 
     @property
     def title(self) -> str:
-        """In words, over the key; settings that have no such words by their key alone."""
-        return f"{NAMES[self.key]}\n{self.key}" if self.key in NAMES else self.key
+        """The title of the setting above its key, or the key alone."""
+        return f"{SETTING_TITLES[self.key]}\n{self.key}" if self.key in SETTING_TITLES else self.key
 
     @cached_property
-    def numeric(self) -> bool:
+    def is_numeric(self) -> bool:
         """Whether all values are numbers."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
     @cached_property
     def distinct(self) -> list[Any]:
-        """The values, each once: numbers from the least on, others in the order of the sweep."""
-        if self.numeric:
+        """The distinct values: numbers in ascending order, other values in the order of the sweep."""
+        if self.is_numeric:
             return sorted(set(self.values))
         return list({format_value(value): value for value in self.values}.values())
 
     @cached_property
-    def logarithmic(self) -> bool:
-        """Whether it spans powers of ten."""
-        low, high = (self.distinct[0], self.distinct[-1]) if self.numeric else (0, 0)
-        return low > 0 and math.log10(high / low) > _DECADES
+    def is_logarithmic(self) -> bool:
+        """Whether the values are positive and span more than one power of ten."""
+        low, high = (self.distinct[0], self.distinct[-1]) if self.is_numeric else (0, 0)
+        return low > 0 and math.log10(high / low) > _MAX_LINEAR_DECADES
 
-    def place(self, value: Any) -> float:
-        """Where a value lies between the least, 0, and the greatest, 1; names lie at equal distances."""
+    def position(self, value: Any) -> float:
+        """Return the position of a value between the smallest value, 0, and the greatest, 1. Names are equidistant."""
         if len(self.distinct) == 1:
             return 0.5
-        if not self.numeric:
+        if not self.is_numeric:
             return self.index(value) / (len(self.distinct) - 1)
-        low, high, here = (math.log(one) if self.logarithmic else one for one in (*self.ends, value))
-        return (here - low) / (high - low)
+        low, high, number = map(math.log if self.is_logarithmic else float, (*self.limits, value))
+        return (number - low) / (high - low)
 
     def index(self, value: Any) -> int:
-        """The place of a value among :attr:`distinct`."""
-        return [format_value(one) for one in self.distinct].index(format_value(value))
+        """Return the index of a value in :attr:`distinct`."""
+        return list(map(format_value, self.distinct)).index(format_value(value))
 
     @property
-    def ends(self) -> tuple[Any, Any]:
-        """Least and greatest value."""
+    def limits(self) -> tuple[Any, Any]:
+        """The smallest and the greatest value."""
         return self.distinct[0], self.distinct[-1]
 
-    def ticks(self, most: int = 8) -> list[tuple[float, str]]:
-        """Places and texts of its marks: the values themselves, or where they are too many round numbers between."""
-        if len(self.distinct) <= max(most, 1) or not self.numeric:
-            return [(self.place(value), format_value(value)) for value in self.distinct]
-        return [(self.place(value), f"{value:g}") for value in self._round_numbers()]
+    def make_ticks(self, max_ticks: int = 8) -> list[tuple[float, str]]:
+        """Return the positions and labels of ticks: the values, or round numbers if there are too many values.
 
-    def _round_numbers(self) -> list[float]:
-        low, high = self.ends
-        if self.logarithmic:
+        Args:
+            max_ticks: Maximum number of values that have a tick each.
+        """
+        if len(self.distinct) <= max(max_ticks, 1) or not self.is_numeric:
+            return [(self.position(value), format_value(value)) for value in self.distinct]
+        return [(self.position(value), f"{value:g}") for value in self._find_round_numbers()]
+
+    def _find_round_numbers(self) -> list[float]:
+        low, high = self.limits
+        if self.is_logarithmic:
             decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
             marks = [digit * 10.0**decade for decade in decades for digit in (1, 3)]
         else:

@@ -1,42 +1,53 @@
-"""Every score of a test, as tables to read (``scores.md``) and as a list to compute with (``scores.csv``)."""
+"""All scores of an evaluation: tables for reading (``scores.md``) and one list for analysis (``scores.csv``)."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.display import format_count
+from lss_lightning.files import write_csv
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.report_table import ReportTable
-from lss_lightning.reporting.tables import INTERVALS, MEAN, MEAN_ANATOMY, format_interval, format_score
+from lss_lightning.reporting.tables import (
+    INTERVAL_NOTE,
+    MEAN_ANATOMY_ROW,
+    MEAN_ROW,
+    Metrics,
+    format_interval,
+    format_score,
+)
 
-Metrics = Mapping[str, Any]
-
-_HEADINGS = {"hd95_mm": "HD95, mm", "assd_mm": "ASSD, mm", "hd95_px": "HD95, px", "assd_px": "ASSD, px"}
+_DISTANCES = {"hd95_mm": "HD95, mm", "assd_mm": "ASSD, mm", "hd95_px": "HD95, px", "assd_px": "ASSD, px"}
 _FAILURES = {
-    "labelled": "Images with it",
+    "labelled": "Images with the class",
     "missed": "Missed",
     "invented": "Invented",
     "split": "Split",
     "merged": "Merged",
 }
-_CSV = ("grouping", "group", "measure", "class", "value", "ci95_low", "ci95_high", "images")
+_CSV_COLUMNS = ("grouping", "group", "measure", "class", "value", "ci95_low", "ci95_high", "images")
 
 
-def score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
-    """All scores of ``metrics.json`` by class, and by group where there are several."""
+def make_score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
+    """Make the tables of all scores by class, and of each grouping with several groups.
+
+    Args:
+        metrics: Content of ``metrics.json``.
+        labels: The classes.
+    """
     tables = [
-        _overlap(metrics, labels),
-        _single(metrics, labels),
-        _boundary(metrics["boundary"], labels),
-        _failures(metrics["failures"], labels),
-        _calibration(metrics["calibration"], labels),
+        _make_overlap_table(metrics, labels),
+        _make_averaged_overlap_table(metrics, labels),
+        _make_boundary_table(metrics["boundary"], labels),
+        _make_failure_table(metrics["failures"], labels),
+        _make_calibration_table(metrics["calibration"], labels),
     ]
-    for column, groups in metrics["by"].items():
+    for grouping, groups in metrics["by"].items():
         if len(groups) > 1:
-            tables += _groups(column, groups, labels)
+            tables += _make_group_tables(grouping, groups, labels)
     return tables
 
 
@@ -44,70 +55,70 @@ def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: s
     """Write ``scores.md`` and ``scores.csv``.
 
     Args:
-        metrics: As in ``metrics.json``.
+        metrics: Content of ``metrics.json``.
         labels: The classes.
-        folder: An existing folder.
-        caption: Which data, subset, protocol and checkpoint made the scores. It opens the Markdown file and is the last
-            line of the CSV.
+        folder: Existing folder to write to.
+        caption: Data, subset, protocol and checkpoint of the scores: the first line of the Markdown file and the last
+            line of the CSV file.
     """
     lines = [f"**Scores by class.** {caption}"]
-    for table in score_tables(metrics, labels):
-        lines += table.markdown()
+    for table in make_score_tables(metrics, labels):
+        lines += table.to_markdown()
     (folder / "scores.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(_CSV)
-        writer.writerows(("", "", *row) for row in _listed(metrics))
-        for column, groups in metrics["by"].items():
-            for group, figures in groups.items():
-                writer.writerows((column, group, *row) for row in _listed(figures))
-        writer.writerow([f"# {caption}"])
+    rows: list[Sequence[Any]] = [("", "", *row) for row in _list_scores(metrics)]
+    for grouping, groups in metrics["by"].items():
+        for group, scores in groups.items():
+            rows += [(grouping, group, *row) for row in _list_scores(scores)]
+    write_csv(folder / "scores.csv", _CSV_COLUMNS, [*rows, [f"# {caption}"]])
 
 
-def _overlap(metrics: Metrics, labels: LabelSet) -> ReportTable:
-    def scored(score: str, key: str) -> str:
-        return format_interval(metrics[score][key], metrics[f"{score}_ci95"][key])
+def _make_overlap_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
+    def format_metric(metric: str, key: str) -> str:
+        return format_interval(metrics[metric][key], metrics[f"{metric}_ci95"][key])
 
-    def mean(name: str, key: str) -> list[str]:
-        means = (key.format(score) for score in ("iou", "dice"))
+    def make_mean_row(name: str, pattern: str) -> list[str]:
+        means = [pattern.format(metric) for metric in ("iou", "dice")]
         return [name, *(format_interval(metrics[mean], metrics[f"{mean}_ci95"]) for mean in means), "", ""]
 
     rows = []
     for label in labels:
-        rates = (format_score(metrics[score][label.key]) for score in ("precision", "recall"))
-        rows.append([label.name, scored("iou", label.key), scored("dice", label.key), *rates])
+        rates = (format_score(metrics[rate][label.key]) for rate in ("precision", "recall"))
+        rows.append([label.name, format_metric("iou", label.key), format_metric("dice", label.key), *rates])
     return ReportTable(
         "overlap",
         "Overlap, pooled",
-        f"Pixels summed over all images, then divided. {INTERVALS}",
+        f"Pixels are summed over all images, then divided. {INTERVAL_NOTE}",
         ["Class", "IoU", "Dice", "Precision", "Recall"],
         rows,
-        (mean(MEAN, "mean_{}"), mean(MEAN_ANATOMY, "mean_{}_anatomy")),
+        (make_mean_row(MEAN_ROW, "mean_{}"), make_mean_row(MEAN_ANATOMY_ROW, "mean_{}_anatomy")),
     )
 
 
-def _single(metrics: Metrics, labels: LabelSet) -> ReportTable:
-    kinds = [(part, score) for part in ("per_image", "per_patient") for score in ("iou", "dice")]
+def _make_averaged_overlap_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
+    columns = [(average, metric) for average in ("per_image", "per_patient") for metric in ("iou", "dice")]
     return ReportTable(
         "overlap",
-        "Overlap, image by image and patient by patient",
-        "Means of single images' scores, or of patients' (a patient's images pooled), over those whose label or "
-        "prediction holds the class.",
-        ["Class", "IoU of an image", "Dice of an image", "IoU of a patient", "Dice of a patient"],
-        [[label.name, *(format_score(metrics[part][score][label.key]) for part, score in kinds)] for label in labels],
+        "Overlap, averaged over images and over patients",
+        "Means of the scores of single images, and of single patients (a patient's images pooled), over those whose "
+        "label or prediction contains the class.",
+        ["Class", "IoU per image", "Dice per image", "IoU per patient", "Dice per patient"],
+        [
+            [label.name, *(format_score(metrics[average][metric][label.key]) for average, metric in columns)]
+            for label in labels
+        ],
         tuple(
-            [name, *(format_score(metrics[part][key.format(score)]) for part, score in kinds)]
-            for name, key in ((MEAN, "mean_{}"), (MEAN_ANATOMY, "mean_{}_anatomy"))
+            [name, *(format_score(metrics[average][pattern.format(metric)]) for average, metric in columns)]
+            for name, pattern in ((MEAN_ROW, "mean_{}"), (MEAN_ANATOMY_ROW, "mean_{}_anatomy"))
         ),
     )
 
 
-def _boundary(boundary: Metrics, labels: LabelSet) -> ReportTable:
-    measures = list(boundary["images"])
-    distance = next(measure for measure in measures if measure.startswith("hd95"))
+def _make_boundary_table(boundary: Metrics, labels: LabelSet) -> ReportTable:
+    metrics = list(boundary["images"])
+    distance = next(metric for metric in metrics if metric.startswith("hd95"))
     rows = []
     for label in labels:
-        scores = (format_score(boundary[measure][label.key], _decimals(measure)) for measure in measures)
+        scores = (format_score(boundary[metric][label.key], _count_decimals(metric)) for metric in metrics)
         rows.append([label.name, *scores, str(boundary["images"][distance][label.key])])
     tolerances = [
         f"{' to '.join(dict.fromkeys(f'{bound:.2f}' for bound in boundary[f'bf_tolerance_{unit}']))} {unit}"
@@ -115,24 +126,25 @@ def _boundary(boundary: Metrics, labels: LabelSet) -> ReportTable:
         if f"bf_tolerance_{unit}" in boundary
     ]
     convention = (
-        "Means of single images, on each label's own grid. NSD: normalised surface Dice, the share of both boundaries "
-        "within the tolerance of the other. BF-score: boundary F1 with a tolerance of 0.75 % of the image's diagonal, "
-        f"here {', '.join(tolerances)}. HD95: the greater of the directed 95th percentiles of distances. ASSD: average "
-        "symmetric surface distance. Distances run from pixel to pixel: a tolerance below a pixel's size admits only "
-        "boundaries that coincide. Where only label or prediction holds the class, NSD and BF-score are 0 and no "
-        "distance exists."
+        "Means over images, on each label's own grid. NSD: normalised surface Dice, the fraction of both boundaries "
+        "within the tolerance of each other. BF score: boundary F1 with a tolerance of 0.75 % of the image diagonal, "
+        f"here {', '.join(tolerances)}. HD95: the greater of the two directed 95th percentiles of distances. ASSD: "
+        "average symmetric surface distance. Distances are between pixels, so with a tolerance below a pixel only "
+        "boundaries that coincide count. If only one of label and prediction contains the class, NSD and BF score are "
+        "0 and distances are undefined."
     )
-    if any(measure.endswith("px") for measure in measures):
-        convention += " In pixels (px) where an image's pixel size is unknown."
-    columns = ["Class", *map(_heading, measures), "Images with a distance"]
+    if any(metric.endswith("px") for metric in metrics):
+        convention += " In pixels (px) for images of unknown pixel spacing."
+    columns = ["Class", *map(_format_heading, metrics), "Images with a distance"]
     return ReportTable("boundary", "Boundaries", convention, columns, rows)
 
 
-def _failures(failures: Metrics, labels: LabelSet) -> ReportTable:
+def _make_failure_table(failures: Metrics, labels: LabelSet) -> ReportTable:
     convention = (
-        "Numbers of images. Missed: the label holds the class, the prediction does not. Invented: the reverse. Split, "
-        "merged: both hold it, the prediction in more or in fewer parts than the label; a part is what hangs together, "
-        f"if it has at least {100 * failures['part_share']:g} % of its class's largest part in the image."
+        "Numbers of images. Missed: only the label contains the class. Invented: only the prediction contains the "
+        "class. Split, merged: both contain the class, the prediction in more parts (split) or in fewer parts (merged) "
+        "than the label. A part is a connected component with at least "
+        f"{100 * failures['part_share']:g} % of the pixels of the largest component of its class in the image."
     )
     return ReportTable(
         "failures",
@@ -143,65 +155,66 @@ def _failures(failures: Metrics, labels: LabelSet) -> ReportTable:
     )
 
 
-def _calibration(calibration: Metrics, labels: LabelSet) -> ReportTable:
+def _make_calibration_table(calibration: Metrics, labels: LabelSet) -> ReportTable:
     return ReportTable(
         "calibration",
         "Calibration",
-        f"Each class against the rest, {calibration['bins']} equal bins of probability, pooled: over the "
-        f"{calibration['pixels']:,} pixels of all images that lie within {calibration['band_mm']:g} mm of a labelled "
-        f"structure ({calibration['band_px']:g} px where an image's pixel size is unknown).",
+        f"Each class against the rest, in {calibration['bins']} equal bins of probability, pooled over the "
+        f"{calibration['pixels']:,} pixels of all images within {calibration['band_mm']:g} mm of a labelled structure "
+        f"({calibration['band_px']:g} px in images of unknown pixel spacing).",
         ["Class", "Expected calibration error"],
         [[label.name, format_score(calibration["ece"][label.key])] for label in labels],
         (
-            [MEAN, format_score(calibration["mean_ece"])],
-            [MEAN_ANATOMY, format_score(calibration["mean_ece_anatomy"])],
+            [MEAN_ROW, format_score(calibration["mean_ece"])],
+            [MEAN_ANATOMY_ROW, format_score(calibration["mean_ece_anatomy"])],
         ),
     )
 
 
-def _groups(column: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[ReportTable]:
-    columns = ["Class", *(f"{group} ({figures['images']} images)" for group, figures in groups.items())]
+def _make_group_tables(grouping: str, groups: Mapping[str, Metrics], labels: LabelSet) -> list[ReportTable]:
+    columns = ["Class", *(f"{group} ({format_count(scores['images'], 'image')})" for group, scores in groups.items())]
 
-    def table(what: str, convention: str, cell: Any) -> ReportTable:
-        rows = [[label.name, *(cell(figures, label.key) for figures in groups.values())] for label in labels]
-        return ReportTable(f"by_{column}", f"By {column}: {what}", convention, columns, rows)
+    def make_table(title: str, convention: str, format_cell: Callable[[Metrics, str], str]) -> ReportTable:
+        rows = [[label.name, *(format_cell(scores, label.key) for scores in groups.values())] for label in labels]
+        return ReportTable(f"by_{grouping}", f"By {grouping}: {title}", convention, columns, rows)
 
-    overlap = table(
+    overlap = make_table(
         "IoU, pooled",
-        f"Pixels summed over the images of each {column}, then divided. {INTERVALS} All other figures by {column} are "
-        "in scores.csv.",
-        lambda figures, key: format_interval(figures["iou"][key], figures["iou_ci95"][key]),
+        f"Pixels are summed over the images of each {grouping}, then divided. {INTERVAL_NOTE} All other scores by "
+        f"{grouping} are in scores.csv.",
+        lambda scores, key: format_interval(scores["iou"][key], scores["iou_ci95"][key]),
     )
-    measures = dict.fromkeys(key for figures in groups.values() for key in figures["boundary"]["images"])
+    convention = f"Means over the images of each {grouping}."
+    metrics = dict.fromkeys(metric for scores in groups.values() for metric in scores["boundary"]["images"])
     return [
         overlap,
         *(
-            table(_heading(measure), "Means of single images.", partial(_group_cell, measure))
-            for measure in measures
-            if measure.startswith(("nsd_1.4", "nsd_2px", "hd95"))
+            make_table(_format_heading(metric), convention, partial(_format_boundary_cell, metric))
+            for metric in metrics
+            if metric.startswith(("nsd_1.4", "nsd_2px", "hd95"))
         ),
     ]
 
 
-def _group_cell(measure: str, figures: Metrics, key: str) -> str:
-    return format_score(figures["boundary"].get(measure, {}).get(key), _decimals(measure))
+def _format_boundary_cell(metric: str, scores: Metrics, key: str) -> str:
+    return format_score(scores["boundary"].get(metric, {}).get(key), _count_decimals(metric))
 
 
-def _heading(measure: str) -> str:
-    if measure in _HEADINGS:
-        return _HEADINGS[measure]
-    if measure == "bf":
-        return "BF-score"
-    tolerance = measure.removeprefix("nsd_")
+def _format_heading(metric: str) -> str:
+    if metric in _DISTANCES:
+        return _DISTANCES[metric]
+    if metric == "bf":
+        return "BF score"
+    tolerance = metric.removeprefix("nsd_")
     return f"NSD at {tolerance[:-2]} {tolerance[-2:]}"
 
 
-def _decimals(measure: str) -> int:
-    return 2 if measure in _HEADINGS else 3
+def _count_decimals(metric: str) -> int:
+    return 2 if metric in _DISTANCES else 3
 
 
-def _listed(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
-    """Rows of the CSV for one set of figures, from the column ``measure`` on."""
+def _list_scores(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the CSV file for all images or one group, from the column ``measure`` on."""
     for score in ("iou", "dice"):
         for key, value in metrics[score].items():
             yield (score, key, value, *(metrics[f"{score}_ci95"][key] or (None, None)), None)
@@ -211,13 +224,13 @@ def _listed(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
         yield ("mean_iou_without", key, value, *(metrics["mean_iou_without_ci95"][key] or (None, None)), None)
     for score in ("precision", "recall"):
         yield from ((score, key, value, None, None, None) for key, value in metrics[score].items())
-    for part in ("per_image", "per_patient"):
+    for average in ("per_image", "per_patient"):
         for score in ("iou", "dice"):
-            for key, value in metrics[part][score].items():
-                yield (f"{part}_{score}", key, value, None, None, None)
+            for key, value in metrics[average][score].items():
+                yield (f"{average}_{score}", key, value, None, None, None)
     boundary = metrics["boundary"]
-    for measure, images in boundary["images"].items():
-        yield from ((measure, key, boundary[measure][key], None, None, count) for key, count in images.items())
+    for metric, images in boundary["images"].items():
+        yield from ((metric, key, boundary[metric][key], None, None, count) for key, count in images.items())
     yield from (("ece", key, value, None, None, None) for key, value in metrics["calibration"]["ece"].items())
     for failure in _FAILURES:
         yield from ((failure, key, count, None, None, None) for key, count in metrics["failures"][failure].items())

@@ -1,4 +1,4 @@
-"""The one look of all figures."""
+"""The style that all figures share: fonts, colours, captions and legends."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 WIDTH = 7.1
-"""Width of a figure in inches: two columns of a journal page (180 mm), so that fonts print at their nominal size."""
+"""Width of a figure in inches: both columns of a journal page (180 mm). Fonts then print at their nominal size."""
 
-SMALLEST = 9
-"""Smallest font, in points at that width."""
+MIN_FONT_SIZE = 9
+"""Size of the smallest font in points, at :data:`WIDTH`."""
 
-CHARACTER = 0.072
-"""Mean width of the smallest font's letters, inches."""
+CHARACTER_WIDTH = 0.072
+"""Mean width of a letter of the smallest font in inches."""
 
 FONT = "DejaVu Sans"
 DPI = 150
 MISSING = "–"
-"""What stands in a figure or table for a value that is not defined."""
+"""Text that replaces an undefined value in figures and tables."""
 
 SUBDUED = "#404040"
 TRAINING = "#0072b2"
@@ -36,12 +36,12 @@ DIFFERENCE = "#d55e00"
 
 _RC: dict[Any, Any] = {
     "font.family": FONT,
-    "font.size": SMALLEST,
-    "axes.titlesize": SMALLEST + 1,
-    "axes.labelsize": SMALLEST,
-    "xtick.labelsize": SMALLEST,
-    "ytick.labelsize": SMALLEST,
-    "legend.fontsize": SMALLEST,
+    "font.size": MIN_FONT_SIZE,
+    "axes.titlesize": MIN_FONT_SIZE + 1,
+    "axes.labelsize": MIN_FONT_SIZE,
+    "xtick.labelsize": MIN_FONT_SIZE,
+    "ytick.labelsize": MIN_FONT_SIZE,
+    "legend.fontsize": MIN_FONT_SIZE,
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -56,14 +56,14 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
 }
-_LINE = 0.16  # inches
-_COLUMNS = 5  # of a legend at most
-_KEY = 0.55  # inches that a legend's patch or line takes, with the gaps around it
+_LINE_HEIGHT = 0.16  # inches, of the caption
+_MAX_LEGEND_COLUMNS = 5
+_LEGEND_KEY_WIDTH = 0.55  # inches, of a patch or line with the gaps around it
 
 
 @contextmanager
-def look() -> Iterator[None]:
-    """Within it, matplotlib draws in this project's style; a figure is both built and saved within it."""
+def context() -> Iterator[None]:
+    """Apply this style to matplotlib within a ``with`` block. Build and save every figure within it."""
     import matplotlib
 
     with matplotlib.rc_context(_RC):
@@ -71,20 +71,20 @@ def look() -> Iterator[None]:
 
 
 def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figure, SubFigure]:
-    """Start a figure with its caption beneath.
+    """Create a figure with a caption below it.
 
     Args:
-        height: Inches, without the caption.
-        caption: Which data, subset, protocol, convention and checkpoint made the figure.
-        width: Inches.
+        height: Height in inches, without the caption.
+        caption: Data, subset, protocol, convention and checkpoint of the figure.
+        width: Width in inches.
 
     Returns:
-        The figure, and the part above the caption, which is to be drawn in.
+        The figure, and the subfigure above the caption to draw in.
     """
     from matplotlib.figure import Figure
 
-    lines = wrap(caption, 0.98 * width * DPI, _length)
-    below = _LINE * (len(lines) + 0.7)
+    lines = wrap(caption, 0.98 * width * DPI, _measure_width)
+    below = _LINE_HEIGHT * (len(lines) + 0.7)
     figure = Figure(figsize=(width, height + below), dpi=DPI, layout="constrained", facecolor="white")
     body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below))[:, 0]
     foot.text(0.01, 0.95, "\n".join(lines), va="top", color=SUBDUED)
@@ -92,12 +92,15 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figur
 
 
 def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:
-    """Break a text into the fewest lines.
+    """Break a text into as few lines as possible.
 
     Args:
-        text: Any.
-        width: Of a line at most.
-        length: Gives a line's, in the same unit.
+        text: The text.
+        width: Maximum width of a line.
+        length: Function that returns the width of a line, in the unit of ``width``.
+
+    Returns:
+        The lines.
     """
     characters = max(1, len(text))
     while True:
@@ -108,43 +111,48 @@ def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:
         characters = min(characters - 1, int(characters * width / widest))
 
 
-def _length(text: str) -> float:
-    """Of a line in the smallest font, pixels."""
+def _measure_width(text: str) -> float:
+    """Return the width of a line in the smallest font, in pixels."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
-    width, _, _ = RendererAgg(1, 1, DPI).get_text_width_height_descent(text, FontProperties(size=SMALLEST), False)
+    width, _, _ = RendererAgg(1, 1, DPI).get_text_width_height_descent(text, FontProperties(size=MIN_FONT_SIZE), False)
     return float(width)
 
 
 @dataclass(frozen=True)
 class LegendSize:
-    """What a legend over the whole width of a figure takes: columns, and inches of height."""
+    """The size of a legend that spans the width of a figure.
+
+    Attributes:
+        columns: Number of columns.
+        height: Height in inches.
+    """
 
     columns: int
     height: float
 
 
-def legend_size(names: Sequence[str]) -> LegendSize:
-    """As many columns as the names leave room for, filled one after the other, and the height of their rows."""
+def fit_legend(names: Sequence[str]) -> LegendSize:
+    """Return the size of a legend with as many columns as fit. Names fill one column after the other."""
     columns, rows = 1, len(names)
-    for count in range(2, min(_COLUMNS, len(names)) + 1):
+    for count in range(2, min(_MAX_LEGEND_COLUMNS, len(names)) + 1):
         filled = np.array_split([len(name) for name in names], count)
-        if sum(_KEY + CHARACTER * lengths.max() for lengths in filled) <= WIDTH:
+        if sum(_LEGEND_KEY_WIDTH + CHARACTER_WIDTH * lengths.max() for lengths in filled) <= WIDTH:
             columns, rows = count, len(filled[0])
     return LegendSize(columns, 0.2 + 0.19 * rows)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+    """Write a figure to a PNG file."""
     figure.savefig(path)
 
 
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """A figure as an image, (H, W, 3)."""
+def rasterise(figure: Figure) -> NDArray[np.uint8]:
+    """Render a figure as an RGB image, (H, W, 3), uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    with look():
+    with context():
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,4 +1,4 @@
-"""Which checkpoint files a setting names: files, and what stands for the folders of runs and sweeps."""
+"""Finding the checkpoint files that a setting refers to: files, run directories and sweep directories."""
 
 from __future__ import annotations
 
@@ -9,50 +9,53 @@ from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
 
 
-def checkpoint_files(named: Sequence[str], key: str = "ckpt_path") -> tuple[Path, ...]:
-    """The checkpoints that a setting names, in its order.
+def find_checkpoint_files(names: Sequence[str], key: str = "ckpt_path") -> tuple[Path, ...]:
+    """Return the checkpoint files that a setting refers to, in the order of the setting.
 
     Args:
-        named: Each a file, which stands for itself; a run's folder, which stands for its best checkpoint, or for its
-            last where none was selected; or a sweep's folder, which stands for all its runs in their order.
+        names: Paths of checkpoint files; of run directories, for the best checkpoint of the run, or its last one if
+            none was selected; or of sweep directories, for the checkpoints of all runs by number.
         key: The setting, for messages.
 
     Raises:
-        UserError: nothing is there, a run holds no checkpoint yet, or a file is named twice.
+        UserError: If a path does not exist, a run has no checkpoint yet, or a file is given twice.
     """
-    files = [file for name in named for file in _files(Path(name).expanduser(), f"{key}={name}")]
+    files = [file for name in names for file in _find_files(Path(name).expanduser(), f"{key}={name}")]
     if not files:
-        raise UserError(f"{key}=[]: names no checkpoint; give a run's checkpoints/best.ckpt, or its folder")
-    for place, file in enumerate(files):
-        if file in files[:place]:
-            raise UserError(f"{key}: names {file} twice; each member counts once: leave one out")
+        raise UserError(f"{key}=[]: no checkpoint given; give checkpoints/best.ckpt of a run, or its directory")
+    for index, file in enumerate(files):
+        if file in files[:index]:
+            raise UserError(f"{key}: {file} is given twice; each checkpoint counts once: remove one of the two")
     return tuple(files)
 
 
-def _files(path: Path, given: str) -> list[Path]:
+def _find_files(path: Path, setting: str) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UserError(f"{given}: no such file; give a run's checkpoints/best.ckpt or last.ckpt, or its folder")
-    runs = (
-        [path]
-        if RunFolder(path).is_run
-        else sorted((folder for folder in path.iterdir() if RunFolder(folder).is_run), key=_place)
-    )
+        raise UserError(
+            f"{setting}: no such file; give checkpoints/best.ckpt or last.ckpt of a run, or the run directory"
+        )
+    if RunFolder(path).is_run:
+        runs = [path]
+    else:
+        runs = sorted((folder for folder in path.iterdir() if RunFolder(folder).is_run), key=_job_number)
     if not runs:
-        raise UserError(f"{given}: neither a run's folder nor a sweep's; give one that train.py wrote, or a checkpoint")
-    return [_chosen(run, given) for run in runs]
+        raise UserError(
+            f"{setting}: neither a run directory nor a sweep directory; give one that train.py wrote, or a checkpoint"
+        )
+    return [_select_checkpoint(run, setting) for run in runs]
 
 
-def _place(folder: Path) -> tuple[int, str]:
-    """Sorts a sweep's jobs by their number, and so 10 behind 9."""
+def _job_number(folder: Path) -> tuple[int, str]:
+    """Sort key that puts job 10 after job 9."""
     return (int(folder.name), "") if folder.name.isdecimal() else (0, folder.name)
 
 
-def _chosen(run: Path, given: str) -> Path:
-    found = RunFolder(run).selected_checkpoint
-    if found is None:
+def _select_checkpoint(run: Path, setting: str) -> Path:
+    checkpoint = RunFolder(run).selected_checkpoint
+    if checkpoint is None:
         raise UserError(
-            f"{given}: the run {run} holds no checkpoint; let it end its first epoch, or name the others alone"
+            f"{setting}: the run {run} has no checkpoint; let it finish its first epoch, or give the other runs only"
         )
-    return found
+    return checkpoint

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lss_lightning.errors import UserError
 from lss_lightning.files import file_lock
@@ -14,13 +16,14 @@ METRICS_SCHEMA = 1
 """Version of ``metrics.json``."""
 
 CHECKPOINTS = "checkpoints"
+CONFIGURATION = "config.yaml"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The directory of a run of ``train.py`` or ``evaluate.py``: the names of the files in it.
+    """The directory of a run and the names of the files in it.
 
-    No other module spells these names.
+    Each command writes some of them. No other module spells these names.
 
     Attributes:
         path: The directory.
@@ -39,6 +42,21 @@ class RunFolder:
         return self.path / ".hydra"
 
     @property
+    def configuration(self) -> Path:
+        """The configuration that the run was started with."""
+        return self.hydra / CONFIGURATION
+
+    @property
+    def hydra_configuration(self) -> Path:
+        """Hydra's own configuration of the run."""
+        return self.hydra / "hydra.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """The overrides on the command line that started the run."""
+        return self.hydra / "overrides.yaml"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
         return self.path / CHECKPOINTS
@@ -55,7 +73,7 @@ class RunFolder:
 
     @property
     def selected_checkpoint(self) -> Path | None:
-        """The best checkpoint, or the last one where no part of the split selects. None if there is neither."""
+        """The best checkpoint, or the last one if the split has no selecting part. None if there is neither."""
         return next((path for path in (self.best_checkpoint, self.last_checkpoint) if path.is_file()), None)
 
     @property
@@ -100,13 +118,58 @@ class RunFolder:
 
     @property
     def split(self) -> Path:
-        """The table that says which slice is in which part."""
+        """The table that assigns each slice to a part of the split."""
         return self.path / "split.csv"
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory of a data set, JSON."""
+        return self.path / "inventory.json"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """The figure of slices of a data set."""
+        return self.path / "inventory.png"
 
     @property
     def report(self) -> Path:
         """The folder of the HTML report, its tables and figures."""
         return self.path / "report"
+
+    @property
+    def report_page(self) -> Path:
+        """The HTML report."""
+        return self.report / "index.html"
+
+    @property
+    def curves(self) -> Path:
+        """The figure of the learning curves."""
+        return self.report / "curves.png"
+
+    @property
+    def log(self) -> Path:
+        """The log of a training."""
+        return self.path / "train.log"
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that :meth:`locked` locks."""
+        return self.path / ".lock"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of the TensorBoard event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def wandb_identity(self) -> Path:
+        """The identity of the run in Weights & Biases, by which a resume continues it."""
+        return self.path / "wandb.json"
+
+    @property
+    def job_record(self) -> Path:
+        """The state of a sweep's job. Other runs have no such file."""
+        return self.path / "job.json"
 
     @property
     def is_run(self) -> bool:
@@ -125,33 +188,46 @@ class RunFolder:
 
     @property
     def configurations(self) -> list[Path]:
-        """The stored configuration files, that of the first start and of each resume, oldest first."""
-        files = [folder / "config.yaml" for folder in (self.hydra, *self.resumes)]
+        """The stored configuration files, those of the first start and of each resume, oldest first."""
+        files = [self.configuration, *(folder / CONFIGURATION for folder in self.resumes)]
         return [file for file in files if file.is_file()]
 
-    def refuse_used(self) -> None:
-        """Refuse a directory that already holds a run.
+    def load_metrics(self) -> Any:
+        """Return the content of ``metrics.json``, unchecked.
 
         Raises:
-            UserError: it does.
+            ValueError: If the file is not JSON.
+        """
+        return json.loads(self.metrics.read_text(encoding="utf-8"))
+
+    def load_objective(self) -> float | None:
+        """Return the validation objective of the tested checkpoint, or None if the split has no selecting part."""
+        objective: float | None = self.load_metrics().get("validation", {}).get("objective")
+        return objective
+
+    def check_unused(self) -> None:
+        """Check that the directory does not already hold a run.
+
+        Raises:
+            UserError: If it holds checkpoints or results.
         """
         for path in (self.checkpoints, self.epochs, self.metrics):
             if path.exists():
                 raise UserError(
-                    f"{self.path}: already holds a run ({path.name}); nothing is overwritten: choose another "
-                    f"hydra.run.dir, or resume it with ckpt_path=…/{CHECKPOINTS}/{self.last_checkpoint.name}"
+                    f"{self.path}: already holds a run ({path.name}), which is never overwritten; choose another "
+                    f"hydra.run.dir, or resume the run with ckpt_path=…/{CHECKPOINTS}/{self.last_checkpoint.name}"
                 )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in the directory. The lock ends with the process, however it ends.
+        """Keep other processes from training in the directory. The lock is released when the process ends.
 
         Raises:
-            UserError: another process holds the lock.
+            UserError: If another process holds the lock.
         """
         from filelock import Timeout
 
-        lock = file_lock(self.path / ".lock")
+        lock = file_lock(self.lock_file)
         try:
             lock.acquire(blocking=False)
         except Timeout as error:
@@ -164,17 +240,19 @@ class RunFolder:
             lock.release()
 
 
-def new_folder(folder: Path) -> Path:
-    """Create the directory of a run or a sweep, whose name is the second in which it starts.
+def create_folder(folder: Path) -> Path:
+    """Create the directory of a run or a sweep under a name that is not used yet.
+
+    Directories are named after the second in which a command starts, so two commands may choose the same name.
 
     Args:
-        folder: The wanted path.
+        folder: The preferred path.
 
     Returns:
         The path that was created: ``folder``, or ``folder-2``, ``folder-3`` and so on if it exists.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: If it cannot be written.
     """
     name, number = folder.name, 1
     while True:
@@ -185,11 +263,11 @@ def new_folder(folder: Path) -> Path:
             number += 1
             folder = folder.with_name(f"{name}-{number}")
         except OSError as error:
-            raise unwritable(error) from error
+            raise unwritable_folder_error(error) from error
 
 
-def unwritable(error: OSError) -> UserError:
-    """Return the error to raise where the directory of a run or a sweep cannot be written."""
+def unwritable_folder_error(error: OSError) -> UserError:
+    """Return the error to raise if the directory of a run or a sweep cannot be written."""
     return UserError(
-        f"{error.filename}: the run's folder cannot be written ({error.strerror}); choose another with paths.logs=…"
+        f"{error.filename}: the run directory cannot be written ({error.strerror}); choose another with paths.logs=…"
     )

@@ -1,4 +1,4 @@
-"""The output folder of ``predict.py``: never mixed with what lies there, and replaced only if it is all its own."""
+"""The output folder of ``predict.py``, which is only ever replaced if ``predict.py`` wrote everything in it."""
 
 from __future__ import annotations
 
@@ -13,103 +13,115 @@ from typing import Any
 from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import write_json
 
-INDEX = "predict.json"
-"""What was done of each study; by this file a folder is known as one of results, in which no study is looked for."""
+PREDICTION_INDEX = "predict.json"
+"""The file that lists the outcome of each study. A folder that contains it is never searched for studies."""
 
-_STUDY = r"""
+_STUDY_FILES = r"""
     measurements\.(csv|json) | (label_maps|overlays)(/slice_\d+\.png)? | segmentation(_\d+)?\.(nii\.gz|dcm)
     | report\.(dcm|html)
 """
-_OURS = re.compile(
-    # What a killed run was writing goes too.
-    rf"{re.escape(INDEX)} | study_\d+(/({_STUDY}))? | \.study_\d+\.[0-9a-f]{{8}}\.part(/.*)?",
+_WRITTEN_BY_PREDICT = re.compile(
+    # The last alternative is the draft that a killed process leaves.
+    rf"{re.escape(PREDICTION_INDEX)} | study_\d+(/({_STUDY_FILES}))? | \.study_\d+\.[0-9a-f]{{8}}\.part(/.*)?",
     re.VERBOSE,
 )
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
-    """Look whether results may be written into a folder.
+    """Check that results may be written into a folder.
+
+    Args:
+        folder: The output folder. It need not exist.
+        overwrite: Whether the results of an earlier run may be replaced.
 
     Raises:
-        UserError: it holds something, and it is not to be overwritten, or holds more than an earlier run's results; or
-            it cannot be looked into.
+        UserError: If the folder is not empty and ``overwrite`` is false, if it holds anything that ``predict.py`` did
+            not write, or if it cannot be read.
     """
     folder = folder.expanduser()
     try:
         if not folder.exists():
             return
         if not folder.is_dir():
-            raise UserError(f"output={folder}: a file; give a new folder")
+            raise UserError(f"output={folder}: is a file; give a new folder")
         if not any(folder.iterdir()):
             return
         if not overwrite:
-            raise UserError(f"output={folder}: holds something already; give a new folder, or overwrite=true")
-        foreign = _foreign_files(folder)
+            raise UserError(f"output={folder}: is not empty; give a new folder, or set overwrite=true")
+        foreign = _find_foreign_files(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable_output_error(folder, error) from error
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UserError(
-            f"output={folder}: overwrite=true replaces only what predict.py wrote, not {foreign[0]}{more}; move that, "
+            f"output={folder}: overwrite=true replaces only what predict.py wrote, not {foreign[0]}{more}; move it, "
             "or give a new folder"
         )
-    if not (folder / INDEX).is_file():
+    if not (folder / PREDICTION_INDEX).is_file():
         raise UserError(
-            f"output={folder}: overwrite=true replaces only what predict.py wrote, which holds {INDEX}; give a new one"
+            f"output={folder}: overwrite=true replaces only a folder that predict.py wrote, which contains "
+            f"{PREDICTION_INDEX}; give a new folder"
         )
 
 
 @contextmanager
 def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """An empty folder to write results into.
+    """Provide an empty folder for results.
 
-    An earlier run's results come back if this one writes no study, or is stopped on the way.
+    The results of an earlier run are restored if the block writes no study or is interrupted.
+
+    Args:
+        folder: The output folder. It need not exist.
+        overwrite: Whether the results of an earlier run may be replaced.
+
+    Yields:
+        The empty folder.
 
     Raises:
-        UserError: as :func:`check_output`, or the folder cannot be written.
+        UserError: If :func:`check_output` refuses the folder, or it cannot be written.
     """
     folder = folder.expanduser().resolve()
     check_output(folder, overwrite=overwrite)
     try:
-        before = _set_aside(folder)
+        earlier = _set_aside(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    through = False
+        raise _unwritable_output_error(folder, error) from error
+    completed = False
     try:
         yield folder
-        through = True
+        completed = True
     except IncompleteError:
-        through = True
+        completed = True
         raise
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable_output_error(folder, error) from error
     finally:
-        if not any(folder.glob("study_*")) or (before and not through):
+        if not any(folder.glob("study_*")) or (earlier and not completed):
             shutil.rmtree(folder, ignore_errors=True)
-            if before:
-                before.rename(folder)
-        elif before:
-            shutil.rmtree(before, ignore_errors=True)
+            if earlier:
+                earlier.rename(folder)
+        elif earlier:
+            shutil.rmtree(earlier, ignore_errors=True)
 
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
-    """Write :data:`INDEX`."""
-    write_json(folder / INDEX, content)
+    """Write :data:`PREDICTION_INDEX` into an output folder."""
+    write_json(folder / PREDICTION_INDEX, content)
 
 
-def _foreign_files(folder: Path) -> list[str]:
-    """What lies in a folder, at any depth, that ``predict.py`` does not write: paths from there."""
-    held = ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")))
-    return [name for path, name in held if path.is_symlink() or not _OURS.fullmatch(name)]
+def _find_foreign_files(folder: Path) -> list[str]:
+    """Return the relative paths below a folder that ``predict.py`` did not write. Links count as foreign."""
+    names = ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")))
+    return [name for path, name in names if path.is_symlink() or not _WRITTEN_BY_PREDICT.fullmatch(name)]
 
 
 def _set_aside(folder: Path) -> Path | None:
-    """Give a folder that holds something a hidden name beside it, which is returned."""
+    """Move a folder that is not empty to a hidden name beside it, and return the new path."""
     if not folder.exists() or not any(folder.iterdir()):
         return None
     return folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old"))
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def _unwritable_output_error(folder: Path, error: OSError) -> UserError:
     return UserError(f"output={folder}: cannot be written ({error.strerror}); give another folder")

@@ -1,8 +1,7 @@
-"""What `train.py` and `evaluate.py` leave in a run's folder, as far as it can be read without anything heavy."""
+"""Reading the results and the stored configuration of a run directory. Nothing here imports torch."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,115 +13,125 @@ from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import METRICS_SCHEMA, RunFolder
 
 
-def read_metrics(run: Path, key: str = "runs") -> dict[str, Any]:
-    """A finished run's ``metrics.json``.
+def read_metrics(folder: Path, key: str = "runs") -> dict[str, Any]:
+    """Return the ``metrics.json`` of a finished run.
 
     Args:
-        run: Its folder.
+        folder: The run directory.
         key: The setting that names it, for messages.
 
     Raises:
-        UserError: no such folder, no run's folder, an unfinished run, or one of another version.
+        UserError: If the directory does not exist or is not a run directory, or if the run is unfinished or was
+            written by another version.
     """
-    if not run.is_dir():
-        raise UserError(f"{key}: {run}: no such folder; give folders of train.py or evaluate.py")
-    layout = RunFolder(run)
-    if not layout.is_finished:
-        raise UserError(f"{key}: {run}: {_unfinished(layout)}")
+    if not folder.is_dir():
+        raise UserError(f"{key}: {folder}: no such folder; give run directories of train.py or evaluate.py")
+    run = RunFolder(folder)
+    if not run.is_finished:
+        raise UserError(f"{key}: {folder}: {_describe_unfinished(run)}")
     try:
-        metrics = json.loads(layout.metrics.read_text(encoding="utf-8"))
+        metrics = run.load_metrics()
     except ValueError as error:
-        raise UserError(f"{key}: {run}: {layout.metrics.name} is damaged ({error}); run it again") from error
-    if not isinstance(metrics, dict) or metrics.get("schema") != METRICS_SCHEMA or not layout.counts.is_file():
+        raise UserError(f"{key}: {folder}: {run.metrics.name} is damaged ({error}); run it again") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != METRICS_SCHEMA or not run.counts.is_file():
         raise UserError(
-            f"{key}: {run}: not as this version writes it ({layout.metrics.name} of schema {METRICS_SCHEMA}, "
-            f"{layout.counts.name}); test its "
-            "checkpoint anew with evaluate.py and give that folder"
+            f"{key}: {folder}: not written by this version, which needs {run.metrics.name} of schema {METRICS_SCHEMA} "
+            f"and {run.counts.name}; evaluate its checkpoint again with evaluate.py and give that directory"
         )
     return metrics
 
 
-def find_calibration(given: str | None) -> Path | None:
-    """The folder of the evaluation that ``calibration`` names, itself or a file in it; None where none is given.
+def find_calibration(name: str | None) -> Path | None:
+    """Return the evaluation directory that the setting ``calibration`` refers to, or None if it is not set.
+
+    Args:
+        name: The directory of an evaluation, or a file in it.
 
     Raises:
-        UserError: there is none, or it has not measured.
+        UserError: If the evaluation does not exist or has no measurements.
     """
-    if given is None:
+    if name is None:
         return None
-    path = Path(given).expanduser()
+    path = Path(name).expanduser()
     folder = path.parent if path.is_file() else path
     read_metrics(folder, "calibration")
     table = RunFolder(folder).measurements
     if not table.is_file():
         raise UserError(
-            f"calibration: {folder}: holds no {table.name}; give the folder of python evaluate.py ckpt_path=… "
+            f"calibration: {folder}: has no {table.name}; give the directory of python evaluate.py ckpt_path=… "
             "subset=val, or of other labelled data, with measurements=true"
         )
     return folder
 
 
-def stored_configuration(run: Path) -> dict[str, Any] | None:
-    """The configuration that a run was started or last resumed with, as plain data; None where there is none."""
-    stored = RunFolder(run).configurations
-    if not stored:
+def read_configuration(folder: Path) -> dict[str, Any] | None:
+    """Return the configuration that a run was started or last resumed with, or None if none is stored.
+
+    Raises:
+        UserError: If the configuration cannot be read.
+    """
+    files = RunFolder(folder).configurations
+    if not files:
         return None
     try:
-        plain: Any = OmegaConf.to_container(OmegaConf.load(stored[-1]), resolve=True)
+        plain: Any = OmegaConf.to_container(OmegaConf.load(files[-1]), resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{stored[-1]}: cannot be read ({str(error).splitlines()[0]}); restore it") from error
+        raise UserError(f"{files[-1]}: cannot be read ({str(error).splitlines()[0]}); restore it") from error
     return {str(key): value for key, value in plain.items()}
 
 
-def record_resume(run: Path, config: Mapping[str, Any]) -> None:
-    """Store the configuration of an allowed resume, ``.hydra/resume-N/config.yaml``, for the next one to start from."""
-    layout = RunFolder(run)
-    folder = layout.hydra / f"resume-{len(layout.resumes) + 1}"
-    folder.mkdir()
-    OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), folder / "config.yaml")
+def record_resume(folder: Path, config: Mapping[str, Any]) -> None:
+    """Store the configuration of a resume as ``.hydra/resume-N/config.yaml``, from which the next resume starts."""
+    run = RunFolder(folder)
+    resume = run.hydra / f"resume-{len(run.resumes) + 1}"
+    resume.mkdir()
+    OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), resume / run.configuration.name)
 
 
-def working_directory(run: Path) -> Path:
-    """Where the run was started: what relative paths in its configuration start from."""
-    stored = RunFolder(run).hydra / "hydra.yaml"
+def read_working_directory(folder: Path) -> Path:
+    """Return the directory that a run was started in, to which relative paths of its configuration refer."""
+    stored = RunFolder(folder).hydra_configuration
     if not stored.is_file():
         return Path.cwd()
     return Path(OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.cwd", default="."))
 
 
-def refuse_incomparable(runs: Sequence[Path]) -> None:
-    """Refuse runs between which nothing can be compared.
+def check_comparable(folders: Sequence[Path]) -> None:
+    """Check that runs can be compared with each other.
+
+    Args:
+        folders: The run directories.
 
     Raises:
-        UserError: fewer than two, one twice, one that is no finished run, or runs of other classes than the first.
+        UserError: If there are fewer than two runs, one is given twice or is not finished, or their classes differ.
     """
-    if len(runs) < 2:
-        given = f"only {runs[0]} is given" if runs else "empty"
-        raise UserError(f"runs: {given}; a comparison needs two or more, e.g. runs=[logs/a,logs/b]")
+    if len(folders) < 2:
+        number = f"only {folders[0]} is given" if folders else "empty"
+        raise UserError(f"runs: {number}; a comparison needs two or more, e.g. runs=[logs/a,logs/b]")
     seen: dict[Path, Path] = {}
-    for run in runs:
-        whole = run.resolve()
-        if whole in seen:
-            also = "" if seen[whole] == run else f" (as {seen[whole]})"
-            raise UserError(f"runs: {run}: given twice{also}; give each run once")
-        seen[whole] = run
-    classes = {run: list(read_metrics(run)["iou"]) for run in runs}
-    first = runs[0]
-    for run in runs[1:]:
-        if classes[run] != classes[first]:
+    for folder in folders:
+        resolved = folder.resolve()
+        if resolved in seen:
+            alias = "" if seen[resolved] == folder else f" (as {seen[resolved]})"
+            raise UserError(f"runs: {folder}: given twice{alias}; give each run once")
+        seen[resolved] = folder
+    classes = {folder: list(read_metrics(folder)["iou"]) for folder in folders}
+    first = folders[0]
+    for folder in folders[1:]:
+        if classes[folder] != classes[first]:
             raise UserError(
-                f"runs: {run}: its classes, {', '.join(classes[run])}, are not those of {first}, "
-                f"{', '.join(classes[first])}; compare runs of the same classes"
+                f"runs: {folder}: its classes are {', '.join(classes[folder])}, but those of {first} are "
+                f"{', '.join(classes[first])}; compare runs with the same classes"
             )
 
 
-def _unfinished(run: RunFolder) -> str:
-    """What to say of a folder without a test result."""
+def _describe_unfinished(run: RunFolder) -> str:
+    """Describe a directory without a test result, and the remedy."""
     if run.last_checkpoint.is_file():
-        return f"unfinished; resume it: python train.py ckpt_path={run.last_checkpoint}"
+        return f"unfinished; resume it with python train.py ckpt_path={run.last_checkpoint}"
     if run.hydra.is_dir():
-        return "it ended before its test, and left no result; run it again"
-    within = sorted(path.parent for path in run.path.glob(f"*/{run.metrics.name}"))
-    if within:
-        return f"it holds {len(within)} runs, but is none; give those, e.g. {', '.join(map(str, within[:3]))}"
-    return f"no run's folder (no {run.metrics.name}); give folders of train.py or evaluate.py"
+        return "ended before its test, so it has no result; run it again"
+    runs = sorted(path.parent for path in run.path.glob(f"*/{run.metrics.name}"))
+    if runs:
+        return f"holds {len(runs)} runs but is not one itself; give those, e.g. {', '.join(map(str, runs[:3]))}"
+    return f"not a run directory (no {run.metrics.name}); give run directories of train.py or evaluate.py"

@@ -1,23 +1,23 @@
-"""From a label map to measures in mm, their doubts, and the published thresholds that they lie below."""
+"""Measurements in mm from label maps, their uncertainty, and findings below published thresholds."""
 
-from lss_lightning.stenosis.conformal import PATIENTS_NEEDED, Calibration
-from lss_lightning.stenosis.criteria import CRITERIA, SITES, Criterion, Finding, Site, find_findings, find_sites
-from lss_lightning.stenosis.flags import MOST_SHIFT_MM, MOST_TURN_DEG, level_flags, registration_flags
+from lss_lightning.stenosis.conformal import MIN_CALIBRATION_PATIENTS, Calibration
+from lss_lightning.stenosis.criteria import CRITERIA, SITES, Criterion, Finding, Site, apply_criteria, find_sites
+from lss_lightning.stenosis.flags import MAX_ROTATION_DEG, MAX_SHIFT_MM, flag_level, flag_registration
 from lss_lightning.stenosis.measure import Side, measure_slice
 from lss_lightning.stenosis.measurements import MEASUREMENTS, Caliper, Flag, Measurement, SliceMeasurements
-from lss_lightning.stenosis.plausibility import plausibility_flags
-from lss_lightning.stenosis.regions import missing_classes
-from lss_lightning.stenosis.study import DISCLAIMER, LEVELS, Geometry, ModelIdentity, SliceResult, StudyResult
-from lss_lightning.stenosis.uncertainty import Interval, Support, common_basis, measure_members
+from lss_lightning.stenosis.plausibility import flag_plausibility
+from lss_lightning.stenosis.regions import find_missing_classes
+from lss_lightning.stenosis.study import DISCLAIMER, LEVEL_KEYS, Geometry, ModelIdentity, SliceResult, StudyResult
+from lss_lightning.stenosis.uncertainty import MeasurementInterval, Support, describe_basis, measure_ensemble
 
 __all__ = [
     "CRITERIA",
     "DISCLAIMER",
-    "LEVELS",
+    "LEVEL_KEYS",
+    "MAX_ROTATION_DEG",
+    "MAX_SHIFT_MM",
     "MEASUREMENTS",
-    "MOST_SHIFT_MM",
-    "MOST_TURN_DEG",
-    "PATIENTS_NEEDED",
+    "MIN_CALIBRATION_PATIENTS",
     "SITES",
     "Calibration",
     "Caliper",
@@ -25,8 +25,8 @@ __all__ = [
     "Finding",
     "Flag",
     "Geometry",
-    "Interval",
     "Measurement",
+    "MeasurementInterval",
     "ModelIdentity",
     "Side",
     "Site",
@@ -34,13 +34,13 @@ __all__ = [
     "SliceResult",
     "StudyResult",
     "Support",
-    "common_basis",
-    "find_findings",
+    "apply_criteria",
+    "describe_basis",
+    "find_missing_classes",
     "find_sites",
-    "level_flags",
-    "measure_members",
+    "flag_level",
+    "flag_plausibility",
+    "flag_registration",
+    "measure_ensemble",
     "measure_slice",
-    "missing_classes",
-    "plausibility_flags",
-    "registration_flags",
 ]

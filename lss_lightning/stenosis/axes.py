@@ -1,4 +1,4 @@
-"""The slice's own axes: u across the patient, v from front to back."""
+"""The anatomical axes of a slice: u from side to side, v from front to back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Axes:
-    """Perpendicular unit vectors in the image, (x, y).
+class SliceAxes:
+    """Two perpendicular unit vectors in image coordinates (x, y).
 
     Attributes:
-        u: Across, along a principal axis of the disc, towards the image's right.
-        v: Backwards, along the other one.
+        u: Transverse axis, along a principal axis of the disc, towards the right of the image.
+        v: Posterior axis, along the other principal axis.
     """
 
     u: tuple[float, float]
@@ -29,52 +29,55 @@ class Axes:
 
     @property
     def rotation(self) -> float:
-        """Degrees from the image's downward direction to v, clockwise in the picture, -180 to 180."""
+        """The angle from the image's downward direction to v in degrees, clockwise in the image, -180 to 180."""
         return math.degrees(math.atan2(-self.v[0], self.v[1]))
 
-    def apply(self, shape: BaseGeometry) -> BaseGeometry:
-        """A shape in (x, y) as one in (u, v)."""
+    def shape_to_uv(self, shape: BaseGeometry) -> BaseGeometry:
+        """Transform a shape from (x, y) to (u, v)."""
         from shapely.affinity import affine_transform
 
         return affine_transform(shape, [*self.u, *self.v, 0.0, 0.0])
 
-    def coordinates(self, points: Points) -> Points:
-        """Points (x, y) as (u, v)."""
+    def points_to_uv(self, points: Points) -> Points:
+        """Transform points (N, 2) from (x, y) to (u, v)."""
         return points @ np.array((self.u, self.v)).T
 
-    def undo(self, points: Points) -> Points:
-        """Points (u, v) as (x, y)."""
+    def points_to_xy(self, points: Points) -> Points:
+        """Transform points (N, 2) from (u, v) to (x, y)."""
         return points @ np.array((self.u, self.v))
 
 
-def find_axes(disc: BaseGeometry, behind: BaseGeometry | None) -> Axes:
-    """Find the axes.
+def find_axes(disc: BaseGeometry, posterior: BaseGeometry | None) -> SliceAxes:
+    """Find the axes of a slice from the principal axes of its disc.
 
     Args:
-        disc: The disc, (x, y).
-        behind: What lies behind it; of the disc's principal axes, v is the one nearer its direction. None: the back is
-            taken to lie below.
+        disc: The disc, in (x, y).
+        posterior: A structure behind the disc; v is the principal axis of the disc closest to its direction. With
+            None, the back of the patient is assumed to be at the bottom of the image.
     """
-    towards = np.array((0.0, 1.0))
-    if behind is not None:
-        towards = np.array((behind.centroid.x - disc.centroid.x, behind.centroid.y - disc.centroid.y))
-    _, principal = np.linalg.eigh(second_moments(disc))
-    # A disc is wider than deep; but which of its axes runs backwards, the posterior element tells more surely.
-    alignment = towards @ principal
-    back = principal[:, np.abs(alignment).argmax()] * np.sign(alignment[np.abs(alignment).argmax()])
-    across = np.array((back[1], -back[0]))
-    across *= 1 if across[0] >= 0 else -1
-    return Axes(_pair(across), _pair(back))
+    backwards = np.array((0.0, 1.0))
+    if posterior is not None:
+        backwards = np.array((posterior.centroid.x - disc.centroid.x, posterior.centroid.y - disc.centroid.y))
+    _, principal = np.linalg.eigh(compute_second_moments(disc))
+    # A disc is usually wider than deep, but the structure behind it identifies the posterior axis more reliably.
+    alignment = backwards @ principal
+    v = principal[:, np.abs(alignment).argmax()] * np.sign(alignment[np.abs(alignment).argmax()])
+    u = np.array((v[1], -v[0]))
+    u *= 1 if u[0] >= 0 else -1
+    return SliceAxes(_to_pair(u), _to_pair(v))
 
 
-def _pair(vector: NDArray[np.float64]) -> tuple[float, float]:
+def _to_pair(vector: NDArray[np.float64]) -> tuple[float, float]:
     return float(vector[0]), float(vector[1])
 
 
-def second_moments(polygon: BaseGeometry) -> NDArray[np.float64]:
-    """Second moments of a polygon's area about its centroid, (2, 2), in units of length to the fourth.
+def compute_second_moments(polygon: BaseGeometry) -> NDArray[np.float64]:
+    """Compute the second moments of a polygon's area about its centroid.
 
-    The sum over the triangles that the edges make with the centroid (Green's theorem).
+    The moments are summed over the triangles that the edges form with the centroid (Green's theorem).
+
+    Returns:
+        (2, 2) symmetric matrix, in units of length to the fourth power.
     """
     import shapely
 

@@ -1,13 +1,14 @@
-"""Intervals that hold as often as they say: split-conformal calibration on labelled slices of other patients.
+"""Split-conformal calibration of measurement intervals on labelled slices of other patients.
 
 Sources: Lei et al., J Am Stat Assoc 113:1094 (2018), split-conformal intervals; Romano, Patterson & Candès,
-Conformalized Quantile Regression, NeurIPS 2019, each tail for itself; Vovk et al., Mach Learn 108:445 (2019), the whole
-distribution; Lee, Barber & Willett, arXiv:2306.06342 (2023), several slices of a patient. Errors are not scaled by the
-members' spread, as they could be: it hardly goes with them (``docs/decision-support.md``).
+Conformalized Quantile Regression, NeurIPS 2019, separate tails; Vovk et al., Mach Learn 108:445 (2019), the whole
+distribution; Lee, Barber & Willett, arXiv:2306.06342 (2023), several slices per patient. Errors are not scaled by the
+spread of the ensemble members, because the two are hardly correlated (``docs/decision-support.md``).
 
-What is promised rests on an assumption: that patients to come are drawn as those of the calibration were (scanner,
-sequences, pixel, labellers, kind of patient). It holds on average over slices and over calibrations, not for each
-patient, level or severity; and it speaks of the measure that a labeller's map would give, not of the anatomy.
+The coverage guarantee assumes that future patients come from the same distribution as those of the calibration
+(scanner, sequences, pixel spacing, annotators, patient population). It holds on average over slices and over
+calibrations, not for each patient, level or severity. It concerns the measurement on an annotator's label map, not the
+anatomy itself.
 """
 
 from __future__ import annotations
@@ -22,58 +23,66 @@ from numpy.typing import NDArray
 
 from lss_lightning.stenosis.criteria import CRITERIA
 from lss_lightning.stenosis.measurements import MEASUREMENTS
-from lss_lightning.stenosis.uncertainty import LEVEL, Interval, Support
+from lss_lightning.stenosis.uncertainty import CONFIDENCE_LEVEL, MeasurementInterval, Support
 
-_TAIL = (1 - LEVEL) / 2
-_ROUNDING = 1e-9  # of sums of shares
+_TAIL = (1 - CONFIDENCE_LEVEL) / 2
+_ROUNDING = 1e-9  # tolerance for sums of weights
 
-PATIENTS_NEEDED = math.ceil(1 / _TAIL - _ROUNDING) - 1
-"""With fewer, one new patient among them takes up more than a tail of the distribution, 2.5 %, and leaves it open."""
+MIN_CALIBRATION_PATIENTS = math.ceil(1 / _TAIL - _ROUNDING) - 1
+"""Minimum number of patients for bounded intervals.
+
+With fewer, the weight of one new patient exceeds a tail of the distribution, 2.5 %, and the interval is unbounded.
+"""
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """How far a measure's references lay from its predictions, as the distribution of the next one.
+    """Predictive distribution of the error of one measurement, reference − prediction.
 
-    Slices of one patient resemble one another, so patients are what is counted: each of K holds 1 / (K + 1) of the
-    distribution, in equal parts for the patient's slices. The last share is a new patient's, who may lie anywhere. With
-    a slice for each patient these are the usual ranks among K + 1.
+    Slices of one patient are correlated, so patients are the unit of exchangeability. Each of K patients has the weight
+    1 / (K + 1), divided equally among the patient's slices. The remaining weight belongs to a new patient, whose error
+    may take any value. With one slice per patient, the distribution is that of the usual ranks among K + 1.
 
     Attributes:
-        values: (n,), ascending: reference − prediction, in the measure's unit.
-        shares: (n,), of the distribution; they sum to K / (K + 1).
-        patients: K.
+        values: (n,), ascending: reference − prediction, in the unit of the measurement.
+        weights: (n,), probability of each value; they sum to K / (K + 1).
+        patients: Number of patients, K.
     """
 
     values: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    weights: NDArray[np.float64]
     patients: int
 
     @classmethod
-    def of(cls, values: NDArray[np.float64], patients: Sequence[str]) -> Residuals:
-        """Those of n slices, at least one, and the patient of each."""
+    def from_slices(cls, values: NDArray[np.float64], patients: Sequence[str]) -> Residuals:
+        """Create the distribution from the errors of n slices, at least one.
+
+        Args:
+            values: (n,), reference − prediction.
+            patients: Patient of each slice.
+        """
         order = np.argsort(values, kind="stable")
-        _, place, slices = np.unique(np.array(patients), return_inverse=True, return_counts=True)
-        shares = 1 / ((len(slices) + 1) * slices[place])
-        return cls(values[order], shares[order], len(slices))
+        _, index, slices = np.unique(np.array(patients), return_inverse=True, return_counts=True)
+        weights = 1 / ((len(slices) + 1) * slices[index])
+        return cls(values[order], weights[order], len(slices))
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """Beyond either lies at most half of what the level leaves out; infinite of too few patients."""
-        return -_reached(-self.values[::-1], self.shares[::-1]), _reached(self.values, self.shares)
+        """The interval that leaves at most 2.5 % of the distribution on either side; infinite with too few patients."""
+        return -_upper_bound(-self.values[::-1], self.weights[::-1]), _upper_bound(self.values, self.weights)
 
-    def below(self, limit: float) -> float:
-        """Probability, 0 to 1, that the next one lies below a limit; a new patient's share counts by half."""
-        return float(self.shares[self.values < limit].sum()) + 0.5 / (self.patients + 1)
+    def probability_below(self, limit: float) -> float:
+        """Return the probability, 0 to 1, of an error below a limit; half of a new patient's weight counts as below."""
+        return float(self.weights[self.values < limit].sum()) + 0.5 / (self.patients + 1)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What an evaluation says of the errors to expect.
+    """Error distributions of all measurements, fitted on an evaluation.
 
     Attributes:
-        residuals: By measure, of those that :data:`PATIENTS_NEEDED` patients have at least.
-        support: How many slices and patients it rests on; of a measure that was withheld in some, fewer.
+        residuals: Error distribution by measurement, if at least :data:`MIN_CALIBRATION_PATIENTS` patients have it.
+        support: Number of slices and patients; a measurement that was withheld on some slices has fewer.
     """
 
     residuals: Mapping[str, Residuals]
@@ -86,52 +95,58 @@ class Calibration:
         predicted: NDArray[np.float64],
         patients: Sequence[str],
     ) -> Calibration:
-        """Learn from N slices and the F measures, in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`.
+        """Fit a calibration on N slices and F measurements.
+
+        The measurements are in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`.
 
         Args:
-            reference: (N, F), from the label maps; NaN where withheld, here and below.
-            predicted: (N, F), from the same networks and views that are to be calibrated.
-            patients: The patient of each slice.
+            reference: (N, F), measured on the label maps; NaN if withheld.
+            predicted: (N, F), measured on predictions of the networks and views to calibrate; NaN if withheld.
+            patients: Patient of each slice.
         """
         errors = reference - predicted
         residuals = {}
-        for place, name in enumerate(MEASUREMENTS):
-            known = ~np.isnan(errors[:, place])
-            whose = [patient for patient, there in zip(patients, known, strict=True) if there]
-            if len(set(whose)) >= PATIENTS_NEEDED:
-                residuals[name] = Residuals.of(errors[known, place], whose)
+        for column, name in enumerate(MEASUREMENTS):
+            defined = ~np.isnan(errors[:, column])
+            owners = [patient for patient, keep in zip(patients, defined, strict=True) if keep]
+            if len(set(owners)) >= MIN_CALIBRATION_PATIENTS:
+                residuals[name] = Residuals.from_slices(errors[defined, column], owners)
         return cls(residuals, Support(len(patients), len(set(patients))))
 
-    def interval(self, name: str, value: float) -> Interval | None:
-        """The calibrated interval of a measure.
+    def compute_interval(self, name: str, value: float) -> MeasurementInterval | None:
+        """Compute the calibrated interval of a measurement.
 
-        Where the network is biased it lies to one side of the value, and may leave it out.
+        If the network is biased, the interval is shifted accordingly and may exclude the value itself.
 
         Args:
-            name: Of the measure.
-            value: The prediction.
+            name: Name of the measurement.
+            value: The predicted value.
 
         Returns:
-            None where too few patients of the calibration have the measure.
+            The interval, or None if too few patients of the calibration have the measurement.
         """
         residuals = self.residuals.get(name)
         if residuals is None:
             return None
         lower, upper = residuals.bounds
-        return Interval(
+        return MeasurementInterval(
             low=max(0.0, value + lower),
             high=max(0.0, value + upper),
-            below={one.key: residuals.below(one.below - value) for one in CRITERIA if one.measure == name},
+            probability_below={
+                criterion.key: residuals.probability_below(criterion.below - value)
+                for criterion in CRITERIA
+                if criterion.measurement == name
+            },
             support=Support(len(residuals.values), residuals.patients),
         )
 
-    def intervals(self, values: Mapping[str, float | None]) -> dict[str, Interval]:
-        """The calibrated intervals of a slice, by measure; of what is withheld (None) there are none."""
-        found = {name: self.interval(name, value) for name, value in values.items() if value is not None}
-        return {name: interval for name, interval in found.items() if interval is not None}
+    def compute_intervals(self, values: Mapping[str, float | None]) -> dict[str, MeasurementInterval]:
+        """Compute the calibrated intervals of a slice, by measurement; withheld measurements (None) have none."""
+        intervals = {name: self.compute_interval(name, value) for name, value in values.items() if value is not None}
+        return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
-def _reached(ascending: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
-    """The least value up to which all lies but a tail."""
-    place = np.searchsorted(np.cumsum(shares), 1 - _TAIL - _ROUNDING)
-    return float(ascending[place]) if place < len(ascending) else math.inf
+def _upper_bound(ascending: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return the smallest value with at most a tail of the distribution above it."""
+    index = np.searchsorted(np.cumsum(weights), 1 - _TAIL - _ROUNDING)
+    return float(ascending[index]) if index < len(ascending) else math.inf

@@ -1,24 +1,24 @@
-"""Published thresholds, and which of them a slice's measures lie below.
+"""Published thresholds, and the findings of a slice whose measurements lie below them.
 
-A threshold passed is a finding to look at, never a diagnosis. Grades that need nerve roots and CSF told apart (Schizas
-A-D, Lee 0-3) cannot be read off label maps and are not given.
+A finding calls for a closer look and is never a diagnosis. Grades that require telling nerve roots from CSF (Schizas
+A-D, Lee 0-3) cannot be derived from label maps and are not reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from lss_lightning.stenosis.measurements import MEASUREMENTS
 
 Site: TypeAlias = Literal["central", "left", "right"]
-"""Where a stenosis would lie; left and right are the patient's."""
+"""Location of a stenosis; left and right are the patient's."""
 
 SITES: tuple[Site, ...] = ("central", "left", "right")
+"""All sites, in the order of reports."""
 
-_ALL = ("D3", "D4", "D5")
+_ALL_LEVELS = ("D3", "D4", "D5")
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,30 @@ class Criterion:
     """A published threshold.
 
     Attributes:
-        measure: Name of the measure.
-        below: The threshold, in the measure's unit.
-        meaning: What the source takes a smaller value for.
-        source: Who published it.
-        site: Where a smaller value would place a stenosis; None where the threshold separates the groups of one study.
-        levels: Levels that it is applied at: of ``D3`` (L3/4), ``D4`` (L4/5) and ``D5`` (L5/S1).
-        unreliable_at: Those among them where it is only mentioned.
-        caution: What else to know, e.g. why it is unreliable there.
+        measurement: Name of the measurement.
+        below: The threshold, in the unit of the measurement; smaller values are findings.
+        meaning: Interpretation of a smaller value in the source.
+        source: The publication.
+        site: Site of the stenosis that a smaller value suggests; None if the threshold separates the groups of a
+            single study.
+        levels: Levels at which the criterion applies: some of ``D3`` (L3/4), ``D4`` (L4/5) and ``D5`` (L5/S1).
+        unreliable_at: Levels among them at which a finding is mentioned but not counted.
+        caution: Limitation of the criterion, e.g. the reason why it is unreliable at a level.
     """
 
-    measure: str
+    measurement: str
     below: float
     meaning: str
     source: str
     site: Site | None
-    levels: tuple[str, ...] = _ALL
+    levels: tuple[str, ...] = _ALL_LEVELS
     unreliable_at: tuple[str, ...] = ()
     caution: str = ""
 
     @property
     def key(self) -> str:
-        """Its name in files, e.g. ``sac_area_mm2<75``."""
-        return f"{self.measure}<{self.below:g}"
+        """The name in files, e.g. ``sac_area_mm2<75``."""
+        return f"{self.measurement}<{self.below:g}"
 
 
 _SCHONSTROM = "Schönström and Hansson, Spine 13:385 (1988)"
@@ -62,8 +63,10 @@ _TALEKAR = "Talekar et al., Appl Radiol 46(1) (2017)"
 _GAP = "published for the foramen's AP diameter on sagittal images, measured here as the axial disc-facet gap"
 
 CRITERIA: tuple[Criterion, ...] = (
-    Criterion("sac_area_mm2", 75, "nerve roots affected", _SCHONSTROM, "central", _ALL, ("D5",), _TAPER),
-    Criterion("sac_area_mm2", 100, "intermittent claudication likely", _HAMANISHI, "central", _ALL, ("D5",), _TAPER),
+    Criterion("sac_area_mm2", 75, "nerve roots affected", _SCHONSTROM, "central", _ALL_LEVELS, ("D5",), _TAPER),
+    Criterion(
+        "sac_area_mm2", 100, "intermittent claudication likely", _HAMANISHI, "central", _ALL_LEVELS, ("D5",), _TAPER
+    ),
     Criterion("sac_area_mm2", 111.09, "best cut-off at L4/5, sensitivity 80 %, specificity 81 %", _LIM, None, ("D4",)),
     Criterion("canal_area_mm2", 70, "central stenosis", _STEURER, "central"),
     Criterion(
@@ -79,11 +82,11 @@ CRITERIA: tuple[Criterion, ...] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """A measure below a threshold.
+    """A measurement below a published threshold.
 
     Attributes:
         criterion: The threshold.
-        value: The measure.
+        value: The measured value.
         reliable: Whether the criterion counts at this level.
     """
 
@@ -92,87 +95,50 @@ class Finding:
     reliable: bool
 
     def __str__(self) -> str:
-        criterion, measure = self.criterion, MEASUREMENTS[self.criterion.measure]
+        criterion, measurement = self.criterion, MEASUREMENTS[self.criterion.measurement]
         text = (
-            f"{measure.title} {self.value:.1f} {measure.unit}: below the published threshold of "
-            f"{criterion.below:g} {measure.unit} ({criterion.meaning}; {criterion.source})"
+            f"{measurement.title} {self.value:.1f} {measurement.unit}: below the published threshold of "
+            f"{criterion.below:g} {measurement.unit} ({criterion.meaning}; {criterion.source})"
         )
         limited = criterion.caution and (not self.reliable or not criterion.unreliable_at)
         return f"{text}; {criterion.caution}" if limited else text
 
 
-def criteria_at(level: str | None) -> tuple[Criterion, ...]:
-    """The thresholds that apply at a level.
+def find_criteria(level: str | None) -> tuple[Criterion, ...]:
+    """Return the criteria that apply at a level.
 
     Args:
-        level: As in :func:`find_findings`.
+        level: ``D3``, ``D4`` or ``D5``. At other levels, and if the level is unknown (None), only criteria for all
+            levels apply.
     """
-    everywhere = level not in _ALL
-    return tuple(one for one in CRITERIA if level in one.levels or (everywhere and one.levels == _ALL))
+    general = level not in _ALL_LEVELS
+    return tuple(
+        criterion
+        for criterion in CRITERIA
+        if level in criterion.levels or (general and criterion.levels == _ALL_LEVELS)
+    )
 
 
-def find_findings(values: Mapping[str, float | None], level: str | None) -> tuple[Finding, ...]:
-    """List the thresholds that a slice's measures lie below.
+def apply_criteria(values: Mapping[str, float | None], level: str | None) -> tuple[Finding, ...]:
+    """Return the findings of a slice: its measurements that lie below a threshold.
 
     Args:
-        values: Measures by name, e.g. :meth:`Measurements.values`; None where withheld.
-        level: ``D3``, ``D4`` or ``D5``; of any other, and where it is unknown (None), only criteria that hold
-            at all levels apply.
+        values: Measurements by name, as returned by
+            :meth:`~lss_lightning.stenosis.measurements.SliceMeasurements.values`; None if withheld.
+        level: The level, as for :func:`find_criteria`.
 
     Returns:
-        In the order of :data:`CRITERIA`.
+        Findings in the order of :data:`CRITERIA`.
     """
     findings = []
-    for criterion in criteria_at(level):
-        value = values.get(criterion.measure)
+    for criterion in find_criteria(level):
+        value = values.get(criterion.measurement)
         if value is not None and value < criterion.below:
             findings.append(Finding(criterion, value, reliable=level not in criterion.unreliable_at))
     return tuple(findings)
 
 
 def find_sites(findings: Iterable[Finding]) -> tuple[Site, ...]:
-    """Where the reliable findings would place a stenosis, in the order of :data:`SITES`; empty where nowhere."""
-    found = {finding.criterion.site for finding in findings if finding.reliable}
-    return tuple(site for site in SITES if site in found)
-
-
-@dataclass(frozen=True)
-class Range:
-    """Bounds of a measure.
-
-    Attributes:
-        least: In the measure's unit.
-        most: Likewise.
-        source: Where they come from.
-    """
-
-    least: float
-    most: float
-    source: str
-
-
-_DISC = (
-    "Measuring dimensions of lumbar intervertebral discs in normal subjects, Anat. Sci. J. 10: AP 31.3 (2.6) to "
-    "33.1 (2.4) mm; 5 SD to either side, and 2 mm of ligament in front and behind"
-)
-_CANAL = "J. Turk. Spinal Surg. 28:151 (2017): bony canal AP 24.5 (2.1), transverse 27.2 (2.1) mm; 5 SD above"
-_AREA = "Lim et al., Medicine 96:e9087 (2017), controls: sac 152 (54), canal 200 (61) mm²; 5 SD above"
-_FEW_PIXELS = "; the lower bound excludes a few pixels"
-_OURS = "no published range; more would fill the canal"
-
-RANGES: Mapping[str, Range] = MappingProxyType(
-    {
-        "disc_ap_mm": Range(18, 50, _DISC),
-        "disc_area_mm2": Range(500, 3200, "ellipses 18 by 36 and 50 by 80 mm, of the same proportions"),
-        "sac_area_mm2": Range(5, 420, _AREA + _FEW_PIXELS),
-        "canal_area_mm2": Range(5, 505, _AREA + _FEW_PIXELS),
-        "canal_ap_mm": Range(2, 35, _CANAL + _FEW_PIXELS),
-        "canal_ap_min_mm": Range(2, 35, _CANAL + _FEW_PIXELS),
-        "sac_ap_mm": Range(2, 35, _CANAL + _FEW_PIXELS),
-        "sac_transverse_mm": Range(2, 38, _CANAL + _FEW_PIXELS),
-        "foramen_left_mm": Range(0, 20, _OURS),
-        "foramen_right_mm": Range(0, 20, _OURS),
-        "bulge_mm": Range(0, 20, _OURS),
-    }
-)
-"""By measure; ratios follow what they are made of."""
+    """Return the sites of the reliable findings, in the order of :data:`SITES`."""
+    affected = {finding.criterion.site for finding in findings if finding.reliable}
+    return tuple(site for site in SITES if site in affected)

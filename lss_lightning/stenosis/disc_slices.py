@@ -1,9 +1,9 @@
-"""Which slices of a group pass through the disc, and which through a vertebral body.
+"""Classification of the slices of a group as passing through the disc or through a vertebral body.
 
-The classes know no vertebral body, and a network that learned from slices through discs may well draw a disc there. But
-marrow is brighter than a disc on T1, in adults without disease of the marrow (Castillo et al., AJNR 11:23, 1990), and
-slices of one group show the same place with the same coil. So the brightness where the disc is drawn is compared
-between neighbours; where it hardly differs, nothing can be told.
+The label set has no vertebral body, and a network trained on slices through discs may predict a disc on one. In adults
+without marrow disease, however, marrow is brighter than the disc on T1 (Castillo et al., AJNR 11:23, 1990), and the
+slices of a group show the same region with the same coil. The brightness inside the predicted disc is therefore
+compared between the slices of a group. If it hardly differs, the slices cannot be classified.
 """
 
 from __future__ import annotations
@@ -15,55 +15,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.stenosis.components import find_parts, window_of
+from lss_lightning.stenosis.components import find_bounding_box, find_components
 
-# Our choices, tried on the phantom (docs/predict.md): how much brighter marrow must be than the disc; how far from the
-# disc's edge the brightness is taken, mm; and what is left to take it from at least, mm².
-_BRIGHTER = 1.25
-_INSIDE = 4.0
-_LEAST_AREA = 100.0
+# Our choices, tested on the phantom (docs/predict.md).
+_MIN_BRIGHTNESS_RATIO = 1.25  # marrow to disc
+_RIM = 4.0  # mm at the disc's edge that are excluded
+_MIN_AREA = 100.0  # mm² within the rim
 
-NO_CONTRAST = "the slices of its group are equally bright on T1 where the disc is drawn"
+NO_CONTRAST = "the slices of its group are equally bright on T1 inside the predicted disc"
 NO_DISC = "no slice of its group shows a disc"
 
 
-def through_disc(
+def find_disc_slices(
     discs: Sequence[NDArray[np.floating[Any]]], t1: Sequence[NDArray[np.uint8]], spacing: tuple[float, float]
 ) -> tuple[bool, ...] | str:
-    """Tell the slices of a group that pass through the disc.
+    """Find the slices of a group that pass through the disc.
 
     Args:
-        discs: Probability of the disc, (H, W), of each slice; all of one size.
-        t1: T1 images, (H, W), on the same grids.
-        spacing: Height and width of a pixel, mm.
+        discs: Disc probability of each slice, (H, W); all slices have the same size.
+        t1: T1 images, (H, W), on the same grid.
+        spacing: Height and width of a pixel in mm.
 
     Returns:
-        Of each slice whether it does; or why that cannot be told.
+        Whether each slice passes through the disc, or the reason why the slices cannot be classified.
     """
-    places = [_inside(disc > 0.5, spacing) for disc in discs]
-    drawn = [index for index, place in enumerate(places) if place is not None]
-    if not drawn:
+    masks = [_find_interior(disc > 0.5, spacing) for disc in discs]
+    with_disc = [index for index, mask in enumerate(masks) if mask is not None]
+    if not with_disc:
         return NO_DISC
     brightness = []
     for index, image in enumerate(t1):
-        # A slice without a disc of its own is looked at where its nearest neighbour has one.
-        nearest = min(drawn, key=lambda other: abs(other - index))
-        brightness.append(math.log1p(float(np.median(image[places[nearest]]))))
+        # A slice without a predicted disc is sampled where its nearest neighbour has one.
+        nearest = min(with_disc, key=lambda candidate: abs(candidate - index))
+        brightness.append(math.log1p(float(np.median(image[masks[nearest]]))))
     darkest, brightest = min(brightness), max(brightness)
-    if brightest - darkest < math.log(_BRIGHTER):
+    if brightest - darkest < math.log(_MIN_BRIGHTNESS_RATIO):
         return NO_CONTRAST
     return tuple(value < (darkest + brightest) / 2 for value in brightness)
 
 
-def _inside(disc: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.bool_] | None:
-    """The disc's largest part without its rim; None where nothing worth mentioning is left."""
+def _find_interior(disc: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.bool_] | None:
+    """Return the largest component of the disc without its rim, or None if it is too small."""
     from scipy import ndimage
 
-    parts = find_parts(disc)
-    largest = parts.mask(parts.largest())
+    components = find_components(disc)
+    largest = components.to_mask(components.largest())
     if not largest.any():
         return None
-    window, inside = window_of(largest), np.zeros_like(largest)
+    window, interior = find_bounding_box(largest), np.zeros_like(largest)
     depth = ndimage.distance_transform_edt(np.pad(largest[window], 1), sampling=spacing)[1:-1, 1:-1]
-    inside[window] = depth > _INSIDE
-    return inside if inside.sum() * spacing[0] * spacing[1] >= _LEAST_AREA else None
+    interior[window] = depth > _RIM
+    return interior if interior.sum() * spacing[0] * spacing[1] >= _MIN_AREA else None

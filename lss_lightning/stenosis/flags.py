@@ -1,4 +1,4 @@
-"""Doubts about a slice, and which measures each of them undermines."""
+"""Quality flags of a slice, and the measurements that each of them undermines."""
 
 from __future__ import annotations
 
@@ -6,59 +6,62 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lss_lightning.stenosis.chords import ALONG_V, crossings, edges_of
-from lss_lightning.stenosis.criteria import CRITERIA, RANGES
+from lss_lightning.stenosis.chords import ALONG_V, find_crossings, find_edges
+from lss_lightning.stenosis.criteria import CRITERIA
 from lss_lightning.stenosis.measurements import AAP, DISC, MEASUREMENTS, POSTERIOR, RATIOS, SAC, Flag
+from lss_lightning.stenosis.ranges import PLAUSIBLE_RANGES
 from lss_lightning.stenosis.regions import Regions
 from lss_lightning.stenosis.view import SliceView
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-NAMES = {DISC: "disc", POSTERIOR: "posterior element", SAC: "thecal sac", AAP: "AAP"}
-"""The structures in words."""
+STRUCTURE_NAMES = {DISC: "disc", POSTERIOR: "posterior element", SAC: "thecal sac", AAP: "AAP"}
+"""Printed name of each structure, by class key."""
 
-MOST_SHIFT_MM, MOST_TURN_DEG = 15.0, 5.0
-"""How far a patient may have moved between T1 and T2 before their registration is doubted."""
+MAX_SHIFT_MM, MAX_ROTATION_DEG = 15.0, 5.0
+"""Largest shift and rotation between T1 and T2 at which their registration is not flagged."""
 
-_MOST_ROTATION = 15.0  # degrees
-# Another part of the sac's class is told from this share of the largest; from the second on, either may be the sac.
-_TOLD, _AMBIGUOUS = 0.1, 0.5
+_MAX_SLICE_ROTATION = 15.0  # degrees
+# A further component of the sac is reported from this fraction of the largest one, and makes the sac ambiguous from the
+# second fraction.
+_REPORTED, _AMBIGUOUS = 0.1, 0.5
 
 
-def region_flags(regions: Regions) -> Iterator[Flag]:
-    """What the regions alone give rise to: missing classes, structures cut off at the border, a second sac."""
+def flag_regions(regions: Regions) -> Iterator[Flag]:
+    """Flag missing classes, structures cut off at the image border, and a second sac."""
     for key in (DISC, POSTERIOR, SAC, AAP):
-        if key not in regions.found and not (key == AAP and len(regions.aap)):
-            yield Flag("class_missing", f"no {NAMES[key]} found", needing(key))
-    for key, region in regions.found.items():
+        if key not in regions.by_key and not (key == AAP and len(regions.aap)):
+            yield Flag("class_missing", f"no {STRUCTURE_NAMES[key]} found", measurements_needing(key))
+    for key, region in regions.by_key.items():
         if region.at_border:
-            # Of the posterior element only the front counts, which lies in the middle of the anatomy.
-            undermined = () if key == POSTERIOR else needing(key)
-            yield Flag("at_border", f"the {NAMES[key]} touches the image's border", undermined)
-    sac = regions.found.get(SAC)
-    if sac and sac.strays and sac.strays[0] >= _TOLD * sac.counted:
+            # Only the front of the posterior element is measured, and that is in the middle of the anatomy.
+            undermines = () if key == POSTERIOR else measurements_needing(key)
+            yield Flag("at_border", f"the {STRUCTURE_NAMES[key]} touches the image's border", undermines)
+    sac = regions.by_key.get(SAC)
+    if sac and sac.strays and sac.strays[0] >= _REPORTED * sac.counted:
         ambiguous = sac.strays[0] >= _AMBIGUOUS * sac.counted
-        sizes = ", ".join(f"{area:.0f}" for area in (sac.counted, *sac.strays) if area >= _TOLD * sac.counted)
+        sizes = ", ".join(f"{area:.0f}" for area in (sac.counted, *sac.strays) if area >= _REPORTED * sac.counted)
         message = f"more than one thecal sac, of {sizes} mm²" + ("" if ambiguous else "; the largest is measured")
-        yield Flag("several_sacs", message, needing(SAC) if ambiguous else ())
+        yield Flag("several_sacs", message, measurements_needing(SAC) if ambiguous else ())
 
 
-def view_flags(view: SliceView, *, sides_known: bool) -> Iterator[Flag]:
-    """What the arrangement gives rise to: a turned slice, a sac that is not between disc and posterior element."""
+def flag_view(view: SliceView, *, sides_known: bool) -> Iterator[Flag]:
+    """Flag a rotated slice, and a sac that is not between disc and posterior element."""
     rotation = view.axes.rotation
-    if abs(rotation) > _MOST_ROTATION:
-        # Upside down, the picture may have been turned or mirrored: the patient's left is then anybody's guess.
+    if abs(rotation) > _MAX_SLICE_ROTATION:
+        # An upside-down image may have been rotated or mirrored, so the patient's left and right are ambiguous.
         unclear = abs(rotation) > 90 and not sides_known
-        undermined = ("foramen_left_mm", "foramen_right_mm") if unclear else ()
-        yield Flag("rotated", f"the slice is rotated by {rotation:.0f}°, more than {_MOST_ROTATION:.0f}°", undermined)
-    if view.sac is not None and view.posterior is not None and not _between(view.disc, view.sac, view.posterior):
-        message = "the thecal sac does not lie between disc and posterior element"
-        yield Flag("sac_misplaced", message, needing(POSTERIOR, SAC))
+        undermines = ("foramen_left_mm", "foramen_right_mm") if unclear else ()
+        message = f"the slice is rotated by {rotation:.0f}°, more than {_MAX_SLICE_ROTATION:.0f}°"
+        yield Flag("rotated", message, undermines)
+    if view.sac is not None and view.posterior is not None and not _is_between(view.disc, view.sac, view.posterior):
+        message = "the thecal sac is not between disc and posterior element"
+        yield Flag("sac_misplaced", message, measurements_needing(POSTERIOR, SAC))
 
 
-def input_flags(*, spacing_known: bool, sides_known: bool) -> Iterator[Flag]:
-    """What is not known about the picture: its scale, and which side is which."""
+def flag_input(*, spacing_known: bool, sides_known: bool) -> Iterator[Flag]:
+    """Flag an unknown pixel spacing and an assumed orientation."""
     if not spacing_known:
         in_mm = tuple(name for name in MEASUREMENTS if name not in RATIOS)
         yield Flag("spacing_unknown", "the pixel spacing is unknown, so only ratios are measured", in_mm)
@@ -66,56 +69,58 @@ def input_flags(*, spacing_known: bool, sides_known: bool) -> Iterator[Flag]:
         yield Flag("sides_assumed", "left and right are assumed: the image's left is taken for the patient's right")
 
 
-def size_flags(values: Mapping[str, float]) -> Iterator[Flag]:
-    """Measures outside what an adult can have; the ratios made of them fall with them."""
+def flag_sizes(values: Mapping[str, float]) -> Iterator[Flag]:
+    """Flag measurements outside their plausible range; the ratios based on them are undermined as well."""
     for name, value in values.items():
-        if name in RANGES and not RANGES[name].least <= value <= RANGES[name].most:
-            bounds, unit = RANGES[name], MEASUREMENTS[name].unit
-            ratios = tuple(ratio for ratio, parts in RATIOS.items() if name in parts)
+        if name in PLAUSIBLE_RANGES and not PLAUSIBLE_RANGES[name].low <= value <= PLAUSIBLE_RANGES[name].high:
+            bounds, unit = PLAUSIBLE_RANGES[name], MEASUREMENTS[name].unit
+            ratios = tuple(ratio for ratio, terms in RATIOS.items() if name in terms)
             message = (
-                f"{MEASUREMENTS[name].title} of {value:.1f} {unit} is outside {bounds.least:g}-{bounds.most:g} {unit}"
+                f"{MEASUREMENTS[name].title} of {value:.1f} {unit} is outside {bounds.low:g}-{bounds.high:g} {unit}"
             )
             yield Flag("size_implausible", message, (name, *ratios))
 
 
-def level_flags(level: str | None) -> Iterator[Flag]:
-    """Measures that are an unreliable sign at a level, ``D3``, ``D4`` or ``D5``; none is withheld."""
+def flag_level(level: str | None) -> Iterator[Flag]:
+    """Flag measurements that are unreliable signs at a level, ``D3``, ``D4`` or ``D5``, without withholding them."""
     for caution in dict.fromkeys(criterion.caution for criterion in CRITERIA if level in criterion.unreliable_at):
         yield Flag("unreliable_here", caution)
 
 
-def registration_flags(shift_mm: float, rotation_deg: float, before: float, after: float) -> Iterator[Flag]:
-    """What registering T2 to T1 gives rise to: where the two may not lie upon each other, nothing is measured.
+def flag_registration(
+    shift_mm: float, rotation_deg: float, information_before: float, information_after: float
+) -> Iterator[Flag]:
+    """Flag a doubtful registration of T2 to T1, which withholds all measurements.
 
     Args:
-        shift_mm: How far T2 was moved beyond what the headers say.
-        rotation_deg: How far it was turned, either way.
-        before: Mutual information of the pair as the headers place it.
-        after: The same for the place found; where it is less, T2 was left where the headers place it.
+        shift_mm: Displacement of T2 in addition to the positions in the headers, mm.
+        rotation_deg: Rotation of T2, degrees, of either sign.
+        information_before: Mutual information of the two images at the positions in the headers.
+        information_after: Mutual information after registration. If it is lower, T2 was left at its header position.
     """
-    doubts = []
-    if shift_mm > MOST_SHIFT_MM:
-        doubts.append(("shift_large", f"T2 lay {shift_mm:.1f} mm off T1, more than {MOST_SHIFT_MM:.0f} mm"))
-    if abs(rotation_deg) > MOST_TURN_DEG:
-        doubts.append(
-            ("turn_large", f"T2 was turned by {rotation_deg:.1f}° against T1, more than {MOST_TURN_DEG:.0f}°")
+    problems = []
+    if shift_mm > MAX_SHIFT_MM:
+        problems.append(("shift_large", f"T2 was shifted by {shift_mm:.1f} mm, more than {MAX_SHIFT_MM:.0f} mm"))
+    if abs(rotation_deg) > MAX_ROTATION_DEG:
+        problems.append(
+            ("turn_large", f"T2 was rotated by {rotation_deg:.1f}° against T1, more than {MAX_ROTATION_DEG:.0f}°")
         )
-    if after < before:
-        message = "T2 could not be registered to T1 (their mutual information fell) and lies where its header says"
-        doubts.append(("information_fell", message))
-    for key, message in doubts:
+    if information_after < information_before:
+        message = "T2 could not be registered to T1 (their mutual information fell), so its header position is used"
+        problems.append(("information_fell", message))
+    for key, message in problems:
         yield Flag(key, message, tuple(MEASUREMENTS))
 
 
-def needing(*keys: str) -> tuple[str, ...]:
-    """The measures that cannot do without all of these classes."""
-    return tuple(name for name, measure in MEASUREMENTS.items() if set(keys) <= set(measure.needs))
+def measurements_needing(*keys: str) -> tuple[str, ...]:
+    """Return the names of the measurements that need all of the given classes."""
+    return tuple(name for name, measurement in MEASUREMENTS.items() if set(keys) <= set(measurement.needs))
 
 
-def _between(disc: BaseGeometry, sac: BaseGeometry, posterior: BaseGeometry) -> bool:
-    """Whether, on the line along v through the sac's centroid, the disc ends before and the arch begins behind it."""
+def _is_between(disc: BaseGeometry, sac: BaseGeometry, posterior: BaseGeometry) -> bool:
+    """Return whether the sac's centroid is behind the disc and in front of the arch, along v."""
     middle = sac.centroid
-    before = crossings(edges_of(disc), middle.x, ALONG_V)
-    behind = crossings(edges_of(posterior), middle.x, ALONG_V)
+    before = find_crossings(find_edges(disc), middle.x, ALONG_V)
+    behind = find_crossings(find_edges(posterior), middle.x, ALONG_V)
     first_behind = behind[0] if len(behind) else math.inf
     return len(before) > 0 and before[-1] < middle.y < first_behind

@@ -1,4 +1,4 @@
-"""What is measured on a slice: the measures' names, and the record that holds their values."""
+"""The measurements of a slice: their definitions, and the record that holds their values."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points: TypeAlias = NDArray[np.float64]
-"""(N, 2), float64."""
+"""Coordinates of N points, (N, 2), float64."""
 
 DISC, POSTERIOR, SAC, AAP = "intervertebral_disc", "posterior_element", "thecal_sac", "aap"
-"""Keys of the classes that are measured."""
+"""Keys of the measured classes."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a measure is.
+    """Definition of a measurement.
 
     Attributes:
-        title: As printed.
-        unit: ``mm``, ``mm²``, or nothing for a ratio.
-        needs: Keys of the classes without which it is not measured.
+        title: The printed name.
+        unit: ``mm``, ``mm²``, or an empty string for a ratio.
+        needs: Keys of the classes that the measurement requires.
     """
 
     title: str
@@ -38,7 +38,7 @@ _FORAMEN = (DISC, POSTERIOR, SAC, AAP)
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
         "canal_ap_mm": Measurement("Canal AP diameter", "mm", _CANAL),
-        "canal_ap_min_mm": Measurement("Least canal AP near its middle", "mm", _CANAL),
+        "canal_ap_min_mm": Measurement("Minimum canal AP near midline", "mm", _CANAL),
         "sac_ap_mm": Measurement("Thecal sac AP diameter", "mm", (DISC, SAC)),
         "sac_transverse_mm": Measurement("Thecal sac transverse diameter", "mm", (DISC, SAC)),
         "sac_area_mm2": Measurement("Thecal sac area", "mm²", (SAC,)),
@@ -53,7 +53,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "bulge_mm": Measurement("Disc bulge", "mm", (DISC, POSTERIOR)),
     }
 )
-"""The measures by name, in the order of reports."""
+"""All measurements by name, in the order of reports."""
 
 RATIOS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -67,7 +67,12 @@ RATIOS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Caliper:
-    """A measured distance as a line to draw, in pixels (x, y); (0, 0) is the middle of the first pixel."""
+    """A measured distance as a line to draw.
+
+    Attributes:
+        start: Start point (x, y) in pixels; (0, 0) is the centre of the first pixel.
+        end: End point (x, y) in pixels.
+    """
 
     start: tuple[float, float]
     end: tuple[float, float]
@@ -75,12 +80,12 @@ class Caliper:
 
 @dataclass(frozen=True)
 class Flag:
-    """A doubt about a slice.
+    """A quality flag of a slice.
 
     Attributes:
-        key: What kind of doubt, e.g. ``class_missing``.
-        message: For a reader, without a full stop.
-        undermines: Names of the measures that are withheld because of it.
+        key: Kind of flag, e.g. ``class_missing``.
+        message: Explanation for readers, without a full stop.
+        undermines: Names of the measurements that are withheld because of the flag.
     """
 
     key: str
@@ -90,31 +95,32 @@ class Flag:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceMeasurements:
-    """What was measured on one slice; None where a measure is withheld. Left and right are the patient's.
+    """The measurements of one slice; a withheld measurement is None. Left and right are the patient's.
 
     Attributes:
-        canal_ap_mm: From disc to posterior element, through the sac's centroid.
-        canal_ap_min_mm: The least of the same within 3 mm to either side of it.
-        sac_ap_mm: Longest chord of the sac from front to back.
-        sac_transverse_mm: Longest chord of the sac across.
-        sac_area_mm2: Within the sac's sub-pixel outline (dural sac cross-sectional area, DSCA).
-        canal_area_mm2: Of sac and AAP between the medial edges of the posterior element.
-        disc_area_mm2: Within the disc's sub-pixel outline.
-        disc_ap_mm: Longest chord of the disc from front to back.
+        canal_ap_mm: Distance from disc to posterior element, through the centroid of the sac.
+        canal_ap_min_mm: Minimum of the same distance within 3 mm to either side of the centroid.
+        sac_ap_mm: Longest anteroposterior chord of the sac.
+        sac_transverse_mm: Longest transverse chord of the sac.
+        sac_area_mm2: Area within the sub-pixel outline of the sac (dural sac cross-sectional area, DSCA).
+        canal_area_mm2: Area of sac and AAP between the medial edges of the posterior element.
+        disc_area_mm2: Area within the sub-pixel outline of the disc.
+        disc_ap_mm: Longest anteroposterior chord of the disc.
         sac_disc_area_ratio: Sac area / disc area.
         sac_disc_ap_ratio: Sac AP / disc AP.
         sac_canal_area_ratio: Sac area / canal area.
-        foramen_left_mm: Least gap between disc and posterior element lateral to the sac; 0 where they touch. True
-            foraminal stenosis is graded on sagittal views, so this is called the axial disc-facet gap.
-        foramen_right_mm: The same on the right.
-        bulge_mm: How far the disc's rear protrudes beyond the ellipse that fits its anterior two thirds.
-        sac_area_counted_mm2: The sac's pixels times a pixel's area, to compare with ``sac_area_mm2``.
-        rotation_deg: Turn of the posterior direction from the image's downward one, clockwise in the picture.
-        calipers: Distances to draw, by measure; only of those not withheld.
-        outlines: Sub-pixel outlines to draw, pixels (x, y), by class key, and by measure what it was taken on: the
-            canal's section, and the ellipse from which the bulge is measured.
-        withheld: Why a measure is None, by its name.
-        flags: All doubts.
+        foramen_left_mm: Minimum gap between disc and posterior element lateral to the sac, on the left; 0 if they
+            touch. True foraminal stenosis is graded on sagittal views, so this is called the axial disc-facet gap.
+        foramen_right_mm: The axial disc-facet gap on the right.
+        bulge_mm: Greatest protrusion of the posterior disc margin beyond the ellipse fitted to the anterior two
+            thirds of the disc.
+        sac_area_counted_mm2: Number of sac pixels times the area of a pixel, for comparison with ``sac_area_mm2``.
+        rotation_deg: Angle from the image's downward direction to the posterior direction, clockwise in the image.
+        calipers: Distances to draw, by measurement; withheld measurements have none.
+        outlines: Sub-pixel outlines to draw, in pixels (x, y). Keys are class keys, and measurements with an outline of
+            their own: the canal section, and the ellipse from which the bulge is measured.
+        withheld: Reason for withholding, by measurement.
+        flags: All quality flags.
     """
 
     canal_ap_mm: float | None
@@ -139,44 +145,26 @@ class SliceMeasurements:
     flags: tuple[Flag, ...]
 
     def values(self) -> dict[str, float | None]:
-        """The measures by name, in the order of :data:`MEASUREMENTS`."""
+        """Return the measurements by name, in the order of :data:`MEASUREMENTS`."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in MEASUREMENTS}
 
     def withhold(self, flags: Sequence[Flag]) -> SliceMeasurements:
-        """The same with further doubts, and without the measures that they undermine."""
-        reasons = undermined(flags)
-        drawn = {name: rings for name, rings in self.outlines.items() if name not in reasons}
+        """Return a copy with additional flags, and without the measurements that they undermine."""
+        reasons = find_withheld(flags)
         return replace(
             self,
             **dict.fromkeys(reasons),
             sac_area_counted_mm2=None if "sac_area_mm2" in reasons else self.sac_area_counted_mm2,
             calipers={name: caliper for name, caliper in self.calipers.items() if name not in reasons},
-            outlines=drawn,
+            outlines={name: rings for name, rings in self.outlines.items() if name not in reasons},
             withheld=reasons | dict(self.withheld),
             flags=(*self.flags, *flags),
         )
 
 
-def undermined(flags: Iterable[Flag]) -> dict[str, str]:
-    """The measures that flags undermine, by name, each with the message of the first flag that does."""
+def find_withheld(flags: Iterable[Flag]) -> dict[str, str]:
+    """Return the measurements that flags undermine, each with the message of the first such flag."""
     reasons: dict[str, str] = {}
     for flag in flags:
         reasons = dict.fromkeys(flag.undermines, flag.message) | reasons
     return reasons
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A value, and what shows where it was read.
-
-    Attributes:
-        value: mm or mm².
-        ends: Ends of the caliper, (2, 2), (u, v); None where it is no distance.
-        outline: What it is the area of, or is measured from, (N, 2), (u, v); None where the structures show it.
-        doubt: What else a reader must know of it.
-    """
-
-    value: float
-    ends: Points | None = None
-    outline: Points | None = None
-    doubt: str | None = None

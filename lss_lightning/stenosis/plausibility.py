@@ -1,7 +1,7 @@
-"""Is this an axial lumbar slice at all? Signs in the image, and in what the network makes of it.
+"""Signs that an image is not an axial lumbar slice, from the image itself and from the predicted probabilities.
 
-A network labels whatever it is shown. None of the signs is proof, and images unlike those they were tried on may pass:
-what fails is flagged and not measured, what passes is not thereby a lumbar slice.
+A network segments any image it is given. None of the signs is conclusive, and images unlike those they were tested on
+may pass. Implausible images are flagged and not measured, but an unflagged image is not necessarily a lumbar slice.
 """
 
 from __future__ import annotations
@@ -18,112 +18,125 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.measurements import AAP, DISC, MEASUREMENTS, POSTERIOR, SAC, Flag
 
 _USUAL_WIDTH = 220.0
-"""Field of view where no pixel size is known, mm."""
+"""Field of view in mm that is assumed if the pixel spacing is unknown."""
 
-_SMOOTH = 4.0
-"""Of what symmetry and extent are looked for in, mm: finer structures differ from side to side."""
+_SMOOTHING = 4.0
+"""Smoothing in mm before symmetry and extent are computed, since fine structures differ between the sides."""
 
 _ROUNDING = 1e-9
-"""Share of an image's variance that sums of its squares are wrong by at most."""
+"""Largest rounding error of sums of squares, as a fraction of the image's variance."""
 
 _ANATOMY = (DISC, POSTERIOR, SAC, AAP)
 
 
 @dataclass(frozen=True)
-class Sign:
-    """A figure that tells axial lumbar slices from other images.
+class PlausibilitySign:
+    """A statistic that separates axial lumbar slices from other images.
 
     Attributes:
-        limit: What separates them.
-        above: Whether it is too much (or too little) that is a doubt.
-        doubt: What it means.
+        limit: The limit between them.
+        above: Whether values above the limit are implausible, instead of values below it.
+        message: Interpretation of an implausible value.
     """
 
     limit: float
     above: bool
-    doubt: str
+    message: str
 
-    def doubts(self, value: float) -> bool:
-        """Whether a value lies on the wrong side; NaN does."""
+    def is_implausible(self, value: float) -> bool:
+        """Return whether a value is on the wrong side of the limit; NaN always is."""
         return not (value <= self.limit if self.above else value >= self.limit)
 
 
-SIGNS: Mapping[str, Sign] = MappingProxyType(
+PLAUSIBILITY_SIGNS: Mapping[str, PlausibilitySign] = MappingProxyType(
     {
-        "grain": Sign(0.6, above=True, doubt="the image is noise"),
-        "tail": Sign(-0.2, above=False, doubt="bright where it should be dark, as if inverted"),
-        "symmetry": Sign(0.6, above=False, doubt="the image's halves do not mirror each other"),
-        "extent": Sign(170.0, above=False, doubt="the body in it is narrower than a trunk"),
-        "certainty": Sign(0.7, above=False, doubt="the network is unsure of the structures it finds"),
-        "arrangement": Sign(2.0, above=False, doubt="disc, sac and posterior element do not lie one behind the other"),
+        "grain": PlausibilitySign(0.6, above=True, message="the image is noise"),
+        "tail": PlausibilitySign(-0.2, above=False, message="bright where it should be dark, as if inverted"),
+        "symmetry": PlausibilitySign(0.6, above=False, message="the image's halves do not mirror each other"),
+        "extent": PlausibilitySign(170.0, above=False, message="the body in it is narrower than a trunk"),
+        "certainty": PlausibilitySign(0.7, above=False, message="the network is unsure of the structures it finds"),
+        "arrangement": PlausibilitySign(
+            2.0, above=False, message="disc, sac and posterior element are not one behind the other"
+        ),
     }
 )
-"""By name, in the order in which they are told; values by :func:`image_signs` and :func:`label_signs`."""
+"""Signs by name, in the order of messages. :func:`compute_image_signs` and :func:`compute_label_signs` compute them."""
 
 
-def plausibility_flags(
+def flag_plausibility(
     image: NDArray[np.uint8],
     probabilities: NDArray[np.floating],
     labels: LabelSet,
     spacing: tuple[float, float] | None,
 ) -> Iterator[Flag]:
-    """Flag what is probably no axial lumbar slice; nothing is measured there.
+    """Flag an image that is probably not an axial lumbar slice, which withholds all measurements.
 
     Args:
-        image: (C, H, W) uint8, what the network was shown.
-        probabilities: (K, H, W), what it made of it, on the same grid or another.
+        image: (C, H, W) uint8, the input of the network.
+        probabilities: (K, h, w), the class probabilities, on the same grid or another.
         labels: The K classes.
-        spacing: Height and width of the image's pixel, mm; None where unknown.
+        spacing: Height and width of an image pixel in mm, or None if unknown.
     """
-    values = image_signs(image, spacing) | label_signs(probabilities, labels)
-    doubts = [f"{sign.doubt} ({name} {values[name]:.2f})" for name, sign in SIGNS.items() if sign.doubts(values[name])]
-    if doubts:
-        yield Flag("implausible", f"this may be no axial lumbar slice: {'; '.join(doubts)}", tuple(MEASUREMENTS))
+    values = compute_image_signs(image, spacing) | compute_label_signs(probabilities, labels)
+    problems = [
+        f"{sign.message} ({name} {values[name]:.2f})"
+        for name, sign in PLAUSIBILITY_SIGNS.items()
+        if sign.is_implausible(values[name])
+    ]
+    if problems:
+        yield Flag("implausible", f"this may not be an axial lumbar slice: {'; '.join(problems)}", tuple(MEASUREMENTS))
 
 
-def image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, float]:
-    """Signs in the image alone, the mean of its channels, (C, H, W).
+def compute_image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, float]:
+    """Compute the signs that depend on the image only, from the mean of its channels.
+
+    Args:
+        image: (C, H, W) uint8.
+        spacing: Height and width of a pixel in mm, or None if unknown.
 
     Returns:
         - ``grain``: SD of the difference of neighbouring pixels over √2 times that of the pixels: 1 in noise.
-        - ``tail``: skewness of the grey values: positive where most is dark, as air and muscle are.
-        - ``symmetry``: correlation of the left half with the mirrored right one, at the best axis near the middle.
-        - ``extent``: width of what is not background, mm.
+        - ``tail``: skewness of the grey values: positive if most pixels are dark, like air and muscle.
+        - ``symmetry``: correlation of the left half with the mirrored right half, at the best axis near the middle.
+        - ``extent``: width of the foreground, mm.
     """
     from scipy.ndimage import gaussian_filter
 
     grey = image.mean(axis=0, dtype=np.float64)
-    apart, spread = grey - grey.mean(), max(float(grey.std()), 1e-9)
+    centred, spread = grey - grey.mean(), max(float(grey.std()), 1e-9)
     height, width = spacing or (_USUAL_WIDTH / grey.shape[1],) * 2
-    smooth = gaussian_filter(grey, (_SMOOTH / height, _SMOOTH / width))
+    smooth = gaussian_filter(grey, (_SMOOTHING / height, _SMOOTHING / width))
     steps = [np.diff(grey, axis=axis) for axis in (0, 1)]
-    seen = (smooth > 0.1 * smooth.max()).any(axis=0)
-    columns = np.flatnonzero(seen)
+    columns = np.flatnonzero((smooth > 0.1 * smooth.max()).any(axis=0))
     return {
         "grain": float(np.mean([step.std() for step in steps])) / np.sqrt(2) / spread,
-        "tail": float((apart * apart * apart).mean()) / spread**3,
-        "symmetry": _symmetry(smooth),
+        "tail": float((centred * centred * centred).mean()) / spread**3,
+        "symmetry": _compute_symmetry(smooth),
         "extent": float(columns[-1] - columns[0] + 1) * width if len(columns) else 0.0,
     }
 
 
-def label_signs(probabilities: NDArray[Any], labels: LabelSet) -> dict[str, float]:
-    """Signs in class probabilities, (K, H, W).
+def compute_label_signs(probabilities: NDArray[Any], labels: LabelSet) -> dict[str, float]:
+    """Compute the signs that depend on the class probabilities.
+
+    Args:
+        probabilities: (K, H, W).
+        labels: The K classes.
 
     Returns:
-        - ``certainty``: mean probability of the class found, over the pixels of the anatomy found; NaN without any.
+        - ``certainty``: mean probability of the predicted class over the predicted anatomy; NaN without any.
         - ``arrangement``: how many of disc, posterior element (behind the disc) and sac (between the two, within the
-          disc's width) are there, 0 to 3. One may be missing: a sac may be pressed flat.
+          width of the disc) are present, 0 to 3. One may be missing, since a sac may be compressed flat.
     """
     highest = probabilities.max(axis=0)
-    # Several times as fast as argmax; a pixel between two classes counts as both.
+    # Several times as fast as argmax; a pixel with a tie counts as both classes.
     masks = {key: probabilities[labels.keys.index(key)] == highest for key in _ANATOMY}
     anatomy = np.logical_or.reduce(list(masks.values()))
     certainty = float(highest[anatomy].mean()) if anatomy.any() else np.nan
-    return {"certainty": certainty, "arrangement": _arrangement(masks)}
+    return {"certainty": certainty, "arrangement": _count_arranged(masks)}
 
 
-def _arrangement(masks: Mapping[str, NDArray[np.bool_]]) -> float:
+def _count_arranged(masks: Mapping[str, NDArray[np.bool_]]) -> float:
     middle = {key: np.argwhere(mask).mean(axis=0) for key, mask in masks.items() if mask.any()}
     if DISC not in middle:
         return 0.0
@@ -133,22 +146,22 @@ def _arrangement(masks: Mapping[str, NDArray[np.bool_]]) -> float:
     return 1.0 + float(rear > front) + float(front < sac[0] < rear and columns[0] < sac[1] < columns[-1])
 
 
-def _symmetry(smooth: NDArray[np.float64]) -> float:
-    """The correlation at the best axis near the middle; -1 where either half is uniform at every one."""
+def _compute_symmetry(smooth: NDArray[np.float64]) -> float:
+    """Return the correlation at the best axis near the middle, or -1 if one half is uniform at every axis."""
     height, width = smooth.shape
     centred = smooth - smooth.mean()
-    # About whichever axis, the products of mirrored columns lie on an anti-diagonal.
+    # For any axis, the products of mirrored columns are on an anti-diagonal.
     products = centred.T @ centred
     sums, squares = (np.concatenate(([0.0], np.cumsum(part))) for part in (centred.sum(axis=0), products.diagonal()))
     uniform = _ROUNDING * squares[-1]
     best = -1.0
     for axis in range(round(0.38 * width), round(0.62 * width) + 1, max(1, width // 80)):
         half = min(axis, width - axis)
-        count, aside = half * height, np.arange(half)
+        count, offsets = half * height, np.arange(half)
         edges = np.array((axis - half, axis, axis + half))
         left, right = np.diff(sums[edges])
         spreads = np.diff(squares[edges]) - np.array((left, right)) ** 2 / count
         if spreads.min() > uniform:
-            shared = products[axis - 1 - aside, axis + aside].sum() - left * right / count
+            shared = products[axis - 1 - offsets, axis + offsets].sum() - left * right / count
             best = max(best, float(shared / np.sqrt(spreads.prod())))
     return best

@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.stenosis.components import Choice, Mask, Parts, fill_holes, find_parts
+from lss_lightning.stenosis.components import BinaryMask, Components, ComponentSelection, fill_holes, find_components
 from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC, Points
-from lss_lightning.stenosis.outline import outline_of_mask, outline_of_probability
+from lss_lightning.stenosis.outline import outline_mask, outline_probability
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-# A part of the posterior element is a facet or a lamina from this size on, mm² (stenosis.md's choice).
-_LEAST_POSTERIOR = 30.0
-# Where no spacing is known, the disc is taken for an ellipse of the usual size, 33 by 48 mm, to tell parts from strays.
+# Minimum size of a component of the posterior element, mm²: smaller ones are neither facet nor lamina (our choice).
+_MIN_POSTERIOR = 30.0
+# Without a spacing, the disc is assumed to be an ellipse of usual size, 33 by 48 mm, to scale the minimum size above.
 _USUAL_DISC = math.pi / 4 * 33.0 * 48.0
-# Smoothing of a label map's edges, pixels: the larger a structure's least radius of curvature, the more it bears.
+# Smoothing of label-map edges in pixels: the larger the smallest radius of curvature, the more smoothing is harmless.
 _SIGMA = {DISC: 2.0, POSTERIOR: 0.8, SAC: 1.25, AAP: 1.0}
 
 
 @dataclass(frozen=True)
 class Region:
-    """A structure.
+    """The extent of a structure.
 
     Attributes:
-        shape: Polygon or polygons, mm from the middle of the first pixel, x to the right, y down.
-        counted: Pixels times a pixel's area, holes filled, mm².
-        strays: Areas of the parts that were left out, mm², from the largest.
-        at_border: Whether it touches the image's border, so that part of it may lie outside.
+        shape: One or more polygons, in mm from the centre of the first pixel, x to the right, y down.
+        counted: Number of pixels, holes included, times the area of a pixel, mm².
+        strays: Areas of the excluded components, mm², in descending order.
+        at_border: Whether the structure touches the image border and may continue beyond it.
     """
 
     shape: BaseGeometry
@@ -49,68 +49,72 @@ class Regions:
     """The structures found on a slice.
 
     Attributes:
-        spacing: Height and width of a pixel, mm; where unknown, such that the disc has its usual size.
-        found: By class key, as far as found: the disc's and the sac's largest part, and every part of the posterior
-            element over 30 mm².
-        content: What the canal holds: the part of sac ∪ AAP that the sac lies in; None without sac.
-        aap: Middles of all AAP pixels, mm (x, y).
+        spacing: Height and width of a pixel in mm; if unknown, the spacing that gives the disc its usual size.
+        by_key: Regions by class key, for the structures found: the largest component of disc and sac, and all
+            components of the posterior element over 30 mm².
+        content: The components of sac ∪ AAP that overlap the sac, as the content of the canal; None without a sac.
+        aap: Centres of all AAP pixels, (N, 2), mm (x, y).
     """
 
     spacing: tuple[float, float]
-    found: Mapping[str, Region]
+    by_key: Mapping[str, Region]
     content: Region | None
     aap: Points
 
 
 def find_regions(classes: NDArray[Any], labels: LabelSet, spacing: tuple[float, float] | None) -> Regions:
-    """Find the structures.
+    """Find the structures of a slice.
+
+    The edges of a label map are smoothed; probabilities are outlined at 0.5.
 
     Args:
-        classes: Class indices (H, W), any integer type, indices of no class being ignored; or class probabilities
-            (C, H, W), floating. A label map's edges are smoothed; probabilities are outlined where they pass 0.5.
+        classes: Class indices (H, W), any integer type, where indices outside the label set are ignored; or class
+            probabilities (C, H, W), floating.
         labels: The classes, in index order.
-        spacing: Height and width of a pixel, mm; None where unknown.
+        spacing: Height and width of a pixel in mm, or None if unknown.
 
     Raises:
-        UserError: the label set lacks a class that is measured, or the spacing is not positive.
-        ValueError: an array of another shape or type.
+        UserError: If the label set lacks a measured class, or the spacing is not positive.
+        ValueError: If the array has another shape or dtype.
     """
     _check(classes, labels, spacing)
-    fields = _fields(classes, labels)
-    window = _window(fields)
+    fields = _extract_fields(classes, labels)
+    window = _find_window(fields)
     border = np.ones(classes.shape[-2:], dtype=np.bool_)
     border[1:-1, 1:-1] = False
     fields = {key: field[window] for key, field in fields.items()}
     masks = {key: field > 0.5 for key, field in fields.items()}
-    parts = {key: find_parts(masks[key]) for key in (DISC, POSTERIOR, SAC)}
+    components = {key: find_components(masks[key]) for key in (DISC, POSTERIOR, SAC)}
     if spacing is None:
-        spacing = (math.sqrt(_USUAL_DISC / parts[DISC].sizes.max(initial=1)),) * 2
+        spacing = (math.sqrt(_USUAL_DISC / components[DISC].sizes.max(initial=1)),) * 2
     grid = _Grid(spacing, (window[0].start, window[1].start), border[window], soft=classes.ndim == 3)
     kept = {
-        DISC: parts[DISC].largest(),
-        POSTERIOR: parts[POSTERIOR].over(_LEAST_POSTERIOR / (spacing[0] * spacing[1])),
-        SAC: parts[SAC].largest(),
+        DISC: components[DISC].largest(),
+        POSTERIOR: components[POSTERIOR].larger_than(_MIN_POSTERIOR / (spacing[0] * spacing[1])),
+        SAC: components[SAC].largest(),
     }
-    found = {key: _region(parts[key], kept[key], fields[key], grid, _SIGMA[key]) for key in kept}
-    # In the sum of two probabilities, the boundary between the two is no contour.
+    regions = {key: _make_region(components[key], kept[key], fields[key], grid, _SIGMA[key]) for key in kept}
+    # The sum of the two probabilities has no contour at the boundary between sac and AAP.
     together = fields[SAC] + fields[AAP]
-    union = find_parts(together > 0.5)
-    content = _region(union, union.touching(parts[SAC].mask(kept[SAC])), together, grid, _SIGMA[AAP])
-    return Regions(spacing, {key: region for key, region in found.items() if region}, content, grid.middles(masks[AAP]))
+    union = find_components(together > 0.5)
+    around_sac = union.touching(components[SAC].to_mask(kept[SAC]))
+    content = _make_region(union, around_sac, together, grid, _SIGMA[AAP])
+    by_key = {key: region for key, region in regions.items() if region}
+    return Regions(spacing, by_key, content, grid.pixel_centres(masks[AAP]))
 
 
-def _fields(classes: NDArray[Any], labels: LabelSet) -> dict[str, NDArray[Any]]:
-    """Probability of each class that is measured; of a label map, 0 or 1."""
+def _extract_fields(classes: NDArray[Any], labels: LabelSet) -> dict[str, NDArray[Any]]:
+    """Return the probability of each measured class; for a label map, 0 or 1."""
     indices = {key: labels.keys.index(key) for key in (DISC, POSTERIOR, SAC, AAP)}
     if classes.ndim == 3:
         return {key: classes[index] for key, index in indices.items()}
     return {key: (classes == index).astype(np.float32) for key, index in indices.items()}
 
 
-def _window(fields: Mapping[str, NDArray[Any]]) -> tuple[slice, slice]:
-    """The part of the image with the anatomy and one pixel about it, to save time."""
+def _find_window(fields: Mapping[str, NDArray[Any]]) -> tuple[slice, slice]:
+    """Return the part of the image that contains the anatomy, with a margin of one pixel, to save time."""
     anatomy = np.logical_or.reduce([field > 0.5 for field in fields.values()])
-    rows, columns = (np.flatnonzero(anatomy.any(axis=other)) for other in (1, 0))
+    rows, columns = (np.flatnonzero(anatomy.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return slice(0, 1), slice(0, 1)
     return slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2)
@@ -118,70 +122,74 @@ def _window(fields: Mapping[str, NDArray[Any]]) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where the window's pixels lie.
+    """The pixel grid of a window of the image.
 
     Attributes:
-        spacing: Height and width of a pixel, mm.
+        spacing: Height and width of a pixel in mm.
         corner: Row and column of the window's first pixel in the image.
-        border: Which of the window's pixels are the image's outermost.
-        soft: Whether fields are probabilities.
+        border: Which pixels of the window are at the border of the image.
+        soft: Whether the fields are probabilities.
     """
 
     spacing: tuple[float, float]
     corner: tuple[int, int]
-    border: Mask
+    border: BinaryMask
     soft: bool
 
-    def middles(self, mask: Mask) -> Points:
-        """Middles of a mask's pixels, mm (x, y)."""
+    def pixel_centres(self, mask: BinaryMask) -> Points:
+        """Return the pixel centres of a mask in mm (x, y)."""
         return (np.argwhere(mask) + self.corner)[:, ::-1] * self.spacing[::-1]
 
-    def in_mm(self, shape: BaseGeometry) -> BaseGeometry:
-        """A shape in the window's pixels in mm from the middle of the image's first pixel."""
+    def to_mm(self, shape: BaseGeometry) -> BaseGeometry:
+        """Transform a shape from pixels of the window to mm from the centre of the image's first pixel."""
         from shapely.affinity import affine_transform
 
         (dy, dx), (row, column) = self.spacing, self.corner
         return affine_transform(shape, [dx, 0.0, 0.0, dy, column * dx, row * dy])
 
 
-def _region(parts: Parts, kept: Choice, field: NDArray[Any], grid: _Grid, sigma: float) -> Region | None:
-    """Outline the chosen parts, of a single part one polygon; None where there is nothing of a pixel's width."""
+def _make_region(
+    components: Components, kept: ComponentSelection, field: NDArray[Any], grid: _Grid, sigma: float
+) -> Region | None:
+    """Outline the selected components; None if no part is wider than a pixel.
+
+    A single component results in a single polygon.
+    """
     import shapely
 
     if not kept.any():
         return None
-    mask = fill_holes(parts.mask(kept))
-    shape = outline_of_probability(field, mask) if grid.soft else outline_of_mask(mask, sigma)
+    mask = fill_holes(components.to_mask(kept))
+    shape = outline_probability(field, mask) if grid.soft else outline_mask(mask, sigma)
     if shape.is_empty:
         return None
     if kept.sum() == 1:
         # Smoothing may cut a thin bridge.
-        shape = max(shapely.get_parts(shape), key=lambda piece: piece.area)
+        shape = max(shapely.get_parts(shape), key=lambda part: part.area)
     pixel = grid.spacing[0] * grid.spacing[1]
-    strays = sorted((float(size * pixel) for size in parts.sizes[~kept]), reverse=True)
+    strays = sorted((float(size * pixel) for size in components.sizes[~kept]), reverse=True)
     at_border = bool((mask & grid.border).any())
-    return Region(grid.in_mm(shape), float(mask.sum() * pixel), tuple(strays), at_border)
+    return Region(grid.to_mm(shape), float(mask.sum() * pixel), tuple(strays), at_border)
 
 
-def missing_classes(labels: LabelSet) -> list[str]:
-    """The classes that are measured, as far as a label set lacks them; nothing can be measured if it lacks any."""
+def find_missing_classes(labels: LabelSet) -> list[str]:
+    """Return the keys of the measured classes that a label set lacks; without all of them nothing can be measured."""
     return [key for key in (DISC, POSTERIOR, SAC, AAP) if key not in labels.keys]
 
 
 def _check(classes: NDArray[Any], labels: LabelSet, spacing: tuple[float, float] | None) -> None:
-    if missing := missing_classes(labels):
+    if missing := find_missing_classes(labels):
         raise UserError(
-            f"classes {', '.join(labels.keys)} lack {', '.join(missing)}, so a stenosis cannot be measured: "
-            "measuring needs labels or a checkpoint with these classes"
+            f"classes {', '.join(labels.keys)} lack {', '.join(missing)}, so a stenosis cannot be measured; use labels "
+            "or a checkpoint with these classes"
         )
     if spacing is not None and not all(math.isfinite(size) and size > 0 for size in spacing):
-        raise UserError(
-            f"pixel spacing is {spacing}: two positive numbers of mm are needed, or none where it is unknown"
-        )
+        raise UserError(f"pixel spacing is {spacing}; give two positive numbers in mm, or none if it is unknown")
     indices = classes.ndim == 2 and np.issubdtype(classes.dtype, np.integer)
     if not indices and not (classes.ndim == 3 and np.issubdtype(classes.dtype, np.floating)):
         raise ValueError(
-            f"integer class indices (H, W) or floating probabilities (C, H, W), not {classes.shape} {classes.dtype}"
+            "expected integer class indices (H, W) or floating probabilities (C, H, W), got "
+            f"{classes.shape} {classes.dtype}"
         )
     if classes.ndim == 3 and len(classes) != len(labels):
         raise ValueError(f"{len(classes)} probability maps for {len(labels)} classes")

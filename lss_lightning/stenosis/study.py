@@ -1,4 +1,4 @@
-"""What predicting finds in a study: the record that every report, table and file is written from."""
+"""The results of prediction for a study, from which all reports, tables and files are written."""
 
 from __future__ import annotations
 
@@ -17,59 +17,63 @@ from lss_lightning.stenosis.measure import Side
 from lss_lightning.stenosis.measurements import Flag, SliceMeasurements
 
 if TYPE_CHECKING:
-    from lss_lightning.stenosis.uncertainty import Interval
+    from lss_lightning.stenosis.uncertainty import MeasurementInterval
 
 LevelSource: TypeAlias = Literal["given", "assigned", "unknown"]
-"""Who says which disc a slice shows: the user, the study's geometry, nobody."""
+"""Origin of a slice's level: given by the user, assigned from the geometry of the study, or unknown."""
 
-LEVELS: Mapping[str, str] = MappingProxyType({"L3/4": "D3", "L4/5": "D4", "L5/S1": "D5"})
-"""Discs that the criteria know, from head to feet: as printed, and their keys in the criteria."""
+LEVEL_KEYS: Mapping[str, str] = MappingProxyType({"L3/4": "D3", "L4/5": "D4", "L5/S1": "D5"})
+"""Key of each disc in the criteria, by its printed name, from head to feet."""
 
-Vector: TypeAlias = tuple[float, float, float]
-"""In the patient: to the left, to the back, to the head (DICOM's LPS)."""
+PatientVector: TypeAlias = tuple[float, float, float]
+"""A vector in patient coordinates: towards the left, the back and the head (DICOM's LPS)."""
 
 DISCLAIMER = "Research use only, not a medical device."
+"""The sentence that every output contains."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where a slice lies in the patient.
+    """Position and orientation of a slice in the patient.
 
     Attributes:
-        origin: Middle of the first pixel, mm.
-        row: Unit vector along a row, towards higher columns.
-        column: Unit vector along a column, towards higher rows.
-        thickness: Of the slice, mm; None where unknown.
+        origin: Centre of the first pixel, mm.
+        row: Unit vector along a row, towards increasing column indices.
+        column: Unit vector along a column, towards increasing row indices.
+        thickness: Slice thickness in mm, or None if unknown.
     """
 
-    origin: Vector
-    row: Vector
-    column: Vector
+    origin: PatientVector
+    row: PatientVector
+    column: PatientVector
     thickness: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceResult:
-    """One axial slice; all arrays lie on its own grid, that of the T1 image where there is one.
+    """The results for one axial slice.
+
+    All arrays are on the grid of the slice, which is that of the T1 image if there is one.
 
     Attributes:
-        name: Anonymous and unique within the study, e.g. ``slice_07``, from head to feet where that is known.
-        level: The disc that it shows, e.g. ``L4/5``; None where that is unknown, or where it shows none.
-        level_source: Who says so.
-        not_measured: Why it is segmented but not measured; None where it is measured.
-        images: (H, W), uint8: ``T1`` and ``T2``, as far as the study holds them, registered; or a single ``image``
-            where the file does not tell what it is.
-        classes: Class indices (H, W), uint8.
-        probabilities: Of each class (K, H, W), float32, the mean over models and test-time views.
-        spacing: Height and width of a pixel, mm; None where unknown.
-        image_left: The patient's side that the image's left shows; None where unknown.
-        measurements: None where it is not measured.
-        intervals: By measure, as far as several models or views, or a calibration, give any.
-        findings: Thresholds that measures lie below.
-        sites: Where those would place a stenosis.
-        flags: All doubts, those of the measurements among them.
-        geometry: None where the source has no place in a patient, as a PNG.
-        sources: Files that the images were read from, T1's before T2's.
+        name: Anonymous name, unique within the study, e.g. ``slice_07``, numbered from head to feet if that order is
+            known.
+        level: The disc that the slice shows, e.g. ``L4/5``; None if it is unknown or the slice shows none.
+        level_source: Origin of the level.
+        not_measured: Reason why the slice is segmented but not measured, or None if it is measured.
+        images: Images (H, W), uint8: ``T1`` and ``T2``, registered, if the study has them; or a single ``image`` if the
+            file does not identify its sequence.
+        classes: Class indices, (H, W), uint8.
+        probabilities: Class probabilities, (K, H, W), float32, averaged over models and test-time views.
+        spacing: Height and width of a pixel in mm, or None if unknown.
+        image_left: The patient's side at the left of the image, or None if unknown.
+        measurements: The measurements, or None if the slice is not measured.
+        intervals: 95 % intervals by measurement, if there are several models or views, or a calibration.
+        findings: Measurements below a published threshold.
+        sites: Sites of a stenosis that the findings suggest.
+        flags: All quality flags, including those of the measurements.
+        geometry: Position in the patient, or None if the source has none, like a PNG file.
+        sources: Files of the images, T1 before T2.
     """
 
     name: str
@@ -82,7 +86,7 @@ class SliceResult:
     spacing: tuple[float, float] | None
     image_left: Side | None
     measurements: SliceMeasurements | None
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, MeasurementInterval]
     findings: tuple[Finding, ...]
     sites: tuple[Site, ...]
     flags: tuple[Flag, ...]
@@ -92,11 +96,11 @@ class SliceResult:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """A checkpoint.
+    """Name and hash of a checkpoint.
 
     Attributes:
         name: Model and encoder, e.g. ``resunet-resnet34``.
-        sha256: Of the checkpoint's file, hexadecimal.
+        sha256: SHA-256 hash of the checkpoint file, hexadecimal.
     """
 
     name: str
@@ -105,15 +109,15 @@ class ModelIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """A study.
+    """The results for one study.
 
     Attributes:
-        name: Anonymous, e.g. ``study_1``.
-        slices: From head to feet where that is known, else as the files are named.
+        name: Anonymous name, e.g. ``study_1``.
+        slices: The slices, from head to feet if that order is known, otherwise in the order of the file names.
         labels: The classes, in index order.
-        models: What segmented it.
-        remarks: What a reader should know about the whole study, a sentence each.
-        disclaimer: What every output says.
+        models: The checkpoints that segmented the study.
+        remarks: Remarks on the whole study, one sentence each.
+        disclaimer: The sentence that every output contains.
     """
 
     name: str

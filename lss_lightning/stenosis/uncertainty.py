@@ -1,4 +1,4 @@
-"""How far a slice's measures can be trusted: what the members of an ensemble, or test-time views, make of them."""
+"""Uncertainty of a slice's measurements, from the members of an ensemble or test-time views."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.criteria import CRITERIA
-from lss_lightning.stenosis.flags import NAMES, needing
+from lss_lightning.stenosis.flags import STRUCTURE_NAMES, measurements_needing
 from lss_lightning.stenosis.measure import Side, measure_slice
 from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC, Flag, SliceMeasurements
 
-LEVEL = 0.95
-"""Share of the intervals that ought to hold what they are intervals of."""
+CONFIDENCE_LEVEL = 0.95
+"""Nominal coverage of all intervals."""
 
-_PIXEL = 0.6875
+_SPACING = 0.6875  # mm, of the Al-Kafri data
 
-RASTERISATION: Mapping[str, float] = MappingProxyType(
+RASTERISATION_SD: Mapping[str, float] = MappingProxyType(
     {
         "canal_ap_mm": 0.27,
         "canal_ap_min_mm": 0.23,
@@ -41,22 +41,33 @@ RASTERISATION: Mapping[str, float] = MappingProxyType(
         "bulge_mm": 0.16,
     }
 )
-"""SD of each measure's error from true label maps of 0.6875 mm a pixel, in the measure's unit: what drawing curves as
-pixels costs alone (``bench/bench_measure.py``: phantom, 60 label maps)."""
+"""Error of each measurement that is due to rasterisation alone, in the unit of the measurement.
 
-# IoU of a real label with itself moved by one pixel, by class; from it follows the Dice after a move of so many pixels.
-_MOVED_IOU: Mapping[str, float] = {DISC: 0.962, POSTERIOR: 0.909, SAC: 0.880, AAP: 0.757}
-_MOVE = 3
+The SD of the error on true label maps with a spacing of 0.6875 mm (``bench/bench_measure.py``: phantom, 60 label maps).
+"""
 
-LEAST_AGREEMENT: Mapping[str, float] = MappingProxyType(
-    {key: 1 - _MOVE * (1 - iou) / (1 + iou) for key, iou in _MOVED_IOU.items()}
+# IoU of a real label map with itself shifted by one pixel, by class; the Dice after a shift of several pixels follows
+# from it.
+_SHIFTED_IOU: Mapping[str, float] = {DISC: 0.962, POSTERIOR: 0.909, SAC: 0.880, AAP: 0.757}
+_SHIFT = 3
+
+MIN_AGREEMENT: Mapping[str, float] = MappingProxyType(
+    {key: 1 - _SHIFT * (1 - iou) / (1 + iou) for key, iou in _SHIFTED_IOU.items()}
 )
-"""Mean pairwise Dice, by class, below which members disagree: that of a label map with itself moved by 2 mm."""
+"""Mean pairwise Dice of the members below which they disagree on a structure, by class key.
+
+It is the Dice of a label map with itself shifted by 2 mm.
+"""
 
 
 @dataclass(frozen=True)
 class Support:
-    """The labelled slices that an interval is calibrated on, and how many patients they are of."""
+    """Size of the data that an interval is calibrated on.
+
+    Attributes:
+        slices: Number of labelled slices.
+        patients: Number of patients.
+    """
 
     slices: int
     patients: int
@@ -66,141 +77,153 @@ class Support:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Where a measure may lie, 95 %.
+class MeasurementInterval:
+    """A 95 % interval of a measurement.
 
-    Without a calibration, where another member would put it. That knows what the members tell apart, and the cost of
-    rasterising; it does not know the errors that all members share, as they do the labels and the scanner they learned
-    from, and holds the truth less often than 95 % (``docs/decision-support.md``). Calibrated
-    (:mod:`~lss_lightning.stenosis.conformal`), where the label map's measure lies.
+    Without a calibration, it is the interval of the value that a further ensemble member would give. It accounts for
+    the differences between members and for rasterisation, but not for errors that all members share, such as those
+    caused by the labels and the scanner they were trained on. It therefore covers the truth less often than 95 %
+    (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`), it is the interval of
+    the value measured on the label map.
 
     Attributes:
-        low: In the measure's unit, at least 0.
-        high: Likewise.
-        below: Probability, 0 to 1, of lying below each of the measure's published thresholds, by
+        low: Lower bound, in the unit of the measurement, at least 0.
+        high: Upper bound, in the unit of the measurement, at least 0.
+        probability_below: Probability, 0 to 1, of a value below each published threshold of the measurement, by
             :attr:`~lss_lightning.stenosis.criteria.Criterion.key`.
-        support: What it is calibrated on; None where it is not.
+        support: Size of the calibration data, or None without a calibration.
     """
 
     low: float
     high: float
-    below: Mapping[str, float]
+    probability_below: Mapping[str, float]
     support: Support | None = None
 
     @property
     def basis(self) -> str:
-        """What it rests on, in the words that stand with it wherever it is shown."""
+        """The description that accompanies the interval wherever it is shown."""
         return SPREAD_ONLY if self.support is None else f"calibrated on {self.support}"
 
 
 SPREAD_ONLY = "spread of models or views only, not calibrated"
-"""Of an interval that promises no coverage."""
+"""Description of an interval without a coverage guarantee."""
 
 
-def common_basis(intervals: Iterable[Interval]) -> str:
-    """What the intervals of several measures rest on, all of one calibration or of none; empty where there are none."""
+def describe_basis(intervals: Iterable[MeasurementInterval]) -> str:
+    """Describe the basis of the intervals of several measurements; empty if there are none.
+
+    The intervals either come from one calibration or are all uncalibrated.
+    """
     supports = {interval.support for interval in intervals}
-    known = sorted((one for one in supports if one is not None), key=lambda one: (one.slices, one.patients))
-    if not known:
+    calibrated = sorted(
+        (support for support in supports if support is not None),
+        key=lambda support: (support.slices, support.patients),
+    )
+    if not calibrated:
         return SPREAD_ONLY if supports else ""
-    return f"calibrated on {'up to ' if len(known) > 1 else ''}{known[-1]}"
+    return f"calibrated on {'up to ' if len(calibrated) > 1 else ''}{calibrated[-1]}"
 
 
-def measure_members(
+def measure_ensemble(
     probabilities: NDArray[np.floating],
     labels: LabelSet,
     spacing: tuple[float, float] | None,
     image_left: Side | None = None,
-) -> tuple[SliceMeasurements, dict[str, Interval], tuple[Flag, ...]]:
-    """Measure a slice on the mean of several networks' or views' probabilities, and see how far these differ.
+) -> tuple[SliceMeasurements, dict[str, MeasurementInterval], tuple[Flag, ...]]:
+    """Measure a slice on the mean probabilities of several networks or views, with intervals from their differences.
 
     Args:
-        probabilities: (M, K, H, W), floating; M members, at least one.
+        probabilities: (M, K, H, W), floating, of M members, at least one.
         labels: The K classes.
-        spacing: Height and width of a pixel, mm; None where unknown.
-        image_left: The patient's side that the image's left shows; None where unknown.
+        spacing: Height and width of a pixel in mm, or None if unknown.
+        image_left: The patient's side at the left of the image, or None if unknown.
 
     Returns:
-        - The measures of the mean, without those that low agreement undermines.
-        - By measure, as far as it is not withheld and at least two members give it, its interval.
-        - The flags of low agreement, which are among the measurements' as well.
+        - The measurements on the mean probabilities; those undermined by low agreement are withheld.
+        - The interval of each measurement that is not withheld and that at least two members have.
+        - The flags of low agreement, which the measurements include as well.
 
     Raises:
-        UserError: as :func:`~lss_lightning.stenosis.measure.measure_slice`.
+        UserError: If the slice cannot be measured (:func:`~lss_lightning.stenosis.measure.measure_slice`).
     """
-    flags = tuple(agreement_flags(probabilities.argmax(axis=1), labels)) if len(probabilities) > 1 else ()
-    measured = measure_slice(mean_of(probabilities), labels, spacing, image_left=image_left).withhold(flags)
+    flags = tuple(flag_disagreement(probabilities.argmax(axis=1), labels)) if len(probabilities) > 1 else ()
+    mean = mean_probabilities(probabilities)
+    measurements = measure_slice(mean, labels, spacing, image_left=image_left).withhold(flags)
     several = probabilities if len(probabilities) > 1 else ()
-    members = [measure_slice(single, labels, spacing, image_left=image_left).values() for single in several]
-    pixel = _PIXEL if spacing is None else math.sqrt(spacing[0] * spacing[1])
+    members = [measure_slice(member, labels, spacing, image_left=image_left).values() for member in several]
+    pixel = _SPACING if spacing is None else math.sqrt(spacing[0] * spacing[1])
     intervals = {}
-    for name, value in measured.values().items():
-        given = [single for member in members if (single := member[name]) is not None]
-        if value is not None and len(given) > 1:
-            intervals[name] = interval(name, value, given, pixel)
-    return measured, intervals, flags
+    for name, value in measurements.values().items():
+        defined = [single for member in members if (single := member[name]) is not None]
+        if value is not None and len(defined) > 1:
+            intervals[name] = compute_ensemble_interval(name, value, defined, pixel)
+    return measurements, intervals, flags
 
 
-def mean_of(members: NDArray[Any]) -> NDArray[Any]:
-    """The mean of members, (M, K, H, W), as (K, H, W); of one that itself, not a copy."""
+def mean_probabilities(members: NDArray[Any]) -> NDArray[Any]:
+    """Average members (M, K, H, W) to (K, H, W); a single member is returned without a copy."""
     mean: NDArray[Any] = members[0] if len(members) == 1 else members.mean(axis=0)
     return mean
 
 
-def interval(name: str, value: float, members: Sequence[float], pixel: float = _PIXEL) -> Interval:
-    """The interval of a measure.
+def compute_ensemble_interval(
+    name: str, value: float, members: Sequence[float], spacing: float = _SPACING
+) -> MeasurementInterval:
+    """Compute the interval of a measurement from the values of the ensemble members.
 
-    That of a further member drawn like the M there are, Student's t with M - 1 degrees of freedom and the scale
-    s √(1 + 1/M) (s: the members' SD about the value shown), widened by the SD of rasterising, r, which is known. The
-    sum is taken for Student's t again, its degrees of freedom by Welch (1947) and Satterthwaite (1946):
-    (a² + r²)² / (a⁴ / (M - 1)) with a² = s² (1 + 1/M). Three members that agree thus give ± 2 r, and three that do not
-    ± 5 s: few members know their own spread badly, and the interval says so.
+    It is the prediction interval of a further member drawn like the M given ones: Student's t with M - 1 degrees of
+    freedom and the scale s √(1 + 1/M), where s is the members' SD about the given value, widened by the known SD of
+    rasterisation, r. The sum is approximated by Student's t with degrees of freedom after Welch (1947) and
+    Satterthwaite (1946): (a² + r²)² / (a⁴ / (M - 1)) with a² = s² (1 + 1/M). Three members that agree thus give ± 2 r,
+    and three that disagree ± 5 s, because the spread of few members is a poor estimate.
 
     Args:
-        name: Of the measure.
-        value: What is shown, from the members' mean.
-        members: Each member's own, at least two.
-        pixel: Its side, mm; rasterising costs in proportion to it, on areas to its power of 1.5.
+        name: Name of the measurement.
+        value: The value measured on the mean probabilities.
+        members: Values of the members, at least two.
+        spacing: Pixel spacing in mm. The rasterisation error is proportional to it, or to its power of 1.5 for areas.
     """
     from scipy.special import stdtr, stdtrit
 
     count = len(members)
-    spread = sum((member - value) ** 2 for member in members) / (count - 1) * (1 + 1 / count)
-    rastered = (RASTERISATION[name] * (pixel / _PIXEL) ** (1.5 if name.endswith("mm2") else 1)) ** 2
-    scale = math.sqrt(spread + rastered)
-    # Of members that agree wholly the spread is nil, and only the normal spread of rasterising is left.
-    freedom = min((spread + rastered) ** 2 * (count - 1) / max(spread**2, 1e-12 * rastered**2), 1e6)
-    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * scale
-    below = {
+    member_variance = sum((member - value) ** 2 for member in members) / (count - 1) * (1 + 1 / count)
+    raster_variance = (RASTERISATION_SD[name] * (spacing / _SPACING) ** (1.5 if name.endswith("mm2") else 1)) ** 2
+    variance = member_variance + raster_variance
+    scale = math.sqrt(variance)
+    # If the members agree perfectly, only the normally distributed rasterisation error remains.
+    freedom = min(variance**2 * (count - 1) / max(member_variance**2, 1e-12 * raster_variance**2), 1e6)
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE_LEVEL) / 2)) * scale
+    probability_below = {
         criterion.key: float(stdtr(freedom, (criterion.below - value) / scale))
         for criterion in CRITERIA
-        if criterion.measure == name
+        if criterion.measurement == name
     }
-    return Interval(max(0.0, value - reach), value + reach, below)
+    return MeasurementInterval(max(0.0, value - reach), value + reach, probability_below)
 
 
-def agreement_flags(maps: NDArray[np.integer], labels: LabelSet) -> Iterator[Flag]:
-    """Flag the structures that members draw differently.
+def flag_disagreement(maps: NDArray[np.integer], labels: LabelSet) -> Iterator[Flag]:
+    """Flag the structures on which the members disagree.
 
     Args:
-        maps: (M, H, W), each member's class indices.
+        maps: Class indices of each member, (M, H, W).
         labels: The classes.
     """
-    for key, least in LEAST_AGREEMENT.items():
-        agreement = pairwise_dice(maps == labels.keys.index(key))
-        if agreement < least:
+    for key, minimum in MIN_AGREEMENT.items():
+        agreement = mean_pairwise_dice(maps == labels.keys.index(key))
+        if agreement < minimum:
             message = (
-                f"models or views disagree on the {NAMES[key]}: mean pairwise Dice {agreement:.3f}, below {least:.3f}"
+                f"models or views disagree on the {STRUCTURE_NAMES[key]}: mean pairwise Dice {agreement:.3f}, below "
+                f"{minimum:.3f}"
             )
-            yield Flag("low_agreement", message, needing(key))
+            yield Flag("low_agreement", message, measurements_needing(key))
 
 
-def pairwise_dice(masks: NDArray[np.bool_]) -> float:
-    """Mean Dice over all pairs of M masks, (M, H, W); a pair of empty masks does not count, NaN if all are."""
+def mean_pairwise_dice(masks: NDArray[np.bool_]) -> float:
+    """Compute the mean Dice over all pairs of masks, (M, H, W); pairs of empty masks are ignored, NaN if all are."""
     sizes = masks.sum(axis=(1, 2))
     scores = [
-        2 * np.count_nonzero(masks[one] & masks[other]) / (sizes[one] + sizes[other])
-        for one, other in combinations(range(len(masks)), 2)
-        if sizes[one] + sizes[other]
+        2 * np.count_nonzero(masks[i] & masks[j]) / (sizes[i] + sizes[j])
+        for i, j in combinations(range(len(masks)), 2)
+        if sizes[i] + sizes[j]
     ]
     return float(np.mean(scores)) if scores else math.nan

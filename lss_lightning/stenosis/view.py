@@ -1,33 +1,37 @@
-"""A slice's structures in its own axes: what the measures are taken on."""
+"""The structures of a slice in its anatomical axes, and calipers and outlines back in pixels of the image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from lss_lightning.stenosis.axes import Axes, find_axes
-from lss_lightning.stenosis.measurements import DISC, POSTERIOR, SAC, Caliper, Points, Reading
+from lss_lightning.stenosis.axes import SliceAxes, find_axes
+from lss_lightning.stenosis.measurements import DISC, POSTERIOR, SAC, Caliper, Points
+from lss_lightning.stenosis.raw_measurement import RawMeasurement
 from lss_lightning.stenosis.regions import Regions
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+Outlines: TypeAlias = dict[str, tuple[Points, ...]]
+"""Rings in pixels (x, y), by class key or measurement."""
+
 
 @dataclass(frozen=True)
 class SliceView:
-    """Shapes in (u, v), mm; None where a structure was not found.
+    """The structures of a slice in (u, v), mm; None if a structure was not found.
 
     Attributes:
-        axes: How (u, v) lies in the image.
+        axes: The axes (u, v) in image coordinates.
         disc: The disc.
-        posterior: The posterior element, one part or several.
+        posterior: The posterior element, in one or more parts.
         sac: The thecal sac.
-        content: The parts of sac ∪ AAP that the sac lies in.
-        aap: Middles of AAP's pixels, (N, 2).
+        content: The components of sac ∪ AAP that overlap the sac.
+        aap: Centres of the AAP pixels, (N, 2).
     """
 
-    axes: Axes
+    axes: SliceAxes
     disc: BaseGeometry
     posterior: BaseGeometry | None
     sac: BaseGeometry | None
@@ -35,56 +39,57 @@ class SliceView:
     aap: Points
 
 
-def view_of(regions: Regions) -> SliceView | None:
-    """Turn the regions into their own axes; None without a disc, which the axes come from."""
-    shapes = {key: region.shape for key, region in regions.found.items()}
+def make_view(regions: Regions) -> SliceView | None:
+    """Transform the regions to the axes of the slice; None without a disc, which defines the axes."""
+    shapes = {key: region.shape for key, region in regions.by_key.items()}
     if DISC not in shapes:
         return None
     axes = find_axes(shapes[DISC], shapes.get(POSTERIOR, shapes.get(SAC)))
     posterior, sac = shapes.get(POSTERIOR), shapes.get(SAC)
     content = regions.content.shape if regions.content else None
     if sac is not None and content is not None:
-        # Outlined apart, the sac may stick out by a hair.
+        # The two are outlined separately, so the sac may protrude by a fraction of a pixel.
         content = content.union(sac)
     return SliceView(
         axes,
-        disc=axes.apply(shapes[DISC]),
-        posterior=None if posterior is None else axes.apply(posterior),
-        sac=None if sac is None else axes.apply(sac),
-        content=None if content is None else axes.apply(content),
-        aap=axes.coordinates(regions.aap),
+        disc=axes.shape_to_uv(shapes[DISC]),
+        posterior=None if posterior is None else axes.shape_to_uv(posterior),
+        sac=None if sac is None else axes.shape_to_uv(sac),
+        content=None if content is None else axes.shape_to_uv(content),
+        aap=axes.points_to_uv(regions.aap),
     )
 
 
-Outlines = dict[str, tuple[Points, ...]]
-
-
-def calipers_of(readings: Mapping[str, Reading], view: SliceView, spacing: tuple[float, float]) -> dict[str, Caliper]:
-    """The calipers of those readings that have one, by measure."""
+def make_calipers(
+    measured: Mapping[str, RawMeasurement], view: SliceView, spacing: tuple[float, float]
+) -> dict[str, Caliper]:
+    """Return the calipers of all measured distances, by measurement."""
     calipers = {}
-    for name, reading in readings.items():
-        if reading.ends is not None:
-            (x0, y0), (x1, y1) = _pixels(view.axes.undo(reading.ends), spacing).tolist()
+    for name, raw in measured.items():
+        if raw.ends is not None:
+            (x0, y0), (x1, y1) = _to_pixels(view.axes.points_to_xy(raw.ends), spacing).tolist()
             calipers[name] = Caliper((x0, y0), (x1, y1))
     return calipers
 
 
-def reading_outlines(readings: Mapping[str, Reading], view: SliceView, spacing: tuple[float, float]) -> Outlines:
-    """The outlines of those readings that have one, by measure."""
-    drawn = {name: reading.outline for name, reading in readings.items() if reading.outline is not None}
-    return {name: (_pixels(view.axes.undo(outline), spacing),) for name, outline in drawn.items()}
+def make_measurement_outlines(
+    measured: Mapping[str, RawMeasurement], view: SliceView, spacing: tuple[float, float]
+) -> Outlines:
+    """Return the outlines of all measurements that have one, by measurement."""
+    outlines = {name: raw.outline for name, raw in measured.items() if raw.outline is not None}
+    return {name: (_to_pixels(view.axes.points_to_xy(outline), spacing),) for name, outline in outlines.items()}
 
 
-def region_outlines(regions: Regions) -> Outlines:
-    """The outlines of the structures found, by class key; a posterior element may have several."""
+def make_region_outlines(regions: Regions) -> Outlines:
+    """Return the outlines of the structures, by class key; a posterior element may have several."""
     import shapely
 
     outlines = {}
-    for key, region in regions.found.items():
+    for key, region in regions.by_key.items():
         rings = shapely.get_parts(shapely.get_rings(shapely.get_parts(region.shape)))
-        outlines[key] = tuple(_pixels(shapely.get_coordinates(ring), regions.spacing) for ring in rings)
+        outlines[key] = tuple(_to_pixels(shapely.get_coordinates(ring), regions.spacing) for ring in rings)
     return outlines
 
 
-def _pixels(points: Points, spacing: tuple[float, float]) -> Points:
+def _to_pixels(points: Points, spacing: tuple[float, float]) -> Points:
     return points / spacing[::-1]

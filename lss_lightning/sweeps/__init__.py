@@ -1,17 +1,17 @@
-"""Many runs by one command: one folder, a record of each job, and what is needed to take them up again.
+"""Sweeps: many runs from one command, in one directory, with a record of each job and everything needed to resume.
 
-Nothing here imports torch: all of it runs before the first job, or around each.
+Nothing here imports torch, because all of it runs before the first job or between two jobs.
 """
 
-from lss_lightning.sweeps.folder import begin, refuse_objectiveless, resumed_sweep, sweep_of
+from lss_lightning.sweeps.folder import begin_sweep, check_search_objective, expand_sweep_argument, find_sweep_name
 from lss_lightning.sweeps.jobs import JobProcessError, record_outcome, run_job
 
 __all__ = [
     "JobProcessError",
-    "begin",
+    "begin_sweep",
+    "check_search_objective",
+    "expand_sweep_argument",
+    "find_sweep_name",
     "record_outcome",
-    "refuse_objectiveless",
-    "resumed_sweep",
     "run_job",
-    "sweep_of",
 ]

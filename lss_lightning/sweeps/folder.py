@@ -1,4 +1,4 @@
-"""A sweep's folder: one for all its jobs, known again by `sweep.yaml`."""
+"""The directory that all jobs of a sweep share, identified by its ``sweep.yaml``."""
 
 from __future__ import annotations
 
@@ -8,161 +8,176 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lss_lightning.config.overrides import given_overrides, given_value, is_given, quoted
+from lss_lightning.config.overrides import find_override, get_task_overrides, is_overridden, quote_path
 from lss_lightning.errors import UserError
-from lss_lightning.runs.layout import new_folder, unwritable
-from lss_lightning.sweeps.jobs import ended, job_folders, read_record, round_and_number
+from lss_lightning.runs.layout import RunFolder, create_folder, unwritable_folder_error
+from lss_lightning.sweeps.job_records import find_job_folders, has_ended, parse_job_name, read_record
+from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
-SWEEP = "sweep.yaml"
-MIXED = "sweep"
-"""Name of a sweep whose jobs have several names."""
+SWEEP_FILE = "sweep.yaml"
+"""The file in a sweep directory that stores the command line of the sweep."""
 
-SWEEPING = ("-m", "--multirun")
+MIXED_NAME = "sweep"
+"""Name of a sweep whose jobs have different names."""
 
 
-def resumed_sweep(arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments for a command line that may name a sweep to take up again.
+def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's arguments for a command line that may resume a sweep.
 
-    With ``sweep=<folder>`` they are those that the sweep was started with; only Hydra's own settings, such as the
-    launcher, may be changed.
+    ``sweep=<folder>`` is replaced by the arguments with which that sweep was started. Only Hydra's own settings, such
+    as the launcher, may be changed. Other command lines are returned unchanged.
 
     Args:
         arguments: Overrides and flags of ``train.py``.
 
     Raises:
-        UserError: no such sweep, or other settings beside it.
+        UserError: If the directory holds no sweep, or other settings are given as well.
     """
-    given = given_value("sweep", arguments)
-    if given is None:
+    name = find_override("sweep", arguments)
+    if name is None:
         return list(arguments)
-    folder = Path(given).expanduser().absolute()
-    if not (folder / SWEEP).is_file():
-        raise UserError(f"sweep={given}: no sweep's folder; give one that holds {SWEEP}, such as logs/train/…/<time>")
-    others = [text for text in arguments if not text.startswith("sweep=") and text not in SWEEPING]
-    for text in others:
+    folder = Path(name).expanduser().absolute()
+    if not (folder / SWEEP_FILE).is_file():
+        raise UserError(
+            f"sweep={name}: not a sweep directory; give one that contains {SWEEP_FILE}, such as logs/train/…/<time>"
+        )
+    changes = [text for text in arguments if not text.startswith("sweep=") and text not in MULTIRUN_FLAGS]
+    for text in changes:
         if not text.lstrip("+~").startswith(("hydra.", "hydra/", "-")):
-            raise UserError(
-                f"{text}: a sweep that is taken up again keeps its settings; leave it out, or start a new sweep"
-            )
+            raise UserError(f"{text}: a resumed sweep keeps its settings; remove this one, or start a new sweep")
         if text.startswith("hydra.sweep.dir="):
-            raise UserError(f"{text}: a sweep goes on in its own folder, {given}; leave it out")
-    stored: Any = OmegaConf.to_container(OmegaConf.load(folder / SWEEP))
-    changed = {_key(text) for text in others}
-    kept = [text for text in stored["hydra"] if _key(text) not in {*changed, "hydra.sweep.dir", "hydra.mode"}]
-    return ["-m", *stored["flags"], *kept, *others, f"hydra.sweep.dir={quoted(folder)}", *stored["task"]]
+            raise UserError(f"{text}: a sweep is resumed in its own directory, {name}; remove this setting")
+    stored = _load_sweep_file(folder)
+    replaced = {*map(_override_key, changes), "hydra.sweep.dir", "hydra.mode"}
+    kept = [text for text in stored["hydra"] if _override_key(text) not in replaced]
+    return ["-m", *stored["flags"], *kept, *changes, f"hydra.sweep.dir={quote_path(folder)}", *stored["task"]]
 
 
-def begin(config: DictConfig, names: Collection[str]) -> Path:
-    """Give a sweep its one folder, new or known again, before Hydra starts it.
+def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
+    """Create the directory of a sweep, or find that of a resumed one, before Hydra starts the first job.
 
     Args:
-        config: As Hydra composed it for the whole sweep; told the folder, and where a search is taken up again, the
-            trials that are left and the numbers of their folders.
-        names: Those of the jobs.
+        config: The configuration that Hydra composed for the whole sweep. The directory is written into it. If a search
+            is resumed, so are the number of remaining trials and the names of their directories.
+        names: The names of the jobs.
 
     Returns:
-        The folder.
+        The directory.
 
     Raises:
-        UserError: the folder holds another sweep, or cannot be written.
+        UserError: If the directory holds another sweep or cannot be written.
     """
-    name = next(iter(names)) if len(names) == 1 else MIXED
+    name = next(iter(names)) if len(names) == 1 else MIXED_NAME
     with open_dict(config):
         config.name = name
     folder = Path(config.hydra.sweep.dir).absolute()
-    now = _identity(config)
-    if not is_given("hydra.sweep.dir", config.hydra):
-        folder = new_folder(folder)
-    again = (folder / SWEEP).is_file()
-    if again:
-        before: Any = OmegaConf.to_container(OmegaConf.load(folder / SWEEP))
-        _refuse_another(folder, before, now)
-    elif folder.is_dir() and any((path / ".hydra").is_dir() for path in folder.iterdir()):
-        raise UserError(f"{folder}: holds other runs; nothing is overwritten: choose another hydra.sweep.dir")
+    identity = _describe_sweep(config)
+    if not is_overridden("hydra.sweep.dir", config.hydra):
+        folder = create_folder(folder)
+    is_resumed = (folder / SWEEP_FILE).is_file()
+    if is_resumed:
+        _check_same_sweep(folder, _load_sweep_file(folder), identity)
+    elif folder.is_dir() and any(RunFolder(path).hydra.is_dir() for path in folder.iterdir()):
+        raise UserError(f"{folder}: holds other runs, which are never overwritten; choose another hydra.sweep.dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not again:
-            OmegaConf.save(OmegaConf.create(now), folder / SWEEP)
+        if not is_resumed:
+            OmegaConf.save(OmegaConf.create(identity), folder / SWEEP_FILE)
     except OSError as error:
-        raise unwritable(error) from error
+        raise unwritable_folder_error(error) from error
     with open_dict(config):
-        # Each job composes its own configuration: without these it would take a folder by its own name and time, and
-        # write anew what the jobs that are kept were started with.
+        # Each job composes its own configuration. Without these overrides it would create a directory for its own name
+        # and time, and overwrite the stored configurations of the jobs that are kept.
         config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
-        if again:
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote_path(folder)}")
+        if is_resumed:
             config.hydra.overrides.hydra.append("hydra.output_subdir=null")
-        if again and "n_trials" in config.hydra.sweeper:
+        if is_resumed and "n_trials" in config.hydra.sweeper:
             _continue_search(config, folder)
     return folder
 
 
 def store_configuration(config: DictConfig, hydra: Any) -> None:
-    """Write a job's configuration as Hydra does, where it has not, for a job that starts when the sweep is taken up."""
-    folder = Path(hydra.runtime.output_dir) / ".hydra"
-    if (folder / "config.yaml").is_file():
+    """Store the configuration of a job as Hydra does, unless it is stored already.
+
+    Hydra stores none for the jobs that start when a sweep is resumed.
+
+    Args:
+        config: The configuration of the job.
+        hydra: Hydra's own configuration of the job.
+    """
+    run = RunFolder(Path(hydra.runtime.output_dir))
+    if run.configuration.is_file():
         return
-    folder.mkdir()
-    OmegaConf.save(config, folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / "hydra.yaml")
-    OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+    run.hydra.mkdir()
+    OmegaConf.save(config, run.configuration)
+    OmegaConf.save(OmegaConf.create({"hydra": hydra}), run.hydra_configuration)
+    OmegaConf.save(hydra.overrides.task, run.overrides)
 
 
-def sweep_of(run: Path) -> str | None:
-    """The name of the sweep that a run's folder belongs to, ``<name>/<time>``; None for a run of its own."""
-    found = next((folder for folder in run.absolute().parents if (folder / SWEEP).is_file()), None)
-    return None if found is None else f"{found.parent.name}/{found.name}"
+def find_sweep_name(run: Path) -> str | None:
+    """Return the name of the sweep that a run directory belongs to, ``<name>/<time>``, or None for a single run."""
+    sweep = next((folder for folder in run.absolute().parents if (folder / SWEEP_FILE).is_file()), None)
+    return None if sweep is None else f"{sweep.parent.name}/{sweep.name}"
 
 
-def given_flags(folder: Path) -> list[str]:
-    """The flags that each line about a sweep needs as well: where the user's own configuration files lie."""
-    stored: Any = OmegaConf.to_container(OmegaConf.load(folder / SWEEP)) if (folder / SWEEP).is_file() else {}
+def read_sweep_flags(folder: Path) -> list[str]:
+    """Return the flags of a sweep's command line, which name the directories of the user's own configuration files."""
+    stored = _load_sweep_file(folder) if (folder / SWEEP_FILE).is_file() else {}
     return [str(flag) for flag in stored.get("flags", [])]
 
 
-def refuse_objectiveless(sweeper: DictConfig, selects: bool) -> None:
-    """Refuse a search that would have nothing to search by.
+def check_search_objective(sweeper: DictConfig, has_objective: bool) -> None:
+    """Check that a search has an objective to optimise.
+
+    Args:
+        sweeper: Hydra's configuration of the sweeper.
+        has_objective: Whether the split has a part that selects the epoch.
 
     Raises:
-        UserError: the split has no part that selects.
+        UserError: If the sweep is a search and has no objective.
     """
-    if "n_trials" in sweeper and not selects:
+    if "n_trials" in sweeper and not has_objective:
         raise UserError(
-            "the split has no validation part, so a search has nothing to go by; choose split=patient, or a grid"
+            "the split has no validation part, so a search has no objective; choose split=patient, or sweep over a grid"
         )
 
 
-def _identity(config: DictConfig) -> dict[str, Any]:
-    """What a sweep is known by, as plain data, and what else its command line held."""
+def _load_sweep_file(folder: Path) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(folder / SWEEP_FILE))
+
+
+def _describe_sweep(config: DictConfig) -> dict[str, Any]:
+    """Return the content of ``sweep.yaml``: what identifies a sweep, and the rest of its command line."""
     sources = config.hydra.runtime.config_sources
-    plain: dict[str, Any] = {
-        "task": given_overrides(config.hydra),
+    content: dict[str, Any] = {
+        "task": get_task_overrides(config.hydra),
         "params": OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})),
         "hydra": OmegaConf.to_container(config.hydra.overrides.hydra),
         "flags": [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"],
     }
-    return plain
+    return content
 
 
-def _refuse_another(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    if any(before[part] != now[part] for part in ("task", "params")):
-        params = [f"{key}={value}" for key, value in before["params"].items()]
+def _check_same_sweep(folder: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:
+    if any(stored[part] != identity[part] for part in ("task", "params")):
+        params = [f"{key}={value}" for key, value in stored["params"].items()]
         raise UserError(
-            f"{folder}: holds another sweep, {' '.join([*before['task'], *params])}; take that up again by "
+            f"{folder}: holds another sweep, {' '.join([*stored['task'], *params])}; resume that one with "
             f"python train.py sweep={folder}, or choose another hydra.sweep.dir"
         )
 
 
 def _continue_search(config: DictConfig, folder: Path) -> None:
-    """Ask a search only for the trials that are left, in folders of a round of their own."""
-    folders = job_folders(folder)
+    """Let a search run only the remaining trials, in directories of a new round."""
+    folders = find_job_folders(folder)
     records = [(path, read_record(path)) for path in folders]
-    done = sum(record is not None and ended(path, record) for path, record in records)
-    config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - done)
+    ended = sum(record is not None and has_ended(path, record) for path, record in records)
+    config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - ended)
     if folders:
-        last = max(round_and_number(path)[0] for path in folders)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last + 1}-${{hydra.job.num}}")
+        last_round = max(parse_job_name(path)[0] for path in folders)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last_round + 1}-${{hydra.job.num}}")
 
 
-def _key(text: str) -> str:
+def _override_key(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]

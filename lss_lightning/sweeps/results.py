@@ -1,8 +1,7 @@
-"""What a sweep found: its jobs, and its settings with the repeats of each, best first."""
+"""The results of a sweep: its jobs, and its settings with their repeats, best first."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,16 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lss_lightning.config.overrides import read_overrides
+from lss_lightning.config.overrides import parse_overrides
 from lss_lightning.display import format_setting
 from lss_lightning.runs.layout import RunFolder
-from lss_lightning.sweeps.jobs import DIVERGED, FAILED, FINISHED, JobRecord, job_folders, read_record, round_and_number
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, FINISHED, find_job_folders, parse_job_name, read_record
 
 REPEATS = ("seed", "split.fold", "split.seed")
-"""Settings whose values repeat an experiment: over them a sweep is averaged, and none of them is the better one."""
+"""Settings whose values repeat an experiment. A sweep is averaged over them and never ranks their values."""
 
 UNFINISHED = "unfinished"
-_ORDER = (FINISHED, DIVERGED, FAILED, UNFINISHED)
+_STATE_ORDER = (FINISHED, DIVERGED, FAILED, UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class SweepJob:
     """A job of a sweep.
 
     Attributes:
-        name: Its folder's, within the sweep's.
-        folder: Its folder.
-        overrides: Its command line, but for Hydra's settings.
+        name: The path of its directory relative to that of the sweep.
+        folder: Its directory.
+        overrides: Its overrides, without Hydra's own settings.
         state: ``finished``, ``diverged``, ``failed`` or ``unfinished``.
         reason: Why it diverged or failed.
-        metrics: What ``metrics.json`` holds; empty where there is none.
+        metrics: The content of its ``metrics.json``, empty if it has not finished.
     """
 
     name: str
@@ -45,40 +44,40 @@ class SweepJob:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The value of each key of the command line."""
-        return read_overrides(list(self.overrides))
+        """The value of each key among the overrides."""
+        return parse_overrides(list(self.overrides))
 
     @property
     def objective(self) -> float | None:
-        """The validation objective; None where it did not finish, or no part of the split selects."""
+        """The validation objective, or None if the job has not finished or the split has no selecting part."""
         value: float | None = self.metrics.get("validation", {}).get("objective")
         return value
 
     @property
     def epoch(self) -> int | None:
-        """The epoch that the objective is of, from 0."""
+        """The epoch of the objective, from 0."""
         value: int | None = self.metrics.get("validation", {}).get("epoch")
         return value
 
     @property
     def seconds(self) -> float | None:
-        """Time spent in training."""
+        """The training time in seconds."""
         value: float | None = self.metrics.get("timing", {}).get("train_seconds")
         return value
 
     @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint that was chosen; None where the job left none."""
+        """The selected checkpoint, or None if there is none."""
         return RunFolder(self.folder).selected_checkpoint
 
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """Jobs that differ by nothing but what repeats an experiment.
+    """Jobs that differ only in settings that repeat an experiment.
 
     Attributes:
-        values: Value of each parameter of the sweep.
-        jobs: In the order of the sweep.
+        values: The value of each parameter of the sweep.
+        jobs: The jobs, in the order of the sweep.
     """
 
     values: Mapping[str, Any]
@@ -86,35 +85,36 @@ class SweepSetting:
 
     @property
     def objectives(self) -> list[float]:
-        """Those of the jobs that have one."""
+        """The objectives of the jobs that have one."""
         return [job.objective for job in self.jobs if job.objective is not None]
 
     @property
     def mean(self) -> float | None:
-        """Mean objective."""
+        """The mean objective, or None if no job has one."""
         return fmean(self.objectives) if self.objectives else None
 
     @property
     def sd(self) -> float | None:
-        """Sample standard deviation of the objective; None for fewer than two."""
+        """The sample standard deviation of the objective, or None for fewer than two jobs."""
         return stdev(self.objectives) if len(self.objectives) > 1 else None
 
     @property
     def state(self) -> str:
-        """``finished`` if any job has, else how the first of them ended."""
-        return min((job.state for job in self.jobs), key=_ORDER.index)
+        """The best state of the jobs: ``finished``, else ``diverged``, ``failed`` or ``unfinished``."""
+        return min((job.state for job in self.jobs), key=_STATE_ORDER.index)
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep.
+    """The jobs of a sweep and their ranking.
 
     Attributes:
-        folder: Its folder.
+        folder: The directory of the sweep.
         parameters: Keys whose values differ between jobs, in the order of the command line, without the repeats.
-        repeats: The same of :data:`REPEATS`.
-        settings: Best first: by how many of their jobs have an objective, where repeats are missing, then by its mean.
-        jobs: Best first.
+        repeats: Keys of :data:`REPEATS` whose values differ between jobs.
+        settings: The settings, best first: by the number of jobs with an objective, then by the mean objective. A
+            setting that lacks some of its repeats so ranks behind those that are complete.
+        jobs: The jobs, best first.
     """
 
     folder: Path
@@ -125,21 +125,25 @@ class SweepResults:
 
     @property
     def best(self) -> SweepSetting | None:
-        """The setting with the highest mean objective; None where no job has one."""
+        """The best setting, or None if no job has an objective."""
         return self.settings[0] if self.settings and self.settings[0].objectives else None
 
     def values(self, key: str) -> list[Any]:
-        """Those of a key in all jobs, in the order of the sweep."""
-        return [job.values.get(key) for job in sorted(self.jobs, key=lambda job: round_and_number(job.folder))]
+        """Return the values of a key in all jobs, in the order of the sweep."""
+        return [job.values.get(key) for job in sorted(self.jobs, key=lambda job: parse_job_name(job.folder))]
 
     def count(self, state: str) -> int:
-        """How many jobs ended so."""
+        """Return the number of jobs in a state."""
         return sum(job.state == state for job in self.jobs)
 
 
-def read_results(folder: Path) -> SweepResults:
-    """Collect what the jobs of a sweep have left in its folder so far."""
-    jobs = [_read_job(folder, path) for path in job_folders(folder)]
+def read_sweep_results(folder: Path) -> SweepResults:
+    """Read the results of a sweep so far.
+
+    Args:
+        folder: The directory of the sweep.
+    """
+    jobs = [_read_job(folder, path) for path in find_job_folders(folder)]
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
     varied = [key for key in keys if len({format_setting(job.values.get(key)) for job in jobs}) > 1]
     parameters = tuple(key for key in varied if key not in REPEATS)
@@ -147,38 +151,40 @@ def read_results(folder: Path) -> SweepResults:
         folder=folder,
         parameters=parameters,
         repeats=tuple(key for key in varied if key in REPEATS),
-        settings=tuple(_settings(jobs, parameters)),
-        jobs=tuple(sorted(jobs, key=lambda job: (-_score(job.objective), _ORDER.index(job.state)))),
+        settings=tuple(_rank_settings(jobs, parameters)),
+        jobs=tuple(sorted(jobs, key=lambda job: (-_rank_value(job.objective), _STATE_ORDER.index(job.state)))),
     )
 
 
 def _read_job(sweep: Path, folder: Path) -> SweepJob:
-    record, metrics = read_record(folder), RunFolder(folder).metrics
+    record, run = read_record(folder), RunFolder(folder)
     assert record is not None
-    finished = record.state == FINISHED
     return SweepJob(
         name=folder.relative_to(sweep).as_posix(),
         folder=folder,
         overrides=tuple(record.overrides),
-        state=_state(record),
+        state=record.state if record.state in _STATE_ORDER else UNFINISHED,
         reason=record.reason,
-        metrics=json.loads(metrics.read_text(encoding="utf-8")) if finished and metrics.is_file() else {},
+        metrics=run.load_metrics() if record.state == FINISHED and run.is_finished else {},
     )
 
 
-def _state(record: JobRecord) -> str:
-    return record.state if record.state in _ORDER else UNFINISHED
-
-
-def _settings(jobs: Sequence[SweepJob], parameters: Sequence[str]) -> list[SweepSetting]:
+def _rank_settings(jobs: Sequence[SweepJob], parameters: Sequence[str]) -> list[SweepSetting]:
     groups: dict[tuple[str, ...], list[SweepJob]] = {}
     for job in jobs:
         groups.setdefault(tuple(format_setting(job.values.get(key)) for key in parameters), []).append(job)
     settings = [
         SweepSetting({key: group[0].values.get(key) for key in parameters}, tuple(group)) for group in groups.values()
     ]
-    return sorted(settings, key=lambda one: (-len(one.objectives), -_score(one.mean), _ORDER.index(one.state)))
+    return sorted(
+        settings,
+        key=lambda setting: (
+            -len(setting.objectives),
+            -_rank_value(setting.mean),
+            _STATE_ORDER.index(setting.state),
+        ),
+    )
 
 
-def _score(value: float | None) -> float:
+def _rank_value(value: float | None) -> float:
     return -math.inf if value is None else value

@@ -1,1 +1,1 @@
-"""The commands' work: a recipe for each, whose steps lie in the rooms beside them."""
+"""The work of each command: a module per command, and packages with its steps."""

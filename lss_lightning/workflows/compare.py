@@ -1,4 +1,4 @@
-"""Hold finished runs against each other and against the paper: its tables and figures, with ours in them."""
+"""The ``compare.py`` command: compare finished runs with one another and with the tables and figures of the paper."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from pathlib import Path
 from rich.console import Console
 
 from lss_lightning.config.compare import CompareConfig
-from lss_lightning.display import shown_path
-from lss_lightning.reporting.comparison import Curves
+from lss_lightning.display import shorten_path
+from lss_lightning.reporting.comparison import TrainingCurves
 from lss_lightning.reporting.page import Page
 from lss_lightning.reporting.page.markdown import write_markdown
 from lss_lightning.reporting.tables import format_interval
-from lss_lightning.workflows.comparison.finished import FinishedRun, common_labels, read_runs
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.comparison.finished_runs import FinishedRun, find_common_labels, read_runs
 from lss_lightning.workflows.comparison.sections import (
-    curves_section,
-    differences_section,
-    joined_disclaimers,
-    new_report,
-    related_section,
-    scores_section,
-    segmented_section,
-    settings_section,
+    ComparisonReport,
+    create_report_folder,
+    join_disclaimers,
+    make_curves_section,
+    make_differences_section,
+    make_related_section,
+    make_scores_section,
+    make_segmentation_section,
+    make_settings_section,
 )
 
 
 def run(config: CompareConfig, folder: Path) -> None:
-    """Compare as configured: write ``report/`` with one HTML page, Markdown, CSV and PNG.
+    """Compare as configured and write ``report/``: an HTML page, its Markdown copy, CSV files and figures.
 
     Args:
         config: The checked configuration.
-        folder: Where the report goes, existing.
+        folder: The run directory, which must exist.
 
     Raises:
-        UserError: a run cannot be read, or the folder holds a report.
+        UserError: If a run cannot be read, or the directory already holds a report.
     """
-    runs = read_runs([Path(each).expanduser() for each in config.runs])
-    labels = common_labels(runs)
-    report = new_report(folder)
-    disclaimer = joined_disclaimers(runs)
-    about = f"Runs: {', '.join(run.name for run in runs)}. {disclaimer}"
+    runs = read_runs([Path(path).expanduser() for path in config.runs])
+    labels, disclaimer = find_common_labels(runs), join_disclaimers(runs)
+    names = ", ".join(run.name for run in runs)
+    report_folder = create_report_folder(RunFolder(folder))
+    report = ComparisonReport(report_folder, labels, note=f"Runs: {names}. {disclaimer}")
+    without_curves = [run.name for run in runs if not run.result.rows]
     sections = [
-        scores_section(runs, labels, report, about),
-        differences_section(runs, labels, report, about),
-        curves_section(_curves(runs), [run.name for run in runs if not run.result.rows], report, about),
-        segmented_section(runs, labels, report, about, config.examples, config.trainer, config.paths),
-        settings_section(runs, runs, report, about),
-        related_section(report),
+        make_scores_section(report, runs),
+        make_differences_section(report, runs),
+        make_curves_section(report, _collect_curves(runs), without_curves),
+        make_segmentation_section(report, runs, config.examples, config.trainer, config.paths),
+        make_settings_section(report, runs, runs),
+        make_related_section(report),
     ]
     page = Page(
-        title="Comparison of runs",
-        lead=f"{len(runs)} runs: {', '.join(run.name for run in runs)}.",
-        disclaimer=disclaimer,
-        sections=sections,
+        title="Comparison of runs", lead=f"{len(runs)} runs: {names}.", disclaimer=disclaimer, sections=sections
     )
-    page.write(report / "index.html")
-    write_markdown(page, report / "comparison.md")
-    _print(runs, report)
+    page.write(RunFolder(folder).report_page)
+    write_markdown(page, report_folder / "comparison.md")
+    _print_scores(runs, report_folder)
 
 
-def _curves(runs: Sequence[FinishedRun]) -> list[Curves]:
+def _collect_curves(runs: Sequence[FinishedRun]) -> list[TrainingCurves]:
     results = [run.result for run in runs if run.result.rows]
-    return [Curves(result.name, [result.rows], [result.best_epoch]) for result in results]
+    return [TrainingCurves(result.name, [result.rows], [result.best_epoch]) for result in results]
 
 
-def _print(runs: Sequence[FinishedRun], report: Path) -> None:
+def _print_scores(runs: Sequence[FinishedRun], report_folder: Path) -> None:
     console = Console()
     console.print("Mean IoU of the anatomical classes, pooled, with its 95 % interval over patients:", highlight=False)
     for run in runs:
         metrics = run.result.metrics
         score = format_interval(metrics["mean_iou_anatomy"], metrics["mean_iou_anatomy_ci95"])
-        console.print(f"  {score}  {run.name} ({run.result.tested})", highlight=False, soft_wrap=True)
-    for path in sorted(report.iterdir()):
-        console.print(str(shown_path(path)), highlight=False, soft_wrap=True)
+        console.print(f"  {score}  {run.name} ({run.result.test_set})", highlight=False, soft_wrap=True)
+    for path in sorted(report_folder.iterdir()):
+        console.print(str(shorten_path(path)), highlight=False, soft_wrap=True)

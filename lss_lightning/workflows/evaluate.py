@@ -1,117 +1,137 @@
-"""Test a checkpoint, or several as one, on its own data or on other data, write the report."""
+"""The ``evaluate.py`` command: test a checkpoint, an ensemble, or the folds of a cross-validation, and report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lss_lightning.config.data import split_protocol
+from rich.console import Console
+
 from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.data.splits.fractions import Resubstitution
-from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.data.splits.kfold import KFoldSplit
+from lss_lightning.display import format_setting
 from lss_lightning.models.ensemble import load_ensemble
+from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.evaluation.calibration import load_calibration
-from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, crossing_remarks
-from lss_lightning.workflows.evaluation.facts import model_facts
-from lss_lightning.workflows.evaluation.folds import crossvalidate
-from lss_lightning.workflows.evaluation.sources import source_to_test
-from lss_lightning.workflows.evaluation.tester import make_tester, show_files, test_and_report
-from lss_lightning.workflows.tracking import about_evaluation, hand_over, recording
-from lss_lightning.workflows.training.trainer import memory_explained
+from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
+from lss_lightning.workflows.evaluation.facts import collect_model_facts
+from lss_lightning.workflows.evaluation.folds import Fold, check_folds, find_held_out
+from lss_lightning.workflows.evaluation.report import print_files, write_report
+from lss_lightning.workflows.evaluation.selection import make_source, select_slices
+from lss_lightning.workflows.evaluation.tester import combine_parts, make_tester, run_test
+from lss_lightning.workflows.tracking import describe_evaluation, track_result, track_run
+from lss_lightning.workflows.training.memory import explain_out_of_memory
 
 
 def run(config: EvaluateConfig, folder: Path) -> None:
-    """Test as configured, and report.
+    """Test as configured and write the report.
 
     Args:
         config: The checked configuration.
-        folder: Where the report goes, existing.
+        folder: The run directory, which must exist.
 
     Raises:
-        UserError: a checkpoint cannot be used, the data does not fit it, or nothing is left to test.
+        UserError: If a checkpoint cannot be used, the data does not fit it, or no slice is left to test.
     """
-    if config.folds is not None:
-        crossvalidate(config, folder)
-        return
+    if config.folds is None:
+        evaluate_ensemble(config, RunFolder(folder))
+    else:
+        cross_validate(config, RunFolder(folder))
+
+
+def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
+    """Test a checkpoint, or several as one ensemble, and write the report.
+
+    Args:
+        config: The checked configuration, with ``ckpt_path``.
+        run_folder: The run directory, which must exist.
+
+    Raises:
+        UserError: If a checkpoint cannot be used, the data does not fit it, or no slice is left to test.
+    """
     files = config.find_checkpoints()
     ensemble, all_metadata = load_ensemble(files, config.tta)
-    source = source_to_test(config, all_metadata[0])
-    calibrated = load_calibration(config.calibration, files, all_metadata, config.tta)
-    splits = [split_protocol(metadata.config["split"]) for metadata in all_metadata]
-    own, split = config.own_data, splits[0]
-    subset = config.subset or ("test" if own else "all")
-
-    # Data that is tested whole need not be large enough to be divided.
-    data = SliceDataModule(source, Resubstitution() if subset == "all" else split, cache=config.paths.cache)
-    data.spacing = all_metadata[0].spacing
-    data.prepare_data()
-    data.setup()
-    crossing = crossing_remarks(split, data.slices, data.parts) if own and subset == "test" else []
-    # What the user asks for by name is tested although it was seen; the page says so.
-    asked = own and (subset != "test" or all(one.selecting_part == "test" for one in splits))
-    indices = data.parts["test" if subset == "all" else subset]
-    seen_digests = {digest for metadata in all_metadata for digest in metadata.seen}
-    seen = {index for index in indices if data.slices[index].digest in seen_digests}
-    excluded = set() if asked or all(one.resubstitutes for one in splits) else seen
-    data.parts["test"] = [index for index in indices if index not in excluded]
-    if not data.parts["test"]:
-        raise UserError(_nothing_left(f"subset={subset} of {source.name}", splits, len(seen)))
-
-    if calibrated:
-        calibrated.refuse_slices([piece.digest for piece in data.part("test")])
-
-    remarks = [*dict.fromkeys(one.stamp for one in splits), *crossing] if own or seen - excluded else []
-    who = "the checkpoint was" if len(files) == 1 else "one of the checkpoints was"
-    if excluded:
-        remarks.append(f"{len(excluded)} slices left out: {who} trained or selected on them.")
-    if seen - excluded:
-        remarks.append(f"{who.capitalize()} trained or selected on {len(seen)} of these slices.")
-    if not own and (alike := _labelled_alike(data, all_metadata)):
-        remarks.append(
-            f"{alike} of these slices bear exactly the label of one that trained or selected the checkpoint: other "
-            "images of the same slices would have gone unnoticed."
-        )
-    if calibrated:
-        remarks.append(calibrated.remark)
-    division = split.in_words if all(one == split for one in splits) else f"{split.in_words} as for the first of them"
+    source = make_source(config, all_metadata[0])
+    calibration = load_calibration(config.calibration, files, all_metadata, config.tta)
+    selection = select_slices(config, source, all_metadata)
+    if calibration:
+        calibration.check_disjoint([loaded.digest for loaded in selection.data.part("test")])
     context = EvaluationContext(
         members=tuple(
             EnsembleMember(metadata.config["name"], file) for metadata, file in zip(all_metadata, files, strict=True)
         ),
         dataset=source.name,
-        subset=subset,
-        protocol=split.protocol if own else "external",
-        division=division if own else "not the data of the checkpoint's run",
+        subset=selection.subset,
+        protocol=selection.protocol,
+        split_description=selection.split_description,
         disclaimer=source.disclaimer,
         tta=config.tta,
-        remarks=tuple(remark for remark in remarks if remark),
-        excluded_seen=len(excluded),
-        facts=model_facts(all_metadata, ensemble.members),
+        remarks=(*selection.remarks, *((calibration.remark,) if calibration else ())),
+        excluded_seen=selection.excluded_seen,
+        facts=collect_model_facts(all_metadata, ensemble.members),
     )
-    trainer = make_tester(config, folder, [ensemble], calibrated.calibration if calibrated else None)
-    about = about_evaluation(context, all_metadata, files, folder)
-    with recording(trainer, config.logger, about) as trackers, memory_explained(source.batch_size):
-        tested = test_and_report(trainer, ensemble, data, context, folder, {}, ())
-        hand_over(trackers, config.logger, trainer, [tested], source.batch_size, folder)
+    trainer = make_tester(config, run_folder, [ensemble], calibration.calibration if calibration else None)
+    description = describe_evaluation(context, all_metadata, run_folder)
+    with track_run(trainer, config.logger, description) as trackers, explain_out_of_memory(source.batch_size):
+        part = run_test(trainer, ensemble, selection.data, context)
+        result = combine_parts(trainer, [part], source, context, run_folder)
+        if trainer.is_global_zero:
+            write_report(result)
+        track_result(trackers, config.logger, trainer, result)
     if trainer.is_global_zero:
-        show_files(folder)
+        print_files(run_folder)
 
 
-def _nothing_left(what: str, splits: Sequence[SplitProtocol], seen: int) -> str:
-    """Why there is nothing to test, and what to do."""
-    if not seen:
-        return f"{what}: nothing to test, it is empty; give other data or another subset"
-    who = "the checkpoint was" if len(splits) == 1 else "one or other of the checkpoints was"
-    remedy = "give other data or another subset"
-    if len(splits) > 1 and {one.protocol for one in splits} == {"kfold"}:
-        remedy += "; folds=… in the place of ckpt_path=… tests each fold on what it held out"
-    return f"{what}: nothing to test, {who} trained or selected on all {seen} slices of it; {remedy}"
+def cross_validate(config: EvaluateConfig, run_folder: RunFolder) -> None:
+    """Test every slice by the fold that held it out, and write one report on all folds.
 
+    Args:
+        config: The checked configuration, with ``folds``.
+        run_folder: The run directory, which must exist.
 
-def _labelled_alike(data: SliceDataModule, all_metadata: Sequence[CheckpointMetadata]) -> int:
-    """How many slices to test bear a label that a checkpoint saw; labels of a single class tell nothing."""
-    seen = {digest for metadata in all_metadata for digest in metadata.seen_labels}
-    return sum(piece.label_digest in seen and piece.label.min() < piece.label.max() for piece in data.part("test"))
+    Raises:
+        UserError: If the runs are not the folds of one cross-validation, or if the data is not theirs.
+    """
+    folds = check_folds([Fold.load(file) for file in config.find_checkpoints()])
+    all_metadata = [fold.metadata for fold in folds]
+    ensembles = [load_ensemble([fold.checkpoint], config.tta)[0] for fold in folds]
+    source = make_source(config, all_metadata[0])
+    data = SliceDataModule(source, Resubstitution(), cache=config.paths.cache)
+    data.prepare_data()
+    data.setup()
+    held_out = find_held_out(folds, data.slices)
+    shared = len(data.slices) - sum(map(len, held_out))
+    remark = f"{shared} slices excluded: the same image is in several folds, so no fold held it out."
+    context = EvaluationContext(
+        members=tuple(EnsembleMember(fold.metadata.config["name"], fold.checkpoint) for fold in folds),
+        dataset=source.name,
+        subset="folds",
+        protocol=KFoldSplit.protocol,
+        split_description=f"{len(folds)}-fold cross-validation",
+        disclaimer=source.disclaimer,
+        tta=config.tta,
+        remarks=(remark,) if shared else (),
+        excluded_seen=shared,
+        facts=collect_model_facts(all_metadata, [ensemble.members[0] for ensemble in ensembles]),
+    )
+    trainer = make_tester(config, run_folder, ensembles)
+    description = describe_evaluation(context, all_metadata, run_folder)
+    with track_run(trainer, config.logger, description) as trackers, explain_out_of_memory(source.batch_size):
+        parts = []
+        for fold, ensemble, indices, member in zip(folds, ensembles, held_out, context.members, strict=True):
+            data.spacing, data.parts["test"] = fold.metadata.spacing, indices
+            parts.append(run_test(trainer, ensemble, data, replace(context, members=(member,)), fold.number))
+        result = combine_parts(trainer, parts, source, context, run_folder)
+        if trainer.is_global_zero:
+            write_report(result)
+        track_result(trackers, config.logger, trainer, result)
+    if trainer.is_global_zero:
+        print_files(run_folder)
+        assert config.folds is not None
+        folders = config.folds[0] if len(config.folds) == 1 else format_setting(config.folds)
+        console = Console()
+        console.print(
+            f"Test all folds as one ensemble: ckpt_path={folders}", highlight=False, markup=False, soft_wrap=True
+        )

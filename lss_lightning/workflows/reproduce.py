@@ -1,8 +1,7 @@
-"""The whole paper: its three models under three protocols, each trained in a process of its own, then the pages."""
+"""Reproduce the paper: train its three models under three split protocols, and write one report of all runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,120 +9,137 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from lss_lightning.config.overrides import quoted
-from lss_lightning.config.reproduce import PlannedTraining, ReproduceConfig, composed_training
-from lss_lightning.display import shown_path
+from lss_lightning.config.overrides import quote_path
+from lss_lightning.config.reproduce import PlannedTraining, ReproduceConfig, compose_training
+from lss_lightning.display import shorten_path
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
-from lss_lightning.runs.results import read_metrics, stored_configuration
-from lss_lightning.sweeps.process import STOPPED, run_process
-from lss_lightning.workflows.comparison.finished import TrainedRun, read_runs
+from lss_lightning.runs.results import read_configuration
+from lss_lightning.sweeps.process import STOP_CODES, run_process
+from lss_lightning.workflows.comparison.finished_runs import read_runs
 from lss_lightning.workflows.comparison.reproduction import write_reproduction
-from lss_lightning.workflows.training.identity import FIXED, FREE
+from lss_lightning.workflows.comparison.trained_runs import Reproduction, TrainedRun
+from lss_lightning.workflows.training.identity import FIXED_SECTIONS, FREE_SETTINGS
 
-RUNS = "runs"
-"""Folder of the trainings, beside the reports."""
+RUNS_FOLDER = "runs"
+"""The folder of the trainings, beside the directories of the reports."""
 
 _LENGTH = ("max_epochs", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches", "limit_test_batches")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A training that did not end.
+class TrainingFailure:
+    """A training that failed.
 
     Attributes:
-        training: Which.
-        code: Its process's exit code.
+        training: The training.
+        code: The exit code of its process.
     """
 
     training: PlannedTraining
     code: int
 
+    def __str__(self) -> str:
+        return f"{self.training.name}: exit code {self.code}"
+
 
 def run(config: ReproduceConfig, folder: Path) -> None:
-    """Train what is not trained yet, and write the pages.
+    """Run all trainings that are not finished yet, and write the report.
 
     Args:
         config: The checked configuration.
-        folder: Where the report goes; trainings are kept beside it.
+        folder: The run directory, for the report. The trainings are kept beside it.
 
     Raises:
-        UserError: a training failed; the pages then hold the others.
-        SystemExit: a training was stopped.
+        UserError: If trainings failed. The report contains the others.
+        SystemExit: If a training was stopped by a signal.
     """
-    console = Console()
-    runs = folder.parent / RUNS
-    trained, failures = [], []
-    for number, training in enumerate(config.trainings, 1):
-        place = _place(runs, training)
-        what = f"[{number}/{len(config.trainings)}] {training.name}"
-        if RunFolder(place).is_finished:
-            console.print(f"{what}: kept, {shown_path(place)}", highlight=False, markup=False, soft_wrap=True)
-        else:
-            console.print(f"{what}: {shown_path(place)}", highlight=False, markup=False, soft_wrap=True)
-            code = run_process(_arguments(training, place), Path.cwd())
-            if code in STOPPED:
-                print(f"stopped in {training.name}; the same command goes on with it")
-                raise SystemExit(code if code > 0 else 128 - code)
-            if code or not RunFolder(place).is_finished:
-                failures.append(Failure(training, code))
-                continue
-        trained.append((training, place))
-    if not trained:
-        raise UserError(f"all {len(failures)} trainings failed, for the reasons said above; mend them and start again")
-    read = read_runs([place for _, place in trained])
-    pairs = [TrainedRun(training, run) for (training, _), run in zip(trained, read, strict=True)]
-    report = write_reproduction(config, pairs, [_said(failure) for failure in failures], folder)
-    _print(pairs, report, console)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    folders, failures = _run_trainings(config, folder.parent / RUNS_FOLDER, console)
+    summary = f"{len(failures)} of {len(config.trainings)} trainings failed ({', '.join(map(str, failures))})"
+    if not folders:
+        raise UserError(f"{summary} for the reasons above; fix them and run the command again")
+    runs = read_runs(list(folders.values()))
+    trained = [TrainedRun(training, finished) for training, finished in zip(folders, runs, strict=True)]
+    reproduction = Reproduction(config, trained, list(map(str, failures)))
+    report = write_reproduction(reproduction, RunFolder(folder))
+    _print_results(reproduction, report, console)
     if failures:
         raise UserError(
-            f"{len(failures)} of {len(config.trainings)} trainings failed ({', '.join(map(_said, failures))}), for the "
-            "reasons said above; the report holds the others, and the same command tries again"
+            f"{summary} for the reasons above; the report contains the others: fix them and run the command again"
         )
 
 
-def _place(runs: Path, training: PlannedTraining) -> Path:
-    """The folder of a training: the one whose stored configuration is its own, or else a new one."""
-    cfg, _ = composed_training(training)
-    wanted: Any = OmegaConf.to_container(cfg, resolve=True)
-    for path in sorted(runs.glob(f"{training.name}*")):
-        stored = stored_configuration(path)
-        if stored is not None and _kept(stored) == _kept(wanted):
+def _run_trainings(
+    config: ReproduceConfig, root: Path, console: Console
+) -> tuple[dict[PlannedTraining, Path], list[TrainingFailure]]:
+    """Run each training in its own process, unless it is finished.
+
+    Args:
+        config: The checked configuration.
+        root: The folder of the trainings.
+        console: Where the progress is printed.
+
+    Returns:
+        The run directories of the finished trainings, and the trainings that failed.
+    """
+    folders, failures = {}, []
+    for number, training in enumerate(config.trainings, 1):
+        folder = _choose_folder(root, training)
+        title = f"[{number}/{len(config.trainings)}] {training.name}"
+        if RunFolder(folder).is_finished:
+            console.print(f"{title}: kept, {shorten_path(folder)}")
+            folders[training] = folder
+            continue
+        console.print(f"{title}: {shorten_path(folder)}")
+        code = run_process(_make_arguments(training, folder), Path.cwd())
+        if code in STOP_CODES:
+            print(f"stopped in {training.name}; run the command again to resume it")
+            raise SystemExit(code if code > 0 else 128 - code)
+        if code or not RunFolder(folder).is_finished:
+            failures.append(TrainingFailure(training, code))
+        else:
+            folders[training] = folder
+    return folders, failures
+
+
+def _choose_folder(root: Path, training: PlannedTraining) -> Path:
+    """Return the run directory with the configuration of a training, or else a new path."""
+    cfg, _ = compose_training(training)
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    for path in sorted(root.glob(f"{training.name}*")):
+        stored = read_configuration(path)
+        if stored is not None and _select_settings(stored) == _select_settings(config):
             return path
-    number, place = 2, runs / training.name
-    while place.exists():
-        place = runs / f"{training.name}-{number}"
+    number, path = 2, root / training.name
+    while path.exists():
+        path = root / f"{training.name}-{number}"
         number += 1
-    return place
+    return path
 
 
-def _kept(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration determines a run's result."""
-    kept: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
-    for section in (*FIXED, "scheduler"):
+def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that determine the result of a run."""
+    settings: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
+    for section in (*FIXED_SECTIONS, "scheduler"):
         value = config[section]
-        free = FREE.get(section, set()) - {"root"}  # other data may lie there
-        kept[section] = {key: value[key] for key in value.keys() - free} if isinstance(value, dict) else value
-    return kept
+        free = FREE_SETTINGS.get(section, set()) - {"root"}  # another folder may hold other data
+        settings[section] = {key: value[key] for key in value.keys() - free} if isinstance(value, dict) else value
+    return settings
 
 
-def _arguments(training: PlannedTraining, place: Path) -> list[str]:
-    """The command line that starts a training, or goes on with it."""
-    last = RunFolder(place).last_checkpoint
+def _make_arguments(training: PlannedTraining, folder: Path) -> list[str]:
+    """Return the command line that starts or resumes a training."""
+    last = RunFolder(folder).last_checkpoint
     if last.is_file():
-        return ["train", f"ckpt_path={quoted(last)}"]
-    return ["train", *training.overrides, f"hydra.run.dir={quoted(place)}"]
+        return ["train", f"ckpt_path={quote_path(last)}"]
+    return ["train", *training.overrides, f"hydra.run.dir={quote_path(folder)}"]
 
 
-def _said(failure: Failure) -> str:
-    return f"{failure.training.name}: exit code {failure.code}"
-
-
-def _print(pairs: Sequence[TrainedRun], report: Path, console: Console) -> None:
-    console.print("Mean IoU of the anatomical classes, pooled:", highlight=False)
-    for pair in pairs:
-        score = read_metrics(pair.run.folder)["mean_iou_anatomy"]
-        shown = "–" if score is None else f"{score:.3f}"
-        console.print(f"  {shown}  {pair.training.name}", highlight=False, soft_wrap=True)
+def _print_results(reproduction: Reproduction, report: Path, console: Console) -> None:
+    console.print("Mean IoU of the anatomical classes, pooled:")
+    for trained in reproduction.trained:
+        score = trained.run.run_folder.load_metrics()["mean_iou_anatomy"]
+        console.print(f"  {'–' if score is None else f'{score:.3f}'}  {trained.training.name}")
     for path in sorted(path for path in report.rglob("*") if path.is_file()):
-        console.print(str(shown_path(path)), highlight=False, soft_wrap=True)
+        console.print(str(shorten_path(path)))

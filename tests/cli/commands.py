@@ -1,7 +1,7 @@
-"""Runs command lines with a workflow in the place of the real one, and reports what each did.
+"""Runs command lines with a fake workflow, and reports what each of them did.
 
-Started as a program it does so in a process of its own, which shows what was imported: `python -m tests.cli.commands`
-reads a list of cases as JSON and writes a list of results.
+As a program, `python -m tests.cli.commands` reads a list of command lines as JSON and writes a list of results. Its own
+process shows which packages are imported.
 """
 
 from __future__ import annotations
@@ -34,25 +34,27 @@ Result = dict[str, Any]
 
 
 def run_commands(lines: Sequence[str], workflow: str = "None") -> list[Result]:
-    """Run command lines, one after the other, each in a folder of its own that :func:`furnish` has filled.
+    """Run command lines one after the other, each in its own folder that :func:`furnish` has filled.
 
     Args:
-        lines: Each a command and its arguments, parted by spaces; the command ``lss`` is the console command.
-        workflow: An expression that the workflow evaluates in the end: its value is returned, or it raises.
+        lines: Commands with their arguments, separated by spaces. ``lss`` is the console command.
+        workflow: An expression. The workflow returns its value, or raises what it raises.
 
     Returns:
-        For each: ``code``, the exit code or None; ``crash``, an exception's class; ``output`` and ``errors``;
-        ``heavy``, what was imported; ``runs``, learning rate (of training) and folder for each start of the workflow;
-        ``left``, the files and empty folders that it left.
+        A dictionary for each line: ``code``, the exit code or None; ``crash``, the class of an exception or None;
+        ``output`` and ``errors``, the text on stdout and stderr; ``heavy``, the heavy packages that were imported;
+        ``runs``, the learning rate (of training) and the folder of each start of the workflow; ``left``, the files and
+        empty folders that are new.
     """
     program = [sys.executable, "-m", "tests.cli.commands"]
     request = json.dumps([list(lines), workflow])
-    done = subprocess.run(program, input=request, capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    return json.loads(done.stdout)
+    ended = subprocess.run(program, input=request, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    results: list[Result] = json.loads(ended.stdout)
+    return results
 
 
 def furnish(folder: Path) -> None:
-    """What command lines may name: a file, an empty folder, a checkpoint, and a run that can be resumed."""
+    """Write what command lines may refer to: a file, an empty folder, a checkpoint, and a run that can be resumed."""
     (folder / "file").write_text("")
     (folder / "split.csv").write_text("patient,part\n0001,train\n0002,test\n")
     (folder / "empty").mkdir()
@@ -77,7 +79,7 @@ def _run(line: str, workflow: str) -> Result:
         sys.modules[f"lss_lightning.workflows.{command}"] = SimpleNamespace(run=work)  # type: ignore[assignment]
     command, *arguments = line.split()
     sys.argv = [f"{command}.py", *arguments]
-    before = _contents()
+    before = _list_contents()
     code, crash = None, None
     with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
@@ -97,11 +99,11 @@ def _run(line: str, workflow: str) -> Result:
         "errors": errors.getvalue(),
         "heavy": [name for name in HEAVY if name in sys.modules],
         "runs": runs,
-        "left": sorted(_contents() - before),
+        "left": sorted(_list_contents() - before),
     }
 
 
-def _contents() -> set[str]:
+def _list_contents() -> set[str]:
     return {str(path) for path in Path().rglob("*") if path.is_file() or not any(path.iterdir())}
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from tests.cli.commands import REPOSITORY, run_commands
 
 REFUSED = {
-    # A value, a type, a range.
+    # Types and ranges.
     "train data.batch_size=0": ["data.batch_size=0", "at least 1"],
     "train data.batch_size=2.5": ["data.batch_size=2.5", "a whole number"],
     "train data.batch_size=1,2": ["data.batch_size=1,2", "several values", "-m", "[1,2]"],
@@ -20,7 +21,7 @@ REFUSED = {
     "train trainer.devices=0": ["trainer.devices=0", "a number from 1"],
     "train trainer.limit_train_batches=1.5": ["trainer.limit_train_batches=1.5", "whole number"],
     "train model.pretrained=maybe-a-path": ["model.pretrained=maybe-a-path", "no such file", "true, false"],
-    # A key.
+    # Unknown keys.
     "train +foo=1": ["foo: no such setting", "allowed: augmentation"],
     "train foo=1": ["foo: no such setting", "allowed: augmentation"],
     "train lr=0.1": ["lr: no such setting", "did you mean 'optimizer.lr'"],
@@ -34,32 +35,32 @@ REFUSED = {
     "train ~data": ["data is not set", "data=…"],
     "train split.fold=1": ["split.fold: no such setting", "allowed in split: seed", "; it belongs to split=kfold"],
     "train optimizer.momentum=0.9": ["optimizer.momentum: no such setting", "optimizer=rmsprop or optimizer=sgd"],
-    # A group.
+    # Groups.
     "train encoder=resnet43": ["encoder=resnet43: unknown", "'resnet34'", "vgg16", "encoder=timm encoder.name=…"],
-    "train data=null": ["data=null: chooses no file", "alkafri, checkpoint, folder, phantom"],
+    "train data=null": ["data=null: not a file of the group", "alkafri, checkpoint, folder, phantom"],
     "train +data=alkafri": ["+data=alkafri", "data=…"],
-    "train data=checkpoint": ["data.name=checkpoint: no data source", "data=phantom"],
+    "train data=checkpoint": ["data.name=checkpoint: not a data source", "data=phantom"],
     "train hydra/launcher=slurm": ["hydra/launcher=slurm: unknown", "allowed: basic"],
     "train encoder=timm": ["encoder.name is not set"],
     "train encoder=timm encoder.name=efficientnet_b33": ["encoder.name=efficientnet_b33", "efficientnet_b3"],
     "train hparams_search=paper_grid": ["hparams_search=paper_grid", "-m"],
-    # Hydra's and OmegaConf's own errors.
-    "train foo": ["foo: cannot be read as a setting", "key=value"],
-    "train data.root=~/x": ["data.root=~/x: cannot be read", "'data.root=\"~/x\"'"],
+    # Errors of Hydra and OmegaConf.
+    "train foo": ["foo: not a setting", "key=value"],
+    "train data.root=~/x": ["data.root=~/x: not a setting", "'data.root=\"~/x\"'"],
     "train optimizer.lr=${foo}": ["optimizer.lr=${foo}", "no setting foo"],
     "train hydra.run.dir=null": ["hydra.run.dir=null", "not Optional"],
     "train --multirun --cfg job": ["--multirun --cfg job", "Only one of"],
     "train --config-dir=nowhere": ["nowhere", "not found"],
-    "train seed=1 --multirum": ["--multirum: no such flag", "'--multirun'", "--hydra-help"],
+    "train seed=1 --multirum": ["--multirum: unknown flag", "'--multirun'", "--hydra-help"],
     "train seed=1 --config-dir": ["--config-dir", "expected one argument"],
     "train --cfg jobs seed=1": ["--cfg", "invalid choice: 'jobs'"],
-    "train seed=1 -m foo": ["foo: cannot be read as a setting"],
+    "train seed=1 -m foo": ["foo: not a setting"],
     # Data.
     "train data=alkafri": ["data.root is not set"],
     "train data=alkafri data.root=nowhere": ["data.root=nowhere: no such folder", "05_Final_Ground_Truth_Data"],
     "train data=alkafri data.root=file": ["data.root=file: a file, not a folder"],
     "train data=alkafri data.root=empty": ["data.root=empty: holds no 05_Final_Ground_Truth_Data/Label_Images"],
-    # A split.
+    # Splits.
     "train split=patients": ["split=patients: unknown", "'patient'", "allowed: file, image, kfold"],
     "train split=kfold split.fold=5": ["split.fold=5", "numbered 0 to 4"],
     "train split=kfold split.fold=-1": ["split.fold=-1", "at least 0"],
@@ -70,13 +71,13 @@ REFUSED = {
     "train split=file split.file=file": ["split.file=file: empty"],
     "train split=file split.file=split.csv callbacks=early_stopping": ["early_stopping=20: split=file, as", "no part"],
     "prepare split=file split.file=empty": ["split.file=empty: a folder"],
-    # A place to write.
+    # Output folders.
     "train paths.logs=": ["paths.logs is empty"],
     "train paths.logs=file": ["file/train/", "cannot be written", "paths.logs=…"],
     "train -m paths.logs=file seed=1,2": ["file/train/", "cannot be written", "paths.logs=…"],
-    "train hydra.run.dir=file": ["file: the run's folder cannot be written"],
+    "train hydra.run.dir=file": ["file: the run directory cannot be written"],
     "train name=../x": ["name=../x", "letters"],
-    # Sweeps, before their first job.
+    # Sweeps.
     "train -m optimizer.lr=0.1,abc": ["optimizer.lr=abc", "a number"],
     "train -m model=resunet,vgg16_unet seed=1,2,-3": ["seed=-3", "at least 0"],
     "train -m model=resunet,resnet": ["model=resnet: unknown", "'resunet'"],
@@ -87,9 +88,9 @@ REFUSED = {
     "train -m optimizer.lr=interval(0.1,1)": ["optimizer.lr=interval(0.1,1)", "only a search", "hparams_search=optuna"],
     "train -m hparams_search=paper_grid data.batchsize=3": ["data.batchsize: no such setting", "'data.batch_size'"],
     "train hparams_search=paper_grid optimizer.lr=0.1": ["hparams_search=paper_grid", "-m"],
-    "train sweep=nowhere": ["sweep=nowhere: no sweep's folder"],
-    "train -m sweep=run seed=1,2": ["sweep=run: no sweep's folder"],
-    "train -m hydra.sweep.dir=. seed=1,2": ["holds other runs; nothing is overwritten"],
+    "train sweep=nowhere": ["sweep=nowhere: not a sweep directory"],
+    "train -m sweep=run seed=1,2": ["sweep=run: not a sweep directory"],
+    "train -m hydra.sweep.dir=. seed=1,2": ["holds other runs, which are never overwritten"],
     # Preparation.
     "prepare data=alkafri": ["data.root is not set"],
     "prepare data=alkafri data.root=nowhere data.raw=true": ["no such folder", "or data.download=true"],
@@ -99,11 +100,11 @@ REFUSED = {
     "evaluate": ["ckpt_path is not set", "ckpt_path=…"],
     "evaluate ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "evaluate ckpt_path=[best.ckpt,nowhere]": ["ckpt_path=nowhere: no such file"],
-    "evaluate ckpt_path=[]": ["ckpt_path=[]: names no checkpoint"],
-    "evaluate ckpt_path=empty": ["ckpt_path=empty: neither a run's folder nor a sweep's"],
+    "evaluate ckpt_path=[]": ["ckpt_path=[]: no checkpoint given"],
+    "evaluate ckpt_path=empty": ["ckpt_path=empty: neither a run directory nor a sweep directory"],
     "evaluate folds=nowhere": ["folds=nowhere: no such file"],
     "evaluate ckpt_path=best.ckpt calibration=nowhere": ["calibration: nowhere: no such folder"],
-    "evaluate ckpt_path=best.ckpt calibration=empty": ["calibration: empty: no run's folder (no metrics.json)"],
+    "evaluate ckpt_path=best.ckpt calibration=empty": ["calibration: empty: not a run directory (no metrics.json)"],
     "evaluate ckpt_path=best.ckpt calibration=run measurements=false": ["calibration=run with measurements=false"],
     "evaluate folds=run calibration=run": ["calibration=run with folds=[run]", "leave calibration out"],
     "evaluate ckpt_path=best.ckpt model=resunet": ["model: evaluate has no such setting", "checkpoint"],
@@ -118,7 +119,7 @@ REFUSED = {
     "compare runs=[empty]": ["runs: only empty is given", "two or more"],
     "compare runs=[run,nowhere]": ["runs: run: unfinished", "train.py ckpt_path=run/checkpoints/last.ckpt"],
     "compare runs=[nowhere,run]": ["runs: nowhere: no such folder", "train.py or evaluate.py"],
-    "compare runs=[empty,run]": ["runs: empty: no run's folder (no metrics.json)"],
+    "compare runs=[empty,run]": ["runs: empty: not a run directory (no metrics.json)"],
     "compare runs=[run,./run]": ["runs: run: given twice"],
     "compare runs=[run,empty] examples=0": ["examples=0", "at least 1"],
     "compare runs=[run,empty] data=phantom": ["data: compare has no such setting; allowed: examples, name"],
@@ -138,18 +139,18 @@ REFUSED = {
     "predict ckpt_path=best.ckpt input=file": ["output.folder is not set"],
     "predict ckpt_path=nowhere input=file output=out": ["ckpt_path=nowhere: no such file"],
     "predict ckpt_path=best.ckpt input=nowhere output=out": ["input=nowhere: no such file or folder"],
-    "predict ckpt_path=best.ckpt input=file output=run": ["output=run: holds something already", "overwrite=true"],
+    "predict ckpt_path=best.ckpt input=file output=run": ["output=run: is not empty", "overwrite=true"],
     "predict ckpt_path=best.ckpt input=file output=run overwrite=true": ["output=run", "only what predict.py wrote"],
-    "predict ckpt_path=best.ckpt input=file output=file": ["output=file: a file"],
+    "predict ckpt_path=best.ckpt input=file output=file": ["output=file: is a file"],
     "predict ckpt_path=best.ckpt input=file output=out trainer.devices=2": ["trainer.devices=2", "one device"],
-    "predict ckpt_path=best.ckpt input=file output=out levels={slice_01:L6/7}": ["no lumbar disc", "L5/S1"],
+    "predict ckpt_path=best.ckpt input=file output=out levels={slice_01:L6/7}": ["not a lumbar disc", "L5/S1"],
     "predict ckpt_path=best.ckpt input=file output=out output.seg=false": ["output.sr=true with output.seg=false"],
     "predict ckpt_path=best.ckpt input=file output=out tta=flop": ["tta=flop: unknown", "'flip'"],
     "predict ckpt_path=best.ckpt input=file output=out calibration=run": ["calibration: run: unfinished"],
     # Resuming.
     "train ckpt_path=nowhere": ["ckpt_path=nowhere: no such file"],
     "train ckpt_path=": ["ckpt_path=: no such file"],
-    "train +ckpt_path=best.ckpt": ["ckpt_path=best.ckpt: lies in no run's folder"],
+    "train +ckpt_path=best.ckpt": ["ckpt_path=best.ckpt: not in a run directory"],
     "train ckpt_path=run/checkpoints/last.ckpt -m": ["in a sweep"],
     "train ckpt_path=run/checkpoints/last.ckpt hydra.run.dir=other": ["hydra.run.dir=other: a resumed run"],
     # The console command.
@@ -163,7 +164,7 @@ REFUSED_IN_A_RESUMED_RUN = {
     "train ckpt_path=run/checkpoints/last.ckpt trainer.max_epochs=0": ["trainer.max_epochs=0", "at least 1"],
 }
 
-ALLOWED = {
+ALLOWED: dict[str, list[list[Any]]] = {
     "train name=a": [[0.0001, "logs/train/a/*"]],
     "train hydra.run.dir=here": [[0.0001, "here"]],
     "train ckpt_path=null hydra.run.dir=here": [[0.0001, "here"]],
@@ -210,11 +211,11 @@ def test_mistake_is_one_line_and_starts_nothing(refused, line, parts):
     assert message.count("\n") == 1
     assert [part for part in parts if part not in message] == [], message
     assert result["heavy"] == []
-    # A resumed run's folder is there already; its log is opened before the configuration is checked.
+    # The directory of a resumed run exists, and its log is opened before the configuration is checked.
     assert set(result["left"]) <= ({"run/train.log"} if line in REFUSED_IN_A_RESUMED_RUN else set())
 
 
-def test_what_is_allowed_reaches_the_workflow():
+def test_allowed_command_line_starts_the_workflow():
     results = run_commands(list(ALLOWED))
     for result, (line, expected) in zip(results, ALLOWED.items(), strict=True):
         assert (result["code"], result["crash"]) == (None, None), line
@@ -236,7 +237,7 @@ def test_what_is_allowed_reaches_the_workflow():
         "__import__('hydra').utils.instantiate({'_target_': 'no.such.thing'})",
     ],
 )
-def test_programming_error_shows_itself(error):
+def test_programming_error_shows_its_traceback(error):
     *runs, sweep = run_commands(["train", "evaluate ckpt_path=best.ckpt", "train -m seed=1,2"], error)
     for result in runs:
         assert result["code"] is None
@@ -262,7 +263,7 @@ def test_programming_error_ends_with_a_traceback_and_exit_code_1():
     assert ended.stderr.endswith("ValueError: a bug\n")
 
 
-def test_mistake_found_by_the_workflow_is_one_line():
+def test_mistake_that_the_workflow_finds_is_one_line():
     error = "(_ for _ in ()).throw(__import__('lss_lightning.errors').errors.UserError('the thing,\\nthe remedy'))"
     run, sweep = run_commands(["train", "train -m seed=1,2"], error)
     assert (run["code"], len(run["runs"])) == (2, 1)
@@ -284,9 +285,9 @@ def test_help_and_configuration_are_shown_without_a_run():
         "lss": ["lss train", "lss evaluate"],
         "lss --help": ["lss train", "lss evaluate"],
     }
-    for result, (line, shown) in zip(run_commands(list(expected)), expected.items(), strict=True):
+    for result, (line, parts) in zip(run_commands(list(expected)), expected.items(), strict=True):
         assert result["code"] in (None, 0), line
-        assert [part for part in shown if part not in result["output"]] == [], line
+        assert [part for part in parts if part not in result["output"]] == [], line
         assert (result["crash"], result["heavy"], result["runs"], result["left"]) == (None, [], [], []), line
 
 
@@ -298,7 +299,7 @@ def test_help_and_configuration_are_shown_without_a_run():
         ["-c", "from lss_lightning.__main__ import main; main()", "train"],
     ],
 )
-def test_scripts_and_console_command_are_the_same_call(program):
+def test_scripts_and_console_command_are_equivalent(program):
     ended = subprocess.run(
         [sys.executable, *program, "data.batch_size=0"], capture_output=True, text=True, cwd=REPOSITORY
     )
@@ -307,7 +308,7 @@ def test_scripts_and_console_command_are_the_same_call(program):
     assert ended.stderr == "error: data.batch_size=0: out of range; it must be at least 1\n"
 
 
-def test_evaluate_script_names_its_command():
+def test_evaluate_script_runs_evaluate():
     ended = subprocess.run([sys.executable, "evaluate.py"], capture_output=True, text=True, cwd=REPOSITORY)
     assert (ended.returncode, ended.stderr) == (
         2,
@@ -315,14 +316,14 @@ def test_evaluate_script_names_its_command():
     )
 
 
-def test_a_signal_in_a_job_ends_the_sweep():
+def test_signal_in_a_job_ends_the_sweep():
     [result] = run_commands(["train -m seed=1,2,3"], "len(runs) > 1 and exit(143)")
     assert (result["code"], len(result["runs"])) == (143, 2)
     assert "unfinished" in result["output"]
     assert "python train.py sweep=logs/train/resunet-resnet34/" in result["output"]
 
 
-def test_a_sweep_writes_its_table_beside_its_jobs():
+def test_sweep_writes_its_table_beside_its_jobs():
     [result] = run_commands(["train -m seed=1,2 hydra.sweep.dir=here"])
     assert result["code"] is None
     assert {"here/sweep.md", "here/sweep.csv", "here/sweep.yaml", "here/0/job.json", "here/1/job.json"} <= set(
@@ -331,11 +332,11 @@ def test_a_sweep_writes_its_table_beside_its_jobs():
 
 
 def without_optuna(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command where Hydra finds no plugin for Optuna."""
+    """Run train.py without Hydra's plugin for Optuna."""
     program = (
         "import pkgutil, sys\n"
         "usual = pkgutil.walk_packages\n"
-        "pkgutil.walk_packages = lambda *a, **k: (found for found in usual(*a, **k) if 'optuna' not in found.name)\n"
+        "pkgutil.walk_packages = lambda *a, **k: (module for module in usual(*a, **k) if 'optuna' not in module.name)\n"
         "from lss_lightning.cli.main import run\n"
         "run('train', sys.argv[1:])\n"
     )
@@ -343,7 +344,7 @@ def without_optuna(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("line", [["-m", "hparams_search=optuna"], ["-m", "hydra/sweeper=optuna", "seed=1,2"]])
-def test_a_search_without_its_package_says_how_to_install_it(line):
+def test_search_without_its_package_says_how_to_install_it(line):
     ended = without_optuna(*line)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(
@@ -352,7 +353,7 @@ def test_a_search_without_its_package_says_how_to_install_it(line):
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_search_needs_an_objective_and_an_m():
+def test_search_needs_an_objective_and_the_flag_m():
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install -e .[optuna]")
     mistakes = {
         "train hparams_search=optuna": ["hparams_search=optuna", "add -m"],

@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lss_lightning.cli.resume import resumed_arguments
+from lss_lightning.cli.resume import expand_checkpoint_argument
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
@@ -15,7 +15,7 @@ from lss_lightning.runs.results import record_resume
 
 @pytest.fixture
 def run(tmp_path):
-    """A run's folder, as training leaves it."""
+    """Return a run directory as training leaves it."""
     folder = tmp_path / "logs" / "it's a run (1)"
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text("name: first\n")
@@ -37,14 +37,14 @@ def flag(arguments, name):
 @pytest.mark.parametrize(
     "line", [[], ["seed=1"], ["ckpt_path=null"], ["ckpt_path=a", "ckpt_path=null"], ["-m", "seed=1,2"], ["ckpt_path=("]]
 )
-def test_other_command_lines_pass_as_they_are(line):
-    assert resumed_arguments(line) == line
+def test_other_command_lines_are_unchanged(line):
+    assert expand_checkpoint_argument(line) == line
 
 
 @pytest.mark.parametrize("prefix", ["", "+", "++"])
-def test_hydra_is_pointed_at_the_stored_configuration_and_the_runs_folder(run, prefix):
+def test_stored_configuration_and_run_directory_are_given_to_hydra(run, prefix):
     line = [prefix + quoted(run / "checkpoints" / "last.ckpt"), "trainer.max_epochs=3"]
-    arguments = resumed_arguments(line)
+    arguments = expand_checkpoint_argument(line)
     assert arguments[-2:] == line
     assert flag(arguments, "--config-path") == str(run / ".hydra")
     assert flag(arguments, "--config-name") == "config"
@@ -55,29 +55,31 @@ def test_hydra_is_pointed_at_the_stored_configuration_and_the_runs_folder(run, p
     assert values["hydra.output_subdir"] is None
 
 
-def test_relative_path_leads_to_the_same_folder(run, monkeypatch):
+def test_relative_path_is_resolved(run, monkeypatch):
     monkeypatch.chdir(run)
-    arguments = resumed_arguments(["ckpt_path=checkpoints/last.ckpt"])
+    arguments = expand_checkpoint_argument(["ckpt_path=checkpoints/last.ckpt"])
     assert flag(arguments, "--config-path") == str(run / ".hydra")
 
 
 def test_home_is_expanded(run, monkeypatch):
     monkeypatch.setenv("HOME", str(run))
     monkeypatch.setenv("USERPROFILE", str(run))
-    assert flag(resumed_arguments(["ckpt_path='~/checkpoints/last.ckpt'"]), "--config-path") == str(run / ".hydra")
+    assert flag(expand_checkpoint_argument(["ckpt_path='~/checkpoints/last.ckpt'"]), "--config-path") == str(
+        run / ".hydra"
+    )
 
 
-def test_each_resume_starts_from_the_one_before(run):
+def test_each_resume_starts_from_the_previous_one(run):
     checkpoint = quoted(run / "checkpoints" / "last.ckpt")
     for number in range(1, 12):
         record_resume(run, {"seed": number, "ckpt_path": "somewhere", "nested": {"list": [1, 2]}})
         folder = run / ".hydra" / f"resume-{number}"
         assert RunFolder(run).resumes[-1] == folder
-        assert flag(resumed_arguments([checkpoint]), "--config-path") == str(folder)
+        assert flag(expand_checkpoint_argument([checkpoint]), "--config-path") == str(folder)
         stored = OmegaConf.load(folder / "config.yaml")
         assert stored == {"seed": number, "ckpt_path": None, "nested": {"list": [1, 2]}}
     (run / ".hydra" / "resume-11" / "config.yaml").unlink()
-    assert flag(resumed_arguments([checkpoint]), "--config-path") == str(run / ".hydra" / "resume-10")
+    assert flag(expand_checkpoint_argument([checkpoint]), "--config-path") == str(run / ".hydra" / "resume-10")
 
 
 @pytest.mark.parametrize(
@@ -86,23 +88,23 @@ def test_each_resume_starts_from_the_one_before(run):
         (
             lambda run: (run / "checkpoints" / "last.ckpt").unlink(),
             [],
-            "no such file; give a run's checkpoints/last.ckpt",
+            "no such file; give checkpoints/last.ckpt of a run",
         ),
-        (lambda run: shutil.rmtree(run / ".hydra"), [], "lies in no run's folder"),
-        (lambda run: (run / ".hydra" / "config.yaml").unlink(), [], "lies in no run's folder"),
-        (lambda run: None, ["-m"], "in a sweep: one run is resumed at a time"),
-        (lambda run: None, ["--multirun"], "in a sweep: one run is resumed at a time"),
+        (lambda run: shutil.rmtree(run / ".hydra"), [], "not in a run directory"),
+        (lambda run: (run / ".hydra" / "config.yaml").unlink(), [], "not in a run directory"),
+        (lambda run: None, ["-m"], "in a sweep: only one run can be resumed at a time"),
+        (lambda run: None, ["--multirun"], "in a sweep: only one run can be resumed at a time"),
         (
             lambda run: None,
             ["hydra.run.dir=elsewhere"],
-            "hydra.run.dir=elsewhere: a resumed run goes on in its own folder",
+            "hydra.run.dir=elsewhere: a resumed run continues in its own directory",
         ),
     ],
 )
-def test_what_cannot_be_resumed_is_refused(run, spoil, more, message):
+def test_resume_that_is_not_possible_is_refused(run, spoil, more, message):
     spoil(run)
     with pytest.raises(UserError) as refused:
-        resumed_arguments([quoted(run / "checkpoints" / "last.ckpt"), *more])
+        expand_checkpoint_argument([quoted(run / "checkpoints" / "last.ckpt"), *more])
     assert message in str(refused.value)
 
 
@@ -110,18 +112,20 @@ def test_checkpoint_outside_a_checkpoints_folder_is_refused(run):
     (run / "last.ckpt").write_text("")
     (run.parent / ".hydra").mkdir()
     (run.parent / ".hydra" / "config.yaml").write_text("")
-    with pytest.raises(UserError, match="lies in no run's folder"):
-        resumed_arguments([quoted(run / "last.ckpt")])
+    with pytest.raises(UserError, match="not in a run directory"):
+        expand_checkpoint_argument([quoted(run / "last.ckpt")])
 
 
-@pytest.mark.parametrize(("line", "shown"), [("ckpt_path=[a,b]", "[a, b]"), ("ckpt_path=''", ""), ("ckpt_path=3", "3")])
-def test_value_that_is_no_path_is_shown_as_it_was_given(line, shown):
+@pytest.mark.parametrize(
+    ("line", "reported"), [("ckpt_path=[a,b]", "[a, b]"), ("ckpt_path=''", ""), ("ckpt_path=3", "3")]
+)
+def test_value_that_is_not_a_path_is_reported(line, reported):
     with pytest.raises(UserError) as refused:
-        resumed_arguments([line])
-    assert str(refused.value).startswith(f"ckpt_path={shown}: no such file")
+        expand_checkpoint_argument([line])
+    assert str(refused.value).startswith(f"ckpt_path={reported}: no such file")
 
 
-def test_the_runs_own_folder_may_be_named(run, monkeypatch):
+def test_directory_of_the_run_may_be_given(run, monkeypatch):
     monkeypatch.chdir(run.parent)
     run = run.rename("plain")
-    resumed_arguments(["ckpt_path=plain/checkpoints/last.ckpt", "hydra.run.dir=plain"])
+    expand_checkpoint_argument(["ckpt_path=plain/checkpoints/last.ckpt", "hydra.run.dir=plain"])

@@ -1,4 +1,4 @@
-"""What the tests of augmentation share."""
+"""Images and augmentation for tests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
-from lss_lightning.data.augment.draw import control_points, draw_image, image_generator
-from lss_lightning.data.augment.fields import smooth_fields
+from lss_lightning.data.augment.draw import AugmentationDraw, count_control_points, draw_augmentation, make_image_generator
+from lss_lightning.data.augment.fields import evaluate_splines
 
 CPU = torch.device("cpu")
 EVERYTHING = AugmentationConfig(
@@ -17,23 +17,25 @@ EVERYTHING = AugmentationConfig(
 )  # fmt: skip
 
 
-def augment(config, images, labels, *, epoch=0, seed=0, channels="composite", third=True, spacing=1.0, digests=None):
+def augment(config, images, labels, *, epoch=0, seed=0, channels="composite", derive=True, spacing=1.0, digests=None):
+    """Augment a batch of images of one size; ``derive`` computes the third channel from T1 and T2."""
     sizes = [tuple(images.shape[2:])] * len(images)
-    digests = digests or [str(place) for place in range(len(images))]
-    augmenter = Augmenter(config, seed, channels, *([] if third else [None]))
+    digests = digests or [str(index) for index in range(len(images))]
+    augmenter = Augmenter(config, seed, channels, *([] if derive else [None]))
     return augmenter(images, labels, sizes=sizes, spacings=[spacing] * len(images), digests=digests, epoch=epoch)
 
 
-def draws(config, count, channels=2, size=(64, 64), spacing=1.0):
-    return [draw_image(config, image_generator(0, 0, str(key)), channels, size, spacing) for key in range(count)]
+def make_draws(config, count, channels=2, size=(64, 64), spacing=1.0) -> list[AugmentationDraw]:
+    """Return the draws that :func:`augment` uses for a batch."""
+    return [draw_augmentation(config, make_image_generator(0, 0, str(key)), channels, size, spacing) for key in range(count)]
 
 
-def plain(count, channels, size, grey=100):
+def make_uniform(count, channels, size, grey=100):
     shape = (count, channels, *size)
     return torch.full(shape, grey, dtype=torch.uint8), torch.full((count, *size), 5, dtype=torch.uint8)
 
 
-def smooth_texture(count, channels, size, seed=0):
-    grid = [control_points(length, 4.0) for length in size]
+def make_texture(count, channels, size, seed=0):
+    grid = [count_control_points(length, 4.0) for length in size]
     controls = list(np.random.default_rng(seed).uniform(0, 255, (count, channels, *grid)))
-    return smooth_fields(controls, [4.0] * count, [size] * count, size, CPU).round().to(torch.uint8)
+    return evaluate_splines(controls, [4.0] * count, [size] * count, size, CPU).round().to(torch.uint8)

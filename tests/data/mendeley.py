@@ -1,4 +1,4 @@
-"""Mendeley's API on this machine."""
+"""A local server with Mendeley's API, for tests."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CONTENT = bytes(range(256)) * 20_000  # 5 MB: several blocks
 FILE = "/public-files/datasets/abc123/files/uuid/file_downloaded"
 
 
-def list_of(remote: RemoteFile) -> str:
+def list_address(remote: RemoteFile) -> str:
     return f"/public-api/datasets/{remote.dataset}/files?version=2&folder_id=root"
 
 
-LIST = list_of(REMOTE)
+LIST = list_address(REMOTE)
 
 
 @dataclass
 class Server:
-    """Mendeley's API on this machine, with the faults a test asks for.
+    """The state of a local server with Mendeley's API, and the faults that a test sets.
 
-    `faults` are taken one per request of the file; each is a handler that answers in the place of the usual one.
+    Each request for the file takes one of `faults`, a function that answers instead of the usual handler.
     """
 
     content: bytes = CONTENT
@@ -73,12 +73,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send(json.dumps(self.state.entries(self.state.names[self.path])).encode())
 
     def send_file(self) -> None:
-        content, asked, condition = self.state.content, self.headers.get("Range"), self.headers.get("If-Range")
-        headers = {"ETag": self.state.etag} if self.state.etag else {}
-        if not asked or not self.state.ranges or (condition and condition != self.state.etag):
+        content, byte_range, condition = self.state.content, self.headers.get("Range"), self.headers.get("If-Range")
+        headers: dict[str, Any] = {"ETag": self.state.etag} if self.state.etag else {}
+        if not byte_range or not self.state.ranges or (condition and condition != self.state.etag):
             self.send(content, **headers)
             return
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
         if start >= len(content):
             self.send(b"", 416)
             return
@@ -94,17 +94,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def break_off(self, after: int = 2_000_000) -> None:
-        """Promise everything that was asked for, send some, and close."""
-        write, self.wfile = self.wfile, Cut(self.wfile, after)
+        """Announce the full length, send a part of the body, and close the connection."""
+        stream = self.wfile
+        self.wfile = TruncatedStream(stream, after)  # type: ignore[assignment]
         self.send_file()
-        self.wfile = write
+        self.wfile = stream
 
     def log_message(self, *args: Any) -> None:
         pass
 
 
-class Cut:
-    """A stream that passes the headers and then so many bytes of the body."""
+class TruncatedStream:
+    """A stream that writes the headers and then a number of bytes of the body."""
 
     def __init__(self, stream: Any, after: int) -> None:
         self.stream, self.after = stream, after
@@ -118,7 +119,7 @@ class Cut:
 
 @contextmanager
 def serve() -> Iterator[Server]:
-    """A running server; a test says what it holds and how it fails."""
+    """Run a server; a test sets its content and its faults."""
     state = Server()
     handler = type("Bound", (Handler,), {"state": state})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:

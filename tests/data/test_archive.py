@@ -18,31 +18,17 @@ import pytest
 
 from lss_lightning.data import archive as module
 from lss_lightning.data.alkafri import AlKafri, find_slices
-from lss_lightning.data.archive import ZipMember, unpack, zip_top
+from lss_lightning.data.alkafri_layout import FINAL_FOLDER, INTERMEDIATE_FOLDER, LABELS
+from lss_lightning.data.archive import ZipMember, open_zip_root, unpack
+from lss_lightning.data.formats import read_image
 from lss_lightning.data.loading import load_slice, load_slices
-from lss_lightning.data.png import read_grey
-from lss_lightning.data.slices import FINAL, INTERMEDIATE, LABELS
+from lss_lightning.data.source import PairedChannels
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
+from tests.data.archives import pack, write_zip
 
 
-def pack(tree: Path, archive: Path, inside: str = "") -> Path:
-    """Zip a folder's files under a folder of that name in the archive."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(tree.rglob("*.png")):
-            packed.write(path, inside + path.relative_to(tree).as_posix())
-    return archive
-
-
-def write_zip(path: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, content in members.items():
-            packed.writestr(name, content)
-    return path
-
-
-def patch(path: Path, old: bytes, new: bytes) -> None:
+def replace_bytes(path: Path, old: bytes, new: bytes) -> None:
     assert len(old) == len(new)
     content = path.read_bytes()
     assert old in content
@@ -55,29 +41,27 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def expected(tree):
-    found = find_slices(tree, "t1_t2")
-    return load_slices(found.slices, "t1_t2", LUMBAR)
+    return load_slices(find_slices(tree, "t1_t2").slices, "t1_t2", LUMBAR)
 
 
-def assert_same(root: Path, expected, channels: str = "t1_t2") -> None:
+def assert_same(root: Path, expected, channels: PairedChannels = "t1_t2") -> None:
     source = AlKafri(name="alkafri", root=str(root), channels=channels)
     source.check()
     source.prepare()
-    found = source.find()
-    loaded = load_slices(found.slices, channels, LUMBAR)
-    assert [piece.slice.name for piece in loaded] == [piece.slice.name for piece in expected]
-    for one, other in zip(loaded, expected, strict=True):
-        np.testing.assert_array_equal(one.label, other.label)
+    slices = load_slices(source.find().slices, channels, LUMBAR)
+    assert [loaded.slice.name for loaded in slices] == [loaded.slice.name for loaded in expected]
+    for actual, desired in zip(slices, expected, strict=True):
+        np.testing.assert_array_equal(actual.label, desired.label)
         if channels == "t1_t2":
-            np.testing.assert_array_equal(one.image, other.image)
+            np.testing.assert_array_equal(actual.image, desired.image)
 
 
 @pytest.mark.parametrize("inside", ["", "Ground_Truth_Label/"])
-@pytest.mark.parametrize("point_at", ["folder", "archive"])
-def test_slices_are_read_from_the_archive_as_downloaded(tree, expected, tmp_path, inside, point_at):
+@pytest.mark.parametrize("root", ["folder", "archive"])
+def test_slices_are_read_from_the_archive_as_downloaded(tree, expected, tmp_path, inside, root):
     archive = pack(tree, tmp_path / "data" / "Ground_Truth_Label.zip", inside)
     shutil.rmtree(tree)
-    assert_same(archive if point_at == "archive" else archive.parent, expected)
+    assert_same(archive if root == "archive" else archive.parent, expected)
     assert contents(archive.parent).keys() == {"Ground_Truth_Label.zip"}
 
 
@@ -88,43 +72,44 @@ def test_archive_under_another_name_is_found(tree, expected, tmp_path):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_image_folders_alone_are_enough(tree, expected, tmp_path, packed):
+def test_image_folders_alone_suffice(tree, expected, tmp_path, packed):
     (tmp_path / "flat").mkdir()
-    for path in [*(tree / FINAL).iterdir(), *(tree / INTERMEDIATE).iterdir()]:
+    for path in [*(tree / FINAL_FOLDER).iterdir(), *(tree / INTERMEDIATE_FOLDER).iterdir()]:
         shutil.move(path, tmp_path / "flat" / path.name)
     if packed:
         pack(tmp_path / "flat", tmp_path / "zipped" / "images.zip")
     assert_same(tmp_path / ("zipped" if packed else "flat"), expected)
 
 
-def test_final_folder_alone_is_enough_for_the_composite(tree, expected, tmp_path):
-    shutil.rmtree(tree / INTERMEDIATE)
-    for root in (tree, tree / FINAL, pack(tree, tmp_path / "zipped" / "05.zip").parent):
+def test_final_folder_alone_suffices_for_the_composite(tree, expected, tmp_path):
+    shutil.rmtree(tree / INTERMEDIATE_FOLDER)
+    for root in (tree, tree / FINAL_FOLDER, pack(tree, tmp_path / "zipped" / "05.zip").parent):
         assert_same(root, expected, "composite")
 
 
-def test_what_is_unpacked_comes_before_the_archive(tree):
+def test_unpacked_files_take_precedence_over_the_archive(tree):
     pack(tree, tree / "Ground_Truth_Label.zip")
-    assert all(isinstance(piece.label, Path) for piece in find_slices(tree, "t2").slices)
+    assert all(isinstance(slice_.label, Path) for slice_ in find_slices(tree, "t2").slices)
 
 
-def test_ground_truth_s_archive_comes_before_others(tree, tmp_path):
+def test_the_ground_truth_archive_takes_precedence_over_others(tree, tmp_path):
     pack(tree, tmp_path / "data" / "Ground_Truth_Label.zip")
     pack(tree, tmp_path / "data" / "A.zip")
-    found = find_slices(tmp_path / "data", "t2")
-    assert {piece.label.archive.name for piece in found.slices} == {"Ground_Truth_Label.zip"}
+    labels = [slice_.label for slice_ in find_slices(tmp_path / "data", "t2").slices]
+    assert {label.archive.name for label in labels if isinstance(label, ZipMember)} == {"Ground_Truth_Label.zip"}
+    assert all(isinstance(label, ZipMember) for label in labels)
 
 
-def test_archive_that_broke_off_is_named(tree, tmp_path):
+def test_truncated_archive_is_named(tree, tmp_path):
     archive = pack(tree, tmp_path / "data" / "Ground_Truth_Label.zip")
     archive.write_bytes(archive.read_bytes()[:-100])
-    for look in (
+    for read in (
         lambda: find_slices(archive.parent, "t2"),
-        lambda: zip_top(archive),
+        lambda: open_zip_root(archive),
         lambda: unpack(archive, tmp_path / "x"),
     ):
-        with pytest.raises(UserError, match=r"Ground_Truth_Label\.zip: no zip archive, or not all of one"):
-            look()
+        with pytest.raises(UserError, match=r"Ground_Truth_Label\.zip: not a zip archive, or only part of one"):
+            read()
 
 
 def test_archive_without_labels_is_refused(tmp_path):
@@ -139,7 +124,7 @@ def member(tree, tmp_path) -> ZipMember:
     return ZipMember(archive, f"{LABELS[0]}/L1_0001_D3.png")
 
 
-def test_member_is_what_was_packed(member, tree):
+def test_member_has_the_packed_content(member, tree):
     path = tree / member.member
     assert member.read_bytes() == path.read_bytes()
     assert (member.name, member.stem) == (path.name, path.stem)
@@ -148,19 +133,19 @@ def test_member_is_what_was_packed(member, tree):
     assert pickle.loads(pickle.dumps(member)).read_bytes() == path.read_bytes()
 
 
-def test_replaced_archive_is_read_anew(member):
+def test_replaced_archive_is_read_again(member):
     member.read_bytes()
     write_zip(member.archive, {member.member: b"another"})
     os.utime(member.archive, (1, 1))
     assert member.read_bytes() == b"another"
 
 
-def test_lacking_member_or_archive_is_named(member):
+def test_missing_member_or_archive_is_named(member):
     with pytest.raises(UserError, match=r"packed\.zip/nothing\.png: no such file"):
-        read_grey(ZipMember(member.archive, "nothing.png"))
+        read_image(ZipMember(member.archive, "nothing.png"), "t1")
     member.archive.unlink()
     with pytest.raises(UserError, match=r"L1_0001_D3\.png: no such file"):
-        read_grey(member)
+        read_image(member, "t1")
 
 
 def test_broken_member_is_named(member):
@@ -173,7 +158,7 @@ def test_broken_member_is_named(member):
 
 
 def test_member_too_large_for_an_image_is_not_read(member, monkeypatch):
-    monkeypatch.setattr(module, "LARGEST_IMAGE", 50)
+    monkeypatch.setattr(module, "MAX_IMAGE_BYTES", 50)
     with pytest.raises(UserError, match=r"L1_0001_D3\.png: declares \d+ bytes; an image has at most 50"):
         member.read_bytes()
 
@@ -186,30 +171,30 @@ def test_encrypted_member_is_named(tmp_path):
 
 
 def encrypt(archive: Path) -> None:
-    """Set the flag of encryption in every header of a zip."""
+    """Set the encryption flag in every header of a zip archive."""
     content = bytearray(archive.read_bytes())
     for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(signature) + offset] |= 1
     archive.write_bytes(content)
 
 
-def many(tmp_path: Path) -> tuple[list[ZipMember], list[bytes]]:
+def write_members(tmp_path: Path) -> tuple[list[ZipMember], list[bytes]]:
     rng = np.random.default_rng(0)
-    stored = {f"{number}.bin": rng.bytes(20_000) for number in range(50)}
-    archive = write_zip(tmp_path / "many.zip", stored)
-    return [ZipMember(archive, name) for name in stored], list(stored.values())
+    content = {f"{number}.bin": rng.bytes(20_000) for number in range(50)}
+    archive = write_zip(tmp_path / "many.zip", content)
+    return [ZipMember(archive, name) for name in content], list(content.values())
 
 
 def test_threads_read_at_the_same_time(tmp_path):
-    members, stored = many(tmp_path)
+    members, content = write_members(tmp_path)
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
-            assert list(pool.map(ZipMember.read_bytes, members)) == stored
+            assert list(pool.map(ZipMember.read_bytes, members)) == content
 
 
 def test_every_thread_has_its_own_handle(member):
-    handles = [module._thread_s_own(member.archive), module._thread_s_own(member.archive)]
-    thread = threading.Thread(target=lambda: handles.append(module._thread_s_own(member.archive)))
+    handles = [module._open_in_thread(member.archive), module._open_in_thread(member.archive)]
+    thread = threading.Thread(target=lambda: handles.append(module._open_in_thread(member.archive)))
     thread.start()
     thread.join()
     assert handles[0] is handles[1]
@@ -222,10 +207,10 @@ from pathlib import Path
 from lss_lightning.data.archive import ZipMember
 
 members = [ZipMember(Path(sys.argv[1]), f"{number}.bin") for number in range(50)]
-members[0].read_bytes()  # opens the archive, which the children inherit
-right = {member: member.read_bytes() for member in members}
+members[0].read_bytes()  # opens the archive, and the children inherit its handle
+expected = {member: member.read_bytes() for member in members}
 def check(_):
-    return all(member.read_bytes() == right[member] for _ in range(20) for member in members)
+    return all(member.read_bytes() == expected[member] for _ in range(20) for member in members)
 with multiprocessing.get_context("fork").Pool(4) as pool:
     results = pool.map_async(check, range(4))
     while not results.ready():
@@ -236,65 +221,65 @@ with multiprocessing.get_context("fork").Pool(4) as pool:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
 def test_forked_processes_read_at_the_same_time(tmp_path):
-    many(tmp_path)
-    done = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path / "many.zip")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    write_members(tmp_path)
+    process = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path / "many.zip")], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
-def test_unpacked_archive_is_what_was_packed(tree, tmp_path):
+def test_unpacked_archive_has_the_packed_content(tree, tmp_path):
     unpack(pack(tree, tmp_path / "a.zip"), tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tree)
     assert {path.name for path in tmp_path.iterdir()} == {"tree", "a.zip", "out"}
 
 
 @pytest.mark.parametrize("inside", ["top/", "05_Final_Ground_Truth_Data/"])
-def test_single_folder_at_the_top_is_left_out(tree, tmp_path, inside):
+def test_single_top_level_folder_is_dropped(tree, tmp_path, inside):
     unpack(pack(tree, tmp_path / "a.zip", inside), tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tree)
 
 
-def test_source_unpacks_when_told_to(tree, expected, tmp_path):
+def test_source_unpacks_with_unpack_true(tree, expected, tmp_path):
     archive = pack(tree, tmp_path / "data" / "Ground_Truth_Label.zip", "Ground_Truth_Label/")
     source = AlKafri(name="alkafri", root=str(archive.parent), channels="t1_t2", unpack=True)
     for _ in range(2):
         source.check()
         source.prepare()
     assert contents(archive.parent / "Ground_Truth_Label") == contents(tree)
-    (piece, *_) = source.find().slices
-    assert isinstance(piece.label, Path)
-    np.testing.assert_array_equal(load_slice(piece, "t1_t2", LUMBAR).image, expected[0].image)
+    (slice_, *_) = source.find().slices
+    assert isinstance(slice_.label, Path)
+    np.testing.assert_array_equal(load_slice(slice_, "t1_t2", LUMBAR).image, expected[0].image)
     with pytest.raises(UserError, match="a file; give the folder"):
         AlKafri(name="alkafri", root=str(archive), unpack=True).check()
 
 
 def refusal(archive: Path, tmp_path: Path) -> str:
-    """The message of a refused unpacking, which must leave nothing behind."""
+    """Return the error message of `unpack`, which must leave nothing behind."""
     before = contents(tmp_path)
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as error:
         unpack(archive, tmp_path / "out")
     assert contents(tmp_path) == before
     assert not (tmp_path / "out").exists()
-    return str(refused.value)
+    return str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"),
+    ("name", "problem"),
     [
-        ("../evil.txt", "a path with .."),
-        ("a/../../evil.txt", "a path with .."),
-        ("/tmp/evil.txt", "an absolute or foreign path"),
-        ("C:/evil.txt", "an absolute or foreign path"),
-        ("C:evil.txt", "an absolute or foreign path"),
-        ("//host/share/evil.txt", "an absolute or foreign path"),
-        ("..\\evil.txt", "an absolute or foreign path"),
-        ("..\\evil/", "an absolute or foreign path"),
-        ("evil\0.txt", "an absolute or foreign path"),
+        ("../evil.txt", "has a path with .."),
+        ("a/../../evil.txt", "has a path with .."),
+        ("/tmp/evil.txt", "has an absolute or foreign path"),
+        ("C:/evil.txt", "has an absolute or foreign path"),
+        ("C:evil.txt", "has an absolute or foreign path"),
+        ("//host/share/evil.txt", "has an absolute or foreign path"),
+        ("..\\evil.txt", "has an absolute or foreign path"),
+        ("..\\evil/", "has an absolute or foreign path"),
+        ("evil\0.txt", "has an absolute or foreign path"),
     ],
 )
-def test_member_that_would_land_outside_is_refused(tmp_path, name, fault):
+def test_member_with_a_path_outside_is_refused(tmp_path, name, problem):
     archive = write_zip(tmp_path / "a.zip", {"good.txt": b"good", "x" * len(name): b""})
-    patch(archive, b"x" * len(name), name.encode())
-    assert f"member {name!r} is {fault}" in refusal(archive, tmp_path)
+    replace_bytes(archive, b"x" * len(name), name.encode())
+    assert f"member {name!r} {problem}" in refusal(archive, tmp_path)
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
@@ -311,36 +296,36 @@ def test_encrypted_archive_is_refused(tmp_path):
     assert "member 'a.txt' is encrypted" in refusal(tmp_path / "a.zip", tmp_path)
 
 
-def test_name_held_twice_is_refused(tmp_path):
+def test_repeated_name_is_refused(tmp_path):
     archive = write_zip(tmp_path / "a.zip", {"a.txt": b"one", "b.txt": b"two"})
-    patch(archive, b"b.txt", b"a.txt")
-    assert "member 'a.txt' is held twice" in refusal(archive, tmp_path)
+    replace_bytes(archive, b"b.txt", b"a.txt")
+    assert "member 'a.txt' occurs twice" in refusal(archive, tmp_path)
 
 
-def test_bomb_is_refused_by_what_it_declares(tmp_path):
+def test_zip_bomb_is_refused_by_its_declared_size(tmp_path):
     archive = write_zip(tmp_path / "a.zip", {"zeros": bytes(10_000_000)})
     assert "declares 10,000,000 bytes" in refusal(archive, tmp_path)
 
 
-def test_bomb_that_declares_less_than_it_holds_is_refused(tmp_path):
+def test_zip_bomb_that_understates_its_size_is_refused(tmp_path):
     content = np.random.default_rng(0).bytes(1000) * 50
     archive = write_zip(tmp_path / "a.zip", {"good.txt": b"good", "more": content})
-    patch(archive, struct.pack("<L", len(content)), struct.pack("<L", 100))
+    replace_bytes(archive, struct.pack("<L", len(content)), struct.pack("<L", 100))
     assert "a.zip/more: broken" in refusal(archive, tmp_path)
 
 
-def test_free_disk_is_looked_at_first(tmp_path, monkeypatch):
+def test_disk_space_is_checked_first(tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "a.zip", {"a": b"0123456789"})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 0, 9))
     assert "unpacks to 10 bytes" in refusal(archive, tmp_path)
 
 
-def test_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     archive = write_zip(tmp_path / "a.zip", {"a": b"0123456789"})
-    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
     assert "cannot be unpacked into" in (message := refusal(archive, tmp_path))
     assert "No space left on device" in message
 

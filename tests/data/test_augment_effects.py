@@ -9,43 +9,43 @@ import pytest
 import torch
 
 from lss_lightning.data.augment import AugmentationConfig
-from lss_lightning.data.augment.draw import draw_image, image_generator
-from lss_lightning.data.augment.fields import smooth_fields, white_noise
-from lss_lightning.labels import IGNORED
+from lss_lightning.data.augment.draw import draw_augmentation, make_image_generator
+from lss_lightning.data.augment.fields import evaluate_splines, make_white_noise
+from lss_lightning.labels import IGNORE_INDEX
 from lss_lightning.phantom import render_slice
-from tests.data.augmenting import CPU, EVERYTHING, augment, draws, plain, smooth_texture
+from tests.data.augmenting import CPU, EVERYTHING, augment, make_draws, make_texture, make_uniform
 
 
 def test_image_and_label_move_together():
     slices = [render_slice(0, patient, "D4", 128) for patient in (1, 2, 3, 4)]
-    labels = torch.from_numpy(np.stack([piece.label for piece in slices]))
+    labels = torch.from_numpy(np.stack([rendered.label for rendered in slices]))
     config = replace(
         EVERYTHING, bias_field=0.0, blur=0.0, noise=0.0, gamma=0.0, channel_dropout=0.0, misregistration=0.0
     )
     images, moved = augment(config, labels[:, None] * 40, labels, channels="t1", spacing=220 / 128)
     assert not torch.equal(moved, labels)
-    known = moved != IGNORED
+    known = moved != IGNORE_INDEX
     assert 0.5 < known.float().mean() < 1
-    # Where a whole 3 × 3 neighbourhood is of one class, so is the image.
+    # Pixels whose 3 × 3 neighbourhood has one class show that class in the image.
     for label, image in zip(moved, images[:, 0], strict=True):
-        around = label.unfold(0, 3, 1).unfold(1, 3, 1).flatten(2)
-        pure = (around == around[..., :1]).all(2) & (around[..., 0] != IGNORED)
-        within = image[1:-1, 1:-1][pure] - 40 * label[1:-1, 1:-1][pure]
+        neighbourhood = label.unfold(0, 3, 1).unfold(1, 3, 1).flatten(2)
+        pure = (neighbourhood == neighbourhood[..., :1]).all(2) & (neighbourhood[..., 0] != IGNORE_INDEX)
+        difference = image[1:-1, 1:-1][pure] - 40 * label[1:-1, 1:-1][pure]
         assert pure.float().mean() > 0.4
-        assert (within.abs() < 0.01).float().mean() > 0.99
+        assert (difference.abs() < 0.01).float().mean() > 0.99
     assert not images[:, 0][~known].any()
 
 
-def disc(size, middle, radius=6.0):
-    """A blurred disc, (1, 1, H, W) uint8 with its label; middle x and y in pixels from the image's."""
+def make_disc(size, centre, radius=6.0):
+    """Return a blurred disc, (1, 1, H, W) uint8, and its label; ``centre`` is in pixels from the image's centre."""
     rows, columns = np.mgrid[: size[0], : size[1]]
-    x, y = columns - (size[1] - 1) / 2 - middle[0], rows - (size[0] - 1) / 2 - middle[1]
+    x, y = columns - (size[1] - 1) / 2 - centre[0], rows - (size[0] - 1) / 2 - centre[1]
     inside = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1)
     return torch.from_numpy(np.uint8(inside * 255))[None, None], torch.from_numpy(np.uint8(inside > 0.5))[None]
 
 
 def centroid(weights):
-    """x and y in pixels from the image's middle."""
+    """Return x and y of the centroid in pixels from the image's centre."""
     weights = np.asarray(weights, dtype=np.float64)
     rows, columns = np.indices(weights.shape)
     height, width = weights.shape
@@ -62,15 +62,15 @@ def centroid(weights):
      AugmentationConfig(rotation=40.0, scale=0.3, translation=5.0)],
     ids=["rotation", "scale", "translation", "together"],
 )  # fmt: skip
-def test_a_disc_arrives_where_the_draw_sends_it(config, size):
+def test_a_disc_moves_as_drawn(config, size):
     spacing, start = 0.5, np.array([15.0, -10.0])
-    image, label = disc(size, start)
+    image, label = make_disc(size, start)
     for key in "abc":
-        draw = draw_image(config, image_generator(0, 0, key), 1, size, spacing)
-        turn = math.radians(draw.angle)
+        draw = draw_augmentation(config, make_image_generator(0, 0, key), 1, size, spacing)
+        angle = math.radians(draw.angle)
         # Counter-clockwise as displayed, y pointing down.
-        turned = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) @ start
-        expected = draw.zoom * turned + draw.shift / spacing
+        rotated = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) @ start
+        expected = draw.zoom * rotated + draw.shift / spacing
         assert np.hypot(*(expected - start)) > 0.3
         moved, classes = augment(config, image, label, channels="t1", spacing=spacing, digests=[key])
         np.testing.assert_allclose(centroid(moved[0, 0]), expected, atol=0.05)
@@ -78,10 +78,10 @@ def test_a_disc_arrives_where_the_draw_sends_it(config, size):
         assert moved.sum() / image.sum() == pytest.approx(draw.zoom**2, rel=0.02)
 
 
-def test_lengths_are_millimetres_whatever_the_pixel():
+def test_lengths_are_in_mm_for_any_spacing():
     config, moves = AugmentationConfig(translation=9.0), {}
     for size, spacing in [(64, 2.0), (128, 1.0), (128, None), (256, 0.5)]:
-        image, label = disc((size, size), (0, 0), 10 * size / 128)
+        image, label = make_disc((size, size), (0, 0), 10 * size / 128)
         moved, _ = augment(config, image, label, channels="t1", spacing=spacing)
         moves[size, spacing] = centroid(moved[0, 0]) * (spacing or 220 / size)
     assert np.hypot(*moves[128, 1.0]) > 3
@@ -89,15 +89,15 @@ def test_lengths_are_millimetres_whatever_the_pixel():
         np.testing.assert_allclose(move, moves[128, 1.0], atol=0.1)
 
 
-def test_a_bent_disc_arrives_where_the_spline_reads_it():
+def test_a_bent_disc_moves_as_drawn():
     config, size, spacing, start = AugmentationConfig(elastic=15.0), (96, 96), 0.5, np.array([10.0, -6.0])
-    image, label = disc(size, start, radius=3.0)
+    image, label = make_disc(size, start, radius=3.0)
     for key in "abc":
-        draw = draw_image(config, image_generator(0, 0, key), 1, size, spacing)
-        [bend] = smooth_fields([draw.bend / spacing], [config.elastic_spacing / spacing], [size], size, CPU)
+        draw = draw_augmentation(config, make_image_generator(0, 0, key), 1, size, spacing)
+        [bend] = evaluate_splines([draw.bend / spacing], [config.elastic_spacing / spacing], [size], size, CPU)
         rows, columns = np.indices(size) - 47.5
-        reads = np.stack([columns, rows]) + bend.numpy()
-        distance = np.hypot(*(reads - start[:, None, None]))
+        positions = np.stack([columns, rows]) + bend.numpy()
+        distance = np.hypot(*(positions - start[:, None, None]))
         row, column = np.unravel_index(distance.argmin(), size)
         expected = np.array([column, row]) - 47.5
         assert np.hypot(*(expected - start)) > 1.5
@@ -108,46 +108,46 @@ def test_a_bent_disc_arrives_where_the_spline_reads_it():
 
 def test_bending_is_smooth_bounded_and_never_folds():
     config = AugmentationConfig(elastic=0.48 * 20, elastic_spacing=20.0)
-    for draw in draws(config, 50, size=(96, 96)):
-        bend = smooth_fields([draw.bend], [20.0], [(96, 96)], (96, 96), CPU)[0].double()
+    for draw in make_draws(config, 50, size=(96, 96)):
+        bend = evaluate_splines([draw.bend], [20.0], [(96, 96)], (96, 96), CPU)[0].double()
         assert bend.abs().max() <= np.abs(draw.bend).max() + 1e-5
         (xy, xx), (yy, yx) = torch.gradient(bend[0]), torch.gradient(bend[1])
         assert ((1 + xx) * (1 + yy) - xy * yx).min() > 0
-    # A B-spline repeats a linear function of its control points.
+    # A B-spline reproduces a linear function of its control points.
     rows, columns = np.mgrid[-1:8, -1:8]
-    [plane] = smooth_fields([(3.0 * columns - 2.0 * rows)[None]], [16.0], [(96, 90)], (96, 96), CPU)
+    [plane] = evaluate_splines([(3.0 * columns - 2.0 * rows)[None]], [16.0], [(96, 90)], (96, 96), CPU)
     expected = (3 * np.arange(90) - 2 * np.arange(96)[:, None]) / 16
     np.testing.assert_allclose(plane[0, :, :90], expected, atol=1e-4)
     assert not plane[0, :, 90:].any()
 
 
-def test_what_comes_in_from_outside_is_black_and_has_no_label():
-    images, labels = plain(16, 3, (64, 64), grey=200)
+def test_pixels_from_outside_are_black_and_ignored():
+    images, labels = make_uniform(16, 3, (64, 64), grey=200)
     moved, classes = augment(AugmentationConfig(translation=20.0, noise=0.05, bias_field=0.3), images, labels)
-    outside = classes == IGNORED
+    outside = classes == IGNORE_INDEX
     assert outside.flatten(1).any(1).all()
-    assert set(classes.unique().tolist()) == {5, IGNORED}
+    assert set(classes.unique().tolist()) == {5, IGNORE_INDEX}
     assert not moved.transpose(0, 1)[:, outside].any()
     assert moved[:, 0][~outside].min() > 30
 
 
 def test_ignored_pixels_of_a_label_stay_ignored():
-    images, labels = plain(8, 1, (64, 64))
-    labels[:, 20:40, 20:40] = IGNORED
+    images, labels = make_uniform(8, 1, (64, 64))
+    labels[:, 20:40, 20:40] = IGNORE_INDEX
     moved, classes = augment(AugmentationConfig(rotation=30.0), images, labels, channels="t1")
-    assert set(classes.unique().tolist()) == {5, IGNORED}
-    assert (classes[:, 25:35, 25:35] == IGNORED).all()
+    assert set(classes.unique().tolist()) == {5, IGNORE_INDEX}
+    assert (classes[:, 25:35, 25:35] == IGNORE_INDEX).all()
     assert (moved[:, 0, 28:32, 28:32] > 99).all()
 
 
 @pytest.mark.parametrize("channels", ["composite", "t1_t2"])
 def test_misregistration_moves_t2_alone(channels):
-    image, label = disc((96, 96), (4, 7))
+    image, label = make_disc((96, 96), (4, 7))
     pair = image.repeat(1, 2, 1, 1)
     images = torch.cat([pair, torch.zeros_like(image)], 1) if channels == "composite" else pair
     config = AugmentationConfig(misregistration=3.0)
     for key in "abc":
-        draw = draw_image(config, image_generator(0, 0, key), 2, (96, 96), 0.5)
+        draw = draw_augmentation(config, make_image_generator(0, 0, key), 2, (96, 96), 0.5)
         moved, classes = augment(config, images, label, channels=channels, spacing=0.5, digests=[key])
         assert torch.equal(classes, label)
         torch.testing.assert_close(moved[:, :1], image.float(), rtol=0, atol=0.01)
@@ -155,31 +155,31 @@ def test_misregistration_moves_t2_alone(channels):
         if channels == "composite":
             torch.testing.assert_close(moved[:, 2], (moved[:, 0] - moved[:, 1]).clamp(min=0))
             assert moved[:, 2].max() > 100
-    # T2's outermost pixels repeat: no false strip without signal.
-    assert augment(config, *plain(8, images.shape[1], (32, 32)), channels=channels)[0][:, 1].min() > 99
+    # T2's outermost pixels are repeated, so there is no strip without signal.
+    assert augment(config, *make_uniform(8, images.shape[1], (32, 32)), channels=channels)[0][:, 1].min() > 99
 
 
-def test_a_single_contrast_is_never_misregistered():
-    images, labels = smooth_texture(4, 1, (48, 48)), plain(4, 1, (48, 48))[1]
+def test_a_single_channel_is_never_misregistered():
+    images, labels = make_texture(4, 1, (48, 48)), make_uniform(4, 1, (48, 48))[1]
     out, _ = augment(AugmentationConfig(misregistration=5.0), images, labels, channels="t1")
     assert torch.equal(out, images)
 
 
-def test_third_channel_follows_from_the_changed_t1_and_t2():
-    images, labels = smooth_texture(8, 3, (64, 64)), plain(8, 1, (64, 64))[1]
+def test_third_channel_is_computed_from_the_augmented_t1_and_t2():
+    images, labels = make_texture(8, 3, (64, 64)), make_uniform(8, 1, (64, 64))[1]
     config = replace(EVERYTHING, channel_dropout=0.5)
     out, _ = augment(config, images, labels)
     torch.testing.assert_close(out[:, 2], (out[:, 0] - out[:, 1]).clamp(min=0))
     assert out[:, 2].max() > 20
-    # Without a formula it is a channel of its own; where grey values stay, it moves as it is.
-    own, _ = augment(config, images, labels, third=False)
-    assert not torch.allclose(own[:, 2], (own[:, 0] - own[:, 1]).clamp(min=0), atol=5)
+    # Without a formula it is augmented like any channel. If grey values do not change, it moves with T1.
+    independent, _ = augment(config, images, labels, derive=False)
+    assert not torch.allclose(independent[:, 2], (independent[:, 0] - independent[:, 1]).clamp(min=0), atol=5)
     moved, _ = augment(AugmentationConfig(rotation=9.0, flip=0.5), images[:, [0, 0, 0]], labels)
     assert torch.equal(moved[:, 0], moved[:, 2])
 
 
-def test_channel_dropout_blanks_one_channel_and_leaves_the_other():
-    images, labels = smooth_texture(12, 2, (48, 48)), plain(12, 1, (48, 48))[1]
+def test_channel_dropout_removes_one_channel_and_keeps_the_other():
+    images, labels = make_texture(12, 2, (48, 48)), make_uniform(12, 1, (48, 48))[1]
     out, _ = augment(AugmentationConfig(channel_dropout=1.0), images, labels, channels="t1_t2")
     blank = ~out.flatten(2).any(2)
     assert (blank.sum(1) == 1).all()
@@ -189,15 +189,15 @@ def test_channel_dropout_blanks_one_channel_and_leaves_the_other():
     assert torch.equal(single, images[:, :1].float())
 
 
-def test_noise_is_normal_white_and_of_the_drawn_deviation():
+def test_noise_is_normal_white_and_has_the_drawn_deviation():
     config = AugmentationConfig(noise=0.1)
-    images, labels = plain(6, 2, (128, 128), grey=128)
+    images, labels = make_uniform(6, 2, (128, 128), grey=128)
     out, _ = augment(config, images, labels, channels="t1_t2")
-    for image, draw in zip(out, draws(config, 6, size=(128, 128)), strict=True):
+    for image, draw in zip(out, make_draws(config, 6, size=(128, 128)), strict=True):
         assert image.std(dim=(1, 2)).numpy() == pytest.approx(255 * draw.noise, rel=0.03)
         assert image.mean(dim=(1, 2)).numpy() == pytest.approx([128, 128], abs=0.8)
     keys = torch.tensor([[0, 1], [-5, 2**31 - 1]], dtype=torch.int32)
-    noise = white_noise(keys, (256, 256))
+    noise = make_white_noise(keys, (256, 256))
     assert noise.isfinite().all()
     assert noise.abs().max() > 4
     flat = noise.flatten(0, 1).flatten(1)
@@ -206,7 +206,7 @@ def test_noise_is_normal_white_and_of_the_drawn_deviation():
         assert ((flat[:, lag:] * flat[:, :-lag]).mean(1).abs() < 0.02).all()
     for deviation, share in [(1, 0.6827), (2, 0.9545), (3, 0.9973)]:
         assert (flat.abs() < deviation).float().mean() == pytest.approx(share, abs=0.003)
-    torch.testing.assert_close(white_noise(keys, (64, 100)), noise[:, :, :64, :100])
+    torch.testing.assert_close(make_white_noise(keys, (64, 100)), noise[:, :, :64, :100])
 
 
 def test_noise_is_a_hash_of_key_and_pixel():
@@ -216,34 +216,34 @@ def test_noise_is_a_hash_of_key_and_pixel():
         return number ^ number >> 16
 
     keys = [0, 77, -1, -(2**31)]
-    noise = white_noise(torch.tensor([keys], dtype=torch.int32), (40, 300))[0]
+    noise = make_white_noise(torch.tensor([keys], dtype=torch.int32), (40, 300))[0]
     for plane, key in zip(noise.tolist(), keys, strict=True):
         for row, column in [(0, 0), (0, 299), (39, 0), (17, 123)]:
             mixed = lowbias32((lowbias32(row * 2**16 + column) + key) % 2**32)
-            # As a signed number; its upper 24 bits count.
+            # The upper 24 bits of the signed number are used.
             level = ((mixed + 2**31) % 2**32 // 2**8 + 0.5) / 2**24
             assert plane[row][column] == pytest.approx(NormalDist().inv_cdf(level), abs=1e-4)
 
 
-def test_blur_spreads_a_point_by_the_drawn_deviation_and_keeps_plains():
+def test_blur_spreads_a_point_by_the_drawn_deviation_and_keeps_uniform_images():
     config, spacing = AugmentationConfig(blur=2.0), 0.5
     images = torch.zeros(4, 2, 65, 65, dtype=torch.uint8)
     images[:, :, 32, 32] = 255
-    out, _ = augment(config, images, plain(4, 1, (65, 65))[1], channels="t1_t2", spacing=spacing)
+    out, _ = augment(config, images, make_uniform(4, 1, (65, 65))[1], channels="t1_t2", spacing=spacing)
     squares = (np.arange(65) - 32.0) ** 2
-    for image, draw in zip(out, draws(config, 4, size=(65, 65), spacing=spacing), strict=True):
+    for image, draw in zip(out, make_draws(config, 4, size=(65, 65), spacing=spacing), strict=True):
         for plane, sigma in zip(image.double().numpy(), draw.blur / spacing, strict=True):
             assert plane.sum() == pytest.approx(255, rel=1e-4)
-            if sigma > 0.7:  # below, the Gaussian is narrower than its samples
+            if sigma > 0.7:  # below that, the Gaussian is narrower than the pixel grid
                 assert plane.sum(0) @ squares / 255 == pytest.approx(sigma**2, rel=0.05)
                 assert plane.sum(1) @ squares / 255 == pytest.approx(sigma**2, rel=0.05)
-    flat, _ = augment(config, *plain(4, 2, (40, 40)), channels="t1_t2", spacing=spacing)
+    flat, _ = augment(config, *make_uniform(4, 2, (40, 40)), channels="t1_t2", spacing=spacing)
     torch.testing.assert_close(flat, torch.full_like(flat, 100))
 
 
 def test_bias_field_is_smooth_and_within_its_range():
     size = (320, 320)
-    images, labels = plain(20, 1, size)
+    images, labels = make_uniform(20, 1, size)
     out, _ = augment(AugmentationConfig(bias_field=0.4), images, labels, channels="t1", spacing=220 / 320)
     factor = out[:, 0] / 100
     assert factor.min() >= 0.6
@@ -257,7 +257,7 @@ def test_gamma_keeps_black_white_and_the_order():
     ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 256).repeat(6, 1, 2, 1)
     config = AugmentationConfig(gamma=0.6)
     out, _ = augment(config, ramp, torch.zeros(6, 2, 256, dtype=torch.uint8), channels="t1")
-    for image, draw in zip(out, draws(config, 6, channels=1, size=(2, 256)), strict=True):
+    for image, draw in zip(out, make_draws(config, 6, channels=1, size=(2, 256)), strict=True):
         line = image[0, 0]
         assert line[0] == 0
         assert line[255] == pytest.approx(255)

@@ -1,7 +1,7 @@
 import pytest
 from openpyxl import Workbook
 
-from lss_lightning.data.reports import patient_key, read_reports
+from lss_lightning.data.reports import normalise_patient_id, read_reports
 from lss_lightning.errors import UserError
 
 ROWS = [("Patient ID", "Clinician's Notes"), (1, "Canal stenosis"), (2, None), (3, "One"), (3, "Two"), (None, "lost")]
@@ -16,11 +16,11 @@ def workbook(path, rows):
     return path
 
 
-def test_a_workbook(tmp_path):
+def test_workbook(tmp_path):
     assert read_reports(workbook(tmp_path / "reports.xlsx", ROWS)) == EXPECTED
 
 
-def test_columns_may_stand_elsewhere_under_another_apostrophe(tmp_path):
+def test_columns_in_other_positions_and_with_another_apostrophe(tmp_path):
     rows = [("", "clinician’s  notes ", "PATIENT ID"), ("x", "Canal stenosis", "0001"), ("x", "One", 3.0)]
     assert read_reports(workbook(tmp_path / "reports.xlsx", rows)) == {"1": "Canal stenosis", "3": "One"}
 
@@ -32,26 +32,26 @@ def test_csv(tmp_path):
     assert read_reports(path) == {"1": "Canal\nstenosis, mild"}
 
 
-@pytest.mark.parametrize(("given", "key"), [("0001", "1"), ("1.0", "1"), (" 0575 ", "575"), ("P07", "p07")])
-def test_patients_are_known_by_whatever_spelling(given, key):
-    assert patient_key(given) == key
+@pytest.mark.parametrize(("patient", "expected"), [("0001", "1"), ("1.0", "1"), (" 0575 ", "575"), ("P07", "p07")])
+def test_patient_ids_are_normalised(patient, expected):
+    assert normalise_patient_id(patient) == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("none.xlsx", None, "no such file"),
         ("reports.txt", b"", "neither .xlsx nor .csv"),
-        ("broken.xlsx", b"PK\x03\x04 broken", "no readable .xlsx"),
+        ("broken.xlsx", b"PK\x03\x04 broken", "not a readable .xlsx"),
         ("empty.csv", b"", "lacks Patient ID and Clinician's Notes"),
         ("other.csv", b"Patient ID,Age\n1,60\n", "lacks Clinician's Notes"),
         ("latin.csv", "Patient ID,Clinician's Notes\n1,L4–5\n".encode("cp1252"), "not in UTF-8"),
-        ("silent.csv", b"Patient ID,Clinician's Notes\n1,\n", "holds no note"),
+        ("silent.csv", b"Patient ID,Clinician's Notes\n1,\n", "holds no notes"),
     ],
 )
-def test_what_cannot_be_read_is_said(name, content, says, tmp_path):
+def test_unusable_reports_are_refused(name, content, message, tmp_path):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=says) as refusal:
+    with pytest.raises(UserError, match=message) as error:
         read_reports(tmp_path / name)
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(error.value)

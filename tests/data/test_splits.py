@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits import PARTS, SplitProtocol, shared_patients, slices_left_out, write_split
+from lss_lightning.data.splits import PARTS, SplitProtocol, count_shared_patients, count_unassigned_slices, write_split
 from lss_lightning.data.splits.file import FileSplit
 from lss_lightning.data.splits.fractions import ImageSplit, PatientSplit, Resubstitution
 from lss_lightning.data.splits.kfold import KFoldSplit
@@ -17,7 +17,7 @@ EVERY = [
     PatientSplit(),
     PatientSplit(val_fraction=0.0, test_fraction=0.25),
     PatientSplit(val_fraction=0.3, test_fraction=0.15, seed=2),
-    ImageSplit(),
+    ImageSplit(val_fraction=0.1),
     ImageSplit(val_fraction=0.0),
     KFoldSplit(fold=4),
     KFoldSplit(fold=1, folds=3, val_fraction=0.0),
@@ -31,7 +31,7 @@ def study(patients, levels=("D3", "D4", "D5")):
 
 
 def random_study(seed):
-    """From 12 to 60 patients with gaps between their numbers, one to three levels each, in random order."""
+    """Return slices of 12 to 60 patients with gaps in their numbers and one to three levels each, in random order."""
     rng = np.random.default_rng(seed)
     numbers = rng.choice(1000, size=int(rng.integers(12, 61)), replace=False)
     slices = [
@@ -62,8 +62,8 @@ def patients(slices, split):
         (PatientSplit(), 10, (24, 3, 3)),
         (PatientSplit(val_fraction=0.2, test_fraction=0.2), 5, (9, 3, 3)),
         (PatientSplit(val_fraction=0.0, test_fraction=0.3), 10, (21, 0, 9)),
-        (ImageSplit(), 10, (24, 3, 3)),
-        # In floating point the shares of these are a hair too small.
+        (ImageSplit(val_fraction=0.1), 10, (24, 3, 3)),
+        # The fractions of these are slightly too small in floating point.
         (PatientSplit(val_fraction=0.15, test_fraction=0.05), 10, (24, 3, 3)),
         (KFoldSplit(), 10, (3 * 7, 3 * 1, 3 * 2)),
         (KFoldSplit(folds=2, val_fraction=0.0), 5, (3 * 2, 0, 3 * 3)),
@@ -77,23 +77,23 @@ def test_sizes(protocol, count, expected):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("protocol", EVERY, ids=str)
-def test_no_patient_crosses_a_boundary_unless_the_protocol_says_so(protocol, seed):
+def test_only_some_protocols_put_a_patient_into_several_parts(protocol, seed):
     slices = random_study(seed)
     split = protocol.divide(slices)
     assert set().union(*split.values()) == set(range(len(slices)))
-    assert slices_left_out(slices, split) == 0
+    assert count_unassigned_slices(slices, split) == 0
     assert all(split[part] == sorted(split[part]) for part in PARTS)
-    held = patients(slices, split)
-    shared = {(one, other): held[one] & held[other] for one in PARTS for other in PARTS if one < other}
-    for (one, other), crossing in shared.items():
-        assert shared_patients(slices, split, one, other) == len(crossing)
+    by_part = patients(slices, split)
+    shared = {(part, other): by_part[part] & by_part[other] for part in PARTS for other in PARTS if part < other}
+    for (part, other), crossing in shared.items():
+        assert count_shared_patients(slices, split, part, other) == len(crossing)
         assert protocol.protocol in ("image", "resubstitution") or not crossing
     assert bool(shared["test", "train"]) == (protocol.protocol in ("image", "resubstitution"))
     assert (sum(sizes(split).values()) == len(slices)) == (protocol.protocol != "resubstitution")
 
 
 @pytest.mark.parametrize("protocol", [PatientSplit, ImageSplit, KFoldSplit])
-def test_seed_decides_and_the_order_of_files_does_not(protocol):
+def test_split_depends_on_the_seed_and_not_on_the_order_of_files(protocol):
     slices = study(20)
     first = protocol(seed=3).divide(slices)
     assert protocol(seed=3).divide(slices) == first
@@ -103,7 +103,7 @@ def test_seed_decides_and_the_order_of_files_does_not(protocol):
 
 
 def test_the_split_of_a_seed_never_changes():
-    # A published split must be had again with any later version of numpy and of this package.
+    # A published split must be reproducible with any later version of numpy and of this package.
     slices = study(20, ("D3",))
     assert PatientSplit(seed=0).divide(slices)["test"] == [1, 15]
     fold = KFoldSplit(fold=1, seed=0).divide(slices)
@@ -116,13 +116,13 @@ def test_each_patient_is_tested_by_exactly_one_fold(folds, seed):
     slices = random_study(seed)
     splits = [KFoldSplit(fold, folds, seed=seed).divide(slices) for fold in range(folds)]
     tested = [patients(slices, split)["test"] for split in splits]
-    assert sorted(patient for part in tested for patient in part) == sorted({piece.patient for piece in slices})
+    assert sorted(patient for part in tested for patient in part) == sorted({slice_.patient for slice_ in slices})
     counts = [len(part) for part in tested]
     assert max(counts) - min(counts) <= 1
-    validating = {frozenset(patients(slices, split)["val"]) for split in splits}
-    assert len(validating) == folds  # each fold selects on other patients
-    without = [KFoldSplit(fold, folds, val_fraction=0.0, seed=seed).divide(slices) for fold in range(folds)]
-    assert [split["test"] for split in without] == [split["test"] for split in splits]
+    validated = {frozenset(patients(slices, split)["val"]) for split in splits}
+    assert len(validated) == folds  # each fold selects on different patients
+    without_val = [KFoldSplit(fold, folds, val_fraction=0.0, seed=seed).divide(slices) for fold in range(folds)]
+    assert [split["test"] for split in without_val] == [split["test"] for split in splits]
 
 
 @pytest.mark.parametrize(
@@ -130,21 +130,21 @@ def test_each_patient_is_tested_by_exactly_one_fold(folds, seed):
     [
         (PatientSplit(), 5, ["split=patient: 5 patients", "the val part", "split.val_fraction=0.1", "resubstitution"]),
         (PatientSplit(val_fraction=0.0), 1, ["split=patient: 1 patients", "the train part"]),
-        (ImageSplit(), 1, ["split=image: 3 slices", "the val part"]),
+        (ImageSplit(val_fraction=0.1), 1, ["split=image: 3 slices", "the val part"]),
         (PatientSplit(), 0, ["split=patient: 0 patients", "the train part"]),
         (KFoldSplit(), 4, ["split.folds=5: the data has 4 patients", "lower split.folds"]),
         (KFoldSplit(folds=2), 2, ["split=kfold: the 1 patients outside", "the train part", "split.val_fraction=0.1"]),
     ],
 )
-def test_too_few_are_refused(protocol, count, parts):
-    with pytest.raises(UserError) as refused:
+def test_too_few_patients_or_slices_are_refused(protocol, count, parts):
+    with pytest.raises(UserError) as error:
         protocol.divide(study(count))
-    assert str(refused.value).startswith(parts[0])
-    assert [part for part in parts if part not in str(refused.value)] == []
+    assert str(error.value).startswith(parts[0])
+    assert [part for part in parts if part not in str(error.value)] == []
 
 
 @pytest.mark.parametrize(
-    ("protocol", "part", "stamp"),
+    ("protocol", "part", "warning"),
     [
         (PatientSplit(), "val", ""),
         (ImageSplit(val_fraction=0.0), None, ""),
@@ -154,15 +154,20 @@ def test_too_few_are_refused(protocol, count, parts):
         (Resubstitution(), "val", "Trained, selected and tested on the same slices"),
     ],
 )
-def test_what_selects_and_what_pages_must_say(protocol, part, stamp):
-    assert protocol.selecting_part == part
-    assert protocol.stamp.startswith(stamp)
-    assert bool(protocol.stamp) == bool(stamp)
+def test_selection_part_and_warning(protocol, part, warning):
+    assert protocol.selection_part == part
+    assert protocol.warning.startswith(warning)
+    assert bool(protocol.warning) == bool(warning)
 
 
-def test_every_protocol_is_named_in_words():
-    words = [protocol.in_words for protocol in (PatientSplit(), ImageSplit(), KFoldSplit(2, 3), Resubstitution())]
-    assert words == ["split by patient", "split by image", "split by patient, fold 2 of 0 to 2", "resubstitution"]
+def test_protocols_have_descriptions():
+    protocols = (PatientSplit(), ImageSplit(), KFoldSplit(2, 3), Resubstitution())
+    assert [protocol.description for protocol in protocols] == [
+        "split by patient",
+        "split by image",
+        "split by patient, fold 2 of 0 to 2",
+        "resubstitution",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,16 +175,19 @@ def test_every_protocol_is_named_in_words():
     [
         (
             lambda: PatientSplit(val_fraction=0.5, test_fraction=0.5),
-            "split.val_fraction=0.5 and split.test_fraction=0.5: together",
+            "split.val_fraction=0.5 and split.test_fraction=0.5: their sum",
         ),
-        (lambda: ImageSplit(select_on_test=True), "split.select_on_test=true with split.val_fraction=0.1"),
+        (
+            lambda: ImageSplit(val_fraction=0.1, select_on_test=True),
+            "split.select_on_test=true with split.val_fraction=0.1",
+        ),
         (lambda: KFoldSplit(fold=5), "split.fold=5: the split.folds=5 folds are numbered 0 to 4"),
     ],
 )
-def test_settings_that_contradict_one_another_are_refused(make, message):
-    with pytest.raises(UserError) as refused:
+def test_contradicting_settings_are_refused(make, message):
+    with pytest.raises(UserError) as error:
         make()
-    assert str(refused.value).startswith(message)
+    assert str(error.value).startswith(message)
 
 
 def test_split_is_written_as_a_table(tmp_path):
@@ -203,15 +211,15 @@ def test_a_written_split_is_read_back(protocol: SplitProtocol, seed, tmp_path):
     split = protocol.divide(slices)
     path = tmp_path / "split.csv"
     write_split(path, slices, split)
-    again = FileSplit(str(path))
-    assert again.divide(slices) == split
-    assert (again.stamp, again.selecting_part) == (protocol.stamp, protocol.selecting_part)
-    assert again.resubstitutes == (protocol.protocol == "resubstitution")
+    read = FileSplit(str(path))
+    assert read.divide(slices) == split
+    assert (read.warning, read.selection_part) == (protocol.warning, protocol.selection_part)
+    assert read.is_resubstitution == (protocol.protocol == "resubstitution")
 
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """Writes ``a.csv`` into the working directory."""
+    """Return a function that writes ``a.csv`` into the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def write(text: str | bytes) -> str:
@@ -233,33 +241,33 @@ PLAIN = "patient,part\n0001,train\n0002,val\n0003,test\n"
         "part,patient\n test , 0003\ntrain,0001\n\n,\nval,0002",
         '"patient","part"\n"0001","train"\n0001,train\n0002,val\n0003,test\n0003,test\n',
     ],
-    ids=["plain", "windows", "byte order mark", "other order, spaces, blank lines", "quoted, said twice"],
+    ids=["plain", "windows", "byte order mark", "other order, spaces, blank lines", "quoted, repeated"],
 )
-def test_patients_by_file(text, table):
+def test_patients_from_a_file(text, table):
     slices = study(3)
     split = FileSplit(table(text))
     assert split.divide(slices) == {"train": [0, 1, 2], "val": [3, 4, 5], "test": [6, 7, 8]}
-    assert (split.selecting_part, split.stamp, split.in_words) == ("val", "", "split as in a.csv")
+    assert (split.selection_part, split.warning, split.description) == ("val", "", "split as in a.csv")
 
 
-def test_images_by_file_may_part_a_patient(table):
+def test_images_from_a_file_may_divide_a_patient(table):
     slices = study(2)
     split = FileSplit(table("image,part\n0001_D3,train\n0001_D4,test\n0002_D5,train\n")).divide(slices)
     assert split == {"train": [0, 5], "val": [], "test": [1]}
-    assert shared_patients(slices, split) == 1
-    assert slices_left_out(slices, split) == 3
+    assert count_shared_patients(slices, split) == 1
+    assert count_unassigned_slices(slices, split) == 3
 
 
-def test_without_validation_rows_the_test_part_selects_only_if_asked(table):
+def test_without_validation_rows_select_on_test_selects(table):
     path = table("patient,part\n0001,train\n0003,test\n")
-    assert FileSplit(path).selecting_part is None
-    asked = FileSplit(path, select_on_test=True)
-    assert (asked.selecting_part, asked.stamp) == ("test", "Selected on test.")
+    assert FileSplit(path).selection_part is None
+    split = FileSplit(path, select_on_test=True)
+    assert (split.selection_part, split.warning) == ("test", "Selected on test.")
 
 
-def test_a_checkpoint_s_content_stands_for_the_file(table):
-    kept = FileSplit(table(PLAIN)).content
-    assert FileSplit("long/gone.csv", content=kept).divide(study(3)) == FileSplit("a.csv").divide(study(3))
+def test_stored_content_replaces_the_file(table):
+    content = FileSplit(table(PLAIN)).content
+    assert FileSplit("long/gone.csv", content=content).divide(study(3)) == FileSplit("a.csv").divide(study(3))
 
 
 @pytest.mark.parametrize(
@@ -272,57 +280,59 @@ def test_a_checkpoint_s_content_stands_for_the_file(table):
         ("patient,image,part\n", "its first line names the columns patient,image,part; allowed:"),
         ("patient,part,part\n", "its first line names the columns patient,part,part; allowed:"),
         (b"\x89PNG\r\n", "not text in UTF-8"),
-        ("patient,part\n0001,train\n0002,trian\n", "line 3: part 'trian' is unknown; did you mean 'train'?; allowed:"),
-        ("patient,part\n0001,\n", "line 2: part '' is unknown; allowed: train, val, test"),
+        ("patient,part\n0001,train\n0002,trian\n", "line 3: unknown part 'trian'; did you mean 'train'?; allowed:"),
+        ("patient,part\n0001,\n", "line 2: unknown part ''; allowed: train, val, test"),
         (f"patient,part\n{'1' * 200_000},train\n", "line 2: not CSV (field larger than field limit"),
         ("patient,part\n0001\n", "line 2: 1 cells under 2 columns"),
         ("patient,part\n\n,train\n", "line 3: no patient"),
-        (PLAIN + "0003,train\n", "0003 is in test (line 4) and in train (line 5); one part each, unless all are in"),
+        (PLAIN + "0003,train\n", "0003 is in test (line 4) and in train (line 5); give it one part, or give all of"),
         ("patient,level,part\n1,D3,train\n1,D3,test\n", "1 D3 is in train (line 2) and in test (line 3)"),
         ("image,part\n0001_D3,val\n0001_D3,test\n", "0001_D3 is in val (line 2) and in test (line 3)"),
         ("patient,part\n0001,train\n0002,val\n", "no test rows; a split needs both train and test"),
         ("patient,part\n0001,test\n", "no train rows; a split needs both train and test"),
         ("patient,part\n", "no train rows"),
-        ("patient,part\n0001,tr\x00ain\n", "line 2: part 'tr\\x00ain' is unknown"),
+        ("patient,part\n0001,tr\x00ain\n", "line 2: unknown part 'tr\\x00ain'"),
     ],
     ids=lambda value: repr(value)[:60],
 )
-def test_a_file_that_is_wrong_in_itself_is_refused(text, message, table):
+def test_a_malformed_file_is_refused(text, message, table):
     path = table(text)
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as error:
         FileSplit(path)
-    assert str(refused.value).startswith(f"split.file=a.csv: {message}")
-    assert "\n" not in str(refused.value)
+    assert str(error.value).startswith(f"split.file=a.csv: {message}")
+    assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
-    for path, what in ((tmp_path / "no.csv", "no such file"), (tmp_path, "a folder")):
-        with pytest.raises(UserError) as refused:
+def test_a_missing_file_is_refused(tmp_path):
+    for path, problem in ((tmp_path / "no.csv", "no such file"), (tmp_path, "a folder")):
+        with pytest.raises(UserError) as error:
             FileSplit(str(path))
-        assert str(refused.value).startswith(f"split.file={path}: {what}; give a CSV with columns patient,part")
+        assert str(error.value).startswith(f"split.file={path}: {problem}; give a CSV with columns patient,part")
 
 
-def test_a_file_that_may_not_be_read_is_refused(table, monkeypatch):
+def test_an_unreadable_file_is_refused(table, monkeypatch):
     path = table(PLAIN)
 
-    def forbidden(self):
+    def fail(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(UserError, match=r"split.file=a.csv: cannot be read \(Permission denied\)"):
         FileSplit(path)
 
 
-def test_selecting_on_test_beside_validation_rows_is_refused(table):
-    with pytest.raises(UserError, match=r"split.file=a.csv: has val rows, which select, but split.select_on_test=true"):
+def test_select_on_test_with_validation_rows_is_refused(table):
+    with pytest.raises(
+        UserError, match=r"split.file=a.csv: has val rows, which select the checkpoint, but split.select_on_test=true"
+    ):
         FileSplit(table(PLAIN), select_on_test=True)
 
 
-def test_who_is_not_in_the_data_is_named(table):
+def test_patients_and_slices_not_in_the_data_are_named(table):
     rows = "".join(f"{patient},train\n" for patient in range(4, 11))
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as error:
         FileSplit(table(PLAIN + rows)).divide(study(6))
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "split.file=a.csv: 7 of its 10 patients are not in the data: 10, 4, 5, 6, 7, …; the data has 0001, 0002, "
         "0003, 0004, 0005, …; correct the names, or remove the rows"
     )

@@ -12,7 +12,7 @@ from lss_lightning.models.segmentation import METADATA_KEY
 
 
 class Payload:
-    """Pickled, it would run code when loaded."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self):
         return print, ("code ran",)
@@ -29,7 +29,7 @@ def metadata() -> CheckpointMetadata:
 @pytest.fixture(scope="module")
 def content(metadata) -> dict:
     torch.manual_seed(0)
-    module = metadata.module(metadata.network.build())
+    module = metadata.build_module(metadata.network.build())
     content = {"state_dict": module.state_dict(), "epoch": 3}
     module.on_save_checkpoint(content)
     return content
@@ -58,12 +58,12 @@ def test_weights_of_the_loss_are_not_needed(content, tmp_path):
     load_module(tmp_path / "weighted.ckpt")
 
 
-def damaged(path, content):
+def truncate(path, content):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def cut_inside(path, content):
-    """Still a zip file by its end, but with a weight cut out."""
+def remove_weight_file(path, content):
+    """Remove a weight from the zip file."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         kept = {name: archive.read(name) for name in names if not name.endswith("data/7")}
@@ -72,73 +72,73 @@ def cut_inside(path, content):
             archive.writestr(name, data)
 
 
-def foreign(path, content):
+def write_foreign(path, content):
     torch.save({"state_dict": {}, "epoch": 1}, path)
 
 
-def not_a_dict(path, content):
+def write_list(path, content):
     torch.save([1, 2, 3], path)
 
 
-def pickled_code(path, content):
+def write_code(path, content):
     torch.save({**content, "extra": Payload()}, path)
 
 
-def text(path, content):
+def write_text(path, content):
     path.write_text("not a checkpoint")
 
 
-def missing(path, content):
+def delete(path, content):
     path.unlink()
 
 
-def without_an_entry(path, content):
+def remove_entry(path, content):
     metadata = {key: value for key, value in content[METADATA_KEY].items() if key != "seen_labels"}
     torch.save({**content, METADATA_KEY: metadata}, path)
 
 
-def other_schema(path, content):
-    torch.save({**content, METADATA_KEY: {**content[METADATA_KEY], "schema": 99}}, path)
+def write_other_schema(path, content):
+    torch.save({**content, METADATA_KEY: {**content[METADATA_KEY], "schema": 2}}, path)
 
 
-def lacking_weight(path, content):
+def remove_weight(path, content):
     state = dict(content["state_dict"])
     del state["network.head.weight"]
     torch.save({**content, "state_dict": state}, path)
 
 
-def wrong_shape(path, content):
+def change_shape(path, content):
     state = {**content["state_dict"], "network.head.weight": torch.zeros(2, 2)}
     torch.save({**content, "state_dict": state}, path)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("damage", "message"),
     [
-        (missing, "no such file"),
-        (damaged, "truncated"),
-        (cut_inside, "damaged"),
-        (text, "no checkpoint"),
-        (foreign, "not a checkpoint of lss_lightning"),
-        (not_a_dict, "not a checkpoint of lss_lightning"),
-        (pickled_code, "could run code"),
-        (other_schema, "version 99"),
-        (without_an_entry, "its record lacks seen_labels"),
-        (lacking_weight, "network.head.weight"),
-        (wrong_shape, "network.head.weight"),
+        (delete, "no such file"),
+        (truncate, "truncated"),
+        (remove_weight_file, "damaged"),
+        (write_text, "not a checkpoint"),
+        (write_foreign, "not a checkpoint of lss_lightning"),
+        (write_list, "not a checkpoint of lss_lightning"),
+        (write_code, "could run code"),
+        (write_other_schema, r"written by another version \(schema 2, this version reads 3\); train again, or use"),
+        (remove_entry, "its metadata lack seen_labels"),
+        (remove_weight, "network.head.weight"),
+        (change_shape, "network.head.weight"),
     ],
 )
-def test_bad_files_are_refused_in_a_line(spoil, says, path, content, capsys):
-    spoil(path, content)
-    with pytest.raises(UserError, match=says) as refusal:
+def test_bad_files_are_refused_in_one_line(damage, message, path, content, capsys):
+    damage(path, content)
+    with pytest.raises(UserError, match=message) as refusal:
         load_module(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert "code ran" not in capsys.readouterr().out
 
 
-def test_code_does_not_run_even_in_reading(path, content, capsys):
-    pickled_code(path, content)
+def test_reading_does_not_run_code(path, content, capsys):
+    write_code(path, content)
     with pytest.raises(UserError):
         read_checkpoint(path)
     assert capsys.readouterr().out == ""

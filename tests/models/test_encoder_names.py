@@ -4,16 +4,16 @@ import sys
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.models.encoder_names import check_encoder_name, timm_encoder_names
+from lss_lightning.models.encoder_names import check_encoder_name, list_timm_encoders
 
 
-def test_names_are_those_that_timm_registers():
+def test_names_are_those_registered_by_timm():
     import timm
 
-    assert timm_encoder_names() == tuple(sorted(timm.list_models()))
+    assert list_timm_encoders() == tuple(sorted(timm.list_models()))
 
 
-def test_names_are_known_without_importing_timm_or_torch():
+def test_names_are_read_without_importing_timm_or_torch():
     program = (
         "import sys\n"
         "from lss_lightning.models.encoder_names import check_encoder_name\n"
@@ -25,7 +25,7 @@ def test_names_are_known_without_importing_timm_or_torch():
 
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet34.a1_in1k", "inception_v4", "vgg16"])
-def test_known_names_pass_with_and_without_a_tag(name):
+def test_known_names_are_accepted_with_and_without_a_tag(name):
     check_encoder_name(name)
 
 
@@ -33,7 +33,7 @@ def test_known_names_pass_with_and_without_a_tag(name):
     ("name", "suggestion"),
     [("resnet43", "resnet34"), ("efficientnet-b3", "efficientnet_b3"), ("vgg61.tv_in1k", "vgg16"), ("?", "resnet34")],
 )
-def test_unknown_name_is_answered_with_the_nearest(name, suggestion):
+def test_similar_names_are_suggested_for_an_unknown_one(name, suggestion):
     with pytest.raises(UserError) as caught:
         check_encoder_name(name)
     message = str(caught.value)

@@ -15,7 +15,7 @@ from lss_lightning.models.inception import pad_to_same
 
 
 @cache
-def encoder_named(name):
+def build(name):
     return build_encoder(name, 3, pretrained=False)
 
 
@@ -36,8 +36,8 @@ def encoder_named(name):
         ("swin_s3_tiny_224", (4, 8, 16, 32)),
     ],
 )
-def test_maps_have_the_stated_channels_and_exact_strides(name, strides):
-    encoder = encoder_named(name)
+def test_maps_have_the_reported_channels_and_strides(name, strides):
+    encoder = build(name)
     assert encoder.strides == strides
     with torch.no_grad():
         maps = encoder(torch.randn(2, 3, 64, 160))
@@ -50,12 +50,12 @@ def test_maps_have_the_stated_channels_and_exact_strides(name, strides):
 @pytest.mark.parametrize(
     ("name", "in_channels"), [("resnet18", 1), ("resnet18", 2), ("resnet18", 3), ("swin_s3_tiny_224", 1)]
 )
-def test_takes_one_to_three_channels(name, in_channels):
+def test_accepts_one_to_three_channels(name, in_channels):
     encoder = build_encoder(name, in_channels, pretrained=False)
     assert encoder(torch.randn(1, in_channels, 64, 64))[-1].shape[-2:] == (2, 2)
 
 
-def test_probe_leaves_statistics_mode_and_random_state_alone():
+def test_verification_changes_neither_statistics_nor_mode_nor_random_state():
     torch.manual_seed(5)
     plain = timm.create_model("resnet18", features_only=True)
     state_after_plain = torch.get_rng_state()
@@ -68,18 +68,19 @@ def test_probe_leaves_statistics_mode_and_random_state_alone():
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
-        ("vit_tiny_patch16_224", "is no pyramid: its maps have strides 16, 16, 16"),
-        ("legacy_xception", "misstates its maps"),
-        ("coat_lite_tiny", "fails on an image of 128x96 pixels|cannot build it as a pyramid"),  # by timm's version
+        ("vit_tiny_patch16_224", "is not a pyramid: its maps have strides 16, 16, 16"),
+        ("legacy_xception", "reports wrong maps"),
+        # Depends on the version of timm.
+        ("coat_lite_tiny", "fails on an image of 128x96 pixels|cannot build it as a pyramid"),
         ("halonet26t", "fails on an image of 128x96 pixels"),
         ("resnet18.bogus", r"cannot build it .*Invalid pretrained tag \(bogus\)"),
         ("resnet43", "try resnet34"),
     ],
 )
-def test_networks_that_serve_no_unet_are_refused_in_one_line(name, words):
-    with pytest.raises(UserError, match=words) as caught:
+def test_unsuitable_networks_are_refused_in_one_line(name, message):
+    with pytest.raises(UserError, match=message) as caught:
         build_encoder(name, 3, pretrained=False)
     assert "\n" not in str(caught.value)
 
@@ -93,16 +94,16 @@ def test_zero_input_channels_are_refused():
 
 
 def average_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """A linear stand-in for ``F.max_pool2d`` with the same window."""
+    """A linear replacement for ``F.max_pool2d`` with the same window."""
     return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode)
 
 
 def centre_offsets(features, strides, monkeypatch, length=1024):
-    """For each stride s: receptive-field centre minus s·i, of every channel and every cell i of the middle third.
+    """Yield each stride s with the receptive-field centre minus s·i of every channel and cell i of the middle third.
 
-    With averaging filters, averaging pools and no normalisation the network is linear with weights w ≥ 0 on positive
-    inputs: a blank image of ones gives Σw, a ramp gives Σw·position, and their ratio is the centre. The image is thin
-    because these fields span hundreds of pixels; it is turned to measure the other axis.
+    With averaging filters, average pooling and no normalisation the network is linear with weights w ≥ 0 on positive
+    inputs. An image of ones yields Σw, a ramp yields Σw·position, and their ratio is the centre. The image is narrow
+    because receptive fields span hundreds of pixels; it is transposed for the other axis.
     """
     for layer in features.modules():
         if isinstance(layer, nn.Conv2d):
@@ -137,16 +138,16 @@ def centre_offsets(features, strides, monkeypatch, length=1024):
         ("inception_resnet_v2", lambda s: 0),
     ],
 )
-def test_cell_i_at_stride_s_looks_at_pixel_s_i_plus_a_constant(name, offset, monkeypatch):
+def test_receptive_fields_are_centred_at_stride_times_index_plus_a_constant(name, offset, monkeypatch):
     encoder = build_encoder(name, 1, pretrained=False)
     for stride, offsets in centre_offsets(encoder, encoder.strides, monkeypatch):
         assert (offsets - offset(stride)).abs().max() < 0.5, f"stride {stride}"
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "inception_v4", "inception_resnet_v2"])
-def test_timms_own_inception_fails_that_check_and_is_refused(name, monkeypatch):
+def test_unpadded_inception_is_misaligned_and_refused(name, monkeypatch):
     features = timm.create_model(name, features_only=True, in_chans=1)
-    with pytest.raises(UserError, match=r"misstates its maps|fails on an image"):
+    with pytest.raises(UserError, match=r"reports wrong maps|fails on an image"):
         Encoder(name, features, 1)
     strides = (2, 4, 8, 16, 32)
     worst = {stride: offsets.max() for stride, offsets in centre_offsets(features, strides, monkeypatch)}
@@ -168,14 +169,14 @@ def test_padding_changes_no_weights(name):
 
 
 def full_state(name, **kwargs):
-    """A state dict as timm's hub stores it, classifier included, with no value left at its default."""
+    """State dict as on timm's hub, with the classifier and without default values."""
     torch.manual_seed(7)
     state = timm.create_model(name, **kwargs).state_dict()
     return {key: t + 0.01 * torch.rand_like(t) if t.is_floating_point() else t for key, t in state.items()}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "inception_v3", "mobilenetv3_small_050"])
-def test_local_file_of_the_timm_network_is_loaded_without_its_classifier(name, tmp_path, caplog):
+def test_local_file_is_loaded_without_its_classifier(name, tmp_path, caplog):
     state = full_state(name, num_classes=7)
     torch.save(state, tmp_path / "weights.pth")
     with caplog.at_level(logging.INFO, "lss_lightning"):
@@ -188,7 +189,7 @@ def test_local_file_of_the_timm_network_is_loaded_without_its_classifier(name, t
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_local_file_of_the_features_only_form_is_loaded(suffix, tmp_path):
+def test_local_file_in_features_only_form_is_loaded(suffix, tmp_path):
     state = timm.create_model("convnext_atto", features_only=True).state_dict()
     path = tmp_path / f"weights{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save({"state_dict": state}, path)
@@ -197,7 +198,7 @@ def test_local_file_of_the_features_only_form_is_loaded(suffix, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
-def test_weights_for_colour_are_summed_for_one_channel(name, tmp_path):
+def test_colour_weights_are_summed_for_one_channel(name, tmp_path):
     state = full_state(name)
     torch.save(state, tmp_path / "weights.pth")
     encoder = build_encoder(name, 1, str(tmp_path / "weights.pth"))
@@ -206,32 +207,40 @@ def test_weights_for_colour_are_summed_for_one_channel(name, tmp_path):
     torch.testing.assert_close(first, colour.sum(dim=1, keepdim=True))
 
 
-def written(tmp_path, content):
+def write_weights(tmp_path, content):
     path = tmp_path / "weights.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     return path
 
 
-def lacking(state, part):
+def remove_keys(state, part):
     return {key: tensor for key, tensor in state.items() if part not in key}
 
 
-def narrowed(state):
+def truncate_tensors(state):
     return {key: tensor[:7] if tensor.ndim else tensor for key, tensor in state.items()}
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "message"),
     [
         ("resnet18", lambda: b"", "cannot be read as weights"),
         ("resnet18", lambda: b"<html>404</html>", "cannot be read as weights"),
-        ("resnet18", lambda: {"epoch": 3}, "holds no tensors"),
+        ("resnet18", lambda: {"epoch": 3}, "contains no tensors"),
         ("resnet18", lambda: full_state("convnext_atto"), "fits 0 of the 100 tensors of encoder resnet18"),
-        ("resnet18", lambda: lacking(full_state("resnet18"), "layer4.1"), "fits 90 of the 100 .* missing is layer4.1"),
-        ("convnext_atto", lambda: lacking(full_state("convnext_atto"), "stages.3"), "of the 124 .* is stages_3"),
+        (
+            "resnet18",
+            lambda: remove_keys(full_state("resnet18"), "layer4.1"),
+            "fits 90 of the 100 .* missing is layer4.1",
+        ),
+        ("convnext_atto", lambda: remove_keys(full_state("convnext_atto"), "stages.3"), "of the 124 .* is stages_3"),
         ("resnet18", lambda: full_state("resnet34"), "is of a deeper network .* has no layer1.2.conv1.weight"),
         ("convnext_pico", lambda: full_state("convnext_pico", depths=(2, 2, 7, 2)), "has no stages.2.blocks.6"),
-        ("resnet18", lambda: narrowed(full_state("resnet18")), "does not fit encoder resnet18: .*size mismatch"),
+        (
+            "resnet18",
+            lambda: truncate_tensors(full_state("resnet18")),
+            "does not fit encoder resnet18: .*size mismatch",
+        ),
     ],
     ids=[
         "empty",
@@ -245,9 +254,9 @@ def narrowed(state):
         "other widths",
     ],
 )
-def test_unfit_local_file_is_refused_in_one_line(name, content, words, tmp_path):
-    path = written(tmp_path, content())
-    with pytest.raises(UserError, match=words) as caught:
+def test_mismatched_local_file_is_refused_in_one_line(name, content, message, tmp_path):
+    path = write_weights(tmp_path, content())
+    with pytest.raises(UserError, match=message) as caught:
         build_encoder(name, 3, str(path))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -258,7 +267,7 @@ def test_missing_local_file_is_refused(tmp_path):
         build_encoder("resnet18", 3, str(tmp_path / "none.pth"))
 
 
-def test_failed_download_says_how_to_go_on(monkeypatch, tmp_path):
+def test_failed_download_suggests_remedies(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="could not be downloaded") as caught:
@@ -269,6 +278,6 @@ def test_failed_download_says_how_to_go_on(monkeypatch, tmp_path):
     assert "\n" not in message
 
 
-def test_network_without_pretrained_weights_is_told_from_a_failed_download():
-    with pytest.raises(UserError, match=r"timm has no pretrained weights for encoder resnet50t: set model\.pretrained"):
+def test_network_without_pretrained_weights_is_refused():
+    with pytest.raises(UserError, match=r"timm has no pretrained weights for encoder resnet50t; set model\.pretrained"):
         build_encoder("resnet50t", 3, pretrained=True)

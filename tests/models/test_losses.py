@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lss_lightning.labels import IGNORED
+from lss_lightning.labels import IGNORE_INDEX
 from lss_lightning.models.losses import CrossEntropy, DiceCrossEntropy, Focal, class_weights
 
 LOSSES = {"cross_entropy": CrossEntropy, "dice_cross_entropy": DiceCrossEntropy, "focal": Focal}
@@ -22,24 +22,24 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("weights", [None, torch.arange(1.0, 7.0)])
-def test_padding_counts_for_nothing(name, weights, batch):
+def test_padding_is_ignored(name, weights, batch):
     logits, target = batch
     loss = LOSSES[name](weights)
     padded_logits = F.pad(logits, (0, 3, 0, 2), value=7.0)
-    padded_target = F.pad(target, (0, 3, 0, 2), value=IGNORED)
+    padded_target = F.pad(target, (0, 3, 0, 2), value=IGNORE_INDEX)
     torch.testing.assert_close(loss(padded_logits, padded_target), loss(logits, target))
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_right_answer_costs_less_than_a_wrong_one(name, batch):
+def test_correct_logits_have_a_lower_loss_than_wrong_ones(name, batch):
     _, target = batch
-    right = 20 * F.one_hot(target.long(), 6).permute(0, 3, 1, 2).float()
+    correct = 20 * F.one_hot(target.long(), 6).permute(0, 3, 1, 2).float()
     loss = LOSSES[name]()
-    assert loss(right, target) < 0.01
-    assert loss(-right, target) > loss(torch.zeros_like(right), target) > loss(right, target)
+    assert loss(correct, target) < 0.01
+    assert loss(-correct, target) > loss(torch.zeros_like(correct), target) > loss(correct, target)
 
 
-def test_focal_without_focus_is_cross_entropy(batch):
+def test_focal_loss_with_gamma_0_is_cross_entropy(batch):
     torch.testing.assert_close(Focal(gamma=0.0)(*batch), CrossEntropy()(*batch))
 
 
@@ -49,7 +49,7 @@ def test_terms_of_dice_cross_entropy_are_weighted(batch):
     torch.testing.assert_close(both, 0.3 * dice + 2.0 * CrossEntropy()(*batch))
 
 
-def test_class_weights_by_hand():
+def test_class_weights_computed_by_hand():
     pixels = torch.tensor([0, 100, 400])
     assert class_weights(pixels, "none") is None
     # 1/100 and 1/400, scaled to a mean of 1 over the two classes that occur.

@@ -1,4 +1,5 @@
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +22,14 @@ def unet(name, in_channels=3, upsampling="transpose"):
 
 
 def block_shapes(network):
-    """(in, out) channels of each block's first convolution, and of the head."""
+    """Input and output channels of the first convolution of each block and of the head."""
     convs = [block.conv1[0] for block in network.decoder] + [network.head]
     return [(conv.in_channels, conv.out_channels) for conv in convs]
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (100, 75), (96, 160), (155, 160)])
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "convnext_atto", "swin_s3_tiny_224"])
-def test_logits_have_the_images_size(name, size):
+def test_logits_have_the_size_of_the_image(name, size):
     with torch.no_grad():
         assert unet(name)(torch.randn(2, 3, *size)).shape == (2, 6, *size)
 
@@ -47,7 +48,7 @@ def test_logits_have_the_images_size(name, size):
         "swinv2_cr_tiny_ns_224",
     ],
 )
-def test_every_kind_of_encoder_segments_an_odd_size(name):
+def test_all_encoder_families_accept_odd_sizes(name):
     with torch.no_grad():
         logits = unet(name)(torch.randn(1, 3, 33, 70))
     assert logits.shape == (1, 6, 33, 70)
@@ -55,7 +56,7 @@ def test_every_kind_of_encoder_segments_an_odd_size(name):
 
 
 @pytest.mark.parametrize("in_channels", [1, 2, 3])
-def test_takes_one_to_three_channels(in_channels):
+def test_accepts_one_to_three_channels(in_channels):
     with torch.no_grad():
         assert unet("resnet18", in_channels)(torch.randn(1, in_channels, 64, 64)).shape == (1, 6, 64, 64)
 
@@ -64,13 +65,13 @@ def test_takes_one_to_three_channels(in_channels):
     ("name", "upsampling"),
     [("resnet18", "transpose"), ("resnet18", "nearest"), ("resnet18", "bilinear"), ("vgg11", "transpose")],
 )
-def test_every_parameter_is_used(name, upsampling):
+def test_all_parameters_receive_gradients(name, upsampling):
     network = UNet(build_encoder(name, 1, pretrained=False), classes=3, upsampling=upsampling)
     network(torch.randn(2, 1, 64, 64)).square().mean().backward()
     assert [key for key, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
-def test_paper_wiring_upsamples_by_transposed_convolution_to_256_128_64_32_16_filters():
+def test_default_decoder_is_that_of_the_paper():
     network = unet("resnet34")
     ups = [block.upsample for block in network.decoder]
     assert all(isinstance(up, nn.ConvTranspose2d) and up.stride == (2, 2) for up in ups)
@@ -78,7 +79,7 @@ def test_paper_wiring_upsamples_by_transposed_convolution_to_256_128_64_32_16_fi
     assert block_shapes(network) == [(512, 256), (256, 128), (128, 64), (96, 32), (16, 16), (16, 6)]
 
 
-def test_interpolation_joins_the_skip_to_all_channels_of_the_coarser_map():
+def test_interpolation_keeps_all_channels_of_the_coarser_map():
     assert block_shapes(unet("resnet34", upsampling="nearest")) == [
         (768, 256),
         (384, 128),
@@ -91,7 +92,7 @@ def test_interpolation_joins_the_skip_to_all_channels_of_the_coarser_map():
 
 @pytest.fixture(params=["noise", "real"])
 def image(request):
-    """Four images (4, 3, H, W), H and W multiples of 32."""
+    """Four images, (4, 3, H, W), with H and W multiples of 32."""
     if request.param == "noise":
         return torch.randn(4, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     paths = sorted(request.getfixturevalue("sample").rglob("C1_*.png"))[:4]
@@ -99,13 +100,13 @@ def image(request):
     return torch.stack(pixels) / 255
 
 
-def test_interpolating_unet_is_that_of_segmentation_models_pytorch(image):
-    smp = pytest.importorskip("segmentation_models_pytorch", reason="pip install -e .[dev] brings the other U-Net")
+def test_interpolating_unet_equals_that_of_segmentation_models_pytorch(image):
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="needs pip install -e .[dev]")
     torch.manual_seed(0)
     ours = UNet(build_encoder("resnet34", 3, pretrained=False), classes=6, upsampling="nearest")
     theirs = smp.Unet("resnet34", encoder_weights=None, classes=6, decoder_interpolation="nearest")
     with torch.no_grad():
-        ours(image)  # so that batch norm has statistics to tell apart
+        ours(image)  # updates the statistics of batch norm
         names = {"encoder.features": "encoder", "decoder": "decoder.blocks", "head": "segmentation_head.0"}
         state = {}
         for key, weights in ours.state_dict().items():
@@ -117,11 +118,11 @@ def test_interpolating_unet_is_that_of_segmentation_models_pytorch(image):
         torch.testing.assert_close(ours.eval()(image), expected, rtol=0, atol=1e-5)
 
 
-def test_full_resolution_map_of_vgg_is_the_last_skip():
+def test_last_skip_of_vgg_has_full_resolution():
     assert unet("vgg16").decoder[-1].conv1[0].in_channels == 16 + 64
 
 
-def test_encoders_without_a_stride_2_map_leave_two_blocks_without_skip():
+def test_encoders_without_a_stride_2_map_have_two_blocks_without_skip():
     network = unet("convnext_atto")
     assert [block.conv1[0].in_channels - block.upsample.out_channels for block in network.decoder] == [
         160,
@@ -132,7 +133,7 @@ def test_encoders_without_a_stride_2_map_leave_two_blocks_without_skip():
     ]
 
 
-def test_block_is_upsampling_then_skip_then_two_convolutions():
+def test_block_upsamples_concatenates_the_skip_and_convolves_twice():
     block = unet("resnet18", upsampling="nearest").decoder[0]
     x, skip = torch.randn(1, 512, 2, 3), torch.randn(1, 256, 4, 6)
     expected = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1)
@@ -143,7 +144,7 @@ def test_block_is_upsampling_then_skip_then_two_convolutions():
         torch.testing.assert_close(block(x, skip), expected)
 
 
-def test_odd_sizes_are_padded_with_zeros_right_and_below():
+def test_odd_sizes_are_padded_with_zeros_at_the_right_and_bottom():
     network = unet("resnet18")
     image = torch.randn(1, 3, 33, 47)
     padded = torch.zeros(1, 3, 64, 64)
@@ -154,12 +155,12 @@ def test_odd_sizes_are_padded_with_zeros_right_and_below():
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])
 def test_images_below_32_pixels_are_refused(size):
-    with pytest.raises(UserError, match=f"image of {size[0]}x{size[1]} pixels: the least is 32x32"):
+    with pytest.raises(UserError, match=f"image of {size[0]}x{size[1]} pixels: the minimum is 32x32"):
         unet("resnet18")(torch.randn(1, 3, *size))
 
 
 class ThreeStages(nn.ModuleList):
-    """A pyramid of strides 2, 4, 8 in the form of timm's."""
+    """A pyramid of strides 2, 4, 8 with the interface of timm."""
 
     def __init__(self):
         super().__init__(nn.Conv2d(c, 2 * c, kernel_size=2, stride=2) for c in (1, 2, 4))
@@ -177,18 +178,19 @@ class ThreeStages(nn.ModuleList):
 
 def test_shallow_encoder_uses_the_last_filters():
     network = UNet(Encoder("three_stages", ThreeStages(), 1), classes=2)
-    assert [block.conv2[0].out_channels for block in network.decoder] == [64, 32, 16]
+    blocks: Any = network.decoder
+    assert [block.conv2[0].out_channels for block in blocks] == [64, 32, 16]
     assert network(torch.randn(2, 1, 33, 39)).shape == (2, 2, 33, 39)
 
 
-def test_more_halvings_than_filters_are_refused():
-    with pytest.raises(UserError, match="needs 5 decoder blocks, but decoder_channels names 4"):
+def test_too_few_decoder_channels_are_refused():
+    with pytest.raises(UserError, match="needs 5 decoder blocks, but decoder_channels has 4"):
         UNet(unet("resnet18").encoder, classes=6, decoder_channels=(128, 64, 32, 16))
 
 
 def test_unknown_upsampling_is_refused():
     with pytest.raises(UserError, match=r"upsampling=cubic: allowed are transpose, nearest, bilinear"):
-        UNet(unet("resnet18").encoder, classes=6, upsampling="cubic")
+        UNet(unet("resnet18").encoder, classes=6, upsampling="cubic")  # type: ignore[arg-type]
 
 
 def test_same_seed_gives_the_same_network():
@@ -200,7 +202,7 @@ def test_same_seed_gives_the_same_network():
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_encoder_keeps_timms_initialisation():
+def test_encoder_keeps_the_initialisation_of_timm():
     torch.manual_seed(0)
     plain = timm.create_model("resnet18", features_only=True).state_dict()
     torch.manual_seed(0)
@@ -214,7 +216,7 @@ def test_activations_neither_vanish_nor_explode_at_initialisation():
     assert 0.1 < network(torch.randn(4, 1, 64, 64)).std() < 10
 
 
-def test_memory_format_does_not_change_the_result():
+def test_memory_format_does_not_change_the_logits():
     network, image = unet("resnet18"), torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         expected = network(image)
@@ -233,7 +235,7 @@ def test_forward_compiles_without_graph_breaks(name):
         torch.testing.assert_close(compiled(image), network(image))
 
 
-def test_learns_a_square_by_heart():
+def test_overfits_two_images():
     torch.manual_seed(0)
     network = UNet(build_encoder("resnet10t", 1, pretrained=False), classes=2)
     label = torch.zeros(2, 64, 64, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""The phantom's DICOM studies: right headers, the truth told, the same bytes every time, nothing overwritten."""
+"""Tests of the phantom's DICOM studies: headers, truth, reproducibility and refusal to overwrite."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 import pydicom
 import pytest
 
-from lss_lightning.data.dicom.archive import RAW
-from lss_lightning.data.dicom.picks import PICKS
+from lss_lightning.data.dicom.archive import RAW_FOLDER
+from lss_lightning.data.dicom.picks import PICKS_FOLDER
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study, write_studies
-from lss_lightning.phantom.patient import StenosisSite, sample_subject
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_studies, write_phantom_study
+from lss_lightning.phantom.patient import StenosisSite, sample_patient
 from lss_lightning.phantom.render import draw_body
-from lss_lightning.phantom.study import PhantomStudy, StudySlice, render_study, sagittal
+from lss_lightning.phantom.study import PhantomStudy, StudySlice, cut_sagittal, render_study
 from lss_lightning.phantom.tissue import Tissue
-from lss_lightning.phantom.vertebra import Height, sample_vertebra
+from lss_lightning.phantom.vertebra import SliceHeight, build_vertebra
 
 SIZE, T2_SIZE, SEED = 64, 72, 4
 
@@ -27,11 +27,11 @@ SIZE, T2_SIZE, SEED = 64, 72, 4
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StudySlice]]:
     root = tmp_path_factory.mktemp("studies") / "set"
-    return root, write_studies(root, seed=SEED, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=2)
+    return root, write_phantom_studies(root, seed=SEED, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=2)
 
 
-def series(root: Path, patient: int, name: str) -> list[pydicom.FileDataset]:
-    (study,) = (root / RAW / f"{patient:04d}").iterdir()
+def read_series(root: Path, patient_id: int, name: str) -> list[pydicom.FileDataset]:
+    (study,) = (root / RAW_FOLDER / f"{patient_id:04d}").iterdir()
     return [pydicom.dcmread(path) for path in sorted((study / name).iterdir())]
 
 
@@ -41,7 +41,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_layout_and_file_names(written: tuple[Path, list[StudySlice]]) -> None:
     root, _ = written
-    (study,) = (root / RAW / "0001").iterdir()
+    (study,) = (root / RAW_FOLDER / "0001").iterdir()
     assert {path.name for path in study.iterdir()} == {
         "LOCALIZER_0001",
         "T2_TSE_SAG_384_0002",
@@ -56,10 +56,10 @@ def test_layout_and_file_names(written: tuple[Path, list[StudySlice]]) -> None:
 @pytest.mark.parametrize(("name", "repetition", "echo"), [(T1_SERIES, 600, 12), (T2_SERIES, 4000, 100)])
 def test_axial_headers(written: tuple[Path, list[StudySlice]], name: str, repetition: float, echo: float) -> None:
     root, truth = written
-    for patient, size in ((1, SIZE), (2, T2_SIZE if name == T2_SERIES else SIZE)):
-        datasets = series(root, patient, name)
+    for patient_id, size in ((1, SIZE), (2, T2_SIZE if name == T2_SERIES else SIZE)):
+        datasets = read_series(root, patient_id, name)
         assert 12 <= len(datasets) <= 15
-        assert len(datasets) == sum(row.patient == patient for row in truth)
+        assert len(datasets) == sum(row.patient_id == patient_id for row in truth)
         for number, dataset in enumerate(datasets, start=1):
             assert dataset.pixel_array.dtype == np.uint16
             assert dataset.pixel_array.shape == (size, size)
@@ -74,10 +74,10 @@ def test_axial_headers(written: tuple[Path, list[StudySlice]], name: str, repeti
     assert datasets[0].SeriesDescription == datasets[0].ProtocolName == description
 
 
-def test_slices_of_a_group_are_parallel_and_follow_from_head_to_feet(written: tuple[Path, list[StudySlice]]) -> None:
+def test_slices_of_a_group_are_parallel_and_ordered_from_head_to_feet(written: tuple[Path, list[StudySlice]]) -> None:
     root, truth = written
-    datasets = series(root, 1, T1_SERIES)
-    levels = [row.level for row in truth if row.patient == 1]
+    datasets = read_series(root, 1, T1_SERIES)
+    levels = [row.level for row in truth if row.patient_id == 1]
     corners = np.array([dataset.ImagePositionPatient for dataset in datasets], dtype=float)
     normals = np.array([np.cross(d.ImageOrientationPatient[:3], d.ImageOrientationPatient[3:]) for d in datasets])
     within = [k for k in range(len(levels) - 1) if levels[k] == levels[k + 1]]
@@ -88,113 +88,116 @@ def test_slices_of_a_group_are_parallel_and_follow_from_head_to_feet(written: tu
     assert len({tuple(np.round(normal, 3)) for normal in normals}) == 3
 
 
-def test_identifiers_tell_series_apart(written: tuple[Path, list[StudySlice]]) -> None:
+def test_identifiers_are_unique_per_image_series_and_study(written: tuple[Path, list[StudySlice]]) -> None:
     root, _ = written
-    t1, t2 = series(root, 1, T1_SERIES), series(root, 1, T2_SERIES)
-    everything = [*t1, *t2, *series(root, 1, "T2_TSE_SAG_384_0002"), *series(root, 1, "LOCALIZER_0001")]
-    assert len({dataset.SOPInstanceUID for dataset in everything}) == len(everything)
-    assert len({dataset.SeriesInstanceUID for dataset in everything}) == 4
-    assert len({dataset.StudyInstanceUID for dataset in everything}) == 1
+    t1, t2 = read_series(root, 1, T1_SERIES), read_series(root, 1, T2_SERIES)
+    datasets = [*t1, *t2, *read_series(root, 1, "T2_TSE_SAG_384_0002"), *read_series(root, 1, "LOCALIZER_0001")]
+    assert len({dataset.SOPInstanceUID for dataset in datasets}) == len(datasets)
+    assert len({dataset.SeriesInstanceUID for dataset in datasets}) == 4
+    assert len({dataset.StudyInstanceUID for dataset in datasets}) == 1
     assert t1[0].FrameOfReferenceUID != t2[0].FrameOfReferenceUID
-    assert t1[0].StudyInstanceUID != series(root, 2, T1_SERIES)[0].StudyInstanceUID
+    assert t1[0].StudyInstanceUID != read_series(root, 2, T1_SERIES)[0].StudyInstanceUID
 
 
-def test_truth_names_discs_and_vertebrae(written: tuple[Path, list[StudySlice]]) -> None:
+def test_truth_lists_discs_and_vertebrae(written: tuple[Path, list[StudySlice]]) -> None:
     root, truth = written
     with (root / "truth.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(truth)
-    for row, piece in zip(rows, truth, strict=True):
-        assert (row["patient"], row["number"]) == (f"{piece.patient:04d}", str(piece.number))
-        assert (row["level"], row["content"]) == (piece.level, piece.content)
-        for column, value in (("severity", piece.severity), ("t2_dx_mm", piece.dx), ("t2_turn_deg", piece.turn)):
+    for row, slice_ in zip(rows, truth, strict=True):
+        assert (row["patient"], row["number"]) == (f"{slice_.patient_id:04d}", str(slice_.number))
+        assert (row["level"], row["content"]) == (slice_.level, slice_.content)
+        for column, value in (("severity", slice_.severity), ("t2_dx_mm", slice_.dx), ("t2_turn_deg", slice_.rotation)):
             assert float(row[column]) == pytest.approx(value, abs=1e-6)
-        # A slice that shows no disc has nothing to measure.
-        assert (row["canal_ap_mm"] == "") == (piece.content == "vertebra")
-    for patient in (1, 2):
-        mine = [row for row in truth if row.patient == patient]
-        assert [row.number for row in mine] == list(range(1, len(mine) + 1))
-        assert [row.level for row in mine if row.content == "disc"] == ["D3", "D4", "D5"]
-    others = [row for row in truth if row.content != "disc"]
-    assert {row.content for row in others} == {"vertebra"}
-    assert {row.severity for row in others} == {0.0}
-    assert all(max(abs(row.dx), abs(row.dy)) <= 6 and abs(row.turn) <= 2 for row in truth)
+        # A slice without a disc has no measurements.
+        assert (row["canal_ap_mm"] == "") == (slice_.content == "vertebra")
+    for patient_id in (1, 2):
+        slices = [row for row in truth if row.patient_id == patient_id]
+        assert [row.number for row in slices] == list(range(1, len(slices) + 1))
+        assert [row.level for row in slices if row.content == "disc"] == ["D3", "D4", "D5"]
+    vertebrae = [row for row in truth if row.content != "disc"]
+    assert {row.content for row in vertebrae} == {"vertebra"}
+    assert {row.severity for row in vertebrae} == {0.0}
+    assert all(max(abs(row.dx), abs(row.dy)) <= 6 and abs(row.rotation) <= 2 for row in truth)
     assert len({row.dx for row in truth}) == 6
 
 
-def test_vertebrae_are_marrow_with_pedicles_below_the_disc_and_none_above() -> None:
-    subject = replace(sample_subject(SEED, 1, "D4"), severity=0.0, site=StenosisSite.NONE, shift=(0.0, 10.0), turn=0.0)
-    bodies = {height: draw_body(SEED, 1, subject, 192, height) for height in Height}
+def test_vertebrae_are_marrow_and_have_pedicles_only_below_the_disc() -> None:
+    healthy = replace(sample_patient(SEED, 1, "D4"), severity=0.0, site=StenosisSite.NONE)
+    patient = replace(healthy, shift=(0.0, 10.0), rotation=0.0)
+    bodies = {height: draw_body(SEED, 1, patient, 192, height) for height in SliceHeight}
 
-    def tissue(height: Height, x: float, y: float, reach: float = 1.0) -> set[int]:
+    def tissues_at(height: SliceHeight, x: float, y: float, radius: float = 1.0) -> set[int]:
         canvas = bodies[height].canvas
-        window = canvas.window((x, y), reach)
+        window = canvas.window((x, y), radius)
         return set(np.unique(canvas.tissue[window]).tolist())
 
-    spine = bodies[Height.DISC].spine
+    spine = bodies[SliceHeight.DISC].spine
     middle = spine.disc.centre[1]
-    assert tissue(Height.DISC, -14.0, middle) == {Tissue.ANNULUS}
-    for height in (Height.FORAMEN, Height.PEDICLE, Height.VEIN):
-        assert tissue(height, -14.0, middle) == {Tissue.MARROW}
-        # Nothing is left of the disc that the body does not reach.
+    assert tissues_at(SliceHeight.DISC, -14.0, middle) == {Tissue.ANNULUS}
+    for height in (SliceHeight.FORAMEN, SliceHeight.PEDICLE, SliceHeight.VEIN):
+        assert tissues_at(height, -14.0, middle) == {Tissue.MARROW}
+        # No part of the disc remains visible around the vertebral body.
         canvas = bodies[height].canvas
         assert not np.isin(canvas.tissue, (Tissue.ANNULUS, Tissue.NUCLEUS)).any()
-    for pedicle in sample_vertebra(spine, Height.PEDICLE).pedicles:
+    for pedicle in build_vertebra(spine, SliceHeight.PEDICLE).pedicles:
         x, y = pedicle.start[0], pedicle.start[1] + 4.0
-        assert Tissue.MARROW not in tissue(Height.FORAMEN, x, y)
-        assert tissue(Height.PEDICLE, x, y) == tissue(Height.VEIN, x, y) == {Tissue.MARROW}
-    assert Tissue.CSF in tissue(Height.VEIN, 0.0, -5.0)
-    assert Tissue.CSF not in tissue(Height.PEDICLE, 0.0, -5.0)
+        assert Tissue.MARROW not in tissues_at(SliceHeight.FORAMEN, x, y)
+        assert tissues_at(SliceHeight.PEDICLE, x, y) == tissues_at(SliceHeight.VEIN, x, y) == {Tissue.MARROW}
+    assert Tissue.CSF in tissues_at(SliceHeight.VEIN, 0.0, -5.0)
+    assert Tissue.CSF not in tissues_at(SliceHeight.PEDICLE, 0.0, -5.0)
 
 
-def test_csvs_name_the_disc_slices_and_the_series(written: tuple[Path, list[StudySlice]]) -> None:
+def test_csv_files_name_the_disc_slices_and_the_series(written: tuple[Path, list[StudySlice]]) -> None:
     root, truth = written
-    for patient, line in enumerate((root / PICKS / "Slices Numbers.csv").read_text().splitlines(), start=1):
-        places = [row.number for row in truth if row.patient == patient and row.content == "disc"]
-        assert line == ",".join(map(str, (patient, *places)))
-    assert (root / PICKS / "T1_Subfolders.csv").read_text() == f"1,{T1_SERIES}\n2,{T1_SERIES}\n"
-    assert (root / PICKS / "T2_Subfolders.csv").read_text() == f"1,{T2_SERIES}\n2,{T2_SERIES}\n"
+    for patient_id, line in enumerate((root / PICKS_FOLDER / "Slices Numbers.csv").read_text().splitlines(), start=1):
+        numbers = [row.number for row in truth if row.patient_id == patient_id and row.content == "disc"]
+        assert line == ",".join(map(str, (patient_id, *numbers)))
+    assert (root / PICKS_FOLDER / "T1_Subfolders.csv").read_text() == f"1,{T1_SERIES}\n2,{T1_SERIES}\n"
+    assert (root / PICKS_FOLDER / "T2_Subfolders.csv").read_text() == f"1,{T2_SERIES}\n2,{T2_SERIES}\n"
 
 
 def test_bytes_depend_on_the_seed_and_not_on_the_workers(
     written: tuple[Path, list[StudySlice]], tmp_path: Path
 ) -> None:
     root, truth = written
-    alone = write_phantom_study(tmp_path / "alone", seed=SEED, patient=2, image_size=SIZE, t2_size=T2_SIZE)
-    assert alone == [row for row in truth if row.patient == 2]
-    files = contents(tmp_path / "alone")
-    assert files == {name: data for name, data in contents(root).items() if f"{RAW}/0002/" in name}
-    other = write_phantom_study(tmp_path / "other", seed=SEED + 1, patient=2, image_size=SIZE)
-    assert other[1].dx != alone[1].dx
+    slices = write_phantom_study(tmp_path / "single", seed=SEED, patient_id=2, image_size=SIZE, t2_size=T2_SIZE)
+    assert slices == [row for row in truth if row.patient_id == 2]
+    files = contents(tmp_path / "single")
+    assert files == {name: data for name, data in contents(root).items() if f"{RAW_FOLDER}/0002/" in name}
+    other = write_phantom_study(tmp_path / "other", seed=SEED + 1, patient_id=2, image_size=SIZE)
+    assert other[1].dx != slices[1].dx
 
 
-def sharp(image: np.ndarray) -> np.ndarray:
+def compute_edges(image: np.ndarray) -> np.ndarray:
     return np.hypot(*np.gradient(np.log1p(image.astype(float)))).ravel()
 
 
-def test_the_truth_leads_from_t1_to_t2() -> None:
+def test_true_motion_aligns_t1_and_t2() -> None:
     study = render_study(SEED, 1, 128, 128)
-    gained = []
+    improved = []
     for row, t1, t2 in zip(study.slices, study.t1, study.t2, strict=True):
         axis = ((np.arange(128) + 0.5) / 128 - 0.5) * 220
         x, y = np.meshgrid(axis, axis)
         known = t2.centre - t1.centre
-        edges = sharp(t1.pixels)
-        likeness = []
-        for dx, dy, turn in ((0.0, 0.0, 0.0), (row.dx, row.dy, np.radians(row.turn)), (-row.dx, -row.dy, 0.0)):
-            u = np.cos(turn) * (x - dx) + np.sin(turn) * (y - dy) - known @ t1.across
-            v = np.cos(turn) * (y - dy) - np.sin(turn) * (x - dx) - known @ t1.down
-            column, line = (np.clip(np.rint((place / 220 + 0.5) * 128 - 0.5), 0, 127).astype(int) for place in (u, v))
-            likeness.append(np.corrcoef(edges, sharp(t2.pixels[line, column]))[0, 1])
-        gained.append(likeness[1] > likeness[0] and likeness[1] > likeness[2])
-    assert all(gained)
+        edges = compute_edges(t1.pixels)
+        correlations = []
+        for dx, dy, rotation in ((0.0, 0.0, 0.0), (row.dx, row.dy, np.radians(row.rotation)), (-row.dx, -row.dy, 0.0)):
+            u = np.cos(rotation) * (x - dx) + np.sin(rotation) * (y - dy) - known @ t1.across
+            v = np.cos(rotation) * (y - dy) - np.sin(rotation) * (x - dx) - known @ t1.down
+            column, line = (
+                np.clip(np.rint((position / 220 + 0.5) * 128 - 0.5), 0, 127).astype(int) for position in (u, v)
+            )
+            correlations.append(np.corrcoef(edges, compute_edges(t2.pixels[line, column]))[0, 1])
+        improved.append(correlations[1] > correlations[0] and correlations[1] > correlations[2])
+    assert all(improved)
 
 
 def test_sagittal_images_are_cut_from_the_axial_ones() -> None:
     study = render_study(SEED, 1, 64, 64)
-    cut = sagittal(study, 1.0, 130)
+    cut = cut_sagittal(study, 1.0, 130)
     assert np.cross(cut.across, cut.down) == pytest.approx((-1, 0, 0))
-    # The pixel at the height of the middle disc, where the axial image's middle row is.
+    # The pixel at the height of the middle disc, on the middle row of the axial image.
     middle = next(k for k, row in enumerate(study.slices) if row.level == "D4" and row.content == "disc")
     axial = study.t2[middle]
     point = axial.corner + 20 * axial.spacing[0] * axial.down
@@ -204,28 +207,30 @@ def test_sagittal_images_are_cut_from_the_axial_ones() -> None:
     assert cut.pixels[line, column] in axial.pixels[18:23, along]
 
 
-def test_nothing_is_overwritten_and_nothing_half_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten_and_nothing_remains_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="nothing is overwritten"):
-        write_studies(foreign, seed=0, patients=1, image_size=SIZE, workers=1)
+        write_phantom_studies(foreign, seed=0, patients=1, image_size=SIZE, workers=1)
     assert contents(foreign) == {"thesis.txt": b"years of work"}
-    (tmp_path / "one" / RAW / "0001").mkdir(parents=True)
+    (tmp_path / "existing" / RAW_FOLDER / "0001").mkdir(parents=True)
     with pytest.raises(UserError, match="nothing is overwritten"):
-        write_phantom_study(tmp_path / "one", seed=0, patient=1, image_size=SIZE)
+        write_phantom_study(tmp_path / "existing", seed=0, patient_id=1, image_size=SIZE)
 
     def fail(*_: object) -> PhantomStudy:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lss_lightning.phantom.dicom.render_study", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_studies(tmp_path / "set", seed=0, patients=1, image_size=SIZE, workers=1)
-    assert {path.name for path in tmp_path.iterdir()} == {"foreign", "one"}
+        write_phantom_studies(tmp_path / "set", seed=0, patients=1, image_size=SIZE, workers=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"foreign", "existing"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("arguments", "message"),
     [
         ({"patients": 0}, "patients is 0"),
         ({"patients": 10_000}, "1 to 9999"),
@@ -235,13 +240,15 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(tmp_path: Path, monk
         ({"workers": 0}, "workers is 0"),
     ],
 )
-def test_impossible_requests_are_refused_in_one_line(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message) as refusal:
-        write_studies(tmp_path / "set", **({"seed": 0, "patients": 1, "image_size": SIZE, "workers": 1} | wrong))
-    assert "\n" not in str(refusal.value)
+def test_invalid_arguments_are_refused_in_one_line(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        write_phantom_studies(
+            tmp_path / "set", **({"seed": 0, "patients": 1, "image_size": SIZE, "workers": 1} | arguments)
+        )
+    assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_patient_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+def test_unknown_patient_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="patient 0"):
-        write_phantom_study(tmp_path, seed=0, patient=0)
+        write_phantom_study(tmp_path, seed=0, patient_id=0)

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.labels import LUMBAR, Label, LabelSet
+from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import plot_confusion, style
 from lss_lightning.reporting.confusion import draw_confusion
+from tests.reporting.class_sets import make_label_set
 
 
 def make_counts():
@@ -14,8 +15,12 @@ def make_counts():
     return counts
 
 
+def draw(counts, labels=LUMBAR):
+    return draw_confusion(counts, labels, caption="c")
+
+
 def cell_texts(axes, size=6):
-    cells = {}
+    cells: dict[tuple[int, int], list[str]] = {}
     for text in axes.texts:
         column, row = text.get_position()
         cells.setdefault((round(row), round(column)), []).append(text.get_text())
@@ -23,8 +28,8 @@ def cell_texts(axes, size=6):
     return cells
 
 
-def test_cells_hold_the_share_of_the_row_and_the_pixels():
-    cells = cell_texts(draw_confusion(make_counts(), LUMBAR, caption="c").axes[0])
+def test_cells_hold_the_percentage_of_the_row_and_the_number_of_pixels():
+    cells = cell_texts(draw(make_counts()).axes[0])
 
     assert cells[1, 1] == ["70.0 %", "700"]
     assert cells[1, 2] == ["30.0 %", "300"]
@@ -34,8 +39,8 @@ def test_cells_hold_the_share_of_the_row_and_the_pixels():
     assert cells[5, 5] == ["> 99.9 %", "14,000,000"]
 
 
-def test_the_row_of_an_absent_class_is_dashes():
-    axes = draw_confusion(make_counts(), LUMBAR, caption="c").axes[0]
+def test_row_of_an_absent_class_has_dashes():
+    axes = draw(make_counts()).axes[0]
     cells = cell_texts(axes)
     assert [cells[0, column] for column in range(6)] == [["–"]] * 6
 
@@ -44,8 +49,8 @@ def test_the_row_of_an_absent_class_is_dashes():
     np.testing.assert_allclose(shares[1:].sum(axis=1), 1)
 
 
-def test_rows_are_true_classes_by_name_and_columns_predicted_by_short_name():
-    axes = draw_confusion(make_counts(), LUMBAR, caption="c").axes[0]
+def test_rows_have_names_of_true_classes_and_columns_short_names_of_predicted_classes():
+    axes = draw(make_counts()).axes[0]
     rows = [tick.get_text().replace("\n", " ") for tick in axes.get_yticklabels()]
     assert rows == [label.name for label in LUMBAR]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [label.short for label in LUMBAR]
@@ -53,16 +58,15 @@ def test_rows_are_true_classes_by_name_and_columns_predicted_by_short_name():
     assert axes.get_xlabel().startswith("Predicted class")
 
 
-@pytest.mark.parametrize(("size", "numbers"), [(2, 8), (20, 800), (60, 0)])
-def test_any_number_of_classes_makes_a_picture_of_bounded_size(size, numbers):
-    labels = LabelSet(tuple(Label(f"Class {i}", f"c{i}", f"C{i}", i, "#0072b2", anatomical=True) for i in range(size)))
-    figure = draw_confusion(np.full((size, size), 5), labels, caption="c")
-    assert len(figure.axes[0].texts) == numbers
+@pytest.mark.parametrize(("size", "texts"), [(2, 8), (20, 800), (60, 0)])
+def test_figure_size_is_bounded_for_any_number_of_classes(size, texts):
+    figure = draw(np.full((size, size), 5), make_label_set(size))
+    assert len(figure.axes[0].texts) == texts
     assert style.WIDTH <= figure.get_figwidth() <= 20
     assert figure.get_figheight() <= 13
 
 
-def test_file_is_a_png_of_the_page_width(tmp_path):
+def test_png_has_the_page_width(tmp_path):
     plot_confusion(make_counts(), LUMBAR, tmp_path / "confusion.png", caption="c")
     with Image.open(tmp_path / "confusion.png") as image:
         assert image.format == "PNG"

@@ -11,8 +11,15 @@ from lss_lightning.reporting.curves import draw_curves
 COLUMNS = [f"{part}/{score}" for part in ("train", "val") for score in ("loss", "mean_iou", "mean_iou_anatomy")]
 
 
-def epochs(count, columns=COLUMNS):
-    return [{"epoch": e, **{column: (e + 1 + 3 * i) / 100 for i, column in enumerate(columns)}} for e in range(count)]
+def make_rows(count, columns=COLUMNS):
+    return [
+        {"epoch": epoch, **{column: (epoch + 1 + 3 * i) / 100 for i, column in enumerate(columns)}}
+        for epoch in range(count)
+    ]
+
+
+def draw(rows, best_epoch=None):
+    return draw_curves(rows, caption="c", best_epoch=best_epoch)
 
 
 def lines_of(axes):
@@ -24,9 +31,9 @@ def legend_of(figure):
     return [text.get_text() for text in legend.get_texts()]
 
 
-def test_each_column_is_a_line_in_its_panel():
-    rows = epochs(40)
-    loss, overlap = draw_curves(rows, caption="c").axes
+def test_each_column_has_a_line_in_its_panel():
+    rows = make_rows(40)
+    loss, overlap = draw(rows).axes
 
     assert set(lines_of(loss)) == {"train/loss", "val/loss"}
     assert set(lines_of(overlap)) == set(COLUMNS) - {"train/loss", "val/loss"}
@@ -38,41 +45,41 @@ def test_each_column_is_a_line_in_its_panel():
     assert overlap.get_ylim() == (0, 1)
 
 
-def test_loss_is_seen_from_zero():
-    rows = [{"epoch": e, "train/loss": 2 - e / 10} for e in range(3)]
-    low, high = draw_curves(rows, caption="c").axes[0].get_ylim()
+def test_loss_axis_includes_zero():
+    rows = [{"epoch": epoch, "train/loss": 2 - epoch / 10} for epoch in range(3)]
+    low, high = draw(rows).axes[0].get_ylim()
     assert low <= 0
     assert high > 2
 
 
-def test_legend_names_what_is_drawn():
-    means = ["Mean IoU of anatomical classes", "Mean IoU of all classes"]
-    assert legend_of(draw_curves(epochs(3), caption="c")) == ["Training", "Validation", *means]
+def test_legend_lists_the_drawn_lines():
+    means = ["Mean IoU over anatomical classes", "Mean IoU over all classes"]
+    assert legend_of(draw(make_rows(3))) == ["Training", "Validation", *means]
 
-    alone = draw_curves(epochs(3, COLUMNS[:3]), caption="c", best_epoch=2)
-    assert legend_of(alone) == ["Training", *means, "Best epoch (2)"]
+    training_only = draw(make_rows(3, COLUMNS[:3]), best_epoch=2)
+    assert legend_of(training_only) == ["Training", *means, "Best epoch (2)"]
 
 
 def test_best_epoch_is_marked_in_both_panels():
-    for axes in draw_curves(epochs(9), caption="c", best_epoch=4).axes:
+    for axes in draw(make_rows(9), best_epoch=4).axes:
         assert [line.get_xdata() for line in axes.lines if "/" not in line.get_label()] == [[4, 4]]
 
 
 def test_missing_and_undefined_values_are_left_out():
-    rows = epochs(6)
+    rows = make_rows(6)
     for row in rows[1::2]:
         row["val/loss"] = math.nan
         del row["val/mean_iou"]
     rows[2]["train/loss"] = math.inf
-    loss, overlap = draw_curves(rows, caption="c").axes
+    loss, overlap = draw(rows).axes
 
     assert lines_of(loss)["val/loss"].get_xdata().tolist() == [0, 2, 4]
     assert lines_of(overlap)["val/mean_iou"].get_xdata().tolist() == [0, 2, 4]
     assert lines_of(loss)["train/loss"].get_xdata().tolist() == [0, 1, 3, 4, 5]
 
 
-def test_one_epoch_is_seen_as_points_over_one_whole_tick():
-    figure = draw_curves([{**row, "epoch": 7} for row in epochs(1)], caption="c", best_epoch=7)
+def test_single_epoch_is_drawn_as_markers_at_an_integer_tick():
+    figure = draw([{**row, "epoch": 7} for row in make_rows(1)], best_epoch=7)
     figure.draw_without_rendering()
     for axes in figure.axes:
         assert all(line.get_marker() == "o" for line in lines_of(axes).values())
@@ -81,15 +88,15 @@ def test_one_epoch_is_seen_as_points_over_one_whole_tick():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_panel_without_a_finite_value_says_so():
-    rows = [{"epoch": e, "train/loss": math.nan, "train/mean_iou": 0.1} for e in range(3)]
-    loss, overlap = draw_curves(rows, caption="c").axes
+def test_panel_without_finite_values_has_a_note():
+    rows = [{"epoch": epoch, "train/loss": math.nan, "train/mean_iou": 0.1} for epoch in range(3)]
+    loss, overlap = draw(rows).axes
     assert [text.get_text() for text in loss.texts] == ["No finite values"]
     assert not overlap.texts
 
 
-def test_file_is_a_png_of_the_page_width(tmp_path):
-    plot_curves(epochs(3), tmp_path / "curves.png", caption="c")
+def test_png_has_the_page_width(tmp_path):
+    plot_curves(make_rows(3), tmp_path / "curves.png", caption="c")
     with Image.open(tmp_path / "curves.png") as image:
         assert image.format == "PNG"
         assert image.width == round(style.WIDTH * style.DPI)

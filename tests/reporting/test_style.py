@@ -24,7 +24,9 @@ CAPTION = (
 
 
 def curves():
-    rows = [{"epoch": e, "train/loss": 1e3 / (e + 1), "val/loss": 2.0, "val/mean_iou": 0.5} for e in range(200)]
+    rows = [
+        {"epoch": epoch, "train/loss": 1e3 / (epoch + 1), "val/loss": 2.0, "val/mean_iou": 0.5} for epoch in range(200)
+    ]
     return draw_curves(rows, caption=CAPTION, best_epoch=137)
 
 
@@ -51,8 +53,8 @@ def reliability():
 
 def patients():
     pooled = np.linspace(0, 1, 40)
-    names = [f"patient with a long name {place}" for place in range(40)]
-    return draw_patients(names, pooled, [[score, 1.0] for score in pooled], caption=CAPTION)
+    names = [f"patient with a long name {number}" for number in range(40)]
+    return draw_patients(names, pooled, [np.array([score, 1.0]) for score in pooled], caption=CAPTION)
 
 
 def sizes():
@@ -61,19 +63,19 @@ def sizes():
 
 
 @pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability, patients, sizes])
-def test_nothing_is_cut_off_and_all_text_can_be_read(draw):
+def test_figures_are_not_cut_off_and_have_legible_text(draw):
     figure = draw()
-    with style.look():
+    with style.context():
         figure.draw_without_rendering()
         box = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     assert 0 <= box.x0 < box.x1 <= width
     assert 0 <= box.y0 < box.y1 <= height
-    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= style.SMALLEST
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= style.MIN_FONT_SIZE
 
 
 @pytest.mark.parametrize("draw", [curves, examples, confusion, boundary, reliability, patients, sizes])
-def test_caption_stands_whole_as_given_beneath_all_else(draw):
+def test_complete_caption_is_below_everything_else(draw):
     figure = draw()
     figure.draw_without_rendering()
     (caption,) = figure.subfigs[1].texts
@@ -82,12 +84,12 @@ def test_caption_stands_whole_as_given_beneath_all_else(draw):
     assert caption.get_window_extent().y1 <= figure.subfigs[0].get_tightbbox().y0
 
 
-def test_the_look_ends_where_it_is_left():
+def test_style_does_not_outlast_its_context():
     before = dict(matplotlib.rcParams)
     curves()
     assert dict(matplotlib.rcParams) == before
 
 
-def test_figures_need_no_screen_and_importing_the_package_no_matplotlib():
+def test_importing_the_package_imports_neither_matplotlib_nor_torch():
     code = "import sys, lss_lightning.reporting; assert not {'matplotlib', 'torch'} & set(sys.modules), 'heavy import'"
     subprocess.run([sys.executable, "-c", code], check=True)

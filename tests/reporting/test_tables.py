@@ -24,20 +24,26 @@ def metrics():
     return summarise_overlap(counts[None], ["0001"], LUMBAR)
 
 
-def markdown_rows(folder):
+def print_to_text(metrics, labels=LUMBAR, title="t", caption="c", width=100):
+    stream = io.StringIO()
+    print_table(metrics, labels, title=title, caption=caption, console=Console(file=stream, width=width))
+    return stream.getvalue()
+
+
+def read_markdown(folder):
     lines = (folder / "table2.md").read_text(encoding="utf-8").splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-def csv_rows(folder):
+def read_csv(folder):
     with (folder / "table2.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
-def test_markdown_sets_our_column_beside_the_papers(tmp_path, metrics):
+def test_markdown_has_our_column_beside_those_of_the_paper(tmp_path, metrics):
     write_table2(metrics, LUMBAR, tmp_path, name="resunet-resnet34", caption=CAPTION)
 
-    heading, rule, *rows = markdown_rows(tmp_path)
+    heading, rule, *rows = read_markdown(tmp_path)
     paper = ["ResUNet (paper)", "Inception+UNet (paper)", "VGG16-UNet (paper)"]
     assert heading == ["Class", "Previous work [5]", *paper, "resunet-resnet34"]
     assert rule == ["---", *["---:"] * 5]
@@ -55,11 +61,11 @@ def test_markdown_sets_our_column_beside_the_papers(tmp_path, metrics):
     ]
 
 
-def test_markdown_says_what_made_it_and_what_limits_the_comparison(tmp_path, metrics):
+def test_markdown_states_its_data_and_the_limits_of_the_comparison(tmp_path, metrics):
     write_table2(metrics, LUMBAR, tmp_path, name="ours", caption=CAPTION)
     text = (tmp_path / "table2.md").read_text(encoding="utf-8")
     assert CAPTION in text.splitlines()[0]
-    for fact in (
+    for statement in (
         "pooled",
         "resnet34, inception_v3",
         "not patient-disjoint",
@@ -67,16 +73,16 @@ def test_markdown_says_what_made_it_and_what_limits_the_comparison(tmp_path, met
         "0.98 (Table 3)",
         "0.988",
     ):
-        assert fact in text
+        assert statement in text
 
 
-def test_csv_holds_numbers_and_ends_with_the_caption(tmp_path, metrics):
+def test_csv_has_numbers_and_ends_with_the_caption(tmp_path, metrics):
     write_table2(metrics, LUMBAR, tmp_path, name="ours", caption=CAPTION)
 
-    heading, *rows, last = csv_rows(tmp_path)
+    heading, *rows, last = read_csv(tmp_path)
     table = {row[0]: dict(zip(heading[1:], row[1:], strict=True)) for row in rows}
     means = ["over classes", "without Unregistered", "without Other", "over anatomical classes"]
-    assert list(table) == [*(label.name for label in LUMBAR), *(f"Mean {which}" for which in means)]
+    assert list(table) == [*(label.name for label in LUMBAR), *(f"Mean {mean}" for mean in means)]
     assert table["Unregistered"]["ours"] == ""
     assert float(table["Posterior Element"]["ours"]) == pytest.approx(800 / 1100, abs=1e-6)
     assert float(table["Mean over classes"]["ours"]) == pytest.approx((0.7 + 800 / 1100 + 3) / 5, abs=1e-6)
@@ -86,7 +92,7 @@ def test_csv_holds_numbers_and_ends_with_the_caption(tmp_path, metrics):
     assert last == [f"# {CAPTION}"]
 
 
-def test_other_classes_stand_alone(tmp_path, metrics):
+def test_other_classes_have_no_published_columns(tmp_path, metrics):
     labels = LabelSet(LUMBAR.labels[:5])
     write_table2(metrics, labels, tmp_path, name="a|b", caption=CAPTION)
 
@@ -94,44 +100,42 @@ def test_other_classes_stand_alone(tmp_path, metrics):
     assert r"| Class | a\|b |" in lines
     assert "| Intervertebral Disc | 0.700 |" in lines
     assert not any("Altun" in line or "Other" in line for line in lines)
-    assert csv_rows(tmp_path)[0] == ["class", "a|b", "a|b, 95 % low", "a|b, 95 % high"]
+    assert read_csv(tmp_path)[0] == ["class", "a|b", "a|b, 95 % low", "a|b, 95 % high"]
 
 
 def test_our_column_has_its_intervals(tmp_path, metrics):
     intervals = {**metrics["iou_ci95"], "thecal_sac": [0.95049, 1.0]}
     metrics = {**metrics, "iou_ci95": intervals, "mean_iou_anatomy_ci95": [0.8, 0.9]}
     write_table2(metrics, LUMBAR, tmp_path, name="ours", caption=CAPTION)
-    cells = {row[0]: row[-1] for row in markdown_rows(tmp_path)}
+    cells = {row[0]: row[-1] for row in read_markdown(tmp_path)}
     assert cells["Thecal Sac"] == "1.000 [0.950, 1.000]"
     assert cells["Mean over anatomical classes"] == "0.857 [0.800, 0.900]"
     assert cells["AAP"] == "1.000"
-    bounds = {row[0]: row[-2:] for row in csv_rows(tmp_path)}
+    bounds = {row[0]: row[-2:] for row in read_csv(tmp_path)}
     assert bounds["Thecal Sac"] == ["0.95049", "1.0"]
     assert bounds["AAP"] == ["", ""]
 
 
 @pytest.mark.parametrize(
-    ("score", "decimals", "shown"),
+    ("score", "decimals", "expected"),
     [
         (None, 3, "–"),
         (math.nan, 3, "–"),
         (0.0, 3, "0.000"),
         (1.0, 2, "1.00"),
         (0.0625, 3, "0.063"),
-        (0.435, 2, "0.44"),  # just beneath the tie in binary
+        (0.435, 2, "0.44"),  # slightly below the tie in binary
         (np.float64(0.12349), 3, "0.123"),
     ],
 )
-def test_format_score(score, decimals, shown):
-    assert format_score(score, decimals) == shown
+def test_format_score(score, decimals, expected):
+    assert format_score(score, decimals) == expected
 
 
-def test_terminal_shows_every_score_and_the_means(metrics):
+def test_terminal_table_has_every_score_and_the_means(metrics):
     intervals = {**metrics["iou_ci95"], "intervertebral_disc": [0.65, 0.75]}
     metrics = {**metrics, "iou_ci95": intervals, "mean_iou_anatomy_ci95": [0.8, 0.9]}
-    console = Console(file=io.StringIO(), width=100)
-    print_table(metrics, LUMBAR, title="Test [best]", caption="Split [by patient]", console=console)
-    printed = console.file.getvalue()
+    printed = print_to_text(metrics, title="Test [best]", caption="Split [by patient]")
 
     rows = {cells[0]: cells[1:] for cells in (line.strip("│┃ ").split() for line in printed.splitlines()) if cells}
     assert rows["Unregistered"] == ["│", "–", *["│", "–"] * 3]
@@ -145,15 +149,11 @@ def test_terminal_shows_every_score_and_the_means(metrics):
 
 def test_brackets_in_a_class_name_are_printed(metrics):
     labels = LabelSet((replace(LUMBAR[0], name="Gap [red]"), *LUMBAR.labels[1:]))
-    console = Console(file=io.StringIO(), width=100)
-    print_table(metrics, labels, title="t", caption="c", console=console)
-    assert "Gap [red]" in console.file.getvalue()
+    assert "Gap [red]" in print_to_text(metrics, labels)
 
 
-def test_the_terminal_s_table_keeps_its_numbers_whole_in_80_columns(metrics):
+def test_terminal_table_fits_in_80_columns_without_breaking_numbers(metrics):
     metrics = {**metrics, "mean_iou_anatomy_ci95": [0.8, 0.9]}
-    console = Console(file=io.StringIO(), width=80)
-    print_table(metrics, LUMBAR, title="t", caption="c", console=console)
-    printed = console.file.getvalue()
+    printed = print_to_text(metrics, width=80)
     assert "0.857 [0.800, 0.900]" in printed
     assert max(map(len, printed.splitlines())) <= 80

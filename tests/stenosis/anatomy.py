@@ -1,4 +1,4 @@
-"""A spine of ellipses and straight lines, whose measures follow from its parameters, and its label map."""
+"""A spine of ellipses and straight lines with known measurements, and its label map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC
 SPACING = 0.6875
 SIZE = 144
 OTHER = LUMBAR.keys.index("other")
-# Odd, so that the middle of a pixel is one of its samples.
+# Odd, so that the centre of a pixel is one of its samples.
 _OVERSAMPLING = 5
 
 
@@ -30,14 +30,14 @@ def rounded(shape, radius):
 
 @dataclass(frozen=True)
 class Spine:
-    """In mm, the middle of the disc's rear edge at (0, 0), x to the right, y to the back."""
+    """Parameters of a spine in mm; the middle of the disc's rear edge is at (0, 0), x to the right, y to the back."""
 
     sac_x: float = 0.0
     sac_a: float = 8.0
     sac_b: float = 5.0
     clearance: float = 1.0  # between disc and sac
     apex: float = 18.0  # where the laminae meet
-    left: float = 3.0  # y of the facets' front edges in the image's left and right half
+    left: float = 3.0  # y of the facets' front edges in the left and right half of the image
     right: float = 3.0
 
     @cached_property
@@ -59,7 +59,7 @@ class Spine:
         return -18 + 18 * np.sqrt(1 - (x / 25) ** 2)
 
     def truth(self):
-        """The measures; only distances between curves and the canal's section are left to shapely."""
+        """The true measurements; shapely computes only the distances between curves and the section of the canal."""
         shapes = self.shapes
         line = shapely.LineString([(self.sac_x, -10), (self.sac_x, 25)])
         front = line.intersection(shapes[POSTERIOR]).bounds[1]
@@ -85,9 +85,10 @@ class Spine:
 
 
 def fractions(shapes, spacing=(SPACING, SPACING), shape=(SIZE, SIZE), offset=(0.0, 0.0), turn=0.0, mirrored=False):
-    """Share of every pixel that each class covers, (C, H, W); a later shape covers an earlier one.
+    """Fraction of every pixel that each class covers, (C, H, W); a later shape covers an earlier one.
 
-    The origin lies at the image's middle, and ``offset`` (x, y) mm from it; ``turn`` is in degrees, clockwise.
+    The origin of the shapes is at ``offset`` (x, y) in mm from the centre of the image; ``turn`` is in degrees,
+    clockwise.
     """
     y, x = (
         ((np.arange(size * _OVERSAMPLING) + 0.5) / _OVERSAMPLING - size / 2) * pixel
@@ -95,23 +96,23 @@ def fractions(shapes, spacing=(SPACING, SPACING), shape=(SIZE, SIZE), offset=(0.
     )
     samples = np.full((shape[0] * _OVERSAMPLING, shape[1] * _OVERSAMPLING), OTHER, dtype=np.uint8)
     for key in (key for key in (AAP, POSTERIOR, DISC, SAC) if key in shapes):
-        placed = affinity.scale(shapes[key], -1, 1, origin=(0, 0)) if mirrored else shapes[key]
-        placed = affinity.translate(affinity.rotate(placed, turn, origin=(0, 0)), *offset)
-        shapely.prepare(placed)
-        left, top, right, bottom = placed.bounds
+        moved = affinity.scale(shapes[key], -1, 1, origin=(0, 0)) if mirrored else shapes[key]
+        moved = affinity.translate(affinity.rotate(moved, turn, origin=(0, 0)), *offset)
+        shapely.prepare(moved)
+        left, top, right, bottom = moved.bounds
         across, down = (slice(*np.searchsorted(axis, ends)) for axis, ends in ((x, (left, right)), (y, (top, bottom))))
-        samples[down, across][shapely.contains_xy(placed, *np.meshgrid(x[across], y[down]))] = LUMBAR.keys.index(key)
+        samples[down, across][shapely.contains_xy(moved, *np.meshgrid(x[across], y[down]))] = LUMBAR.keys.index(key)
     blocks = samples.reshape(shape[0], _OVERSAMPLING, shape[1], _OVERSAMPLING)
     return np.stack([(blocks == index).mean(axis=(1, 3), dtype=np.float32) for index in range(len(LUMBAR))])
 
 
 def label_map(shapes, **placement):
-    """The class that covers most of each pixel, (H, W), uint8."""
+    """Class that covers most of each pixel, (H, W), uint8."""
     return fractions(shapes, **placement).argmax(axis=0).astype(np.uint8)
 
 
 def sample_spines(count, seed=0):
-    """Random spines from wide to narrow, each with a random placement."""
+    """Yield random spines, from wide to narrow, each with a random placement."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         sac_b = rng.uniform(3.0, 6.5)

@@ -1,20 +1,20 @@
-"""Discs and vertebral bodies told apart by their brightness on T1, on the phantom's own slices."""
+"""Classification of disc and vertebra slices by their brightness on T1, on slices of the phantom."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from lss_lightning.data.composite import to_bytes
+from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.phantom.study import render_study
-from lss_lightning.stenosis.disc_slices import NO_CONTRAST, NO_DISC, through_disc
+from lss_lightning.stenosis.disc_slices import NO_CONTRAST, NO_DISC, find_disc_slices
 
 SIZE = 128
 SPACING = (220 / SIZE, 220 / SIZE)
 
 
 def disc_at(x, y):
-    """A disc drawn where the spine lies, mm from the image's middle."""
+    """Disc probability at a position in mm from the centre of the image."""
     axis = ((np.arange(SIZE) + 0.5) / SIZE - 0.5) * 220
     across, down = np.meshgrid(axis - x, axis - y)
     return ((across / 22) ** 2 + (down / 15) ** 2 < 1).astype(np.float32)
@@ -22,34 +22,34 @@ def disc_at(x, y):
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def study(request):
-    return render_study(seed=5, patient=request.param, t1_size=SIZE, t2_size=SIZE)
+    return render_study(seed=5, patient_id=request.param, t1_size=SIZE, t2_size=SIZE)
 
 
-def group(study, level):
-    """T1 images, discs and truth of one group."""
-    chosen = [index for index, piece in enumerate(study.slices) if piece.level == level]
+def make_group(study, level):
+    """Disc probabilities, T1 images and truth of one group."""
+    chosen = [index for index, slice_ in enumerate(study.slices) if slice_.level == level]
     images = [study.t1[index].pixels.astype(np.float32) for index in chosen]
-    t1 = [to_bytes(image, np.ones(image.shape, dtype=np.bool_)) for image in images]
-    pieces = [study.slices[index] for index in chosen]
-    # The disc's middle lies in front of the sac, from which the spine's place is counted.
-    discs = [disc_at(piece.spine_x, piece.spine_y - 22) for piece in pieces]
-    return discs, t1, tuple(piece.content == "disc" for piece in pieces)
+    t1 = [stretch_to_uint8(image, np.ones(image.shape, dtype=np.bool_)) for image in images]
+    slices = [study.slices[index] for index in chosen]
+    # The position of the spine is that of the sac; the centre of the disc is in front of it.
+    discs = [disc_at(slice_.spine_x, slice_.spine_y - 22) for slice_ in slices]
+    return discs, t1, tuple(slice_.content == "disc" for slice_ in slices)
 
 
 @pytest.mark.parametrize("level", ["D3", "D4", "D5"])
-def test_the_phantom_s_disc_slices_are_told_from_its_vertebrae(study, level):
-    discs, t1, truth = group(study, level)
-    assert through_disc(discs, t1, SPACING) == truth
-    # A slice in which no disc is drawn is looked at where its neighbour has one.
+def test_disc_slices_of_the_phantom_are_found(study, level):
+    discs, t1, truth = make_group(study, level)
+    assert find_disc_slices(discs, t1, SPACING) == truth
+    # A slice without a predicted disc is sampled where its neighbour has one.
     missing = [disc if shows else np.zeros_like(disc) for disc, shows in zip(discs, truth, strict=True)]
-    assert through_disc(missing, t1, SPACING) == truth
+    assert find_disc_slices(missing, t1, SPACING) == truth
 
 
-def test_alike_slices_are_not_told(study):
-    discs, t1, truth = group(study, "D4")
+def test_slices_of_equal_brightness_are_not_classified(study):
+    discs, t1, truth = make_group(study, "D4")
     vertebrae = [index for index, shows in enumerate(truth) if not shows]
-    chosen = [[items[index] for index in vertebrae] for items in (discs, t1)]
-    assert through_disc(*chosen, SPACING) == NO_CONTRAST
-    assert through_disc([np.zeros_like(disc) for disc in discs], t1, SPACING) == NO_DISC
+    vertebra_discs, vertebra_t1 = ([items[index] for index in vertebrae] for items in (discs, t1))
+    assert find_disc_slices(vertebra_discs, vertebra_t1, SPACING) == NO_CONTRAST
+    assert find_disc_slices([np.zeros_like(disc) for disc in discs], t1, SPACING) == NO_DISC
     small = [disc * (np.arange(SIZE) < 20) for disc in discs]
-    assert through_disc(small, t1, SPACING) == NO_DISC
+    assert find_disc_slices(small, t1, SPACING) == NO_DISC

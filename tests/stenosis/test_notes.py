@@ -1,10 +1,12 @@
+"""Mentions of stenosis in notes."""
+
 import pytest
 
-from lss_lightning.stenosis.notes import read_notes, says
+from lss_lightning.stenosis.notes import asserts_stenosis, read_notes
 
 
-def found(text):
-    return [(one.level, one.site, one.present) for one in read_notes(text)]
+def read_mentions(text):
+    return [(mention.level, mention.site, mention.present) for mention in read_notes(text)]
 
 
 @pytest.mark.parametrize(
@@ -34,38 +36,41 @@ def found(text):
         ("Degenerative narrowing of the L4-5 disc space", []),
     ],
 )
-def test_vocabulary(text, expected):
-    assert found(text) == expected
+def test_mentions_of_a_statement(text, expected):
+    assert read_mentions(text) == expected
 
 
-def test_statements_are_told_apart():
+def test_statements_are_separated():
     text = "No canal stenosis at L3-4, mild left foraminal narrowing at L4-5; severe canal stenosis at L5-S1."
-    assert found(text) == [("D3", "central", False), ("D4", "left", True), ("D5", "central", True)]
+    assert read_mentions(text) == [("D3", "central", False), ("D4", "left", True), ("D5", "central", True)]
 
 
-def test_a_denial_ends_with_but():
-    assert found("No foraminal stenosis but canal stenosis at L4-5") == [
+def test_but_ends_a_denial():
+    assert read_mentions("No foraminal stenosis but canal stenosis at L4-5") == [
         (None, "left", False),
         (None, "right", False),
         ("D4", "central", True),
     ]
 
 
-def test_two_findings_joined_by_and():
-    assert found("canal stenosis at L3-4 and right foraminal narrowing at L4-5") == [
+def test_and_joins_two_findings():
+    assert read_mentions("canal stenosis at L3-4 and right foraminal narrowing at L4-5") == [
         ("D3", "central", True),
         ("D4", "right", True),
     ]
 
 
-def test_one_statement_may_name_canal_and_foramen():
-    assert found("L4-5 canal stenosis with left foraminal narrowing") == [("D4", "central", True), ("D4", "left", True)]
+def test_a_statement_may_mention_canal_and_foramen():
+    assert read_mentions("L4-5 canal stenosis with left foraminal narrowing") == [
+        ("D4", "central", True),
+        ("D4", "left", True),
+    ]
 
 
-def test_what_a_note_says_of_a_level():
+def test_assertions_and_denials_at_a_level():
     notes = read_notes("Canal stenosis at L4-5. No canal stenosis at L3-4. No foraminal narrowing. Spinal stenosis.")
-    assert says(notes, "D4", "central") is True
-    assert says(notes, "D3", "central") is False
-    assert says(notes, "D5", "central") is None  # an assertion without a level places nothing
-    assert says(notes, "D5", "left") is False  # a denial without one holds everywhere
+    assert asserts_stenosis(notes, "D4", "central") is True
+    assert asserts_stenosis(notes, "D3", "central") is False
+    assert asserts_stenosis(notes, "D5", "central") is None  # an assertion without a level applies to none
+    assert asserts_stenosis(notes, "D5", "left") is False  # a denial without a level applies to all
     assert read_notes("") == ()

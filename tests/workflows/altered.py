@@ -1,4 +1,4 @@
-"""Commands with something done to the network or the process: `python -m tests.workflows.altered CHANGE COMMAND …`."""
+"""Commands with a changed network or process: `python -m tests.workflows.altered CHANGE[+CHANGE] COMMAND …`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.unet import UNet
 from lss_lightning.workflows import train
-from lss_lightning.workflows.evaluation import pages
+from lss_lightning.workflows.evaluation import report
 
 
-def frozen() -> None:
-    """Batch norm keeps the statistics it began with."""
-    usual = NetworkSpec.build
+def freeze_batch_norm() -> None:
+    """Keep the initial statistics of batch norm."""
+    original = NetworkSpec.build
 
     def build(self: NetworkSpec, pretrained: bool | str = False) -> UNet:
-        network = usual(self, pretrained)
+        network = original(self, pretrained)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
@@ -34,28 +34,28 @@ def frozen() -> None:
     NetworkSpec.build = build  # type: ignore[method-assign]
 
 
-def unpictured() -> None:
-    """No picture is drawn and no page written: most of the time that a small run takes."""
+def skip_figures() -> None:
+    """Draw no figures and write no page, which take most of the time of a small run."""
     patch.object(train, "plot_curves").start()
-    patch.object(pages, "draw_pictures", return_value=[]).start()
-    patch.object(pages, "write_overview").start()
+    patch.object(report, "draw_figures").start()
+    patch.object(report, "write_overview").start()
 
 
-def struck(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
-    """A signal hits the process in the given training step, counted from 1."""
-    usual = SegmentationModule.training_step
+def send_signal(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
+    """Send a signal to the process in the given training step, counted from 1."""
+    original = SegmentationModule.training_step
 
     def training_step(self: SegmentationModule, batch: Any, index: int) -> Any:
         if self.global_step == step - 1:
             os.kill(os.getpid(), number)
-        return usual(self, batch, index)
+        return original(self, batch, index)
 
-    SegmentationModule.training_step = training_step  # type: ignore[method-assign]
+    SegmentationModule.training_step = training_step  # type: ignore[method-assign, assignment]
 
 
-def spoilt() -> None:
-    """Learning rate 0.1 makes the loss no number, 0.2 meets a bug, 0.3 needs more memory than there is."""
-    usual = SegmentationModule.training_step
+def fail_by_learning_rate() -> None:
+    """Make the loss NaN at learning rate 0.1, raise a bug at 0.2, and run out of memory at 0.3."""
+    original = SegmentationModule.training_step
 
     def training_step(self: SegmentationModule, batch: Any, index: int) -> Any:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -63,12 +63,16 @@ def spoilt() -> None:
             raise RuntimeError("shapes do not fit")
         if rate == 0.3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return usual(self, batch, index) * (math.nan if rate == 0.1 else 1)
+        loss = original(self, batch, index)
+        assert loss is not None
+        return loss * (math.nan if rate == 0.1 else 1)
 
-    SegmentationModule.training_step = training_step  # type: ignore[method-assign]
+    SegmentationModule.training_step = training_step  # type: ignore[method-assign, assignment]
 
+
+CHANGES = {change.__name__: change for change in (freeze_batch_norm, skip_figures, send_signal, fail_by_learning_rate)}
 
 if __name__ == "__main__":
-    for change in sys.argv[1].split("+"):
-        {"frozen": frozen, "spoilt": spoilt, "struck": struck, "unpictured": unpictured}[change]()
+    for name in sys.argv[1].split("+"):
+        CHANGES[name]()
     cli.run(sys.argv[2], sys.argv[3:])

@@ -1,68 +1,47 @@
-"""Whole commands as a user types them, each in a process of its own."""
+"""Whole commands as a user types them, each in its own process."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_train import QUICK, rows
-
-ROOT = Path(__file__).parents[2]
-
-
-def python(*line: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *line],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env=environment,
-        cwd=folder,
-    )
-
-
-def command(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(str(ROOT / script), *arguments)
+from tests.workflows.processes import ROOT, command, python
+from tests.workflows.quick_runs import QUICK, rows
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("place")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("commands")
 
 
 @pytest.fixture(scope="module")
-def phantom(place) -> tuple[str, ...]:
-    return (f"paths.data={place / 'data'}", f"paths.logs={place / 'logs'}", "data.patients=10", "data.image_size=64")
+def phantom(root) -> tuple[str, ...]:
+    return (f"paths.data={root / 'data'}", f"paths.logs={root / 'logs'}", "data.patients=10", "data.image_size=64")
 
 
 @pytest.fixture(scope="module")
-def run(place, phantom) -> Path:
-    """The folder of a run of one epoch."""
-    folder = place / "run"
+def run(root, phantom) -> Path:
+    """Return the directory of a run of one epoch."""
+    folder = root / "run"
     done = command("train.py", *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def test_table_and_paths_are_printed(run, phantom):
+def test_evaluate_prints_the_table_and_paths(run, phantom):
     done = command("evaluate.py", *phantom[:2], f"ckpt_path={run}/checkpoints/best.ckpt", "trainer=cpu")
     assert done.returncode == 0, done.stderr
     assert "Thecal Sac" in done.stdout
     assert "Phantom data: no clinical meaning." in done.stdout
-    pictures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
+    figures = [Path(line) for line in done.stdout.splitlines() if line.endswith(".png")]
     names = {"examples", "worst", "confusion", "boundary_mm", "reliability", "patients", "sizes_mm"}
-    assert {path.stem for path in pictures} == names | {"bland_altman", "bland_altman_truth", "severity"}
-    assert all(path.is_file() for path in pictures)
+    assert {path.stem for path in figures} == names | {"bland_altman", "bland_altman_truth", "severity"}
+    assert all(path.is_file() for path in figures)
 
 
-def test_resume_goes_on_in_the_run_s_folder(run):
+def test_a_run_is_resumed_in_its_own_directory(run):
     first = rows(run / "metrics.csv")
     done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt", "trainer.max_epochs=3")
     assert done.returncode == 0, done.stderr
@@ -73,14 +52,14 @@ def test_resume_goes_on_in_the_run_s_folder(run):
     assert json.loads((run / "metrics.json").read_text())["timing"]["epochs"] == 3
     assert "for 3 epochs" in (run / "checkpoints/model-card.md").read_text(encoding="utf-8")
 
-    # The next resume starts from the configuration of the last, and has nothing left to do.
+    # The next resume uses the configuration of the previous one and has no epochs left to train.
     done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt")
     assert done.returncode == 0, done.stderr
     assert rows(run / "metrics.csv") == after
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("model.upsampling=nearest", "model.upsampling=nearest: the checkpoint's run has transpose"),
         ("seed=5", "seed=5: the checkpoint's run has 0"),
@@ -90,35 +69,35 @@ def test_resume_goes_on_in_the_run_s_folder(run):
         ("trainer.max_epoch=4", "did you mean 'trainer.max_epochs'"),
     ],
 )
-def test_a_resume_that_changes_the_run_is_refused(run, override, says):
+def test_a_resume_with_other_settings_is_refused(run, override, message):
     before = sorted(run.rglob("*"))
     done = command("train.py", f"ckpt_path={run}/checkpoints/last.ckpt", override)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(run.rglob("*")) == before
 
 
-def test_a_mistake_in_a_job_of_several_processes_is_one_line(place, phantom):
-    folder = place / "mistaken"
+def test_a_user_error_in_a_job_of_several_processes_is_one_line(root, phantom):
+    folder = root / "mistaken"
     arguments = ("-m", "trainer.devices=2", *phantom, *QUICK, f"hydra.sweep.dir={folder}", "model.decoder_channels=[8]")
     done = command("train.py", *arguments)
     assert done.returncode == 1
     assert "decoder_channels names 1" in done.stderr
     assert done.stderr.count("\n") == 1
-    [listed] = [line for line in done.stdout.splitlines() if line.startswith("job 0, failed: ")]
-    assert "decoder_channels names 1" in listed
+    [reason] = [line for line in done.stdout.splitlines() if line.startswith("job 0, failed: ")]
+    assert "decoder_channels names 1" in reason
 
 
-def test_folds_are_swept_and_evaluated(place, phantom):
-    folder = place / "folds"
+def test_folds_are_swept_and_evaluated(root, phantom):
+    folder = root / "folds"
     folds = ("-m", "split=kfold", "split.fold=0,1", "split.folds=2")
     done = command("train.py", *folds, *phantom, *QUICK, "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
     assert done.returncode == 0, done.stderr
     tested = [{row["patient"] for row in rows(folder / job / "split.csv") if row["part"] == "test"} for job in "01"]
     assert [len(part) for part in tested] == [5, 5]
     assert not tested[0] & tested[1]
-    out = place / "fold evaluated"
+    out = root / "fold evaluated"
     checkpoint = f"ckpt_path={folder}/1/checkpoints/best.ckpt"
     done = command("evaluate.py", *phantom[:2], checkpoint, "trainer=cpu", f"hydra.run.dir='{out}'")
     assert done.returncode == 0, done.stderr
@@ -127,24 +106,26 @@ def test_folds_are_swept_and_evaluated(place, phantom):
     assert (about[1]["protocol"], about[1]["images"]) == ("kfold", 15)
 
 
-def test_a_run_s_split_is_used_by_another(run, place, phantom):
-    folder, given = place / "by file", place / "given.csv"
-    given.write_bytes((run / "split.csv").read_bytes())
-    by_file = ("split=file", f"split.file={given}", f"hydra.run.dir='{folder}'")
+def test_the_split_of_a_run_can_be_used_by_another(run, root, phantom):
+    folder, split_file = root / "by file", root / "given.csv"
+    split_file.write_bytes((run / "split.csv").read_bytes())
+    by_file = ("split=file", f"split.file={split_file}", f"hydra.run.dir='{folder}'")
     done = command("train.py", *phantom, *QUICK, "trainer.max_epochs=1", *by_file)
     assert done.returncode == 0, done.stderr
     assert "split as in given.csv: train 24, val 3, test 3" in done.stdout
-    assert (folder / "split.csv").read_bytes() == given.read_bytes()
+    assert (folder / "split.csv").read_bytes() == split_file.read_bytes()
 
-    given.unlink()
+    split_file.unlink()
     done = command("train.py", f"ckpt_path='{folder}/checkpoints/last.ckpt'", "trainer.max_epochs=2")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: split.file={given}: no such file; give a CSV with columns patient,part or")
+    assert done.stderr.startswith(
+        f"error: split.file={split_file}: no such file; give a CSV with columns patient,part or"
+    )
     assert done.stderr.count("\n") == 1
 
 
-def test_torchrun_starts_the_processes(place, phantom):
-    folder = place / "torchrun"
+def test_torchrun_starts_the_processes(root, phantom):
+    folder = root / "torchrun"
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", str(ROOT / "train.py"))
     line = (*torchrun, *phantom, *QUICK, "trainer.devices=2", "trainer.max_epochs=1")
     done = python(*line, f"hydra.run.dir={folder}")

@@ -1,3 +1,5 @@
+"""``compare.py`` on finished runs: names, tables, figures, pairing, and runs that cannot be compared."""
+
 from __future__ import annotations
 
 import csv
@@ -8,33 +10,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lss_lightning.config.compare import CompareConfig, compare_config
+from lss_lightning.config.compare import CompareConfig
+from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
-from lss_lightning.runs.results import read_metrics, refuse_incomparable
+from lss_lightning.runs.results import check_comparable, read_metrics
 from lss_lightning.workflows import compare, evaluate, train
-from lss_lightning.workflows.comparison.finished import read_runs
+from lss_lightning.workflows.comparison.finished_runs import read_runs
 from tests.browser import DESKTOP, Open
 from tests.conftest import compose_command, configure, write_patients
+from tests.workflows.quick_runs import QUICK, rows
 from tests.workflows.test_evaluate import evaluation
-from tests.workflows.test_train import QUICK, rows
 
 SECTIONS = ["table-2", "differences", "figure-12", "figure-13", "table-1", "table-3"]
 
 
 def comparison(*runs: Path, overrides: tuple[str, ...] = ()) -> CompareConfig:
+    """Return the checked configuration of a `compare.py` command line."""
     listed = ",".join(f"'{run}'" for run in runs)
-    return compare_config(compose_command("compare", f"runs=[{listed}]", "trainer=cpu", *overrides)[0])
+    cfg, _ = compose_command("compare", f"runs=[{listed}]", "trainer=cpu", *overrides)
+    return build_config(CompareConfig, cfg)
 
 
-def make(folder: Path, *runs: Path, overrides: tuple[str, ...] = ()) -> Path:
+def write_report(folder: Path, *runs: Path, overrides: tuple[str, ...] = ()) -> Path:
+    """Compare runs in a new folder and return the report folder."""
     folder.mkdir()
     compare.run(comparison(*runs, overrides=overrides), folder)
     return folder / "report"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """A tree of ten patients, and runs: two of composites, one of T2, one by image, an evaluation of the first."""
+def root(tmp_path_factory) -> Path:
+    """Ten patients in `tree`, and runs: two on composites, one on T2, one split by image, one evaluation."""
     root = tmp_path_factory.mktemp("compared")
     write_patients(root / "tree")
     for name, overrides in {
@@ -47,8 +53,7 @@ def place(tmp_path_factory) -> Path:
         config = configure("data=alkafri", f"data.root={root / 'tree'}", *QUICK, *overrides)
         train.run(config, root / name)
     (root / "evaluation" / ".hydra").mkdir(parents=True)
-    config = evaluation(f"ckpt_path={root / 'first/checkpoints/best.ckpt'}", "trainer=cpu")
-    evaluate.run(config, root / "evaluation")
+    evaluate.run(evaluation(f"ckpt_path={root / 'first/checkpoints/best.ckpt'}", "trainer=cpu"), root / "evaluation")
     (root / "evaluation/.hydra/config.yaml").write_text(
         f"ckpt_path: {root / 'first/checkpoints/best.ckpt'}\ndata: {{name: checkpoint, root: null}}\n"
     )
@@ -56,12 +61,12 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(place) -> Path:
-    return make(place / "out", place / "first", place / "second", place / "t2")
+def report(root) -> Path:
+    return write_report(root / "out", root / "first", root / "second", root / "t2")
 
 
-def test_names_tell_runs_apart(place):
-    runs = read_runs([place / name for name in ("first", "second", "t2", "image", "evaluation")])
+def test_runs_get_distinct_names(root):
+    runs = read_runs([root / name for name in ("first", "second", "t2", "image", "evaluation")])
     base = "resunet-test_resnet"
     assert [run.name for run in runs] == [
         f"{base}, seed 0, first",
@@ -70,11 +75,13 @@ def test_names_tell_runs_apart(place):
         "by-image",
         f"{base}, seed 0, evaluation",
     ]
-    assert runs[0].result.parameters == runs[4].result.parameters > 10_000
+    parameters = runs[0].result.parameters
+    assert parameters is not None
+    assert runs[4].result.parameters == parameters > 10_000
     assert [len(run.result.rows) for run in runs] == [2, 1, 1, 1, 0]
 
 
-def test_report_holds_the_paper_s_tables_and_figures(report, open_page: Open):
+def test_report_has_the_tables_and_figures_of_the_paper(report, open_page: Open):
     assert {path.name for path in report.iterdir()} == {
         *("index.html", "comparison.md", "figure12.png", "figure13.png", "differences.csv"),
         *("table1.csv", "table2.csv", "table3.csv", "cost.csv"),
@@ -90,99 +97,98 @@ def test_report_holds_the_paper_s_tables_and_figures(report, open_page: Open):
     assert "Research use only" in text
 
 
-def test_differences_are_those_of_the_runs_own_figures(place, report):
+def test_differences_match_the_metrics_of_the_runs(root, report):
     with (report / "differences.csv").open(newline="", encoding="utf-8") as stream:
-        found = [row for row in csv.DictReader(stream) if row["score"]]
-    assert {row["patients"] for row in found} == {"3"}
-    pairs = [(row["first"], row["second"]) for row in found]
-    assert len(dict.fromkeys(pairs)) == 3  # T2 too, by patient and level
-    metrics = [read_metrics(place / name) for name in ("first", "second")]
-    disc = next(row for row in found if row["score"] == "Intervertebral Disc")
+        differences = [row for row in csv.DictReader(stream) if row["score"]]
+    assert {row["patients"] for row in differences} == {"3"}
+    pairs = [(row["first"], row["second"]) for row in differences]
+    assert len(dict.fromkeys(pairs)) == 3  # T2 is paired by patient and level
+    metrics = [read_metrics(root / name) for name in ("first", "second")]
+    disc = next(row for row in differences if row["score"] == "Intervertebral Disc")
     expected = np.subtract(*(each["iou"]["intervertebral_disc"] for each in metrics))
     assert float(disc["difference"]) == pytest.approx(expected, abs=1e-6)
     assert float(disc["ci95_low"]) <= float(disc["difference"]) <= float(disc["ci95_high"])
     assert float(disc["p_corrected"]) >= float(disc["p"]) > 0
 
 
-def test_runs_tested_on_other_images_are_not_paired_and_it_is_said(place, tmp_path):
-    report = make(tmp_path / "out", place / "first", place / "image")
+def test_runs_tested_on_other_images_are_not_paired(root, tmp_path):
+    report = write_report(tmp_path / "out", root / "first", root / "image")
     text = (report / "comparison.md").read_text()
-    assert "Not paired: resunet-test_resnet and by-image, tested on other images: " in text
+    assert "Not compared: resunet-test_resnet and by-image were tested on different images: " in text
     assert "only in resunet-test_resnet" in text
     assert len(rows(report / "differences.csv")) == 1  # the note
-    assert "| Thecal Sac |" in text  # the tables stand
-    assert "by-image: " in text  # its remark: patients on both sides
+    assert "| Thecal Sac |" in text  # the tables are there
+    assert "by-image: " in text  # its remark on patients in two parts
 
 
-def test_an_evaluation_has_no_curves(place, tmp_path):
-    report = make(tmp_path / "out", place / "first", place / "evaluation", overrides=("examples=1",))
+def test_evaluation_has_no_curves(root, tmp_path):
+    report = write_report(tmp_path / "out", root / "first", root / "evaluation", overrides=("examples=1",))
     text = (report / "comparison.md").read_text()
-    assert "is an evaluation" in text
+    assert "it is an evaluation" in text
     assert (report / "figure12.png").is_file()
-    assert "is not shown" not in text  # the evaluation's network comes from its checkpoint
+    assert "is not shown" not in text  # the network of the evaluation comes from its checkpoint
     same = [row for row in rows(report / "differences.csv") if row["score"] == "Thecal Sac"]
     assert float(same[0]["difference"]) == 0
 
 
-def test_only_evaluations_have_no_figure_12(place, tmp_path):
+def test_evaluations_alone_have_no_figure_12(root, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(place / "evaluation", copy)
-    report = make(tmp_path / "out", place / "evaluation", copy)
+    shutil.copytree(root / "evaluation", copy)
+    report = write_report(tmp_path / "out", root / "evaluation", copy)
     assert not (report / "figure12.png").exists()
     assert (report / "figure13.png").is_file()
 
 
-def test_without_checkpoints_the_tables_still_stand(place, tmp_path):
+def test_tables_need_no_checkpoints(root, tmp_path):
     for name in ("first", "second"):
-        shutil.copytree(place / name, tmp_path / name)
+        shutil.copytree(root / name, tmp_path / name)
         for path in (tmp_path / name / "checkpoints").iterdir():
             path.unlink()
-    report = make(tmp_path / "out", tmp_path / "first", tmp_path / "second")
+    report = write_report(tmp_path / "out", tmp_path / "first", tmp_path / "second")
     text = (report / "comparison.md").read_text()
     assert text.count("is not shown: ") == 2
-    assert "no longer there" in text
+    assert "no such file; restore it" in text
     assert not (report / "figure13.png").exists()
     assert "| Thecal Sac | resunet-test_resnet, first | resunet-test_resnet, second |" in text
 
 
-def test_data_that_is_gone_or_changed_leaves_figure_13_out(place, tmp_path, monkeypatch):
-    (place / "tree").rename(place / "elsewhere")
+def test_missing_data_omits_figure_13(root, tmp_path, monkeypatch):
+    (root / "tree").rename(root / "elsewhere")
     try:
-        report = make(tmp_path / "out", place / "first", place / "second", overrides=("paths.cache=null",))
+        report = write_report(tmp_path / "out", root / "first", root / "second", overrides=("paths.cache=null",))
     finally:
-        (place / "elsewhere").rename(place / "tree")
+        (root / "elsewhere").rename(root / "tree")
     assert "tree: no such folder" in (report / "comparison.md").read_text()
 
 
-def test_a_report_is_not_overwritten(place, report):
+def test_report_is_not_overwritten(root, report):
     with pytest.raises(UserError, match="already holds a report"):
-        compare.run(comparison(place / "first", place / "second"), report.parent)
+        compare.run(comparison(root / "first", root / "second"), report.parent)
 
 
-def test_what_cannot_be_compared_is_refused_in_a_line(place, tmp_path):
+def test_runs_that_cannot_be_compared_are_refused_in_one_line(root, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(place / "first", copy)
+    shutil.copytree(root / "first", copy)
     metrics = json.loads((copy / "metrics.json").read_text())
 
     def refusal(*runs: Path) -> str:
         with pytest.raises(UserError) as refused:
-            refuse_incomparable(runs)
+            check_comparable(runs)
         assert "\n" not in str(refused.value)
         return str(refused.value)
 
-    refuse_incomparable([place / "first", copy])
+    check_comparable([root / "first", copy])
     other = {**metrics, "iou": {"background": 1.0, "disc": 0.5}}
     (copy / "metrics.json").write_text(json.dumps(other))
-    assert f"{copy}: its classes, background, disc, are not those of {place / 'first'}" in refusal(
-        place / "first", copy
-    )
+    message = f"{copy}: its classes are background, disc, but those of {root / 'first'} are "
+    assert message in refusal(root / "first", copy)
     (copy / "metrics.json").write_text("{")
-    assert "metrics.json is damaged" in refusal(place / "first", copy)
+    assert "metrics.json is damaged" in refusal(root / "first", copy)
     (copy / "metrics.json").write_text(json.dumps({**metrics, "schema": 9}))
-    assert "not as this version writes it" in refusal(place / "first", copy)
+    assert "not written by this version" in refusal(root / "first", copy)
     (copy / "metrics.json").write_text(json.dumps(metrics))
     (copy / "counts.npz").unlink()
-    assert "counts.npz" in refusal(place / "first", copy)
+    assert "counts.npz" in refusal(root / "first", copy)
     (copy / "metrics.json").unlink()
-    assert "unfinished; go on with it: python train.py ckpt_path=" in refusal(place / "first", copy)
-    assert "it holds 5 runs, but is none; give those" in refusal(place / "first", place)
+    assert "unfinished; resume it with python train.py ckpt_path=" in refusal(root / "first", copy)
+    assert "holds 5 runs but is not one itself; give those" in refusal(root / "first", root)

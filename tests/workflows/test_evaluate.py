@@ -1,38 +1,45 @@
+"""``evaluate.py`` with one checkpoint: excluded slices, subsets, settings that contradict it, and the files written."""
+
 from __future__ import annotations
 
 import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lss_lightning.config.evaluate import EvaluateConfig, evaluate_config
+from lss_lightning.config.evaluate import EvaluateConfig
+from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
 from lss_lightning.metrics import iou
 from lss_lightning.workflows import evaluate, train
 from tests.conftest import compose_command, configure, write_patients, write_slice
-from tests.workflows.test_train import QUICK
+from tests.workflows.quick_runs import QUICK
 
 
 def evaluation(*overrides: str) -> EvaluateConfig:
+    """Return the checked configuration of an `evaluate.py` command line."""
     cfg, hydra = compose_command("evaluate", *overrides)
     given = frozenset(override.partition("=")[0] for override in hydra.overrides.task)
-    return evaluate_config(cfg, given)
+    return build_config(EvaluateConfig, cfg, given=given)
 
 
-def score(folder: Path, checkpoint: Path, *overrides: str) -> dict:
+def score(folder: Path, checkpoint: Path, *overrides: str) -> dict[str, Any]:
+    """Evaluate a checkpoint in a new folder and return its metrics."""
     folder.mkdir()
     evaluate.run(evaluation(f"ckpt_path={checkpoint}", "trainer=cpu", *overrides), folder)
-    return json.loads((folder / "metrics.json").read_text())
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return metrics
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """A folder with `tree`, ten patients, and `run`, trained on it for an epoch."""
+    """A folder with `tree`, ten patients, and `run`, a training on them for one epoch."""
     root = tmp_path_factory.mktemp("trained")
     write_patients(root / "tree")
     (root / "run").mkdir()
@@ -46,7 +53,7 @@ def checkpoint(trained) -> Path:
 
 
 def renamed_copy(tree: Path, root: Path) -> Path:
-    """The same slices under other patients' names, saved anew, in reverse order."""
+    """Copy slices under the names of other patients, newly encoded and in reverse order."""
     for path in sorted(tree.rglob("*.png")):
         prefix, patient, level = path.stem.split("_")
         target = root / path.parent.relative_to(tree) / f"{prefix}_{500 - int(patient):04d}_{level}.png"
@@ -55,7 +62,7 @@ def renamed_copy(tree: Path, root: Path) -> Path:
     return root
 
 
-def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path):
+def test_own_data_gives_the_metrics_of_the_training_run(trained, checkpoint, tmp_path):
     metrics = score(tmp_path / "out", checkpoint, f"paths.cache={tmp_path / 'cache'}")
     assert len(list((tmp_path / "cache").glob("slices-*"))) == 1
     before = json.loads((trained / "run/metrics.json").read_text())
@@ -79,15 +86,15 @@ def test_own_data_gives_the_training_run_s_figures(trained, checkpoint, tmp_path
     }
 
 
-def test_batch_size_changes_no_figure(checkpoint, tmp_path):
-    one, all_at_once = (
+def test_batch_size_does_not_change_metrics(checkpoint, tmp_path):
+    single, batched = (
         score(tmp_path / str(size), checkpoint, f"data.batch_size={size}", "trainer.precision=32-true")
         for size in (1, 8)
     )
-    assert one["iou"] == pytest.approx(all_at_once["iou"], abs=1e-4)
+    assert single["iou"] == pytest.approx(batched["iou"], abs=1e-4)
 
 
-def test_seen_slices_are_left_out_whatever_their_name(trained, checkpoint, tmp_path):
+def test_seen_slices_are_excluded_whatever_their_name(trained, checkpoint, tmp_path):
     copy = renamed_copy(trained / "tree", tmp_path / "copy")
     for level in ("D3", "D4", "D5"):
         write_slice(copy, "0900", level)
@@ -96,10 +103,10 @@ def test_seen_slices_are_left_out_whatever_their_name(trained, checkpoint, tmp_p
     assert about["excluded_seen"] == 27
     assert (about["images"], about["patients"]) == (6, 2)  # the test patient under its new name, and the new one
     assert (about["subset"], about["protocol"]) == ("all", "external")
-    assert "27 slices left out" in (tmp_path / "out/report/table2.md").read_text()
+    assert "27 slices excluded" in (tmp_path / "out/report/table2.md").read_text()
 
 
-def test_a_changed_pixel_makes_another_slice(trained, checkpoint, tmp_path):
+def test_slice_with_a_changed_pixel_is_unseen(trained, checkpoint, tmp_path):
     copy = renamed_copy(trained / "tree", tmp_path / "copy")
     path = next((copy / "05_Final_Ground_Truth_Data/Composite_Images").iterdir())
     pixels = np.array(Image.open(path))
@@ -109,7 +116,7 @@ def test_a_changed_pixel_makes_another_slice(trained, checkpoint, tmp_path):
     assert about["excluded_seen"] + about["images"] == 30
 
 
-def test_nothing_left_to_test(trained, checkpoint, tmp_path):
+def test_only_seen_slices_are_refused(trained, checkpoint, tmp_path):
     only_seen = tmp_path / "seen"
     seen = {row.split(",")[0] for row in (trained / "run/split.csv").read_text().splitlines() if "train" in row}
     for path in (trained / "tree").rglob("*.png"):
@@ -122,13 +129,13 @@ def test_nothing_left_to_test(trained, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(("subset", "images", "seen"), [("train", 24, 24), ("val", 3, 3), ("all", 30, 27)])
-def test_subsets_asked_for_by_name_are_tested_and_say_so(subset, images, seen, checkpoint, tmp_path):
+def test_named_subsets_of_own_data_are_tested_with_a_remark(subset, images, seen, checkpoint, tmp_path):
     about = score(tmp_path / "out", checkpoint, f"subset={subset}")["data"]
     assert (about["subset"], about["images"], about["excluded_seen"]) == (subset, images, 0)
     assert f"trained or selected on {seen} of these slices" in " ".join(about["remarks"])
 
 
-def test_resubstitution_leaves_nothing_out(tree, tmp_path):
+def test_resubstitution_excludes_no_slices(tree, tmp_path):
     (tmp_path / "run").mkdir()
     config = configure("data=alkafri", f"data.root={tree}", *QUICK, "split=resubstitution", "trainer.max_epochs=1")
     train.run(config, tmp_path / "run")
@@ -138,22 +145,22 @@ def test_resubstitution_leaves_nothing_out(tree, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "says"),
+    ("overrides", "message"),
     [
         (("data.channels=t2",), "data.channels=t2: the checkpoint was trained with composite"),
-        (("data.third=mean",), "data.third=mean: the checkpoint was trained with positive_difference"),
+        (("data.third_channel=mean",), "data.third_channel=mean: the checkpoint was trained with positive_difference"),
         (("data.spacing=1.0",), "data.spacing=1.0: the checkpoint was trained with"),
         (("data=alkafri", "data.root=/nowhere"), "data.root=/nowhere: no such folder"),
         (("data.root=/nowhere",), "data.root=/nowhere: no such folder"),
         (("subset=trian",), "subset=trian: unknown.*'train'"),
     ],
 )
-def test_what_contradicts_the_checkpoint_is_refused(overrides, says, checkpoint, tmp_path):
-    with pytest.raises(UserError, match=says):
+def test_settings_that_contradict_the_checkpoint_are_refused(overrides, message, checkpoint, tmp_path):
+    with pytest.raises(UserError, match=message):
         score(tmp_path / "out", checkpoint, *overrides)
 
 
-def test_other_data_is_read_with_the_checkpoint_s_channels(tree, tmp_path):
+def test_other_data_is_read_with_the_channels_of_the_checkpoint(tree, tmp_path):
     (tmp_path / "run").mkdir()
     config = configure("data=alkafri", f"data.root={tree}", *QUICK, "data.channels=t2", "trainer.max_epochs=1")
     train.run(config, tmp_path / "run")
@@ -169,13 +176,13 @@ def test_real_slices_of_several_sizes(checkpoint, sample, tmp_path):
     assert (tmp_path / "out/report/examples.png").stat().st_size > 10_000
 
 
-def test_a_used_folder_is_refused(checkpoint, tmp_path):
+def test_used_folder_is_refused(checkpoint, tmp_path):
     score(tmp_path / "out", checkpoint)
     with pytest.raises(UserError, match="already holds"):
         evaluate.run(evaluation(f"ckpt_path={checkpoint}", "trainer=cpu"), tmp_path / "out")
 
 
-def test_a_checkpoint_that_gives_nan_is_refused_by_the_slice_s_name(trained, checkpoint, tmp_path):
+def test_checkpoint_that_gives_nan_is_refused_with_the_name_of_the_slice(trained, checkpoint, tmp_path):
     content = torch.load(checkpoint, weights_only=True)
     weights = content["state_dict"]
     next(value for name, value in weights.items() if name.startswith("network.head"))[:] = torch.nan
@@ -187,28 +194,30 @@ def test_a_checkpoint_that_gives_nan_is_refused_by_the_slice_s_name(trained, che
     assert not (tmp_path / "out/metrics.json").exists()
 
 
-def test_a_test_of_no_slice_is_refused(trained, checkpoint, tmp_path):
-    with pytest.raises(UserError, match=r"alkafri, test part: 3 slices cannot .*limit_test_batches"):
+def test_limit_that_leaves_no_slice_is_refused(trained, checkpoint, tmp_path):
+    with pytest.raises(
+        UserError, match=r"alkafri, test part: Lightning refuses to test these 3 slices: .*limit_test_batches"
+    ):
         score(tmp_path / "out", checkpoint, "trainer.limit_test_batches=0.01")
 
 
-def test_every_figure_is_there_for_all_slices_and_by_level(checkpoint, tmp_path):
+def test_metrics_are_computed_for_all_slices_and_by_level(checkpoint, tmp_path):
     metrics = score(tmp_path / "out", checkpoint)
     assert set(metrics["by"]["level"]) == {"D3", "D4", "D5"}
-    for figures in (metrics, *metrics["by"]["level"].values()):
-        assert set(figures["boundary"]) >= {"nsd_0.7mm", "nsd_1.4mm", "hd95_mm", "assd_mm", "bf", "bf_tolerance_mm"}
-        assert set(figures["calibration"]["ece"]) == set(figures["iou"])
+    for group in (metrics, *metrics["by"]["level"].values()):
+        assert set(group["boundary"]) >= {"nsd_0.7mm", "nsd_1.4mm", "hd95_mm", "assd_mm", "bf", "bf_tolerance_mm"}
+        assert set(group["calibration"]["ece"]) == set(group["iou"])
     assert metrics["mean_iou_anatomy_ci95"] is None  # one patient
     assert metrics["calibration"]["pixels"] > 0
 
 
-def test_slices_are_kept_for_pairing_with_another_run(checkpoint, tmp_path):
+def test_counts_are_stored_by_slice(checkpoint, tmp_path):
     metrics = score(tmp_path / "out", checkpoint)
-    with np.load(tmp_path / "out" / "counts.npz") as kept:
-        assert sorted(kept.files) == ["counts", "digest", "level", "patient"]
-        np.testing.assert_array_equal(iou(kept["counts"].sum(axis=0)), list(metrics["iou"].values()))
-        assert kept["level"].tolist() == ["D3", "D4", "D5"]
-        digests = set(kept["digest"].tolist())
+    with np.load(tmp_path / "out" / "counts.npz") as stored:
+        assert sorted(stored.files) == ["counts", "digest", "level", "patient"]
+        np.testing.assert_array_equal(iou(stored["counts"].sum(axis=0)), list(metrics["iou"].values()))
+        assert stored["level"].tolist() == ["D3", "D4", "D5"]
+        digests = set(stored["digest"].tolist())
     with (tmp_path / "out/per_image.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["digest"] for row in rows} == digests

@@ -1,4 +1,4 @@
-"""``predict.py`` end to end: what a study's folder holds, and that nothing in it is lost, mixed or overwritten."""
+"""``predict.py`` end to end: the outputs of a study, and that results are never lost, mixed up or overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from lss_lightning.data.formats import read_mask
 from lss_lightning.errors import UserError
@@ -55,30 +55,30 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def said(folder: Path) -> dict[str, Any]:
+def read_measurements(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "measurements.json").read_text())
 
 
-def test_every_axial_slice_is_there_and_named_in_order(output: Path, study: Path) -> None:
+def test_all_axial_slices_are_named_in_order(output: Path, study: Path) -> None:
     count = len(files(study, T1_SERIES))
     names = [f"slice_{number:02d}" for number in range(1, count + 1)]
     folder = output / "study_1"
     assert [row["slice"] for row in rows(folder)] == names
-    assert [piece["name"] for piece in said(folder)["slices"]] == names
+    assert [slice_["name"] for slice_ in read_measurements(folder)["slices"]] == names
     assert sorted(path.stem for path in (folder / "label_maps").iterdir()) == names
-    heights = [piece["geometry"]["origin_mm"][2] for piece in said(folder)["slices"]]
+    heights = [slice_["geometry"]["origin_mm"][2] for slice_ in read_measurements(folder)["slices"]]
     assert heights[0] > heights[-1]
 
 
-def test_tables_say_models_criteria_sources_and_what_it_is_not(output: Path, checkpoint: Path, study: Path) -> None:
+def test_tables_contain_models_criteria_sources_and_disclaimer(output: Path, checkpoint: Path, study: Path) -> None:
     folder, digest = output / "study_1", hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    about = said(folder)
+    about = read_measurements(folder)
     assert about["schema"] == 1
     assert about["models"] == [{"name": "resunet-resnet34", "sha256": digest}]
     assert DISCLAIMER == "Research use only, not a medical device."
     stamp = f"{DISCLAIMER} Trained on data=phantom. Phantom data: no clinical meaning."
     assert about["disclaimer"] == stamp
-    assert [one["source"] for one in about["criteria"]] == [criterion.source for criterion in CRITERIA]
+    assert [criterion["source"] for criterion in about["criteria"]] == [criterion.source for criterion in CRITERIA]
     for row in rows(folder):
         assert (row["models_sha256"], row["disclaimer"]) == (digest, stamp)
         assert set(MEASUREMENTS) <= row.keys()
@@ -93,36 +93,39 @@ def test_tables_say_models_criteria_sources_and_what_it_is_not(output: Path, che
     assert "cpu" in index["settings"]["hardware"]
 
 
-def test_levels_are_told_by_the_groups_tilt(output: Path) -> None:
-    about = said(output / "study_1")
-    named = [piece["level"] for piece in about["slices"] if piece["level"]]
-    assert list(dict.fromkeys(named)) == ["L3/4", "L4/5", "L5/S1"]
-    assert {piece["level_source"] for piece in about["slices"]} <= {"assigned", "unknown"}
+def test_levels_follow_from_the_tilt_of_the_groups(output: Path) -> None:
+    about = read_measurements(output / "study_1")
+    levels = [slice_["level"] for slice_ in about["slices"] if slice_["level"]]
+    assert list(dict.fromkeys(levels)) == ["L3/4", "L4/5", "L5/S1"]
+    assert {slice_["level_source"] for slice_ in about["slices"]} <= {"assigned", "unknown"}
     assert any(remark.startswith("Levels are assumed: the lowest group") for remark in about["remarks"])
 
 
-def test_label_maps_are_codes_in_a_palette(output: Path) -> None:
+def test_label_maps_hold_codes_and_a_palette(output: Path) -> None:
     for path in sorted((output / "study_1" / "label_maps").iterdir()):
-        with Image.open(path) as picture:
+        with PngImageFile(path) as picture:
             assert picture.mode == "P"
-            assert picture.text["Comment"].startswith(DISCLAIMER)
+            assert str(picture.text["Comment"]).startswith(DISCLAIMER)
             colours = np.array(picture.convert("RGB"))
         codes = read_mask(path)
         classes = LUMBAR.to_indices(codes, path)
         for index in np.unique(classes):
-            wanted = tuple(bytes.fromhex(LUMBAR[index].colour[1:]))
-            assert (colours[classes == index] == wanted).all()
+            colour = tuple(bytes.fromhex(LUMBAR[index].colour[1:]))
+            assert (colours[classes == index] == colour).all()
 
 
 @pytest.mark.parametrize("program", ["SimpleITK", "nibabel"])
-def test_volumes_overlie_the_dicom_images(output: Path, study: Path, program: str) -> None:
-    """A voxel lies where DICOM puts the pixel that it was made from."""
+def test_volumes_align_with_the_dicom_images(output: Path, study: Path, program: str) -> None:
+    """A voxel has the same position as the DICOM pixel that it was made from."""
     import pydicom
 
     folder = output / "study_1"
     volumes = sorted(folder.glob("segmentation*.nii.gz"))
-    assert len(volumes) == 3  # a group along each disc
-    about = {tuple(np.round(piece["geometry"]["origin_mm"], 3)): piece["name"] for piece in said(folder)["slices"]}
+    assert len(volumes) == 3  # one per group of slices
+    about = {
+        tuple(np.round(slice_["geometry"]["origin_mm"], 3)): slice_["name"]
+        for slice_ in read_measurements(folder)["slices"]
+    }
     matched = 0
     for path in files(study, T1_SERIES):
         image = pydicom.dcmread(path)
@@ -131,24 +134,24 @@ def test_volumes_overlie_the_dicom_images(output: Path, study: Path, program: st
         codes = read_mask(folder / "label_maps" / f"{name}.png")
         across, down = np.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
         for row, column in ((10, 20), (SIZE // 2, SIZE // 3), (SIZE - 5, SIZE - 9)):
-            place = origin + column * image.PixelSpacing[1] * across + row * image.PixelSpacing[0] * down
-            found = [code for volume in volumes if (code := at(volume, place, program)) is not None]
-            assert found == [codes[row, column]]
+            point = origin + column * image.PixelSpacing[1] * across + row * image.PixelSpacing[0] * down
+            values = [code for volume in volumes if (code := code_at(volume, point, program)) is not None]
+            assert values == [codes[row, column]]
             matched += 1
     assert matched == 3 * len(about)
 
 
-def at(volume: Path, place: np.ndarray, program: str) -> int | None:
-    """The code at a point of the patient; None where the volume has no voxel."""
+def code_at(volume: Path, point: np.ndarray, program: str) -> int | None:
+    """Return the code at a point in patient coordinates, or None outside the volume."""
     if program == "SimpleITK":
         image = SimpleITK.ReadImage(str(volume))
-        index = np.array(image.TransformPhysicalPointToContinuousIndex(place.tolist()))
+        index = np.array(image.TransformPhysicalPointToContinuousIndex(point.tolist()))
         voxels = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)
     else:
         import nibabel
 
-        loaded = nibabel.load(volume)
-        index = np.linalg.solve(loaded.affine, np.array((*(place * (-1, -1, 1)), 1.0)))[:3]
+        loaded = nibabel.nifti1.load(volume)
+        index = np.linalg.solve(loaded.affine, np.array((*(point * (-1, -1, 1)), 1.0)))[:3]
         voxels = np.asarray(loaded.dataobj)
     nearest = np.rint(index).astype(int)
     if (nearest < 0).any() or (nearest >= voxels.shape).any() or not np.allclose(index, nearest, atol=0.02):
@@ -156,14 +159,16 @@ def at(volume: Path, place: np.ndarray, program: str) -> int | None:
     return int(voxels[tuple(nearest)])
 
 
-def test_overlays_are_of_the_measured_slices(output: Path) -> None:
+def test_measured_slices_have_overlays(output: Path) -> None:
     folder = output / "study_1"
-    measured = [piece["name"] for piece in said(folder)["slices"] if piece["measures"]]
+    measured = [slice_["name"] for slice_ in read_measurements(folder)["slices"] if slice_["measures"]]
     assert measured
     assert sorted(path.stem for path in (folder / "overlays").iterdir()) == measured
 
 
-def test_a_zip_gives_what_its_folder_gives(output: Path, checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_a_zip_gives_the_same_results_as_its_folder(
+    output: Path, checkpoint: Path, study: Path, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(tmp_path / "study.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files(study):
             archive.write(path, path.relative_to(study.parent))
@@ -171,7 +176,7 @@ def test_a_zip_gives_what_its_folder_gives(output: Path, checkpoint: Path, study
     assert contents(again) == contents(output)
 
 
-def test_studies_in_one_folder_are_told_apart(output: Path, checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_studies_in_one_folder_are_separated(output: Path, checkpoint: Path, study: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     second = write_dicom(tmp_path / "more", patient=2)
@@ -183,16 +188,16 @@ def test_studies_in_one_folder_are_told_apart(output: Path, checkpoint: Path, st
     assert len(rows(again / "study_2")) == len(files(second, T1_SERIES))
 
 
-def test_levels_that_the_user_gives_hold(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_levels_given_by_the_user_are_used(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     out = run(checkpoint, study, tmp_path / "out", "levels={slice_02: L2/3}", "output.overlays=false")
-    pieces = said(out / "study_1")["slices"]
-    assert (pieces[1]["level"], pieces[1]["level_source"], pieces[1]["not_measured"]) == ("L2/3", "given", None)
-    assert {piece["level"] for piece in pieces} == {"L2/3", None}
+    slices = read_measurements(out / "study_1")["slices"]
+    assert (slices[1]["level"], slices[1]["level_source"], slices[1]["not_measured"]) == ("L2/3", "given", None)
+    assert {slice_["level"] for slice_ in slices} == {"L2/3", None}
     for wrong, message in (
         ("levels={slice_99: L4/5}", "no slice_99 among slice_01 to"),
-        ("levels={study_2/slice_01: L4/5}", "holds 1 studies, no study_2"),
-        ("levels={slice_01: L6/7}", "no lumbar disc; allowed: L1/2"),
-        ("levels={first: L4/5}", "names no slice"),
+        ("levels={study_2/slice_01: L4/5}", "contains 1 study, and no study_2"),
+        ("levels={slice_01: L6/7}", "not a lumbar disc; allowed: L1/2"),
+        ("levels={first: L4/5}", "not a slice"),
     ):
         with pytest.raises(UserError, match=message):
             run(checkpoint, study, tmp_path / "wrong", wrong)
@@ -203,57 +208,57 @@ def test_several_checkpoints_and_views_give_intervals(study: Path, tmp_path: Pat
     keep(copy := Path(shutil.copytree(study, tmp_path / "study")), T2_SERIES)
     (tmp_path / "b").mkdir()
     members = [write_checkpoint(tmp_path / f"{seed}.ckpt", "t2", seed=seed) for seed in (1, 2)]
-    named = f"[{members[0]},{members[1]}]"
-    out = run(Path(named), copy, tmp_path / "out", "tta=flip", "output.overlays=false", "output.nifti=false")
-    about = said(out / "study_1")
+    checkpoints = f"[{members[0]},{members[1]}]"
+    out = run(Path(checkpoints), copy, tmp_path / "out", "tta=flip", "output.overlays=false", "output.nifti=false")
+    about = read_measurements(out / "study_1")
     assert [model["sha256"] for model in about["models"]] == [
         hashlib.sha256(path.read_bytes()).hexdigest() for path in members
     ]
-    for piece in about["slices"]:
-        for measure in (piece["measures"] or {}).values():
-            assert ("low" in measure) <= (measure["value"] is not None)
-            if "low" in measure:
-                assert measure["low"] <= measure["value"] <= measure["high"]
+    for slice_ in about["slices"]:
+        for measurement in (slice_["measures"] or {}).values():
+            assert ("low" in measurement) <= (measurement["value"] is not None)
+            if "low" in measurement:
+                assert measurement["low"] <= measurement["value"] <= measurement["high"]
 
 
-def test_other_classes_are_segmented_and_not_measured(study: Path, tmp_path: Path) -> None:
-    labels = LabelSet.of_codes({"background": 0, "disc": 1, "sac": 2}, ["background"])
+def test_other_classes_are_segmented_but_not_measured(study: Path, tmp_path: Path) -> None:
+    labels = LabelSet.from_codes({"background": 0, "disc": 1, "sac": 2}, ["background"])
     checkpoint = write_checkpoint(tmp_path / "other.ckpt", "t1", labels)
     out = run(checkpoint, study, tmp_path / "out")
     assert {row["not_measured"] for row in rows(out / "study_1")} == {
-        "the checkpoint's classes are not those that are measured"
+        "the checkpoint lacks classes that the measurements need"
     }
     assert set(np.unique(read_mask(out / "study_1" / "label_maps" / "slice_01.png"))) <= {0, 1, 2}
     assert not (out / "study_1" / "overlays").exists()
 
 
-def test_an_output_folder_that_exists_is_kept(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_an_existing_output_folder_is_kept(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     for overwrite, message in (
-        ("false", "holds something already"),
+        ("false", "is not empty"),
         ("true", "only what predict.py wrote, not thesis.txt"),
     ):
         with pytest.raises(UserError, match=message):
             run(checkpoint, study, out, f"overwrite={overwrite}")
     assert contents(out) == {"thesis.txt": b"years of work"}
-    with pytest.raises(UserError, match="a file; give a new folder"):
+    with pytest.raises(UserError, match="is a file; give a new folder"):
         run(checkpoint, study, out / "thesis.txt")
 
 
-def test_overwrite_replaces_an_earlier_run_s_results_and_keeps_them_on_failure(
+def test_overwrite_replaces_earlier_results_but_keeps_them_on_failure(
     checkpoint: Path, study: Path, tmp_path: Path
 ) -> None:
     light = ("output.overlays=false", "output.nifti=false")
     out = run(checkpoint, study, tmp_path / "out", *light)
     (out / "study_2").mkdir()
     before = contents(out)
-    with pytest.raises(UserError, match="holds something already"):
+    with pytest.raises(UserError, match="is not empty"):
         run(checkpoint, study, out)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "image.dcm").write_bytes(b"no image")
-    with pytest.raises(UserError, match="not DICOM"):
+    with pytest.raises(UserError, match="DICOM files can be read"):
         run(checkpoint, tmp_path / "bad", out, "overwrite=true")
     assert contents(out) == before
     assert (out / "study_2").is_dir()
@@ -263,7 +268,7 @@ def test_overwrite_replaces_an_earlier_run_s_results_and_keeps_them_on_failure(
     assert {path.name for path in tmp_path.iterdir()} == {"out", "bad"}
 
 
-def test_results_within_the_input_are_not_read_again(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_results_inside_the_input_are_not_read_as_input(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     keep(copy := Path(shutil.copytree(study, tmp_path / "study")), T1_SERIES, T2_SERIES)
     for _ in range(2):
         run(checkpoint, copy, copy / "report", "overwrite=true", "output.overlays=false")

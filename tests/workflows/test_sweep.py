@@ -1,176 +1,108 @@
-"""Sweeps as a user types them, with jobs that fail, stop or are killed."""
-
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-from pathlib import Path
+import csv
 
 import pytest
-from hydra.core.utils import JobReturn
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
 
-from lss_lightning.runs.layout import RunFolder
-from tests.workflows.test_commands import command, python
-from tests.workflows.test_train import QUICK, rows
-
-SWEEP = {"multirun.yaml", "sweep.yaml", "sweep.md", "sweep.csv"}
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, RUNNING
+from lss_lightning.workflows.sweep import summarise_sweep
+from tests.sweeps.fake_sweeps import DISCLAIMER, make_grid, make_job
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("sweeps")
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
 
 
-@pytest.fixture(scope="module")
-def line(place, patients) -> list[str]:
-    """A sweep's command line, but for what it sweeps over."""
-    return ["-m", "data=alkafri", f"data.root={patients}", f"paths.logs={place / 'logs'}", *QUICK]
+def test_summary_prints_and_writes_table_figures_and_commands(tmp_path, capsys):
+    folder = make_grid(tmp_path / "sweep", (0.1, 0.01, 0.001), (2, 4))
+    assert summarise_sweep(folder) == 0
+    printed = capsys.readouterr().out
+    text = (folder / "sweep.md").read_text()
+    for page in (printed, text):
+        assert "best: python train.py optimizer.lr=0.001 data.batch_size=4 data.patients=10" in page
+        assert f"its checkpoint: {folder}/5/checkpoints/best.ckpt" in page
+        assert "step 3 (epoch 0): the loss is not finite" in page
+        assert DISCLAIMER in page
+        assert "0.539" in page
+        assert "0.98" not in page  # the test score
+        assert "sweep=" not in page
+    with (folder / "sweep.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["job"] for row in rows] == ["5", "3", "4", "2", "0", "1"]
+    assert rows[0]["objective"] == "0.539"
+    assert rows[0]["checkpoint"] == "5/checkpoints/best.ckpt"
+    assert (rows[-1]["state"], rows[-1]["objective"]) == ("diverged", "")
+    assert "mean_iou_anatomy" not in rows[0]
+    assert {path.name for path in folder.glob("*.png")} == {"heat_map.png", "parallel.png"}
 
 
-def train(*arguments: str, changes: str = "unpictured") -> subprocess.CompletedProcess[str]:
-    """`train.py`, whose jobs draw no pictures unless they have processes of their own."""
-    return python("-m", "tests.workflows.altered", changes, "train", *arguments)
+def test_repeated_settings_are_listed_above_their_jobs(tmp_path, capsys):
+    for number, (rate, seed, score) in enumerate([(0.1, 1, 0.5), (0.1, 2, 0.7), (0.2, 1, 0.4), (0.2, 2, 0.4)]):
+        make_job(tmp_path, str(number), [f"optimizer.lr={rate}", f"seed={seed}"], score)
+    assert summarise_sweep(tmp_path) == 0
+    printed = capsys.readouterr().out
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert "Mean and sample standard deviation over seed:" in lines
+    assert "| 1 | 0.1 | 0.600 | 0.141 | 2 |" in lines
+    assert "| 2 | 0.2 | 0.400 | 0.000 | 2 |" in lines
+    assert sum(line.startswith("| 0 | 0.1 | 1 | 0.500 |") for line in lines) == 1
+    assert "best: python train.py -m optimizer.lr=0.1 seed=1,2" in printed
+    assert not list(tmp_path.glob("*.png"))  # a figure needs two parameters
 
 
-def listed(folder: Path) -> dict[str, str]:
-    """Each job's state, as the table has it."""
-    return {row["job"]: row["state"] for row in rows(folder / "sweep.csv")}
+@pytest.mark.parametrize(("models", "names"), [(("resunet",), "folds={0}"), (("a", "b"), "'folds=[{0}/0/")])
+def test_summary_of_folds_prints_the_command_that_evaluates_them(models, names, tmp_path, capsys):
+    number = 0
+    for model in models:
+        for fold in range(2):
+            overrides = [f"model={model}", "split=kfold", f"split.fold={fold}"]
+            make_job(tmp_path, str(number), overrides, 0.9 - 0.1 * number)
+            number += 1
+    assert summarise_sweep(tmp_path) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "python evaluate.py" in line]
+    assert names.format(tmp_path) in line
+    assert line.count("best.ckpt") in (0, 2)
 
 
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "train.log"}
+def test_without_an_objective_jobs_are_listed_and_no_setting_is_best(tmp_path, capsys):
+    for number, rate in enumerate((0.1, 0.2)):
+        make_job(tmp_path, str(number), [f"optimizer.lr={rate}", "split=image"], None)
+    assert summarise_sweep(tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "No objective: the split has no validation part" in printed
+    assert "best:" not in printed
+    assert printed.count("finished") == 2
 
 
-def test_jobs_that_fail_are_listed_and_run_again_alone(line, place):
-    folder = place / "failing"
-    grid = ["optimizer.lr=0.3,0.2,0.1,0.001", "trainer.max_epochs=1"]
-    done = train(*line, *grid, f"hydra.sweep.dir={folder}", changes="spoilt+unpictured")
-    assert done.returncode == 1, done.stderr
-    states = {"0": "failed", "1": "failed", "2": "diverged", "3": "finished"}
-    assert listed(folder) == states
-    reasons = {row["job"]: row["reason"] for row in rows(folder / "sweep.csv")}
-    assert reasons["0"].startswith("data.batch_size=4: the device's memory does not suffice; try data.batch_size=2")
-    assert reasons["1"] == "RuntimeError: shapes do not fit"
-    assert reasons["2"].startswith("step 1 (epoch 0): the loss is not finite at learning rate 0.1")
-    assert done.stderr.count("Traceback") == 1  # the bug's, not the user errors'
-    assert f"python train.py sweep={folder}" in done.stdout
-
-    before = {job: contents(folder / job) for job in "23"}
-    done = train(f"sweep={folder}")
-    assert done.returncode == 0, done.stderr
-    assert listed(folder) == states | dict.fromkeys("01", "finished")
-    assert {job: contents(folder / job) for job in "23"} == before
-    assert done.stdout.count("before, kept") == 2
-    assert "sweep=" not in (folder / "sweep.md").read_text()
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["finished", "finished"], 0),
+        (["finished", DIVERGED], 0),
+        ([DIVERGED, DIVERGED], 1),
+        (["finished", FAILED], 1),
+        (["finished", RUNNING], 1),
+        ([], 1),
+    ],
+)
+def test_exit_code_depends_on_the_states_of_the_jobs(states, code, tmp_path, capsys):
+    for number, state in enumerate(states):
+        make_job(tmp_path, str(number), [f"seed={number}"], 0.5, state)
+    assert summarise_sweep(tmp_path) == code
+    again = {FAILED, RUNNING} & set(states)
+    assert (f"python train.py sweep={tmp_path}" in capsys.readouterr().out) is bool(again)
 
 
-def test_a_sweep_that_was_killed_is_taken_up_by_the_same_line(line, place):
-    folder = place / "killed"
-    whole = [*line, "trainer.max_epochs=1,2,3", f"hydra.sweep.dir={folder}"]
-    killed = train(*whole, changes="struck+unpictured")
-    assert killed.returncode == -signal.SIGKILL
-    assert sorted(path.name for path in folder.glob("?")) == ["0", "1"]
-    kept, last = contents(folder / "0"), (folder / "1/checkpoints/last.ckpt")
-    stopped = rows(folder / "1/metrics.csv")
-    assert last.is_file()
-    assert len(stopped) == 1
-
-    done = train(*whole)
-    assert done.returncode == 0, done.stderr
-    assert listed(folder) == dict.fromkeys("012", "finished")
-    assert contents(folder / "0") == kept
-    assert rows(folder / "1/metrics.csv")[:1] == stopped
-    assert [json.loads((folder / job / "metrics.json").read_text())["timing"]["epochs"] for job in "012"] == [1, 2, 3]
-    assert (folder / "1/.hydra/resume-1/config.yaml").is_file()
-    assert OmegaConf.load(folder / "2/.hydra/config.yaml").trainer.max_epochs == 3
-    assert "trainer.max_epochs=3" in OmegaConf.load(folder / "2/.hydra/overrides.yaml")
-
-    # A job that was begun when the sweep was taken up can be gone on with by hand.
-    done = train(f"ckpt_path={folder}/2/checkpoints/last.ckpt", "trainer.max_epochs=4")
-    assert done.returncode == 0, done.stderr
-
-    before = contents(folder)
-    done = command("train.py", *whole[:-2], "trainer.max_epochs=1,2", whole[-1])
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {folder}: holds another sweep, ")
-    assert done.stderr.count("\n") == 1
-    assert contents(folder) == before
+def test_best_command_includes_the_user_configuration_folder(tmp_path, capsys):
+    make_job(tmp_path, "0", ["hparams_search=mine"], 0.5)
+    (tmp_path / "sweep.yaml").write_text("flags: [--config-dir=/my files]")
+    summarise_sweep(tmp_path)
+    assert "best: python train.py '--config-dir=/my files' hparams_search=mine\n" in capsys.readouterr().out
 
 
-class Record(Callback):
-    """Writes down what the sweeper is given of each job."""
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        with (Path(config.hydra.sweep.dir) / "objectives.txt").open("a") as stream:
-            print(job_return.return_value, file=stream)
-
-
-def test_jobs_have_a_folder_their_devices_and_an_objective_each_and_are_taken_up_so(line, place):
-    folder = place / "devices"
-    record = "+hydra.callbacks.record._target_=tests.workflows.test_sweep.Record"
-    done = train(*line, "trainer.devices=2,1", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}", record)
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"0", "1", "objectives.txt", *SWEEP}
-    objectives = [json.loads((folder / job / "metrics.json").read_text())["validation"]["objective"] for job in "01"]
-    assert [float(line) for line in (folder / "objectives.txt").read_text().split()] == objectives
-    assert ["2 × cpu" in line for line in done.stdout.splitlines() if "× cpu" in line] == [True, False]
-    assert not (place / "logs/train").exists()
-    assert OmegaConf.load(folder / "0/.hydra/config.yaml").trainer.devices == 2
-
-    stopped, metrics = folder / "0/job.json", folder / "0/metrics.json"
-    stopped.write_text(stopped.read_text().replace("finished", "running"))
-    metrics.unlink()
-    done = train(f"sweep={folder}")
-    assert done.returncode == 0, done.stderr
-    assert "2 × cpu" in done.stdout
-    assert listed(folder) == dict.fromkeys("01", "finished")
-    assert metrics.is_file()
-    assert (folder / "0/.hydra/resume-1").is_dir()
-
-
-def test_a_job_that_another_process_trains_is_left_to_it(line, place):
-    folder = place / "shared"
-    (folder / "0").mkdir(parents=True)
-    with RunFolder(folder / "0").locked():
-        done = command("train.py", *line, "seed=1", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}")
-    assert done.returncode == 1
-    assert "another process is training there" in done.stdout
-
-
-@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
-def test_jobs_run_side_by_side_and_fail_alone(launcher, line, place):
-    plugin = launcher.partition("_")[0]
-    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher", reason="pip install -e .[cluster]")
-    folder = place / launcher
-    grid = ["model.decoder_channels=[8],[32,16,16,8,8]", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
-    whole = [text for text in line if not text.startswith("model.")]
-    done = command("train.py", *whole, f"hydra/launcher={launcher}", *grid)
-    assert done.returncode == 1, done.stderr
-    assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", *SWEEP}
-    assert listed(folder) == {"1": "finished", "0": "failed"}
-    assert (folder / "1/metrics.json").is_file()
-    assert done.stdout.count(", failed: encoder test_resnet has stride 32") == 1
-
-
-def test_a_search_goes_on_past_failures_and_is_taken_up_again(line, place):
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install -e .[optuna]")
-    folder = place / "search"
-    space = ["hparams_search=optuna", "optimizer.lr=choice(0.2,0.1,0.001)", "trainer.max_epochs=1"]
-    whole = [*line, *space, "data.batch_size=choice(4,8)", "loss=cross_entropy", f"hydra.sweep.dir={folder}"]
-    whole.remove("data.batch_size=4")
-    first = train(*whole, "hydra.sweeper.n_trials=4", changes="spoilt+unpictured")
-    assert first.returncode in (0, 1), first.stderr
-    assert sorted(listed(folder)) == ["0", "1", "2", "3"]
-    assert (folder / "optuna.db").is_file()
-    done_before = [job for job, state in listed(folder).items() if state in ("finished", "diverged")]
-    before = {job: contents(folder / job) for job in listed(folder)}
-
-    second = train(f"sweep={folder}", "hydra.sweeper.n_trials=5")
-    assert second.returncode in (0, 1), second.stderr
-    assert {job: contents(folder / job) for job in before} == before
-    new = [job for job in listed(folder) if job.startswith("2-")]
-    assert len(new) == 5 - len(done_before) > 0
-    assert "best: python train.py" in second.stdout
+def test_best_command_is_quoted_for_the_shell(tmp_path, capsys):
+    for number, channels in enumerate(("[32,16]", "[8,8]")):
+        make_job(tmp_path, str(number), [f"model.decoder_channels={channels}", "name='my run'"], 0.5 - 0.1 * number)
+    summarise_sweep(tmp_path)
+    assert """python train.py 'model.decoder_channels=[32,16]' 'name='"'"'my run'"'"''""" in capsys.readouterr().out

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 
 import pytest
@@ -11,32 +10,12 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
 from lss_lightning.workflows import train
 from tests.conftest import configure, write_patients, write_slice
-
-QUICK = (
-    "encoder=timm",
-    "encoder.name=test_resnet",
-    "model.decoder_channels=[32,16,16,8,8]",
-    "trainer=cpu",
-    "data.num_workers=0",
-    "data.batch_size=4",
-    "callbacks=quiet",
-)
-
-
-def rows(path):
-    with path.open() as stream:
-        return list(csv.DictReader(stream))
-
-
-def start(folder, tree, *overrides):
-    folder.mkdir(parents=True, exist_ok=True)
-    config = configure("data=alkafri", f"data.root={tree}", *QUICK, *overrides)
-    return train.run(config, folder)
+from tests.workflows.quick_runs import rows, start
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of two epochs on ten patients, its folder, and what it returned."""
+    """Return the directory of a run of two epochs on ten patients, and the objective that it returned."""
     root = tmp_path_factory.mktemp("finished")
     write_patients(root / "tree")
     objective = start(root / "run", root / "tree", "trainer.max_epochs=2")
@@ -44,7 +23,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["resunet", "inception_unet", "vgg16_unet"])
-def test_every_model_takes_a_batch_through_training_validation_and_test(model, tmp_path):
+def test_every_model_trains_validates_and_tests_a_batch(model, tmp_path):
     config = configure(
         f"model={model}",
         "debug=one_batch",
@@ -66,7 +45,7 @@ def test_every_model_takes_a_batch_through_training_validation_and_test(model, t
     assert "Phantom" in (run / "report" / "table2.md").read_text()
 
 
-def test_run_folder_holds_everything(finished):
+def test_run_directory_contains_all_files(finished):
     run, objective = finished
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert names >= {
@@ -92,7 +71,7 @@ def test_run_folder_holds_everything(finished):
     assert objective == max(float(row["val/mean_iou_anatomy"]) for row in epochs)
 
 
-def test_metrics_json_says_what_was_tested(finished):
+def test_metrics_json_describes_the_test(finished):
     run, objective = finished
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["schema"] == 1
@@ -104,18 +83,18 @@ def test_metrics_json_says_what_was_tested(finished):
     assert metrics["timing"]["epochs"] == 2
 
 
-def test_checkpoint_carries_the_run(finished):
+def test_checkpoint_contains_the_metadata_of_the_run(finished):
     run, _ = finished
     content = read_checkpoint(run / "checkpoints" / "best.ckpt")
-    metadata = CheckpointMetadata.of(content)
+    metadata = CheckpointMetadata.from_checkpoint(content)
     assert metadata.config["optimizer"]["lr"] == 0.0001
     assert metadata.network.encoder == "test_resnet"
-    assert len(metadata.seen) == 27  # nine of ten patients trained or selected
+    assert len(metadata.seen) == 27  # nine of ten patients were used for training or selection
     parts = [row["part"] for row in rows(run / "split.csv")]
     assert {part: parts.count(part) for part in set(parts)} == {"train": 24, "val": 3, "test": 3}
 
 
-def test_a_used_folder_is_refused(finished):
+def test_a_used_directory_is_refused(finished):
     run, _ = finished
     before = (run / "metrics.csv").read_bytes()
     with pytest.raises(UserError, match="already holds a run"):
@@ -123,34 +102,34 @@ def test_a_used_folder_is_refused(finished):
     assert (run / "metrics.csv").read_bytes() == before
 
 
-def test_without_a_selecting_part_the_last_epoch_is_tested(tree, tmp_path):
+def test_without_a_selection_part_the_last_epoch_is_tested(tree, tmp_path):
     objective = start(tmp_path / "run", tree, "split=image", "trainer.max_epochs=2")
     assert objective is None
     assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["validation"] == {"objective": None, "epoch": 1}
-    assert any("also lie in the training part" in remark for remark in metrics["data"]["remarks"])
+    assert any("also in the training part" in remark for remark in metrics["data"]["remarks"])
 
 
-def test_without_a_cache_none_is_written(tree, tmp_path, monkeypatch):
+def test_cache_can_be_switched_off(tree, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     start(tmp_path / "run", tree, "paths.cache=null", "trainer.max_epochs=1", "trainer.limit_train_batches=1")
     assert {path.name for path in tmp_path.iterdir()} == {"run", "tree"}
 
 
-def test_selecting_on_test_is_stamped(tree, tmp_path):
+def test_selection_on_test_is_disclosed(tree, tmp_path):
     start(tmp_path / "run", tree, "split=image", "split.select_on_test=true", "trainer.max_epochs=1")
     assert "Selected on test" in (tmp_path / "run/report/table2.md").read_text()
-    metadata = CheckpointMetadata.of(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt"))
-    assert len(metadata.seen) == 30  # the test slices selected, so they count as seen
+    metadata = CheckpointMetadata.from_checkpoint(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt"))
+    assert len(metadata.seen) == 30  # the test slices selected the epoch, so they count as seen
 
 
-def test_resubstitution_is_stamped(tree, tmp_path):
+def test_resubstitution_is_disclosed(tree, tmp_path):
     start(tmp_path / "run", tree, "split=resubstitution", "trainer.max_epochs=1")
     assert "same slices (resubstitution)" in (tmp_path / "run/report/table2.md").read_text()
 
 
-def test_mixed_sizes_and_spacings_train_together(tmp_path):
+def test_slices_of_different_sizes_train_together(tmp_path):
     root = tmp_path / "mixed"
     for patient in range(1, 11):
         write_slice(root, f"{patient:04d}", "D3", (64, 64) if patient % 3 else (56, 80))
@@ -160,7 +139,7 @@ def test_mixed_sizes_and_spacings_train_together(tmp_path):
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "dice_cross_entropy", "focal"])
 @pytest.mark.parametrize("weights", ["none", "inverse", "effective"])
-def test_losses_by_name(loss, weights, tree, tmp_path):
+def test_every_loss_trains_with_every_kind_of_class_weights(loss, weights, tree, tmp_path):
     start(
         tmp_path / "run",
         tree,
@@ -173,7 +152,7 @@ def test_losses_by_name(loss, weights, tree, tmp_path):
     assert 0 < float(row["train/loss"]) < 20
 
 
-def test_an_input_too_small_for_the_encoder_at_this_batch_size(tmp_path):
+def test_an_input_too_small_for_batch_norm_is_refused(tmp_path):
     root = tmp_path / "small"
     for patient in range(1, 11):
         write_slice(root, f"{patient:04d}", "D3", (32, 32))
@@ -182,7 +161,7 @@ def test_an_input_too_small_for_the_encoder_at_this_batch_size(tmp_path):
     assert "32" in str(refusal.value)
 
 
-def test_an_input_below_the_least_size(tmp_path):
+def test_an_input_smaller_than_the_encoder_stride_is_refused(tmp_path):
     root = tmp_path / "tiny"
     for patient in range(1, 11):
         write_slice(root, f"{patient:04d}", "D3", (24, 40))
@@ -191,7 +170,7 @@ def test_an_input_below_the_least_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("+optimizer.nesterov=true", "optimizer.*nesterov"),
         ("optimizer._target_=torch.optim.Nope", "optimizer.*Nope"),
@@ -199,15 +178,15 @@ def test_an_input_below_the_least_size(tmp_path):
         ("model.decoder_channels=[32,16]", "decoder"),
     ],
 )
-def test_settings_that_only_the_library_can_judge(override, says, tree, tmp_path):
-    with pytest.raises(UserError, match=says) as refusal:
+def test_settings_that_the_library_rejects_are_refused_in_one_line(override, message, tree, tmp_path):
+    with pytest.raises(UserError, match=message) as refusal:
         start(tmp_path / "run", tree, override, "trainer.max_epochs=1")
     assert "\n" not in str(refusal.value)
 
 
-def test_same_seed_same_weights(tree, tmp_path):
+def test_the_same_seed_gives_the_same_weights(tree, tmp_path):
     states = []
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         start(tmp_path / name, tree, "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.deterministic=true")
         states.append(read_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"])
     for name, weights in states[0].items():

@@ -1,7 +1,7 @@
-"""Random changes to training slices, in batches and on the training device; labels move with their images.
+"""Random augmentation of training slices, in batches on the training device; labels move with their images.
 
-What an image gets depends on the run's seed, the epoch and the image's own content, and on nothing else: not on the
-batch it stands in, the worker that read it, the rank that trains on it, the device, or a resume.
+The augmentation of an image depends only on the run's seed, the epoch and the image's content. It does not depend on
+the batch, the worker that read the image, the rank, the device, or on resuming.
 """
 
 from lss_lightning.data.augment.config import AugmentationConfig

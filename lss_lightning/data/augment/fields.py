@@ -1,4 +1,4 @@
-"""Random functions of the place: smooth ones from control points, and white noise from a counter."""
+"""Random fields: smooth fields from B-spline control points, and white noise from a hash."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lss_lightning.data.augment.draw import Size, control_points
+from lss_lightning.data.augment.draw import count_control_points
+from lss_lightning.data.slices import ImageSize
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """A host array on the device, float64 as float32, without the host waiting for the work that is queued there."""
+    """Copy an array to the device, float64 as float32, without waiting for the device's queued work."""
     tensor = torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def smooth_fields(
+def evaluate_splines(
     controls: Sequence[NDArray[np.float64]],
     pitches: Sequence[float],
-    sizes: Sequence[Size],
-    padded: Size,
+    sizes: Sequence[ImageSize],
+    padded: ImageSize,
     device: torch.device,
 ) -> Tensor:
-    """Cubic B-spline fields, one or more per image, each within the range of its control points.
+    """Evaluate cubic B-spline fields, N per image. Values stay within the range of the control points.
 
     Args:
-        controls: Each image's (N, ny, nx) control points; the first lies one pitch before the first pixel.
-        pitches: Each image's pixels from one control point to the next.
-        sizes: Each image's height and width in pixels.
+        controls: (N, ny, nx) control points of each image. The first is one pitch before the first pixel.
+        pitches: Distance between neighbouring control points of each image, pixels.
+        sizes: Height and width of each image, pixels.
         padded: Height and width (H, W) of the batch.
-        device: Where the fields shall lie.
+        device: Device of the result.
 
     Returns:
-        (B, N, H, W) float32, 0 where the image is padded.
+        (B, N, H, W) float32, 0 in the padding.
     """
     fields = torch.zeros(len(controls), len(controls[0]), *padded, device=device)
-    # One product per image: a batched one may add up in another order for another batch, and a label whose source lies
-    # half-way between two pixels would flip.
+    # One product per image: a batched product may sum in a different order for a different batch, and a label whose
+    # source is half-way between two pixels would flip.
     for field, control, pitch, (height, width) in zip(fields, controls, pitches, sizes, strict=True):
         rows, columns = _basis(height, pitch, device), _basis(width, pitch, device)
         field[:, :height, :width] = rows @ to_device(control, device) @ columns.T
@@ -51,19 +52,19 @@ def smooth_fields(
 
 @lru_cache(maxsize=64)
 def _basis(length: int, pitch: float, device: torch.device) -> Tensor:
-    """(length, control points) weight of each control point in each pixel."""
-    points = np.arange(control_points(length, pitch)) - 1
+    """Return the weight of each control point in each pixel, (length, control points)."""
+    points = np.arange(count_control_points(length, pitch)) - 1
     distance = np.abs(np.arange(length)[:, None] / pitch - points)
     weights = (np.clip(2 - distance, 0, None) ** 3 - 4 * np.clip(1 - distance, 0, None) ** 3) / 6
     return to_device(weights, device)
 
 
-def white_noise(keys: Tensor, size: Size) -> Tensor:
-    """Standard normal noise that is a function of key and pixel alone, the same on every device.
+def make_white_noise(keys: Tensor, size: ImageSize) -> Tensor:
+    """Return standard normal noise that depends only on key and pixel, and is the same on every device.
 
     Args:
-        keys: (B, C) int32.
-        size: Height and width (H, W).
+        keys: (B, C) int32 keys.
+        size: Height and width (H, W), pixels.
 
     Returns:
         (B, C, H, W) float32, within ±5.3.
@@ -71,7 +72,7 @@ def white_noise(keys: Tensor, size: Size) -> Tensor:
     rows, columns = (torch.arange(length, device=keys.device, dtype=torch.int32) for length in size)
     pixels = _hash(rows[:, None] * 2**16 + columns)
     mixed = _hash(pixels + keys[:, :, None, None])
-    # The middles of 2^24 equal steps from −1 to 1: exact in float32, so that neither end is reached.
+    # The centres of 2^24 equal intervals of [−1, 1]: exact in float32, so ±1 is never reached.
     uniform = (mixed >> 8).float().add_(0.5).mul_(2**-23)
     return uniform.erfinv_().mul_(math.sqrt(2))
 
@@ -79,7 +80,7 @@ def white_noise(keys: Tensor, size: Size) -> Tensor:
 def _hash(numbers: Tensor) -> Tensor:
     """Mix the bits of int32 numbers: Wellons' ``lowbias32`` (https://github.com/skeeto/hash-prospector, 2018).
 
-    Products wrap as unsigned ones would; a right shift repeats the sign, which is masked away.
+    Signed products wrap like unsigned ones; a right shift copies the sign bit, which is masked out.
     """
     mixed = numbers ^ (numbers >> 16 & 0xFFFF)
     mixed *= 0x7FEB352D

@@ -1,4 +1,4 @@
-"""Where pixels go: mirroring, and one warp of image and label together."""
+"""Geometric augmentation: mirroring, and warping image and label together."""
 
 from __future__ import annotations
 
@@ -9,94 +9,114 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lss_lightning.data.augment.draw import AugmentationDraw, Size
-from lss_lightning.data.augment.fields import smooth_fields, to_device
+from lss_lightning.data.augment.draw import AugmentationDraw
+from lss_lightning.data.augment.fields import evaluate_splines, to_device
+from lss_lightning.data.slices import ImageSize
 
 
-def covered(extents: Tensor, padded: Size) -> Tensor:
-    """Which pixels of a batch belong to an image: (B, H, W) bool, from its (B, 2) heights and widths."""
+def make_content_mask(extents: Tensor, padded: ImageSize) -> Tensor:
+    """Return the mask of pixels that are not padding.
+
+    Args:
+        extents: (B, 2) int64, height and width of each image.
+        padded: Height and width (H, W) of the batch.
+
+    Returns:
+        (B, H, W) bool.
+    """
     rows, columns = (torch.arange(length, device=extents.device) for length in padded)
     return (rows[:, None] < extents[:, 0, None, None]) & (columns < extents[:, 1, None, None])
 
 
 def mirror(pixels: Tensor, flipped: Tensor, widths: Tensor) -> Tensor:
-    """Swap left and right of some images, each about its own middle.
+    """Mirror some images of a batch left to right about their own centres.
 
     Args:
         pixels: (B, …, W), padded at the right.
-        flipped: (B,) bool.
-        widths: (B,) int64, each image's own.
+        flipped: (B,) bool, the images to mirror.
+        widths: (B,) int64, width of each image without padding.
+
+    Returns:
+        The same shape and dtype as ``pixels``.
     """
     total = pixels.shape[-1]
     columns = torch.arange(total, device=pixels.device)
-    # The remainder swaps the padding's columns among themselves.
+    # The remainder permutes the columns of the padding among themselves.
     mirrored = (widths[:, None] - 1 - columns) % total
     index = torch.where(flipped[:, None], mirrored, columns)
     return pixels.gather(-1, index.view(-1, *[1] * (pixels.dim() - 2), total).expand_as(pixels))
 
 
-def source_positions(
+def compute_source_positions(
     draws: Sequence[AugmentationDraw],
-    sizes: Sequence[Size],
+    sizes: Sequence[ImageSize],
     spacings: Sequence[float],
     bend_spacing: float,
-    padded: Size,
+    padded: ImageSize,
     device: torch.device,
 ) -> Tensor:
-    """Where in its image each pixel of the warped one comes from.
+    """Compute the position in the original image that each pixel of the warped image is read from.
 
-    An image turns, grows and moves about its own middle; the B-spline displaces where it is read.
+    An image is rotated, scaled and shifted about its own centre; the B-spline displaces the positions that are read.
 
     Args:
-        draws: What each image gets.
-        sizes: Heights and widths in pixels.
-        spacings: Pixel sizes in mm.
-        bend_spacing: From one control point of the B-spline to the next, mm.
+        draws: Parameters of each image.
+        sizes: Height and width of each image, pixels.
+        spacings: Pixel spacing of each image, mm.
+        bend_spacing: Distance between neighbouring control points of the B-spline, mm.
         padded: Height and width (H, W) of the batch.
-        device: Where the positions shall lie.
+        device: Device of the result.
 
     Returns:
-        (B, 2, H, W) float32: x and y in pixels, from 0 at the middle of the first.
+        (B, 2, H, W) float32, x and y in pixels; 0 is the centre of the first pixel.
     """
-    middle = (np.array(sizes)[:, ::-1] - 1) / 2
+    centre = (np.array(sizes)[:, ::-1] - 1) / 2
     shift = np.array([draw.shift / spacing for draw, spacing in zip(draws, spacings, strict=True)])
     angle = np.radians([draw.angle for draw in draws])
     zoom = np.array([draw.zoom for draw in draws])
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
-    numbers = np.column_stack([middle, middle + shift, cos, sin])
-    middle_x, middle_y, target_x, target_y, cosine, sine = to_device(numbers, device).T[:, :, None, None]
+    parameters = np.column_stack([centre, centre + shift, cos, sin])
+    centre_x, centre_y, target_x, target_y, cosine, sine = to_device(parameters, device).T[:, :, None, None]
     rows, columns = (torch.arange(length, device=device, dtype=torch.float32) for length in padded)
     x, y = columns - target_x, rows[:, None] - target_y
-    # With y pointing down, this turns the reading position clockwise, hence the image counter-clockwise.
-    positions = torch.stack([cosine * x - sine * y + middle_x, sine * x + cosine * y + middle_y], dim=1)
+    # With y pointing down, this rotates the position that is read clockwise, and so the image counter-clockwise.
+    positions = torch.stack([cosine * x - sine * y + centre_x, sine * x + cosine * y + centre_y], dim=1)
     bends = [draw.bend / spacing for draw, spacing in zip(draws, spacings, strict=True)]
     pitches = [bend_spacing / spacing for spacing in spacings]
-    return positions + smooth_fields(bends, pitches, sizes, padded, device)
+    return positions + evaluate_splines(bends, pitches, sizes, padded, device)
 
 
-def inside(positions: Tensor, extents: Tensor) -> Tensor:
-    """Which positions (B, 2, H, W) lie within their image, to the outer edge of its pixels: (B, H, W) bool."""
+def make_inside_mask(positions: Tensor, extents: Tensor) -> Tensor:
+    """Return the mask of positions within their image, up to the outer edges of its pixels.
+
+    Args:
+        positions: (B, 2, H, W) x and y in pixels.
+        extents: (B, 2) int64, height and width of each image.
+
+    Returns:
+        (B, H, W) bool.
+    """
     edges = extents.flip(1)[:, :, None, None] - 0.5
     return ((positions >= -0.5) & (positions <= edges)).all(1)
 
 
-def sample(images: Tensor, positions: Tensor, sizes: Sequence[Size], mode: str) -> Tensor:
-    """Read images at fractional positions; beyond an image's outermost pixels these repeat.
+def sample(images: Tensor, positions: Tensor, sizes: Sequence[ImageSize], mode: str) -> Tensor:
+    """Sample images at fractional positions; outside an image its outermost pixels are repeated.
 
     Args:
         images: (B, C, H, W) float32, padded.
         positions: (B, 2, H, W) x and y in pixels.
-        sizes: Heights and widths without the padding.
+        sizes: Height and width of each image without padding, pixels.
         mode: ``bilinear`` or ``nearest``.
 
     Returns:
         (B, C, H, W) float32, padded with 0.
     """
     sampled = torch.zeros_like(images)
-    # Each image by itself: positions are told as shares of the size, and with the padding their rounding would change.
-    for place, image, (x, y), (height, width) in zip(sampled, images, positions, sizes, strict=True):
+    # One image at a time: grid_sample takes positions relative to the size, and padding would change their rounding.
+    for target, image, (x, y), (height, width) in zip(sampled, images, positions, sizes, strict=True):
         own = ..., slice(height), slice(width)
-        # grid_sample counts from −1 at the first pixel's outer edge to 1 at the last one's.
+        # grid_sample's coordinates run from −1 at the first pixel's outer edge to 1 at the last pixel's outer edge.
         grid = torch.stack([(2 * x[own] + 1) / width - 1, (2 * y[own] + 1) / height - 1], dim=-1)
-        place[own] = F.grid_sample(image[own][None], grid[None], mode, "border", align_corners=False)[0]
+        target[own] = F.grid_sample(image[own][None], grid[None], mode, "border", align_corners=False)[0]
     return sampled

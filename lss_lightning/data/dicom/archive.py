@@ -1,4 +1,4 @@
-"""The raw data as it comes: the folder ``01_MRI_Data``, or the zip that holds it."""
+"""Access to the raw data as downloaded: the folder ``01_MRI_Data`` or the zip that contains it."""
 
 from __future__ import annotations
 
@@ -12,92 +12,105 @@ from typing import TypeAlias
 
 from lss_lightning.errors import UserError
 
-RAW, ZIP = "01_MRI_Data", "MRI_Data.zip"
+RAW_FOLDER = "01_MRI_Data"
+"""Name of the folder with the raw DICOM studies."""
 
-Read: TypeAlias = Callable[[str], bytes]
+RAW_ZIP = "MRI_Data.zip"
+"""Name of the zip file with the raw DICOM studies."""
+
+FileReader: TypeAlias = Callable[[str], bytes]
+"""A function that returns the content of a file, given its name. It raises :class:`UnreadableError`."""
 
 _PATIENT = re.compile(r"\d{4}")
 _SUFFIXES = (".ima", ".dcm")
-# An axial slice takes a fifth of a megabyte.
-_MOST_BYTES = 64 * 2**20
+# An axial slice takes about 0.2 MB.
+_MAX_BYTES = 64 * 2**20
 
 
 class UnreadableError(Exception):
-    """A single file whose bytes cannot be had."""
+    """A single file that cannot be read."""
 
 
-def find_raw(root: Path) -> Path:
-    """The folder ``01_MRI_Data`` or the zip that ``root`` is or holds; the folder first.
+def find_raw_data(root: Path) -> Path:
+    """Return the raw data: ``root`` itself, or the folder ``01_MRI_Data`` or the zip in it.
+
+    The folder ``01_MRI_Data`` takes precedence over the zip.
 
     Raises:
-        UserError: neither is there.
+        UserError: If neither exists.
     """
     root = root.expanduser()
-    for place in (root / RAW, root, root / ZIP):
-        if (place.name == RAW and place.is_dir()) or zipfile.is_zipfile(place):
-            return place
-    found = "neither a zip nor a folder that holds the raw data" if root.exists() else "no such file or folder"
-    raise UserError(f"{root}: {found}; give {RAW}, {ZIP} (Mendeley Data k57fr854j2), or the folder around either")
+    for path in (root / RAW_FOLDER, root, root / RAW_ZIP):
+        if (path.name == RAW_FOLDER and path.is_dir()) or zipfile.is_zipfile(path):
+            return path
+    problem = "neither a zip nor a folder that holds the raw data" if root.exists() else "no such file or folder"
+    raise UserError(
+        f"{root}: {problem}; give {RAW_FOLDER}, {RAW_ZIP} (Mendeley Data k57fr854j2), or the folder that contains "
+        "either of them"
+    )
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sorting key by which 2 comes before 10, as the data set numbers its slices."""
+def natural_sort_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts 2 before 10, as the data set numbers its slices."""
     return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
-def files_by_patient(place: Path) -> dict[str, list[str]]:
-    """DICOM files of every patient by the folder's number, four digits, in natural order (2 before 10).
+def find_patient_files(raw_data: Path) -> dict[str, list[str]]:
+    """List the DICOM files of every patient.
 
     Args:
-        place: As :func:`find_raw` gives it.
+        raw_data: The folder or zip, as returned by :func:`find_raw_data`.
+
+    Returns:
+        File names in natural order (2 before 10) by patient. A patient is a folder with a name of four digits.
 
     Raises:
-        UserError: a broken zip.
+        UserError: If the zip is broken.
     """
-    found: dict[str, list[str]] = {}
-    for name in _names(place):
+    files: dict[str, list[str]] = {}
+    for name in _list_names(raw_data):
         path = PurePosixPath(name)
         folders = path.parts[:-1]
-        start = folders.index(RAW) + 1 if RAW in folders else 0
+        start = folders.index(RAW_FOLDER) + 1 if RAW_FOLDER in folders else 0
         numbered = len(folders) > start and _PATIENT.fullmatch(folders[start])
         if numbered and path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
-            found.setdefault(folders[start], []).append(name)
-    return {patient: sorted(names, key=natural) for patient, names in found.items()}
+            files.setdefault(folders[start], []).append(name)
+    return {patient: sorted(names, key=natural_sort_key) for patient, names in files.items()}
 
 
 @contextmanager
-def reader(place: Path) -> Iterator[Read]:
-    """A function that gives a file's bytes by its name; it raises :class:`UnreadableError`."""
-    if place.is_dir():
-        yield lambda name: _read_plain(place / name)
+def open_reader(root: Path) -> Iterator[FileReader]:
+    """Open a folder or a zip and yield a function that reads its files by name."""
+    if root.is_dir():
+        yield lambda name: _read_from_folder(root / name)
         return
-    with zipfile.ZipFile(place) as archive:
-        yield lambda name: _read_packed(archive, name)
+    with zipfile.ZipFile(root) as archive:
+        yield lambda name: _read_from_zip(archive, name)
 
 
-def _names(place: Path) -> list[str]:
-    if place.is_dir():
-        return [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
+def _list_names(root: Path) -> list[str]:
+    if root.is_dir():
+        return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     try:
-        with zipfile.ZipFile(place) as archive:
+        with zipfile.ZipFile(root) as archive:
             return archive.namelist()
     except zipfile.BadZipFile as error:
-        raise UserError(f"{place}: a broken zip ({error}); download it again") from error
+        raise UserError(f"{root}: broken zip ({error}); download it again") from error
 
 
-def _read_plain(path: Path) -> bytes:
+def _read_from_folder(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise UnreadableError("too large for one slice")
         return path.read_bytes()
     except OSError as error:
         raise UnreadableError(error.strerror or "cannot be opened") from error
 
 
-def _read_packed(archive: zipfile.ZipFile, name: str) -> bytes:
+def _read_from_zip(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        # A member never gives more bytes than it declares.
-        if archive.getinfo(name).file_size > _MOST_BYTES:
+        # A member never unpacks to more bytes than it declares.
+        if archive.getinfo(name).file_size > _MAX_BYTES:
             raise UnreadableError("too large for one slice")
         return archive.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:

@@ -1,4 +1,4 @@
-"""Where an image lies in the patient: planes, what faces what, and the way from one plane to another."""
+"""Image planes in patient coordinates: orientation, matching of parallel slices, and mapping between planes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector: TypeAlias = NDArray[np.float64]
+"""A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
 
 _PARALLEL = math.cos(math.radians(10))
 
 
 @dataclass(frozen=True)
 class Plane:
-    """An image's grid in the patient's coordinates: x to the left, y to the back, z to the head, mm.
+    """An image's pixel grid in patient coordinates: x to the left, y to the back, z to the head, in mm.
 
     Attributes:
-        corner: Middle of the first pixel.
+        corner: Centre of the first pixel.
         across: Unit vector along a row, towards higher columns.
         down: Unit vector along a column, towards higher rows.
-        spacing: Pixel's height and width, mm.
-        shape: Rows and columns.
+        spacing: Pixel height and width, mm.
+        shape: Number of rows and columns.
     """
 
     corner: Vector
@@ -35,34 +36,34 @@ class Plane:
 
     @property
     def normal(self) -> Vector:
-        """Unit vector across the image."""
+        """Unit vector perpendicular to the image."""
         return np.cross(self.across, self.down)
 
     @property
     def centre(self) -> Vector:
-        """Middle of the image, mm."""
+        """Centre of the image, mm."""
         half_width = (self.shape[1] - 1) / 2 * self.spacing[1]
         half_height = (self.shape[0] - 1) / 2 * self.spacing[0]
         return self.corner + half_width * self.across + half_height * self.down
 
     @property
     def is_axial(self) -> bool:
-        """Whether the normal points to head or feet more than anywhere else."""
+        """Whether the normal's largest component points to the head or the feet."""
         return bool(np.argmax(np.abs(self.normal)) == 2)
 
     def height_of(self, other: Plane) -> float:
-        """How far another image's middle lies from this plane, along this plane's normal, mm."""
+        """Return the signed distance of another image's centre from this plane, along this plane's normal, in mm."""
         return float(self.normal @ (other.centre - self.centre))
 
     def is_parallel_to(self, other: Plane) -> bool:
-        """Whether rows and columns point the same way, to within 10 degrees."""
+        """Return whether rows and columns point in the same directions, within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
 
     def upright(self) -> tuple[Plane, tuple[int, ...]]:
-        """The same pixels as axial slices are shown: columns run to the patient's left, rows to the back.
+        """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.
 
         Returns:
-            The plane, and the axes of its array, 0 and 1, that were flipped: none of most images.
+            The plane, and the array axes (0, 1) that were flipped. Most images need no flip.
         """
         flipped = tuple(axis for axis, ahead in enumerate((self.down[1], self.across[0])) if ahead < 0)
         corner, directions = self.corner, [self.down, self.across]
@@ -71,33 +72,33 @@ class Plane:
             directions[axis] = -directions[axis]
         return Plane(corner, directions[1], directions[0], self.spacing, self.shape), flipped
 
-    def to(self, other: Plane) -> tuple[Vector, Vector]:
-        """The affine map from points of this plane to their feet on another one.
+    def map_to(self, other: Plane) -> tuple[Vector, Vector]:
+        """Return the affine map that projects points of this plane perpendicularly onto another plane.
 
-        Points are (right, down) in mm from the middle of each image.
+        Points are (right, down) in mm from the centre of the respective image.
 
         Returns:
-            Matrix (2, 2) and shift (2,): ``matrix @ point + shift``.
+            Matrix of shape (2, 2) and shift of shape (2,), to be applied as ``matrix @ point + shift``.
         """
         here = np.stack((self.across, self.down), axis=1)
         there = np.stack((other.across, other.down))
         return there @ here, there @ (self.centre - other.centre)
 
 
-def facing(plane: Plane, others: Sequence[Plane], within: float) -> int | None:
-    """Which of several planes shows the same slice: parallel, and nearest along the normal.
+def find_facing_plane(plane: Plane, others: Sequence[Plane], max_distance: float) -> int | None:
+    """Find the plane that shows the same slice: a parallel one, nearest along the normal.
 
     Args:
         plane: The slice.
-        others: Where to look.
-        within: Greatest distance along the normal, mm; half the slice spacing leaves no doubt.
+        others: The candidates.
+        max_distance: Greatest distance along the normal, mm. Half the slice spacing makes the match unambiguous.
 
     Returns:
-        Index into ``others``, or None where nothing lies that near.
+        Index into ``others``, or None if no candidate is parallel and near enough.
     """
     near = [
         (abs(plane.height_of(other)), index)
         for index, other in enumerate(others)
-        if plane.is_parallel_to(other) and abs(plane.height_of(other)) <= within
+        if plane.is_parallel_to(other) and abs(plane.height_of(other)) <= max_distance
     ]
     return min(near)[1] if near else None

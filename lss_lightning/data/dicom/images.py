@@ -1,4 +1,4 @@
-"""What a DICOM file says about its image, and the image itself; nothing that identifies the patient is read."""
+"""Reading of single DICOM files: header and pixels. No attribute that identifies the patient is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder
 
-from lss_lightning.data.dicom.archive import Read, UnreadableError
+from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.errors import UserError
 
@@ -53,116 +53,120 @@ _PIXELS = [
     "PixelData",
 ]
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-# What pydicom raises on damaged files, beside InvalidDicomError.
+# Exceptions that pydicom raises on damaged files, besides InvalidDicomError.
 _DAMAGE = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error, NotImplementedError)
 
 
 @dataclass(frozen=True)
 class DicomImage:
-    """A DICOM image without its pixels.
+    """The header of a DICOM image.
 
     Attributes:
-        file: Name of the file.
-        study: StudyInstanceUID.
-        series: SeriesInstanceUID.
-        description: SeriesDescription and ImageType in one, lower case.
-        frame: FrameOfReferenceUID; empty where none is given.
-        repetition: RepetitionTime in ms, or None.
-        echo: EchoTime in ms, or None.
-        plane: Where it lies, or None where something for that is missing.
-        lacking: The attributes that are missing or make no sense.
-        slice_spacing: Between the middles of neighbouring slices, mm, or None where unknown.
-        thickness: Of the slice, mm, or None where unknown.
-        frames: Images in the file; 0 where it holds none, as a report or a segmentation.
+        file: File name, relative to the root of its reader.
+        study_uid: StudyInstanceUID, or an empty string.
+        series_uid: SeriesInstanceUID, or an empty string.
+        description: SeriesDescription and ImageType, joined, in lower case.
+        frame_of_reference_uid: FrameOfReferenceUID, or an empty string.
+        repetition_time: RepetitionTime in ms, or None.
+        echo_time: EchoTime in ms, or None.
+        plane: The image's pixel grid, or None if an attribute that defines it is missing or invalid.
+        invalid_attributes: Names of the attributes of the plane that are missing or invalid.
+        slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
+        thickness: Slice thickness in mm, or None if unknown.
+        number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
     """
 
     file: str
-    study: str
-    series: str
+    study_uid: str
+    series_uid: str
     description: str
-    frame: str
-    repetition: float | None
-    echo: float | None
+    frame_of_reference_uid: str
+    repetition_time: float | None
+    echo_time: float | None
     plane: Plane | None
-    lacking: tuple[str, ...]
+    invalid_attributes: tuple[str, ...]
     slice_spacing: float | None
     thickness: float | None
-    frames: int
+    number_of_frames: int
 
     @property
     def folder(self) -> str:
-        """The folder that the file lies in."""
+        """The file's folder."""
         return str(PurePosixPath(self.file).parent)
 
     @property
-    def grid(self) -> Plane:
+    def required_plane(self) -> Plane:
         """The plane.
 
         Raises:
-            UserError: something for it is missing.
+            UserError: If an attribute that defines the plane is missing or invalid.
         """
         if self.plane is None:
-            raise UserError(f"{short(self.file)}: {' and '.join(self.lacking)} missing or senseless; export it again")
+            raise UserError(
+                f"{short_name(self.file)}: {' and '.join(self.invalid_attributes)} missing or invalid; export it again"
+            )
         return self.plane
 
 
-def short(file: str) -> str:
-    """A file by its own name and its folder's, which name series and image but no person."""
+def short_name(file: str) -> str:
+    """Return the last two parts of a path, which name the series and the image but not the patient."""
     return "/".join(PurePosixPath(file).parts[-2:])
 
 
-def read_dicom_image(file: str, read: Read) -> DicomImage:
-    """Read what a file says about its image.
+def read_dicom_image(file: str, read: FileReader) -> DicomImage:
+    """Read a file's header.
 
     Raises:
-        UnreadableError: not DICOM, or damaged.
+        UnreadableError: If the file is not DICOM or is damaged.
     """
-    dataset = _read(file, read, _HEADER)
+    dataset = _read_dataset(file, read, _HEADER)
     try:
-        plane, lacking = _plane(dataset)
+        plane, invalid_attributes = _read_plane(dataset)
         kinds = dataset.get("ImageType") or []
         description = " ".join((str(dataset.get("SeriesDescription") or ""), *kinds)).lower()
         return DicomImage(
             file=file,
-            study=str(dataset.get("StudyInstanceUID") or ""),
-            series=str(dataset.get("SeriesInstanceUID") or ""),
+            study_uid=str(dataset.get("StudyInstanceUID") or ""),
+            series_uid=str(dataset.get("SeriesInstanceUID") or ""),
             description=description,
-            frame=str(dataset.get("FrameOfReferenceUID") or ""),
-            repetition=_number(dataset, "RepetitionTime"),
-            echo=_number(dataset, "EchoTime"),
+            frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
+            repetition_time=_read_number(dataset, "RepetitionTime"),
+            echo_time=_read_number(dataset, "EchoTime"),
             plane=plane,
-            lacking=lacking,
-            slice_spacing=_number(dataset, "SpacingBetweenSlices") or _number(dataset, "SliceThickness"),
-            thickness=_number(dataset, "SliceThickness"),
-            frames=_frames(dataset),
+            invalid_attributes=invalid_attributes,
+            slice_spacing=_read_number(dataset, "SpacingBetweenSlices") or _read_number(dataset, "SliceThickness"),
+            thickness=_read_number(dataset, "SliceThickness"),
+            number_of_frames=_count_frames(dataset),
         )
     except _DAMAGE as error:
-        raise UnreadableError("a damaged DICOM header") from error
+        raise UnreadableError("damaged DICOM header") from error
 
 
-def read_pixels(file: str, read: Read) -> NDArray[np.float32]:
+def read_pixels(file: str, read: FileReader) -> NDArray[np.float32]:
     """Read an image's pixels.
 
     Returns:
-        (H, W), float32, in the scanner's units, lifted where these go below 0; bright is bright, padding is dark.
+        float32 array of shape (H, W) in the scanner's units, shifted so that no value is negative. MONOCHROME1 is
+        inverted, and padding has the value of the darkest pixel.
 
     Raises:
-        UnreadableError: not DICOM, truncated, compressed in a way that cannot be read, in colour, or of several frames.
+        UnreadableError: If the file is not DICOM, is truncated, is compressed in an unsupported way, is in colour, or
+            has several frames.
     """
-    dataset = _read(file, read, _PIXELS)
+    dataset = _read_dataset(file, read, _PIXELS)
     try:
         pixels = dataset.pixel_array
     except (RuntimeError, *_DAMAGE) as error:
-        raise UnreadableError(_undecoded(dataset)) from error
+        raise UnreadableError(_explain_decoding_failure(dataset)) from error
     kind = str(dataset.get("PhotometricInterpretation"))
     if kind not in _GREY:
-        raise UnreadableError(f"an image in colour ({kind}) where a grey one is expected; export the original series")
+        raise UnreadableError(f"colour image ({kind}) where greyscale is expected; export the original series")
     if pixels.ndim != 2:
-        raise UnreadableError(f"pixels of shape {pixels.shape} where one grey slice is expected")
-    return _brightness(dataset, pixels)
+        raise UnreadableError(f"pixels of shape {pixels.shape} where one greyscale slice is expected")
+    return _to_brightness(dataset, pixels)
 
 
-def _brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
+def _to_brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
     slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
     pixels = stored.astype(np.float32) * slope + intercept
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -172,23 +176,23 @@ def _brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDArra
     return pixels - min(pixels.min(), 0)
 
 
-def _undecoded(dataset: pydicom.FileDataset) -> str:
-    """Why the pixels could not be decoded, and what would help."""
+def _explain_decoding_failure(dataset: pydicom.FileDataset) -> str:
+    """Explain why the pixels could not be decoded and give the remedy."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.is_compressed:
         try:
             decoder = get_decoder(syntax)
         except NotImplementedError:
-            return f"pixels compressed as {syntax.name}, which cannot be read; export it uncompressed"
+            return f"pixels compressed as {syntax.name}, which is not supported; export it uncompressed"
         if not decoder.is_available:
-            ways = sorted(decoder.missing_dependencies, key=lambda way: not way.startswith("pylibjpeg"))
-            packages = " ".join(re.findall(r"[a-z][\w-]+(?=[<>=])", ways[0]))
+            decoders = sorted(decoder.missing_dependencies, key=lambda name: not name.startswith("pylibjpeg"))
+            packages = " ".join(re.findall(r"[a-z][\w-]+(?=[<>=])", decoders[0]))
             return f"pixels compressed as {syntax.name}, for which no decoder is installed; pip install {packages}"
     return "pixel data missing or truncated; export it again"
 
 
-def _read(file: str, read: Read, tags: list[str]) -> pydicom.FileDataset:
-    # Odd values in old exports are no reason to warn: what matters is checked by name.
+def _read_dataset(file: str, read: FileReader, tags: list[str]) -> pydicom.FileDataset:
+    # Old exports hold many irregular values; every attribute that matters is checked here, so warnings add nothing.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
         return pydicom.dcmread(
@@ -197,35 +201,35 @@ def _read(file: str, read: Read, tags: list[str]) -> pydicom.FileDataset:
     except InvalidDicomError as error:
         raise UnreadableError("not a DICOM file") from error
     except _DAMAGE as error:
-        raise UnreadableError("a damaged DICOM file") from error
+        raise UnreadableError("damaged DICOM file") from error
 
 
-def _plane(dataset: pydicom.Dataset) -> tuple[Plane | None, tuple[str, ...]]:
-    """The plane, or the names of what it lacks."""
-    wanted = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
-    given = {name: np.array(dataset.get(name) or [], dtype=np.float64) for name in wanted}
-    lacking = [name for name, count in wanted.items() if given[name].shape != (count,)]
-    if not lacking:
-        axes = given["ImageOrientationPatient"].reshape(2, 3)
+def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, tuple[str, ...]]:
+    """Return the plane, or None and the names of the attributes that are missing or invalid."""
+    lengths = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
+    values = {name: np.array(dataset.get(name) or [], dtype=np.float64) for name in lengths}
+    invalid = [name for name, length in lengths.items() if values[name].shape != (length,)]
+    if not invalid:
+        axes = values["ImageOrientationPatient"].reshape(2, 3)
         if not np.allclose(axes @ axes.T, np.eye(2), atol=1e-3):
-            lacking.append("ImageOrientationPatient")
-        if not (given["PixelSpacing"] > 0).all():
-            lacking.append("PixelSpacing")
+            invalid.append("ImageOrientationPatient")
+        if not (values["PixelSpacing"] > 0).all():
+            invalid.append("PixelSpacing")
     shape = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if min(shape) < 2:
-        lacking.append("Rows and Columns")
-    if lacking:
-        return None, tuple(lacking)
-    height, width = (float(step) for step in given["PixelSpacing"])
-    return Plane(given["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), ()
+        invalid.append("Rows and Columns")
+    if invalid:
+        return None, tuple(invalid)
+    height, width = (float(step) for step in values["PixelSpacing"])
+    return Plane(values["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), ()
 
 
-def _frames(dataset: pydicom.Dataset) -> int:
+def _count_frames(dataset: pydicom.Dataset) -> int:
     if not dataset.get("Rows") or dataset.get("Modality") == "SEG":
         return 0
     return int(dataset.get("NumberOfFrames") or 1)
 
 
-def _number(dataset: pydicom.Dataset, name: str) -> float | None:
+def _read_number(dataset: pydicom.Dataset, name: str) -> float | None:
     value = dataset.get(name)
     return None if value in (None, "") else float(value)

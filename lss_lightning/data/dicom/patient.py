@@ -1,4 +1,4 @@
-"""One patient: from the raw files to T1, registered T2 and composite of each level, and a row about each."""
+"""Conversion of one patient: raw files to T1, registered T2 and composite of each level, with a record of each."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ import SimpleITK
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from lss_lightning.data.composite import composite, to_bytes
-from lss_lightning.data.dicom.archive import Read, UnreadableError, reader
-from lss_lightning.data.dicom.geometry import facing
-from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short
-from lss_lightning.data.dicom.picks import Pick
+from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE_FOLDER
+from lss_lightning.data.composite import build_composite, stretch_to_uint8
+from lss_lightning.data.dicom.archive import FileReader, UnreadableError, open_reader
+from lss_lightning.data.dicom.geometry import find_facing_plane
+from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short_name
+from lss_lightning.data.dicom.picks import SLICES_CSV, Pick
 from lss_lightning.data.dicom.registration import Registration, register
-from lss_lightning.data.dicom.series import Series, find_pair
-from lss_lightning.data.slices import IMAGES, INTERMEDIATE
+from lss_lightning.data.dicom.series import DicomSeries, find_series_pair
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.stenosis import MOST_SHIFT_MM, MOST_TURN_DEG
+from lss_lightning.stenosis import MAX_ROTATION_DEG, MAX_SHIFT_MM
 
-BLANK_LABELS = (f"{INTERMEDIATE}/Blank_Labels", "B1")
-"""Folder and file prefix of labels in which only Unregistered is marked yet, and all else is Other."""
+BLANK_LABELS = (f"{INTERMEDIATE_FOLDER}/Blank_Labels", "B1")
+"""Folder and file prefix of label files in which Unregistered is marked and all other pixels are Other."""
 
+# Slice spacing of the data set in mm, used if a file does not state it.
 _SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
 class RegistrationRecord:
-    """What became of one slice; None where it did not come to that.
+    """The outcome for one slice. Values that were not reached are None.
 
     Attributes:
-        patient: Number of the folder.
+        patient: Name of the patient's folder, four digits.
         level: ``D3``, ``D4`` or ``D5``.
-        status: ``registered``; ``not_registered`` (T2 left where the headers place it); ``left_out``.
-        t1_slice: Its place in the T1 series, from 1.
-        t2_slice: The place of its partner in the T2 series.
-        gap_mm: Between the two along T1's normal.
-        shift_x_mm: What T2 was moved by beyond what the headers say, to the right of the image.
-        shift_y_mm: The same, down.
-        rotation_deg: What it was turned by about T1's middle before; the right edge turned down is positive.
-        information_before: Mattes mutual information as the headers place the pair, nats.
-        information_after: The same once registered; the attempt's where it fell.
+        status: ``registered``, ``not_registered`` (T2 stays where the headers place it) or ``left_out``.
+        t1_slice: Position in the T1 series, from 1.
+        t2_slice: Position of the matching image in the T2 series, from 1.
+        gap_mm: Distance between the two images along T1's normal.
+        shift_x_mm: Shift of T2 relative to its position by the headers, to the right of the image.
+        shift_y_mm: The same, downwards.
+        rotation_deg: Rotation of T2 about the centre of T1, applied before the shift. It is positive if the right
+            edge moves down.
+        information_before: Mattes mutual information of the pair as the headers place it, nats.
+        information_after: Mattes mutual information after registration, nats. If it is less than before, the
+            registration was discarded.
         uncovered: Share of T1's pixels for which T2 has no signal.
-        flags: What a reader should know, separated by semicolons.
-        problem: Why the slice was left out.
+        flags: Quality flags, separated by semicolons.
+        problem: Reason why the slice was left out, or an empty string.
     """
 
     patient: str
@@ -66,27 +69,30 @@ class RegistrationRecord:
     problem: str = ""
 
 
-def convert_patient(place: Path, output: Path, job: tuple[Pick, list[str]]) -> list[RegistrationRecord]:
-    """Write the slices of one patient; what cannot be written has a row that says why.
+def convert_patient(raw_data: Path, output: Path, job: tuple[Pick, list[str]]) -> list[RegistrationRecord]:
+    """Write the slices of one patient.
 
     Args:
-        place: The raw data, as :func:`~lss_lightning.data.dicom.archive.find_raw` gives it.
-        output: Folder of the layout to write, with its folders made.
-        job: The slices wanted, and the patient's files.
+        raw_data: The folder or zip, as returned by :func:`~lss_lightning.data.dicom.archive.find_raw_data`.
+        output: Root of the layout to write. Its folders must exist.
+        job: The labelled slices, and the patient's files.
+
+    Returns:
+        One record per level. A slice that cannot be used has a record with the reason.
     """
-    # The processes that work on patients share the cores.
+    # Patients are converted in parallel processes, which share the cores.
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     pick, files = job
-    rows = [RegistrationRecord(pick.patient, level, t1_slice=number) for level, number in pick.places.items()]
-    with reader(place) as read:
+    records = [RegistrationRecord(pick.patient, level, t1_slice=number) for level, number in pick.slice_numbers.items()]
+    with open_reader(raw_data) as read:
         try:
             t1, t2 = _find_series(pick, files, read)
         except UserError as error:
-            return [replace(row, problem=str(error)) for row in rows]
-        return [_convert_slice(row, t1, t2, read, output) for row in rows]
+            return [replace(record, problem=str(error)) for record in records]
+        return [_convert_slice(record, t1, t2, read, output) for record in records]
 
 
-def _find_series(pick: Pick, files: list[str], read: Read) -> tuple[Series, Series]:
+def _find_series(pick: Pick, files: list[str], read: FileReader) -> tuple[DicomSeries, DicomSeries]:
     if not files:
         raise UserError("no folder of this patient with .ima or .dcm files; add it, or leave the patient out")
     images, unreadable = [], []
@@ -95,27 +101,29 @@ def _find_series(pick: Pick, files: list[str], read: Read) -> tuple[Series, Seri
             images.append(read_dicom_image(file, read))
         except UnreadableError:
             unreadable.append(file)
-    return find_pair(images, unreadable, pick.t1_folder, pick.t2_folder)
+    return find_series_pair(images, unreadable, pick.t1_folder, pick.t2_folder)
 
 
-def _convert_slice(row: RegistrationRecord, t1: Series, t2: Series, read: Read, output: Path) -> RegistrationRecord:
+def _convert_slice(
+    record: RegistrationRecord, t1: DicomSeries, t2: DicomSeries, read: FileReader, output: Path
+) -> RegistrationRecord:
     flags = ["unreadable_file"] if t1.unreadable or t2.unreadable else []
     try:
-        first = _picked(t1, row.t1_slice or 0)
-        second, gap = _partner(first, t2)
-        row = replace(row, t2_slice=t2.files.index(second.file) + 1, gap_mm=gap)
-        pixels = _pixels(first, read)
-        registration = register(pixels, first.grid, _pixels(second, read), second.grid)
+        t1_image = _get_image(t1, record.t1_slice or 0)
+        t2_image, gap = _find_match(t1_image, t2)
+        record = replace(record, t2_slice=t2.files.index(t2_image.file) + 1, gap_mm=gap)
+        pixels = _read_pixels(t1_image, read)
+        registration = register(pixels, t1_image.required_plane, _read_pixels(t2_image, read), t2_image.required_plane)
     except UserError as error:
-        return replace(row, flags=";".join(flags), problem=str(error))
-    flags += _flags(row, first, second, registration)
-    _write(output, f"{row.patient}_{row.level}", pixels, registration)
+        return replace(record, flags=";".join(flags), problem=str(error))
+    flags += _find_flags(record, t1_image, t2_image, registration)
+    _write_images(output, f"{record.patient}_{record.level}", pixels, registration)
     return replace(
-        row,
+        record,
         status="registered" if registration.improved else "not_registered",
         shift_x_mm=registration.dx,
         shift_y_mm=registration.dy,
-        rotation_deg=math.degrees(registration.turn),
+        rotation_deg=math.degrees(registration.rotation),
         information_before=registration.information_before,
         information_after=registration.information_after,
         uncovered=float(1 - registration.covered.mean()),
@@ -123,60 +131,64 @@ def _convert_slice(row: RegistrationRecord, t1: Series, t2: Series, read: Read, 
     )
 
 
-def _pixels(image: DicomImage, read: Read) -> NDArray[np.float32]:
+def _read_pixels(image: DicomImage, read: FileReader) -> NDArray[np.float32]:
     try:
         return read_pixels(image.file, read)
     except UnreadableError as error:
-        raise UserError(f"{short(image.file)}: {error}, or leave the patient out") from error
+        raise UserError(f"{short_name(image.file)}: {error}, or leave the patient out") from error
 
 
-def _picked(t1: Series, number: int) -> DicomImage:
-    if number > len(t1.files):
+def _get_image(series: DicomSeries, number: int) -> DicomImage:
+    """Return the image at a position of a series, from 1."""
+    if number > len(series.files):
         raise UserError(
-            f"slice {number} wanted of {t1.name}, which has {len(t1.files)}; correct Slices Numbers.csv, or complete "
+            f"{SLICES_CSV} names slice {number} of {series.name}, which has {len(series.files)} files; correct "
+            f"{SLICES_CSV}, or complete the series"
+        )
+    file = series.files[number - 1]
+    if file not in series.images:
+        raise UserError(f"{short_name(file)}: not a readable DICOM file; download it again, or leave the patient out")
+    return series.images[file]
+
+
+def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, float]:
+    """Return the T2 image of the same slice, and its distance from the T1 image in mm."""
+    usable = [image for image in t2.images.values() if image.plane]
+    planes = [image.required_plane for image in usable]
+    max_distance = (t1_image.slice_spacing or _SLICE_SPACING) / 2
+    index = find_facing_plane(t1_image.required_plane, planes, max_distance)
+    if index is None:
+        unusable = len(t2.files) - len(usable)
+        details = f" ({unusable} of its {len(t2.files)} images are unreadable or have no position)" if unusable else ""
+        raise UserError(
+            f"no image of {t2.name} within {max_distance:.1f} mm of {short_name(t1_image.file)}{details}; complete "
             "the series"
         )
-    file = t1.files[number - 1]
-    if file not in t1.images:
-        raise UserError(f"{short(file)}: not a readable DICOM file; download it again, or leave the patient out")
-    return t1.images[file]
+    return usable[index], abs(t1_image.required_plane.height_of(planes[index]))
 
 
-def _partner(first: DicomImage, t2: Series) -> tuple[DicomImage, float]:
-    """The T2 image of the same slice, and how far it lies off, mm."""
-    placed = [image for image in t2.images.values() if image.plane]
-    planes = [image.grid for image in placed]
-    within = (first.slice_spacing or _SLICE_SPACING) / 2
-    found = facing(first.grid, planes, within)
-    if found is None:
-        lost = len(t2.files) - len(placed)
-        more = f" ({lost} of its {len(t2.files)} images are unreadable or lack their place)" if lost else ""
-        raise UserError(
-            f"no image of {t2.name} within {within:.1f} mm of {short(first.file)}{more}; complete the series"
-        )
-    return placed[found], abs(first.grid.height_of(planes[found]))
-
-
-def _flags(row: RegistrationRecord, first: DicomImage, second: DicomImage, registration: Registration) -> list[str]:
+def _find_flags(
+    record: RegistrationRecord, t1_image: DicomImage, t2_image: DicomImage, registration: Registration
+) -> list[str]:
     conditions = {
-        "slice_number_differs": row.t1_slice != row.t2_slice,
-        "size_differs": first.grid.shape != second.grid.shape,
-        "frame_of_reference_differs": first.frame != second.frame,
-        "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MOST_SHIFT_MM,
-        "rotation_over_5_deg": abs(math.degrees(registration.turn)) > MOST_TURN_DEG,
+        "slice_number_differs": record.t1_slice != record.t2_slice,
+        "size_differs": t1_image.required_plane.shape != t2_image.required_plane.shape,
+        "frame_of_reference_differs": t1_image.frame_of_reference_uid != t2_image.frame_of_reference_uid,
+        "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MAX_SHIFT_MM,
+        "rotation_over_5_deg": abs(math.degrees(registration.rotation)) > MAX_ROTATION_DEG,
         "information_fell": not registration.improved,
     }
     return [flag for flag, holds in conditions.items() if holds]
 
 
-def _write(output: Path, name: str, pixels: np.ndarray, registration: Registration) -> None:
+def _write_images(output: Path, name: str, pixels: np.ndarray, registration: Registration) -> None:
     covered = registration.covered
-    t1, t2 = to_bytes(pixels, np.ones_like(covered)), to_bytes(registration.image, covered)
+    t1, t2 = stretch_to_uint8(pixels, np.ones_like(covered)), stretch_to_uint8(registration.image, covered)
     other, unregistered = LUMBAR.keys.index("other"), LUMBAR.keys.index("unregistered")
     images = {
         IMAGES["t1"]: t1,
         IMAGES["t2"]: t2,
-        IMAGES["composite"]: composite(t1, t2),
+        IMAGES["composite"]: build_composite(t1, t2),
         BLANK_LABELS: LUMBAR.to_codes(np.where(covered, other, unregistered).astype(np.uint8)),
     }
     for (folder, prefix), image in images.items():

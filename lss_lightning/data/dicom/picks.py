@@ -1,4 +1,4 @@
-"""Which slices of the raw data were labelled: the three CSVs of the data set's own source code."""
+"""Reading of the three CSV files in the data set's source code that name the labelled slices of the raw data."""
 
 from __future__ import annotations
 
@@ -7,106 +7,114 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS
 from lss_lightning.data.download import SOURCE_CODE
 from lss_lightning.errors import UserError
 
-PICKS = "09_Source_Code/03_Extract_Best_Slices"
-SLICES, T1_FOLDERS, T2_FOLDERS = "Slices Numbers.csv", "T1_Subfolders.csv", "T2_Subfolders.csv"
-LEVELS = ("D3", "D4", "D5")
+PICKS_FOLDER = "09_Source_Code/03_Extract_Best_Slices"
+"""Folder of the CSV files within the data set's source code."""
+
+SLICES_CSV, T1_FOLDERS_CSV, T2_FOLDERS_CSV = "Slices Numbers.csv", "T1_Subfolders.csv", "T2_Subfolders.csv"
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A patient's labelled slices.
+    """The labelled slices of one patient.
 
     Attributes:
-        patient: Number of the folder, four digits.
-        places: 1-based place of each level's slice among the series' files in natural order.
-        t1_folder: Name of T1's folder or how it begins; None where no CSV says.
-        t2_folder: The same for T2.
+        patient: Name of the patient's folder, four digits.
+        slice_numbers: Position of each level's slice among the files of the series in natural order, from 1.
+        t1_folder: Name of the T1 folder or its beginning, or None if no CSV file names it.
+        t2_folder: Name of the T2 folder or its beginning, or None if no CSV file names it.
     """
 
     patient: str
-    places: dict[str, int]
+    slice_numbers: dict[str, int]
     t1_folder: str | None
     t2_folder: str | None
 
 
 def read_picks(root: Path) -> list[Pick]:
-    """Read ``Slices Numbers.csv`` and, where they are there, ``T1_Subfolders.csv`` and ``T2_Subfolders.csv``.
+    """Read ``Slices Numbers.csv`` and, if they exist, ``T1_Subfolders.csv`` and ``T2_Subfolders.csv``.
 
-    Rows of the first are patient, slice of D3, of D4, of D5. Rows of the others are patient and folder, or the folder
-    alone, in the order of the first file.
+    Rows of the first file are patient, slice of D3, of D4, of D5. Rows of the other two are patient and folder, or
+    the folder alone, in the order of the first file.
 
     Args:
-        root: The folder that holds them, or the one around ``09_Source_Code`` or ``Source_Code.zip``.
+        root: The folder of the CSV files, or the folder that contains ``09_Source_Code`` or ``Source_Code.zip``.
+
+    Returns:
+        One pick per patient, in the order of ``Slices Numbers.csv``.
 
     Raises:
-        UserError: a file is missing, or a row makes no sense.
+        UserError: If ``Slices Numbers.csv`` is missing, or a row is invalid.
     """
     folder = find_picks(root.expanduser())
     if folder is None:
         raise UserError(
-            f"{root}: holds no {SLICES}; put {SOURCE_CODE.name} of {SOURCE_CODE.page} there, or its folder {PICKS}"
+            f"{root}: holds no {SLICES_CSV}; put {SOURCE_CODE.name} of {SOURCE_CODE.page} there, or its folder "
+            f"{PICKS_FOLDER}"
         )
-    places: dict[str, dict[str, int]] = {}
-    for line, row in _rows(folder / SLICES):
+    slice_numbers: dict[str, dict[str, int]] = {}
+    for line, row in _read_rows(folder / SLICES_CSV):
         numbers = [int(cell) if cell.isdecimal() else 0 for cell in row]
-        if len(numbers) != 1 + len(LEVELS) or min(numbers) < 1:
+        if len(numbers) != 1 + len(ALKAFRI_LEVELS) or min(numbers) < 1:
             raise UserError(
-                f"{folder / SLICES}, line {line}: {','.join(row)!r} is not a patient and the places of D3, D4 and D5, "
-                "four numbers from 1; correct the row"
+                f"{folder / SLICES_CSV}, line {line}: {','.join(row)!r} is not a patient and the slice numbers of D3, "
+                "D4 and D5, four numbers from 1; correct the row"
             )
         patient = f"{numbers[0]:04d}"
-        if patient in places:
-            raise UserError(f"{folder / SLICES}, line {line}: patient {patient} a second time; remove one row")
-        places[patient] = dict(zip(LEVELS, numbers[1:], strict=True))
-    if not places:
-        raise UserError(f"{folder / SLICES} is empty; give the file as downloaded")
-    t1, t2 = (_folders(folder / name, list(places)) for name in (T1_FOLDERS, T2_FOLDERS))
-    return [Pick(patient, slices, t1.get(patient), t2.get(patient)) for patient, slices in places.items()]
+        if patient in slice_numbers:
+            raise UserError(
+                f"{folder / SLICES_CSV}, line {line}: patient {patient} is listed twice; remove one of the rows"
+            )
+        slice_numbers[patient] = dict(zip(ALKAFRI_LEVELS, numbers[1:], strict=True))
+    if not slice_numbers:
+        raise UserError(f"{folder / SLICES_CSV} is empty; give the file as downloaded")
+    t1, t2 = (_read_folders(folder / name, list(slice_numbers)) for name in (T1_FOLDERS_CSV, T2_FOLDERS_CSV))
+    return [Pick(patient, numbers, t1.get(patient), t2.get(patient)) for patient, numbers in slice_numbers.items()]
 
 
 def find_picks(root: Path) -> Path | zipfile.Path | None:
-    """The folder of the CSVs, unpacked or in ``Source_Code.zip``; None where there is none.
+    """Return the folder of the CSV files, unpacked or in ``Source_Code.zip``, or None if there is none.
 
     Raises:
-        UserError: a broken zip.
+        UserError: If the zip is broken.
     """
     archive = root / SOURCE_CODE.name
-    places: list[Path | zipfile.Path] = [root / PICKS, root]
+    folders: list[Path | zipfile.Path] = [root / PICKS_FOLDER, root]
     if archive.is_file():
         try:
             top = zipfile.Path(archive)
         except zipfile.BadZipFile as error:
-            raise UserError(f"{archive}: a broken zip ({error}); download it again") from error
-        places += [top / PICKS, top / PICKS.partition("/")[2]]
-    return next((place for place in places if (place / SLICES).is_file()), None)
+            raise UserError(f"{archive}: broken zip ({error}); download it again") from error
+        folders += [top / PICKS_FOLDER, top / PICKS_FOLDER.partition("/")[2]]
+    return next((folder for folder in folders if (folder / SLICES_CSV).is_file()), None)
 
 
-def _folders(path: Path | zipfile.Path, patients: list[str]) -> dict[str, str]:
-    """Folder by patient; nothing where there is no such file."""
+def _read_folders(path: Path | zipfile.Path, patients: list[str]) -> dict[str, str]:
+    """Return the series folder of each patient. The result is empty if the file does not exist."""
     if not path.is_file():
         return {}
-    rows = _rows(path)
+    rows = _read_rows(path)
     if all(len(row) == 1 for _, row in rows) and len(rows) == len(patients):
         return {patient: row[0] for patient, (_, row) in zip(patients, rows, strict=True)}
-    found = {}
+    folders = {}
     for line, row in rows:
         if len(row) != 2 or not row[0].isdecimal() or not row[1]:
             raise UserError(
-                f"{path}, line {line}: {','.join(row)!r} is not a patient and a folder; correct the row, or give a "
-                f"folder alone in each of the {len(patients)} rows of {SLICES}"
+                f"{path}, line {line}: {','.join(row)!r} is not a patient and a folder; correct the row, or give only "
+                f"a folder in each of {len(patients)} rows, as many as {SLICES_CSV} has"
             )
-        found[row[0].zfill(4)] = row[1]
-    return found
+        folders[row[0].zfill(4)] = row[1]
+    return folders
 
 
-def _rows(path: Path | zipfile.Path) -> list[tuple[int, list[str]]]:
-    """Rows that are not empty, stripped, each with its line number."""
+def _read_rows(path: Path | zipfile.Path) -> list[tuple[int, list[str]]]:
+    """Return the non-empty rows, with stripped cells, and their line numbers."""
     try:
         with path.open("r", newline="", encoding="utf-8-sig") as stream:
             rows = [(line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(stream), start=1)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV in UTF-8 ({error}); save it as such") from error
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); save it in that format") from error
     return [(line, row) for line, row in rows if any(row)]

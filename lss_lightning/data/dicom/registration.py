@@ -1,4 +1,4 @@
-"""Finds how a T2 image lies against a T1 image of the same slice, and moves it there."""
+"""Rigid in-plane registration of a T2 image to the T1 image of the same slice."""
 
 from __future__ import annotations
 
@@ -12,80 +12,84 @@ from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.errors import UserError
 
 _BINS = 32
-_SHRINK, _SMOOTH_MM = (4, 2, 1), (2.0, 1.0, 0.5)
-_SHARE, _SEED = 0.25, 20190701
-# First steps, mm: the longer one can leave the slope for good, and then the search is begun again with the shorter.
-_STRIDES = (2.0, 0.5)
+_SHRINK_FACTORS, _SMOOTHING_MM = (4, 2, 1), (2.0, 1.0, 0.5)
+_SAMPLED_SHARE, _SEED = 0.25, 20190701
+# Initial step lengths in mm. The long step can leave the basin of attraction; the search is then repeated with the
+# short one.
+_STEP_LENGTHS = (2.0, 0.5)
 
 
 @dataclass(frozen=True)
 class Registration:
-    """T2 on T1's grid.
+    """T2 resampled to the grid of T1.
 
     Attributes:
-        image: T2, float32 of T1's shape; 0 where it has no signal.
-        covered: Where it has, bool.
-        dx: What T2 was moved by beyond what the headers say, mm to the right.
-        dy: The same, mm down.
-        turn: What it was turned by about T1's middle before, radians; the right edge turned down is positive.
+        image: T2, float32 of the shape of T1. It is 0 where T2 has no signal.
+        covered: Where T2 has signal, bool of the shape of T1.
+        dx: Shift of T2 relative to its position by the headers, mm to the right.
+        dy: The same, mm downwards.
+        rotation: Rotation of T2 about the centre of T1, applied before the shift, in radians. It is positive if the
+            right edge moves down.
         information_before: Mattes mutual information of the pair as the headers place it, nats.
-        information_after: The same for the best place found; where it is less, T2 was left where the headers place it.
+        information_after: Mattes mutual information at the best position found, nats. If it is less than before, T2
+            stays where the headers place it.
     """
 
     image: NDArray[np.float32]
     covered: NDArray[np.bool_]
     dx: float
     dy: float
-    turn: float
+    rotation: float
     information_before: float
     information_after: float
 
     @property
     def improved(self) -> bool:
-        """Whether the place found was used: mutual information did not fall."""
+        """Whether the registration was applied, because mutual information did not fall."""
         return self.information_after >= self.information_before
 
 
 def register(t1: NDArray[np.floating], t1_plane: Plane, t2: NDArray[np.floating], t2_plane: Plane) -> Registration:
-    """Resample T2 onto T1's grid by geometry and register it, with a single interpolation.
+    """Register T2 to T1 and resample it to the grid of T1, with a single interpolation.
 
-    Rigid in the plane; Mattes mutual information over three resolutions (Mattes et al., IEEE TMI 22(1), 2003), sampled
-    with a fixed seed on one thread, so that the same pair gives the same transform.
+    The headers give the initial position. The registration is rigid in the plane and maximises Mattes mutual
+    information over three resolutions (Mattes et al., IEEE TMI 22(1), 2003). It samples with a fixed seed on one
+    thread, so the same pair always gives the same transform.
 
     Args:
-        t1: (H, W).
-        t1_plane: Where it lies.
-        t2: Another (H, W).
-        t2_plane: Where it lies: parallel to T1, and facing it.
+        t1: The fixed image, of shape (H, W).
+        t1_plane: Its position in the patient.
+        t2: The moving image, of shape (H', W').
+        t2_plane: Its position in the patient. It must be parallel to ``t1_plane`` and face it.
 
     Raises:
-        UserError: the two hardly overlap, or one is blank.
+        UserError: If the two images hardly overlap, or one of them is blank.
     """
-    fixed, moving = _image(t1, t1_plane), _image(t2, t2_plane)
-    matrix, shift = t1_plane.to(t2_plane)
+    fixed, moving = _to_itk(t1, t1_plane), _to_itk(t2, t2_plane)
+    matrix, shift = t1_plane.map_to(t2_plane)
     headers = SimpleITK.AffineTransform(matrix.ravel().tolist(), shift.tolist())
-    still = SimpleITK.Euler2DTransform()
-    pair = _clipped(fixed), _clipped(moving)
+    identity = SimpleITK.Euler2DTransform()
+    pair = _clip(fixed), _clip(moving)
     try:
-        before = _information(*pair, headers, still)
-        for stride in _STRIDES:
-            found = _optimise(*pair, headers, stride)
-            after = _information(*pair, headers, found)
+        before = _compute_information(*pair, headers, identity)
+        for step_length in _STEP_LENGTHS:
+            optimum = _optimise(*pair, headers, step_length)
+            after = _compute_information(*pair, headers, optimum)
             if after >= before:
                 break
     except RuntimeError as error:
         raise UserError(
-            "T1 and T2 overlap too little, or one of them is blank: they cannot be registered; look at both series"
+            "T1 and T2 overlap too little, or one of them is blank, so they cannot be registered; check both series"
         ) from error
-    used = found if after >= before else still
-    image, covered = _resample(moving, fixed, SimpleITK.CompositeTransform([headers, used]))
-    # ITK's transform says where T1's points lie in T2; its inverse, where T2 went.
-    dx, dy = used.GetInverse().TransformPoint((0.0, 0.0))
-    return Registration(image, covered, dx, dy, -used.GetAngle(), before, after)
+    transform = optimum if after >= before else identity
+    image, covered = _resample(moving, fixed, SimpleITK.CompositeTransform([headers, transform]))
+    # ITK's transform maps points of T1 to T2; its inverse gives the movement of T2.
+    dx, dy = transform.GetInverse().TransformPoint((0.0, 0.0))
+    return Registration(image, covered, dx, dy, -transform.GetAngle(), before, after)
 
 
-def _image(pixels: NDArray[np.floating], plane: Plane) -> SimpleITK.Image:
-    """In mm from the image's middle."""
+def _to_itk(pixels: NDArray[np.floating], plane: Plane) -> SimpleITK.Image:
+    """Convert to an image with coordinates in mm from its centre."""
     image = SimpleITK.GetImageFromArray(pixels.astype(np.float32))
     spacing = (plane.spacing[1], plane.spacing[0])
     image.SetSpacing(spacing)
@@ -93,42 +97,42 @@ def _image(pixels: NDArray[np.floating], plane: Plane) -> SimpleITK.Image:
     return image
 
 
-def _clipped(image: SimpleITK.Image) -> SimpleITK.Image:
-    """Without the brightest hundredth, which would leave the histogram's bins to a few pixels."""
+def _clip(image: SimpleITK.Image) -> SimpleITK.Image:
+    # A few very bright pixels would leave most of the histogram's bins empty.
     low, high = np.percentile(SimpleITK.GetArrayViewFromImage(image), (0.5, 99.0))
     return SimpleITK.Clamp(image, lowerBound=float(low), upperBound=float(high))
 
 
 def _optimise(
-    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform, stride: float
+    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform, step_length: float
 ) -> SimpleITK.Euler2DTransform:
-    method = _method(headers)
+    method = _build_method(headers)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(_SHARE, _SEED)
-    method.SetShrinkFactorsPerLevel(_SHRINK)
-    method.SetSmoothingSigmasPerLevel(_SMOOTH_MM)
+    method.SetMetricSamplingPercentage(_SAMPLED_SHARE, _SEED)
+    method.SetShrinkFactorsPerLevel(_SHRINK_FACTORS)
+    method.SetSmoothingSigmasPerLevel(_SMOOTHING_MM)
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=stride, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
+        learningRate=step_length, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    found = SimpleITK.Euler2DTransform()
-    method.SetInitialTransform(found, inPlace=True)
+    transform = SimpleITK.Euler2DTransform()
+    method.SetInitialTransform(transform, inPlace=True)
     method.Execute(fixed, moving)
-    return found
+    return transform
 
 
-def _information(
-    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform, way: SimpleITK.Transform
+def _compute_information(
+    fixed: SimpleITK.Image, moving: SimpleITK.Image, headers: SimpleITK.Transform, transform: SimpleITK.Transform
 ) -> float:
-    method = _method(headers)
-    method.SetInitialTransform(way)
+    method = _build_method(headers)
+    method.SetInitialTransform(transform)
     return -float(method.MetricEvaluate(fixed, moving))
 
 
-def _method(headers: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
+def _build_method(headers: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
     method = SimpleITK.ImageRegistrationMethod()
-    # One thread, one sum: the result is the same on any number of cores.
+    # With one thread the order of summation, and so the result, is the same on any number of cores.
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
@@ -138,12 +142,11 @@ def _method(headers: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
 
 
 def _resample(
-    moving: SimpleITK.Image, fixed: SimpleITK.Image, way: SimpleITK.Transform
+    moving: SimpleITK.Image, fixed: SimpleITK.Image, transform: SimpleITK.Transform
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    inside = SimpleITK.Image(moving.GetSize(), SimpleITK.sitkUInt8) + 1
-    inside.CopyInformation(moving)
-    covered = (
-        SimpleITK.GetArrayFromImage(SimpleITK.Resample(inside, fixed, way, SimpleITK.sitkNearestNeighbor, 0.0)) > 0
-    )
-    image = SimpleITK.GetArrayFromImage(SimpleITK.Resample(moving, fixed, way, SimpleITK.sitkBSpline, 0.0))
+    has_signal = SimpleITK.Image(moving.GetSize(), SimpleITK.sitkUInt8) + 1
+    has_signal.CopyInformation(moving)
+    has_signal = SimpleITK.Resample(has_signal, fixed, transform, SimpleITK.sitkNearestNeighbor, 0.0)
+    covered = SimpleITK.GetArrayFromImage(has_signal) > 0
+    image = SimpleITK.GetArrayFromImage(SimpleITK.Resample(moving, fixed, transform, SimpleITK.sitkBSpline, 0.0))
     return np.where(covered, np.maximum(image, 0), 0).astype(np.float32), covered

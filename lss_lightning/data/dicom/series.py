@@ -1,4 +1,4 @@
-"""Finds the axial T1 and T2 series among all that was acquired of a patient."""
+"""Selection of the axial T1 and T2 series among all images of a patient."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from lss_lightning.data.dicom.archive import natural
+from lss_lightning.data.dicom.archive import natural_sort_key
 from lss_lightning.data.dicom.images import DicomImage
 from lss_lightning.errors import UserError
 
-# Spin-echo times in ms that weight towards T1 or T2; localisers are gradient echoes far below, inversion recoveries
-# and proton-density images between.
-_T1_REPETITION, _T1_ECHO = (200, 1300), 40
-_T2_REPETITION, _T2_ECHO = 1500, 60
-_NO_SLICES = re.compile(r"locali[sz]er|scout|posdisp|derived|secondary")
+# Repetition and echo times in ms of T1- and T2-weighted spin echoes. Localisers are gradient echoes with far shorter
+# times; inversion recoveries and proton-density images have times in between.
+_T1_REPETITION_TIME, _T1_MAX_ECHO_TIME = (200, 1300), 40
+_T2_MIN_REPETITION_TIME, _T2_MIN_ECHO_TIME = 1500, 60
+_NOT_ORIGINAL_SLICES = re.compile(r"locali[sz]er|scout|posdisp|derived|secondary")
 
 
 @dataclass(frozen=True)
-class Series:
-    """Images that belong together.
+class DicomSeries:
+    """The images of one series.
 
     Attributes:
-        files: All files in natural order, those too that cannot be read: slice numbers count them.
-        images: What could be read, by file.
+        files: All files in natural order, including unreadable ones, because slice numbers count them.
+        images: The readable images by file name. At least one.
     """
 
     files: tuple[str, ...]
@@ -38,58 +38,61 @@ class Series:
 
     @property
     def unreadable(self) -> int:
-        """How many files could not be read."""
+        """Number of files that could not be read."""
         return len(self.files) - len(self.images)
 
     @property
-    def direction(self) -> str:
-        """``axial`` or ``not axial``, by most of its images; ``without …`` where none of them tells its place."""
+    def orientation(self) -> str:
+        """``axial`` or ``not axial``, by the majority of the images, or ``without …`` if none states its position."""
         planes = [image.plane for image in self.images.values() if image.plane]
         if not planes:
-            return f"without {' and '.join(next(iter(self.images.values())).lacking)}"
+            return f"without {' and '.join(next(iter(self.images.values())).invalid_attributes)}"
         return "axial" if 2 * sum(plane.is_axial for plane in planes) > len(planes) else "not axial"
 
     @property
     def weighting(self) -> str:
-        """``T1``, ``T2`` or ``other``, by the first image's times, or, where these are missing, by its description."""
+        """``T1``, ``T2`` or ``other``, by the first image's times or, if these are missing, by its description."""
         image = next(iter(self.images.values()))
-        if _NO_SLICES.search(image.description):
+        if _NOT_ORIGINAL_SLICES.search(image.description):
             return "other"
-        if image.repetition is None or image.echo is None:
-            named = re.match(r"t([12])(?![0-9])", image.description.replace("_", " ").strip())
-            return f"T{named[1]}" if named else "other"
-        if _T1_REPETITION[0] <= image.repetition <= _T1_REPETITION[1] and image.echo <= _T1_ECHO:
+        repetition_time, echo_time = image.repetition_time, image.echo_time
+        if repetition_time is None or echo_time is None:
+            match = re.match(r"t([12])(?![0-9])", image.description.replace("_", " ").strip())
+            return f"T{match[1]}" if match else "other"
+        shortest, longest = _T1_REPETITION_TIME
+        if shortest <= repetition_time <= longest and echo_time <= _T1_MAX_ECHO_TIME:
             return "T1"
-        return "T2" if image.repetition >= _T2_REPETITION and image.echo >= _T2_ECHO else "other"
+        return "T2" if repetition_time >= _T2_MIN_REPETITION_TIME and echo_time >= _T2_MIN_ECHO_TIME else "other"
 
 
-def find_pair(
+def find_series_pair(
     images: Iterable[DicomImage], unreadable: Sequence[str], t1_name: str | None = None, t2_name: str | None = None
-) -> tuple[Series, Series]:
-    """The axial T1 and T2 series of the one study that holds both.
+) -> tuple[DicomSeries, DicomSeries]:
+    """Find the axial T1 and T2 series of the one study that contains both.
 
     Args:
-        images: All of a patient.
-        unreadable: Files beside them that could not be read.
-        t1_name: Folder of T1, or how it begins; None means to tell by direction and weighting.
+        images: All images of a patient.
+        unreadable: Names of the patient's files that could not be read.
+        t1_name: Name of the T1 folder or its beginning, or None to choose by orientation and weighting.
         t2_name: The same for T2.
 
     Returns:
-        T1, T2.
+        The T1 series and the T2 series.
 
     Raises:
-        UserError: none or several series fit, what fits is not axial, or several studies hold a pair.
+        UserError: If no series or several series match, if the matching series is not axial, or if several studies
+            contain a pair.
     """
     studies: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
-        studies[image.study].append(image)
+        studies[image.study_uid].append(image)
     if not studies:
         raise UserError("no readable DICOM image; give the folder as downloaded")
     pairs, problems = [], []
     for study in studies.values():
         try:
             pairs.append(
-                (_choose(study, unreadable, "T1", t1_name), _choose(study, unreadable, "T2", t2_name)),
+                (_choose_series(study, unreadable, "T1", t1_name), _choose_series(study, unreadable, "T2", t2_name)),
             )
         except UserError as problem:
             problems.append(problem)
@@ -101,37 +104,44 @@ def find_pair(
     return pairs[0]
 
 
-def _choose(images: list[DicomImage], unreadable: Sequence[str], weighting: str, name: str | None) -> Series:
+def _choose_series(
+    images: list[DicomImage], unreadable: Sequence[str], weighting: str, name: str | None
+) -> DicomSeries:
     if name is None:
-        series = _group(images, unreadable, by_folder=False)
-        fits = [one for one in series if one.weighting == weighting and one.direction == "axial"]
-        wanted, remedy = f"axial {weighting} series", f"name the folder in {weighting}_Subfolders.csv"
+        all_series = _group_into_series(images, unreadable, by_folder=False)
+        matches = [series for series in all_series if series.weighting == weighting and series.orientation == "axial"]
+        target, remedy = f"axial {weighting} series", f"name the folder in {weighting}_Subfolders.csv"
     else:
-        series = _group(images, unreadable, by_folder=True)
-        fits = _named(series, name)
-        wanted, remedy = f"readable series folder {name} for {weighting}", f"correct {weighting}_Subfolders.csv"
-        if len(fits) == 1 and fits[0].direction != "axial":
-            raise UserError(f"{weighting} series {fits[0].name} is {fits[0].direction}; export it again, or {remedy}")
-    if len(fits) == 1:
-        return fits[0]
-    found = ", ".join(f"{one.name} ({one.weighting}, {one.direction})" for one in fits or series)
-    raise UserError(f"{'several fit' if fits else 'no'} {wanted}; found {found}; {remedy}")
+        all_series = _group_into_series(images, unreadable, by_folder=True)
+        matches = _find_by_name(all_series, name)
+        target, remedy = f"readable series folder {name} for {weighting}", f"correct {weighting}_Subfolders.csv"
+        if len(matches) == 1 and (orientation := matches[0].orientation) != "axial":
+            raise UserError(f"{weighting} series {matches[0].name} is {orientation}; export it again, or {remedy}")
+    if len(matches) == 1:
+        return matches[0]
+    candidates = ", ".join(
+        f"{series.name} ({series.weighting}, {series.orientation})" for series in matches or all_series
+    )
+    raise UserError(f"{'more than one' if matches else 'no'} {target}; found {candidates}; {remedy}")
 
 
-def _group(images: list[DicomImage], unreadable: Sequence[str], *, by_folder: bool) -> list[Series]:
-    """One series a folder, or, more finely, a SeriesInstanceUID; unreadable files belong to all of their folder."""
+def _group_into_series(images: list[DicomImage], unreadable: Sequence[str], *, by_folder: bool) -> list[DicomSeries]:
+    """Group images by folder or, within each folder, by SeriesInstanceUID.
+
+    Unreadable files are added to every series of their folder.
+    """
     groups: dict[tuple[str, str], list[DicomImage]] = defaultdict(list)
     for image in images:
-        groups[image.folder, "" if by_folder else image.series].append(image)
-    series = []
+        groups[image.folder, "" if by_folder else image.series_uid].append(image)
+    all_series = []
     for (folder, _), members in groups.items():
-        lost = [file for file in unreadable if str(PurePosixPath(file).parent) == folder]
-        files = sorted([*(image.file for image in members), *lost], key=natural)
-        series.append(Series(tuple(files), {image.file: image for image in members}))
-    return series
+        unreadable_members = [file for file in unreadable if str(PurePosixPath(file).parent) == folder]
+        files = sorted([*(image.file for image in members), *unreadable_members], key=natural_sort_key)
+        all_series.append(DicomSeries(tuple(files), {image.file: image for image in members}))
+    return all_series
 
 
-def _named(series: list[Series], name: str) -> list[Series]:
-    """Those whose folder is so called; if there is none, those whose folder begins so."""
-    exact = [one for one in series if one.name.lower() == name.lower()]
-    return exact or [one for one in series if one.name.lower().startswith(name.lower())]
+def _find_by_name(all_series: list[DicomSeries], name: str) -> list[DicomSeries]:
+    """Return the series in folders of a name or, if there is none, in folders whose names begin with it."""
+    exact = [series for series in all_series if series.name.lower() == name.lower()]
+    return exact or [series for series in all_series if series.name.lower().startswith(name.lower())]

@@ -1,6 +1,12 @@
-"""Which slices train, select and test: a module per protocol, and what the parts of a split have in common."""
+"""Division of slices into training, validation and test parts: a module per protocol."""
 
-from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol, shared_patients, slices_left_out
+from lss_lightning.data.splits.protocol import (
+    PARTS,
+    Split,
+    SplitProtocol,
+    count_shared_patients,
+    count_unassigned_slices,
+)
 from lss_lightning.data.splits.table import write_split
 
-__all__ = ["PARTS", "Split", "SplitProtocol", "shared_patients", "slices_left_out", "write_split"]
+__all__ = ["PARTS", "Split", "SplitProtocol", "count_shared_patients", "count_unassigned_slices", "write_split"]

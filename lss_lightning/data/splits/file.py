@@ -1,4 +1,4 @@
-"""``split=file``: the parts that a CSV file names."""
+"""``split=file``: parts read from a CSV file."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from lss_lightning.config.validation import setting
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
-from lss_lightning.data.splits.table import ALLOWED, COLUMNS, Key, SplitTable, parse_table
+from lss_lightning.data.splits.table import COLUMN_CHOICES, KEY_COLUMNS, SplitKey, SplitTable, parse_split_table
 from lss_lightning.errors import UserError
 
-_SHOWN = 5
+_MAX_NAMES = 5  # names in an error message
 
 
 @dataclass(frozen=True)
 class FileSplit(SplitProtocol):
-    """Takes the parts from a table of patients or of slices, such as the ``split.csv`` of a run.
+    """A split read from a table of patients or slices, such as the ``split.csv`` of a run.
 
-    Each lies in one part; only where all lie in all three it is resubstitution, and stamped. Slices that the table
-    does not name lie in no part; without ``val`` rows there is no validation part.
+    Each patient or slice is in one part, or all are in all three (resubstitution, with its warning). Slices that are
+    not in the table are in no part. Without ``val`` rows there is no validation part.
 
     Attributes:
-        file: Path of the CSV, with columns as in :data:`~lss_lightning.data.splits.table.COLUMNS`.
-        select_on_test: Without ``val`` rows: whether the test part selects, instead of the last epoch being taken.
-        content: Its text. None, as in the configuration, reads the file; checkpoints carry it, so that they can be
-            evaluated where the file is not.
+        file: Path of the CSV, with columns as in :data:`~lss_lightning.data.splits.table.KEY_COLUMNS`.
+        select_on_test: Without ``val`` rows, whether the test part selects the checkpoint instead of using the last
+            epoch.
+        content: Text of the file. None, as in the configuration, reads the file. Checkpoints store the text, so that
+            they can be evaluated without the file.
 
     Raises:
-        UserError: the file cannot be read, or contradicts itself.
+        UserError: If the file cannot be read or contradicts itself.
     """
 
     protocol: ClassVar[str] = "file"
 
-    file: str = setting()
-    select_on_test: bool = setting(False)
-    content: str | None = setting(None)
+    file: str
+    select_on_test: bool = False
+    content: str | None = None
 
     def __post_init__(self) -> None:
         if self.content is None:
@@ -48,47 +48,47 @@ class FileSplit(SplitProtocol):
                 raise UserError(f"{self._origin}: no {part} rows; a split needs both train and test")
         if self.select_on_test and self._table.members["val"]:
             raise UserError(
-                f"{self._origin}: has val rows, which select, but split.select_on_test=true; remove them, or set "
-                "split.select_on_test=false"
+                f"{self._origin}: has val rows, which select the checkpoint, but split.select_on_test=true; remove "
+                "the rows, or set split.select_on_test=false"
             )
 
     def divide(self, slices: Sequence[Slice]) -> Split:
-        """Look the slices up in the table.
+        """Look up the parts of the slices in the table.
 
         Raises:
-            UserError: the table names patients or slices that are not there.
+            UserError: If the table names patients or slices that are not in the data.
         """
-        key_of, members = COLUMNS[self._table.columns], self._table.members
-        keys = [key_of(piece) for piece in slices]
-        named = set().union(*members.values())
-        if unknown := named - set(keys):
-            what = "patients" if self._table.columns == ("patient",) else "slices"
+        key_of, members = KEY_COLUMNS[self._table.columns], self._table.members
+        keys = [key_of(slice_) for slice_ in slices]
+        listed = set().union(*members.values())
+        if unknown := listed - set(keys):
+            unit = "patients" if self._table.columns == ("patient",) else "slices"
             raise UserError(
-                f"{self._origin}: {len(unknown)} of its {len(named)} {what} are not in the data: {_some(unknown)}; the "
-                f"data has {_some(set(keys))}; correct the names, or remove the rows"
+                f"{self._origin}: {len(unknown)} of its {len(listed)} {unit} are not in the data: {_list(unknown)}; "
+                f"the data has {_list(set(keys))}; correct the names, or remove the rows"
             )
         return {part: [index for index, key in enumerate(keys) if key in members[part]] for part in PARTS}
 
     @property
-    def selecting_part(self) -> str | None:
-        """The validation part; without one the test part, if ``select_on_test`` says so."""
+    def selection_part(self) -> str | None:
+        """The validation part, or the test part with ``select_on_test``, or None."""
         if self.select_on_test:
             return "test"
         return "val" if self._table.members["val"] else None
 
     @property
-    def in_words(self) -> str:
-        """Which file names the parts."""
+    def description(self) -> str:
+        """The name of the file, in words."""
         return f"split as in {Path(self.file).name}"
 
     @property
-    def resubstitutes(self) -> bool:
-        """Whether the table has everybody in all three parts."""
-        return self._table.resubstitutes
+    def is_resubstitution(self) -> bool:
+        """Whether all patients or slices are in all three parts."""
+        return self._table.is_resubstitution
 
     @cached_property
     def _table(self) -> SplitTable:
-        return parse_table(self.content or "", self._origin)
+        return parse_split_table(self.content or "", self._origin)
 
     @property
     def _origin(self) -> str:
@@ -97,17 +97,16 @@ class FileSplit(SplitProtocol):
     def _read(self) -> str:
         path = Path(self.file).expanduser()
         if not path.is_file():
-            what = "a folder" if path.is_dir() else "no such file"
-            raise UserError(f"{self._origin}: {what}; give a CSV with columns {ALLOWED}")
+            problem = "a folder" if path.is_dir() else "no such file"
+            raise UserError(f"{self._origin}: {problem}; give a CSV with columns {COLUMN_CHOICES}")
         try:
-            return path.read_bytes().decode("utf-8-sig")  # Excel's mark of UTF-8 is no part of the first column's name
+            return path.read_bytes().decode("utf-8-sig")  # drop the byte order mark that Excel writes
         except OSError as error:
             raise UserError(f"{self._origin}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{self._origin}: not text in UTF-8; give a CSV with columns {ALLOWED}") from error
+            raise UserError(f"{self._origin}: not text in UTF-8; give a CSV with columns {COLUMN_CHOICES}") from error
 
 
-def _some(keys: set[Key]) -> str:
-    """The first few names."""
-    shown = ", ".join(" ".join(filter(None, key)) for key in sorted(keys)[:_SHOWN])
-    return f"{shown}, …" if len(keys) > _SHOWN else shown
+def _list(keys: set[SplitKey]) -> str:
+    names = ", ".join(" ".join(filter(None, key)) for key in sorted(keys)[:_MAX_NAMES])
+    return f"{names}, …" if len(keys) > _MAX_NAMES else names

@@ -1,35 +1,36 @@
-"""``split=kfold``: cross-validation by patient, one fold a run."""
+"""``split=kfold``: cross-validation by patient, one fold per run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from lss_lightning.config.validation import setting
+from pydantic import Field, NonNegativeInt
+
 from lss_lightning.data.slices import Slice
-from lss_lightning.data.splits.fractions import dealt, share
+from lss_lightning.data.splits.fractions import count_fraction, shuffle_units
 from lss_lightning.data.splits.protocol import PARTS, Split, SplitProtocol
 from lss_lightning.errors import UserError
 
 
 @dataclass(frozen=True)
 class KFoldSplit(SplitProtocol):
-    """Deals patients out into folds, of which one tests; each patient is tested by exactly one fold.
+    """Divides patients into folds and tests on one of them; each patient is in exactly one test fold.
 
     Attributes:
-        fold: Number of the fold that tests, from 0.
-        folds: How many there are; their sizes differ by at most one patient.
-        val_fraction: Share of the other folds' patients that select the checkpoint.
-        seed: Of the order in which patients are dealt out, the same for every fold.
+        fold: Index of the test fold.
+        folds: Number of folds. Their sizes differ by at most one patient.
+        val_fraction: Fraction of the other folds' patients in the validation part, which selects the checkpoint.
+        seed: Seed of the random order of patients, the same for every fold.
     """
 
     protocol: ClassVar[str] = "kfold"
 
-    fold: int = setting(0, at_least=0)
-    folds: int = setting(5, at_least=2)
-    val_fraction: float = setting(0.1, at_least=0, below=1)
-    seed: int = setting(0, at_least=0)
+    fold: NonNegativeInt = 0
+    folds: Annotated[int, Field(ge=2)] = 5
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    seed: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         if self.fold >= self.folds:
@@ -38,40 +39,42 @@ class KFoldSplit(SplitProtocol):
             )
 
     def divide(self, slices: Sequence[Slice]) -> Split:
-        """Deal out patients.
+        """Divide patients.
 
         Raises:
-            UserError: fewer patients than folds, or none left to train.
+            UserError: If there are fewer patients than folds, or none is left to train.
         """
-        order = dealt([piece.patient for piece in slices], self.seed)
+        order = shuffle_units([slice_.patient for slice_ in slices], self.seed)
         if len(order) < self.folds:
             raise UserError(
                 f"split.folds={self.folds}: the data has {len(order)} patients, and each fold needs one; lower "
                 "split.folds, or add patients"
             )
-        # From the fold after the test's onwards, so that each fold has another validation part.
+        # Start with the fold after the test fold, so that each fold has a different validation part.
         others = [
             patient for step in range(1, self.folds) for patient in order[(self.fold + step) % self.folds :: self.folds]
         ]
-        validating = len(others) - share(len(others), 1 - self.val_fraction)
-        if validating == len(others):
+        val_size = len(others) - count_fraction(len(others), 1 - self.val_fraction)
+        if val_size == len(others):
             raise UserError(
                 f"split=kfold: the {len(others)} patients outside the fold leave none for the train part at "
                 f"split.val_fraction={self.val_fraction}; lower it, or add patients"
             )
         members = {
-            "train": set(others[validating:]),
-            "val": set(others[:validating]),
+            "train": set(others[val_size:]),
+            "val": set(others[:val_size]),
             "test": set(order[self.fold :: self.folds]),
         }
-        return {part: [index for index, piece in enumerate(slices) if piece.patient in members[part]] for part in PARTS}
+        return {
+            part: [index for index, slice_ in enumerate(slices) if slice_.patient in members[part]] for part in PARTS
+        }
 
     @property
-    def selecting_part(self) -> str | None:
-        """The validation part, if there is one."""
+    def selection_part(self) -> str | None:
+        """The validation part, or None if it is empty."""
         return "val" if self.val_fraction > 0 else None
 
     @property
-    def in_words(self) -> str:
-        """Which fold of which is tested."""
+    def description(self) -> str:
+        """The number of the test fold, in words."""
         return f"split by patient, fold {self.fold} of 0 to {self.folds - 1}"

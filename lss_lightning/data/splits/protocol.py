@@ -1,4 +1,4 @@
-"""What a split protocol is."""
+"""The base class of split protocols, and functions on the parts of a split."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import ClassVar
 
 from lss_lightning.data.slices import Slice
 
+PARTS = ("train", "val", "test")
+
+Split = dict[str, list[int]]
+"""Indices of slices by part: ``train``, ``val``, ``test``."""
+
 
 @dataclass(frozen=True)
 class SplitProtocol:
-    """How slices are divided; the fields of each protocol's class are the keys of the ``split`` section.
+    """A protocol that divides slices into parts; the fields of each subclass are the keys of the ``split`` section.
 
     Attributes:
-        protocol: Its name in ``metrics.json``, and of its file in ``conf/split``.
+        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``.
     """
 
     protocol: ClassVar[str]
@@ -23,48 +28,42 @@ class SplitProtocol:
         """Divide slices into parts.
 
         Returns:
-            Indices by part, each sorted.
+            Sorted indices by part.
 
         Raises:
-            UserError: the protocol does not fit these slices.
+            UserError: If the protocol does not fit these slices.
         """
         raise NotImplementedError
 
     @property
-    def selecting_part(self) -> str | None:
-        """The part whose score selects the checkpoint, or None where the last epoch is taken."""
+    def selection_part(self) -> str | None:
+        """The part whose score selects the checkpoint, or None to use the last epoch."""
         raise NotImplementedError
 
     @property
-    def in_words(self) -> str:
-        """How the slices are divided, as captions say it."""
+    def description(self) -> str:
+        """The division of the slices in words, for captions."""
         return f"split by {self.protocol}"
 
     @property
-    def resubstitutes(self) -> bool:
+    def is_resubstitution(self) -> bool:
         """Whether the same slices train, select and test."""
         return False
 
     @property
-    def stamp(self) -> str:
-        """What every page must say about a selection that flatters the test; empty where there is nothing to say."""
-        if self.resubstitutes:
+    def warning(self) -> str:
+        """The sentence that every page must show if the test is optimistically biased; empty if it is not."""
+        if self.is_resubstitution:
             return "Trained, selected and tested on the same slices (resubstitution)."
-        return "Selected on test." if self.selecting_part == "test" else ""
+        return "Selected on test." if self.selection_part == "test" else ""
 
 
-PARTS = ("train", "val", "test")
-
-Split = dict[str, list[int]]
-"""Indices of slices by part: ``train``, ``val``, ``test``."""
-
-
-def shared_patients(slices: Sequence[Slice], split: Split, one: str = "train", other: str = "test") -> int:
-    """How many patients lie in both of two parts."""
-    first, second = ({slices[index].patient for index in split[part]} for part in (one, other))
+def count_shared_patients(slices: Sequence[Slice], split: Split, part: str = "train", other: str = "test") -> int:
+    """Count the patients that have slices in both of two parts."""
+    first, second = ({slices[index].patient for index in split[name]} for name in (part, other))
     return len(first & second)
 
 
-def slices_left_out(slices: Sequence[Slice], split: Split) -> int:
-    """How many slices lie in no part."""
+def count_unassigned_slices(slices: Sequence[Slice], split: Split) -> int:
+    """Count the slices that are in no part."""
     return len(slices) - len({index for part in PARTS for index in split[part]})

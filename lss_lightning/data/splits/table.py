@@ -1,4 +1,4 @@
-"""A split as a CSV table: what every run writes as ``split.csv``, and what ``split=file`` reads."""
+"""A split as a CSV table: written by every run as ``split.csv``, and read by ``split=file``."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ from pathlib import Path
 
 from lss_lightning.data.slices import Slice
 from lss_lightning.data.splits.protocol import PARTS, Split
-from lss_lightning.errors import UserError, nearest
+from lss_lightning.errors import UserError, suggest_nearest
+from lss_lightning.files import write_csv
 
-Key = tuple[str, ...]
-"""What names a patient or a slice: a row's cells but for the part."""
+SplitKey = tuple[str, ...]
+"""The name of a patient or a slice: the cells of a row except the part."""
 
-COLUMNS: dict[Key, Callable[[Slice], Key]] = {
-    ("patient",): lambda piece: (piece.patient,),
-    ("patient", "level"): lambda piece: (piece.patient, piece.level),
-    ("image",): lambda piece: (piece.name,),
+KEY_COLUMNS: dict[SplitKey, Callable[[Slice], SplitKey]] = {
+    ("patient",): lambda slice_: (slice_.patient,),
+    ("patient", "level"): lambda slice_: (slice_.patient, slice_.level),
+    ("image",): lambda slice_: (slice_.name,),
 }
-"""The columns that a table may have beside ``part``, in any order, and how a slice reads in them."""
+"""Columns that a table may have beside ``part``, in any order, and functions that return a slice's cells in them."""
 
-ALLOWED = " or ".join(",".join((*columns, "part")) for columns in COLUMNS)
-"""The same, in words."""
+COLUMN_CHOICES = " or ".join(",".join((*columns, "part")) for columns in KEY_COLUMNS)
+"""The allowed columns in words."""
 
 
 @dataclass(frozen=True)
 class SplitTable:
-    """What a table says.
+    """The content of a table.
 
     Attributes:
-        columns: A key of :data:`COLUMNS`.
-        members: Who is in each part.
+        columns: A key of :data:`KEY_COLUMNS`.
+        members: The patients or slices of each part.
     """
 
-    columns: Key
-    members: dict[str, set[Key]]
+    columns: SplitKey
+    members: dict[str, set[SplitKey]]
 
     @property
-    def resubstitutes(self) -> bool:
-        """Whether everybody is in all three parts."""
+    def is_resubstitution(self) -> bool:
+        """Whether all patients or slices are in all three parts."""
         return self.members["train"] == self.members["val"] == self.members["test"]
 
 
-def parse_table(text: str, origin: str) -> SplitTable:
-    """Understand a table; blank lines, spaces around cells and rows that are said twice do no harm.
+def parse_split_table(text: str, origin: str) -> SplitTable:
+    """Parse a table; blank lines, spaces around cells and repeated rows are ignored.
 
     Args:
         text: The CSV.
-        origin: What an error names.
+        origin: The table's name in error messages.
 
     Raises:
-        UserError: it is no such table, or has somebody in some parts, but not all have all three.
+        UserError: If the text is not such a table, or has an entry in several parts without having all entries in all
+            three.
     """
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
@@ -61,43 +63,40 @@ def parse_table(text: str, origin: str) -> SplitTable:
         raise UserError(f"{origin}: line {reader.line_num}: not CSV ({error})") from error
     lines = [(number, row) for number, row in lines if any(row)]
     if not lines:
-        raise UserError(f"{origin}: empty; its first line must name the columns {ALLOWED}")
+        raise UserError(f"{origin}: empty; its first line must name the columns {COLUMN_CHOICES}")
     (_, header), *rows = lines
-    columns = next((columns for columns in COLUMNS if sorted(header) == sorted((*columns, "part"))), None)
+    columns = next((columns for columns in KEY_COLUMNS if sorted(header) == sorted((*columns, "part"))), None)
     if columns is None:
-        raise UserError(f"{origin}: its first line names the columns {','.join(header)}; allowed: {ALLOWED}")
-    places: dict[Key, dict[str, int]] = {}
+        raise UserError(f"{origin}: its first line names the columns {','.join(header)}; allowed: {COLUMN_CHOICES}")
+    line_of: dict[SplitKey, dict[str, int]] = {}
     for number, row in rows:
-        cells = _cells(header, row, f"{origin}: line {number}")
+        cells = _read_cells(header, row, f"{origin}: line {number}")
         key = tuple(cells[column] for column in columns)
         if not key[0]:
             raise UserError(f"{origin}: line {number}: no {columns[0]}")
-        places.setdefault(key, {}).setdefault(cells["part"], number)
-    table = SplitTable(columns, {part: {key for key, held in places.items() if part in held} for part in PARTS})
-    for key, held in places.items():
-        if len(held) > 1 and not table.resubstitutes:
-            where = " and ".join(f"in {part} (line {number})" for part, number in held.items())
+        line_of.setdefault(key, {}).setdefault(cells["part"], number)
+    table = SplitTable(columns, {part: {key for key, parts in line_of.items() if part in parts} for part in PARTS})
+    for key, parts in line_of.items():
+        if len(parts) > 1 and not table.is_resubstitution:
+            where = " and ".join(f"in {part} (line {number})" for part, number in parts.items())
             raise UserError(
-                f"{origin}: {' '.join(key)} is {where}; one part each, unless all are in all three (resubstitution)"
+                f"{origin}: {' '.join(key)} is {where}; give it one part, or give all of them all three parts "
+                "(resubstitution)"
             )
     return table
 
 
 def write_split(path: Path, slices: Sequence[Slice], split: Split) -> None:
-    """Write ``patient, level, part`` rows; a slice in several parts (``resubstitution``) has a row for each."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("patient", "level", "part"))
-        for part in PARTS:
-            writer.writerows((slices[index].patient, slices[index].level, part) for index in split[part])
+    """Write a row ``patient, level, part`` for each slice and each of its parts (several for resubstitution)."""
+    rows = ((slices[index].patient, slices[index].level, part) for part in PARTS for index in split[part])
+    write_csv(path, ("patient", "level", "part"), rows)
 
 
-def _cells(header: list[str], row: list[str], place: str) -> dict[str, str]:
-    """A row's cells by column, the part one that there is."""
+def _read_cells(header: list[str], row: list[str], origin: str) -> dict[str, str]:
     if len(row) != len(header):
-        raise UserError(f"{place}: {len(row)} cells under {len(header)} columns")
+        raise UserError(f"{origin}: {len(row)} cells under {len(header)} columns")
     cells = dict(zip(header, row, strict=True))
     part = cells["part"]
     if part not in PARTS:
-        raise UserError(f"{place}: part {part!r} is unknown{nearest(part, PARTS)}; allowed: {', '.join(PARTS)}")
+        raise UserError(f"{origin}: unknown part {part!r}{suggest_nearest(part, PARTS)}; allowed: {', '.join(PARTS)}")
     return cells

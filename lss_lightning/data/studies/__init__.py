@@ -1,6 +1,14 @@
-"""A user's studies, as DICOM, NIfTI or pictures, read as axial slices that a network can be shown."""
+"""Reading of a user's studies (DICOM, NIfTI or image files) as axial slices for a network."""
 
-from lss_lightning.data.studies.find import StudySource, find_studies, opened
-from lss_lightning.data.studies.record import AxialSlice, InputRequirements, Study, network_image
+from lss_lightning.data.studies.find import StudySource, find_studies, open_input
+from lss_lightning.data.studies.record import AxialSlice, InputRequirements, Study, build_network_image
 
-__all__ = ["AxialSlice", "InputRequirements", "Study", "StudySource", "find_studies", "network_image", "opened"]
+__all__ = [
+    "AxialSlice",
+    "InputRequirements",
+    "Study",
+    "StudySource",
+    "build_network_image",
+    "find_studies",
+    "open_input",
+]

@@ -1,4 +1,4 @@
-"""From axial images of either weighting to slices: repeats left out, T1 and T2 paired and registered."""
+"""Assembly of slices from axial images: removal of repeats, pairing and registration of T1 and T2."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.composite import to_bytes
+from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.archive import UnreadableError
-from lss_lightning.data.dicom.geometry import Plane, facing
-from lss_lightning.data.parallel import progress
-from lss_lightning.data.studies.record import IMAGE, AxialSlice, InputRequirements, Study
+from lss_lightning.data.dicom.geometry import Plane, find_facing_plane
+from lss_lightning.data.parallel import track_progress
+from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, InputRequirements, Study
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
-from lss_lightning.stenosis import Flag, Side, registration_flags
+from lss_lightning.stenosis import Flag, Side, flag_registration
 
 # Two images of one weighting nearer than this share of the slice spacing show the same slice.
 _REPEATED = 0.25
-_SLICE_SPACING = 4.4  # mm, where no file tells
+# Slice spacing in mm, used if no file states it.
+_SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
 class AcquiredImage:
-    """An axial image whose pixels are still to be read.
+    """An axial image whose pixels have not been read yet.
 
     Attributes:
         kind: ``T1`` or ``T2``.
-        plane: Where it lies.
-        slice_spacing: Between the middles of neighbouring slices, mm; None where unknown.
-        thickness: mm; None where unknown.
-        series: Which acquisition it belongs to.
+        plane: Position in the patient.
+        slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
+        thickness: Slice thickness in mm, or None if unknown.
+        series: Identifier of the acquisition.
         source: The file.
-        pixels: Reads (H, W), floating, or uint8 where that is how they are to be shown; raises
-            :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
+        read_pixels: Function that returns the pixels, of shape (H, W): floating-point values, or uint8 if they are to
+            be used unchanged. It raises :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
     """
 
     kind: str
@@ -49,17 +50,24 @@ class AcquiredImage:
     thickness: float | None
     series: str
     source: Path
-    pixels: Callable[[], NDArray[Any]]
+    read_pixels: Callable[[], NDArray[Any]]
 
     @property
-    def reach(self) -> float:
-        """Half the way to the next slice, mm."""
+    def half_spacing(self) -> float:
+        """Half the distance to the next slice, mm."""
         return (self.slice_spacing or _SLICE_SPACING) / 2
 
 
 @dataclass(frozen=True)
-class _Job:
-    """A slice to make: its number, its stack, its image, and the other weighting's, if there is any."""
+class _SlicePlan:
+    """A slice to assemble.
+
+    Attributes:
+        number: Number of the slice in the study, from 1.
+        stack: Index of its stack.
+        image: The image that defines the grid.
+        partner: The image of the other weighting, or None if there is none.
+    """
 
     number: int
     stack: int
@@ -67,144 +75,152 @@ class _Job:
     partner: AcquiredImage | None
 
 
-def assemble(images: Sequence[AcquiredImage], wanted: InputRequirements, description: str) -> Study:
-    """Make slices of a study's axial images, all of them.
+def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequirements, description: str) -> Study:
+    """Assemble slices from all axial images of a study.
 
-    T1 gives the grid where the checkpoint sees it, else T2; the other one, where the study has it, is registered to it.
+    T1 defines the grid if the checkpoint uses it, else T2. The other weighting, if the study has it, is registered to
+    that grid.
 
     Args:
         images: At least one.
-        wanted: What the checkpoint needs.
-        description: Said by the progress bar.
+        requirements: The images that the checkpoint needs.
+        description: Text of the progress bar.
 
     Raises:
-        UserError: the study lacks what the checkpoint needs, or no slice at all can be used.
+        UserError: If the study lacks images that the checkpoint needs, or no slice can be used.
     """
     by_kind = {kind: [image for image in images if image.kind == kind] for kind in ("T1", "T2")}
-    by_kind = {kind: found for kind, found in by_kind.items() if found}
-    if wanted.kinds == (IMAGE,):
-        by_kind = {IMAGE: _only(by_kind, wanted)}
-    wanted.check(by_kind)
-    single = {kind: _without_repeats(found) for kind, found in by_kind.items()}
+    by_kind = {kind: members for kind, members in by_kind.items() if members}
+    if requirements.kinds == (UNSPECIFIED_KIND,):
+        by_kind = {UNSPECIFIED_KIND: _get_only_kind(by_kind, requirements)}
+    requirements.check(by_kind)
+    unique = {kind: _remove_repeats(members) for kind, members in by_kind.items()}
     remarks = [
-        f"{repeated} {kind} images lie where others do and were left out: copies, or the smaller of two series."
-        for kind in single
-        if (repeated := len(by_kind[kind]) - len(single[kind]))
+        f"{repeated} {kind} images show the same slices as others and were left out: copies, or the smaller of two "
+        "series."
+        for kind in unique
+        if (repeated := len(by_kind[kind]) - len(unique[kind]))
     ]
-    main = wanted.kinds[0]
-    partners = [image for kind, found in single.items() if kind != main for image in found]
-    jobs = list(_jobs(single[main], partners))
-    if len(wanted.kinds) > 1:
-        paired = [job for job in jobs if job.partner]
-        if len(paired) < len(jobs):
+    main = requirements.kinds[0]
+    partners = [image for kind, members in unique.items() if kind != main for image in members]
+    plans = list(_plan_slices(unique[main], partners))
+    if len(requirements.kinds) > 1:
+        paired = [plan for plan in plans if plan.partner]
+        if len(paired) < len(plans):
             remarks.append(
-                f"{len(jobs) - len(paired)} of {len(jobs)} T1 slices have no T2 slice within half the slice spacing "
+                f"{len(plans) - len(paired)} of {len(plans)} T1 slices have no T2 slice within half the slice spacing "
                 "and were left out."
             )
-        jobs = paired
-    if not jobs:
+        plans = paired
+    if not plans:
         raise UserError("T1 and T2 show no slice in common; complete the series")
-    return _made(jobs, wanted, description, remarks)
+    return _assemble_slices(plans, requirements, description, remarks)
 
 
-def _only(by_kind: dict[str, list[AcquiredImage]], wanted: InputRequirements) -> list[AcquiredImage]:
-    """The images of the one weighting that there is."""
+def _get_only_kind(by_kind: dict[str, list[AcquiredImage]], requirements: InputRequirements) -> list[AcquiredImage]:
+    """Return the images of the only weighting, as images of unspecified kind."""
     if len(by_kind) > 1:
         raise UserError(
-            f"the checkpoint knows images of one kind, which it does not name (data.channels={wanted.channels}), and "
-            "the study has T1 and T2; give the files of one of them alone"
+            f"the checkpoint needs one image per slice, of no specific weighting (data.channels="
+            f"{requirements.channels}), and the study has T1 and T2; give only the files of one of them"
         )
-    return [replace(image, kind=IMAGE) for found in by_kind.values() for image in found]
+    return [replace(image, kind=UNSPECIFIED_KIND) for members in by_kind.values() for image in members]
 
 
-def _without_repeats(images: Sequence[AcquiredImage]) -> list[AcquiredImage]:
-    """One image for each place: of several, that of the largest series."""
+def _remove_repeats(images: Sequence[AcquiredImage]) -> list[AcquiredImage]:
+    """Keep one image at each position, from the largest series."""
     sizes = Counter(image.series for image in images)
     kept: list[AcquiredImage] = []
     for image in sorted(images, key=lambda image: -sizes[image.series]):
-        if facing(image.plane, [other.plane for other in kept], _REPEATED * 2 * image.reach) is None:
+        max_distance = _REPEATED * 2 * image.half_spacing
+        if find_facing_plane(image.plane, [other.plane for other in kept], max_distance) is None:
             kept.append(image)
     return kept
 
 
-def _jobs(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_Job]:
+def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_SlicePlan]:
     planes = [partner.plane for partner in partners]
     number = 0
     for stack, indices in enumerate(find_stacks([image.plane for image in images])):
         for image in (images[index] for index in indices):
             number += 1
-            found = facing(image.plane, planes, image.reach)
-            yield _Job(number, stack, image, None if found is None else partners[found])
+            match = find_facing_plane(image.plane, planes, image.half_spacing)
+            yield _SlicePlan(number, stack, image, None if match is None else partners[match])
 
 
-def _made(jobs: Sequence[_Job], wanted: InputRequirements, description: str, remarks: Sequence[str]) -> Study:
-    # SimpleITK lets go of Python's lock while it registers.
+def _assemble_slices(
+    plans: Sequence[_SlicePlan], requirements: InputRequirements, description: str, remarks: Sequence[str]
+) -> Study:
+    # Threads suffice because SimpleITK releases Python's lock while it registers.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = list(progress(pool.map(lambda job: _attempt(job, wanted), jobs), description, len(jobs)))
-    slices = tuple(one for one in made if isinstance(one, AxialSlice))
-    reasons = Counter(one for one in made if isinstance(one, str))
-    problems = [f"{count} of {len(jobs)} slices left out: {reason}" for reason, count in reasons.items()]
+        attempts = pool.map(lambda plan: _try_assemble(plan, requirements), plans)
+        results = list(track_progress(attempts, description, len(plans)))
+    slices = tuple(result for result in results if isinstance(result, AxialSlice))
+    reasons = Counter(result for result in results if isinstance(result, str))
+    problems = [f"{count} of {len(plans)} slices left out: {reason}" for reason, count in reasons.items()]
     if not slices:
         raise UserError(next(iter(reasons)))
     return Study(slices=slices, problems=tuple(problems), remarks=tuple(remarks))
 
 
-def _attempt(job: _Job, wanted: InputRequirements) -> AxialSlice | str:
-    """The slice, or why there is none."""
+def _try_assemble(plan: _SlicePlan, requirements: InputRequirements) -> AxialSlice | str:
+    """Return the slice, or the reason why it cannot be used."""
     try:
-        return _slice(job, needed=len(wanted.kinds) > 1)
+        return _assemble_slice(plan, partner_needed=len(requirements.kinds) > 1)
     except (UnreadableError, UserError) as error:
         return str(error)
 
 
-def _slice(job: _Job, *, needed: bool) -> AxialSlice:
-    """Read a slice, and register the other weighting to it, which the network may need or not."""
-    image, partner = job.image, job.partner
-    pixels = image.pixels()
-    images = {image.kind: _bytes(pixels, pixels.dtype, np.ones(pixels.shape, dtype=np.bool_))}
+def _assemble_slice(plan: _SlicePlan, *, partner_needed: bool) -> AxialSlice:
+    """Read a slice, and register the image of the other weighting to it."""
+    image, partner = plan.image, plan.partner
+    pixels = image.read_pixels()
+    images = {image.kind: _to_uint8(pixels, pixels.dtype, np.ones(pixels.shape, dtype=np.bool_))}
     flags: tuple[Flag, ...] = ()
     if partner:
         try:
-            images[partner.kind], flags = _registered(partner, pixels, image.plane)
+            images[partner.kind], flags = _register_partner(partner, pixels, image.plane)
         except (UnreadableError, UserError) as error:
-            if needed:
+            if partner_needed:
                 raise
             flags = (Flag("partner_left_out", f"the {partner.kind} image of the slice cannot be used: {error}"),)
             partner = None
-    if not needed:
-        # What the network does not see undermines nothing.
+    if not partner_needed:
+        # The network does not use the partner, so its flags do not affect any measurement.
         flags = tuple(replace(flag, undermines=()) for flag in flags)
     return AxialSlice(
-        name=f"slice_{job.number:02d}",
+        name=f"slice_{plan.number:02d}",
         images=images,
         spacing=image.plane.spacing,
-        image_left=_left(image.plane),
+        image_left=_find_image_left(image.plane),
         plane=image.plane,
         thickness=image.thickness,
-        stack=job.stack,
+        stack=plan.stack,
         flags=flags,
         sources=(image.source, *((partner.source,) if partner else ())),
     )
 
 
-def _registered(image: AcquiredImage, fixed: NDArray[Any], plane: Plane) -> tuple[NDArray[np.uint8], tuple[Flag, ...]]:
-    """An image moved onto another one's grid, and the doubts that this gives rise to."""
+def _register_partner(
+    partner: AcquiredImage, fixed: NDArray[Any], plane: Plane
+) -> tuple[NDArray[np.uint8], tuple[Flag, ...]]:
+    """Return an image registered to the grid of another one, and the flags of the registration."""
     from lss_lightning.data.dicom.registration import register
 
-    pixels = image.pixels()
-    found = register(fixed.astype(np.float32), plane, pixels.astype(np.float32), image.plane)
-    shift, turn = math.hypot(found.dx, found.dy), math.degrees(found.turn)
-    flags = registration_flags(shift, turn, found.information_before, found.information_after)
-    return _bytes(found.image, pixels.dtype, found.covered), tuple(flags)
+    pixels = partner.read_pixels()
+    result = register(fixed.astype(np.float32), plane, pixels.astype(np.float32), partner.plane)
+    shift, rotation = math.hypot(result.dx, result.dy), math.degrees(result.rotation)
+    flags = flag_registration(shift, rotation, result.information_before, result.information_after)
+    return _to_uint8(result.image, pixels.dtype, result.covered), tuple(flags)
 
 
-def _bytes(pixels: NDArray[Any], stored: np.dtype[Any], covered: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """As the network is shown them; what was stored in 8 bits is taken as it is."""
+def _to_uint8(pixels: NDArray[Any], stored: np.dtype[Any], covered: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Convert pixels to 8 bits. Pixels that were stored in 8 bits are not stretched."""
     if stored == np.uint8:
         return np.where(covered, np.rint(np.clip(pixels, 0, 255)), 0).astype(np.uint8)
-    return to_bytes(pixels, covered)
+    return stretch_to_uint8(pixels, covered)
 
 
-def _left(plane: Plane) -> Side:
-    """The patient's side that an axial image's left shows."""
+def _find_image_left(plane: Plane) -> Side:
+    """Return the patient's side on the left of an axial image."""
     return "right" if plane.across[0] > 0 else "left"

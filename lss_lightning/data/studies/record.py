@@ -1,4 +1,4 @@
-"""What every kind of study yields: axial slices, and what a network wants of them."""
+"""The common result of reading a study: axial slices, and what a network requires of them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.composite import PUBLISHED, composite
+from lss_lightning.data.composite import PUBLISHED_FORMULA, build_composite
 from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.errors import UserError
 from lss_lightning.stenosis import Flag, Side
 
-IMAGE = "image"
-"""Kind of an image that is neither known as T1 nor as T2."""
+UNSPECIFIED_KIND = "image"
+"""Kind of an image that is not known to be T1 or T2."""
 
 _KINDS = {"composite": ("T1", "T2"), "t1_t2": ("T1", "T2"), "t1": ("T1",), "t2": ("T2",)}
 
 
 @dataclass(frozen=True)
 class InputRequirements:
-    """What the checkpoint needs of a slice, and what the user says about it.
+    """The images that a checkpoint needs of each slice, and what the user states about the files.
 
     Attributes:
         channels: The checkpoint's ``data.channels``, never ``image``.
-        pixel_size: Pixel in mm of files that do not state theirs; None where unknown.
+        pixel_size: Pixel spacing in mm of files that do not state it, or None if unknown.
     """
 
     channels: str
@@ -35,20 +35,20 @@ class InputRequirements:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """``T1``, ``T2`` or both, or :data:`IMAGE`."""
-        return _KINDS.get(self.channels, (IMAGE,))
+        """The kinds of image needed: ``T1``, ``T2`` or both, or :data:`UNSPECIFIED_KIND`."""
+        return _KINDS.get(self.channels, (UNSPECIFIED_KIND,))
 
     def check(self, present: Container[str]) -> None:
-        """Refuse a study that lacks what is needed.
+        """Check that all kinds of image needed are present.
 
         Raises:
-            UserError: it does.
+            UserError: If one of them is missing.
         """
-        lacking = [kind for kind in self.kinds if kind not in present]
-        if lacking:
-            there = " and ".join(kind for kind in ("T1", "T2", IMAGE) if kind in present)
+        missing = [kind for kind in self.kinds if kind not in present]
+        if missing:
+            available = " and ".join(kind for kind in ("T1", "T2", UNSPECIFIED_KIND) if kind in present)
             raise UserError(
-                f"no axial {' and no '.join(lacking)} images, only {there}; the checkpoint needs "
+                f"no axial {' and no '.join(missing)} images, only {available}; the checkpoint needs "
                 f"{' and '.join(self.kinds)} (data.channels={self.channels}): complete the study, or give a checkpoint "
                 "trained with other data.channels"
             )
@@ -59,16 +59,17 @@ class AxialSlice:
     """A slice to segment.
 
     Attributes:
-        name: Anonymous, unique within the study.
-        images: (H, W) uint8 by ``T1`` and ``T2``, registered to one another, or ``image``, which may be (H, W, 3).
-        spacing: Height and width of a pixel, mm; None where unknown.
-        image_left: The patient's side that the image's left shows; None where unknown.
-        plane: Where it lies in the patient; None where unknown.
-        thickness: mm; None where unknown.
-        stack: Number of the group of parallel neighbours that it belongs to; None where that is unknown.
-        level: The disc that the file's own name says it shows, e.g. ``L4/5``.
-        flags: Doubts about the images.
-        sources: The files, that of the label map's grid first.
+        name: Anonymous name, unique within the study.
+        images: uint8 arrays of shape (H, W) by ``T1`` and ``T2``, registered to one another, or by ``image``, which
+            may have the shape (H, W, 3).
+        spacing: Pixel height and width in mm, or None if unknown.
+        image_left: The patient's side on the image's left, or None if unknown.
+        plane: Position in the patient, or None if unknown.
+        thickness: Slice thickness in mm, or None if unknown.
+        stack: Index of the stack of parallel neighbours that contains the slice, or None if unknown.
+        level: The disc level that the file name states, e.g. ``L4/5``, or None.
+        flags: Quality flags of the images.
+        sources: The files. The first defines the grid of the label map.
     """
 
     name: str
@@ -88,10 +89,11 @@ class Study:
     """A study that has been read.
 
     Attributes:
-        slices: At least one, from head to feet where that is known, else in the natural order of the files' names.
-        problems: What could not be used although it should, a clause each.
-        remarks: What else a reader should know, a sentence each.
-        orientation: Axes of the NIfTI file it comes from, e.g. ``RAS``; None for other files.
+        slices: At least one, from head to feet if the positions are known, else in the natural order of the file
+            names.
+        problems: Files and slices that should have been used but could not be, one clause each.
+        remarks: Other information for the user, one sentence each.
+        orientation: Axes of the source NIfTI file, e.g. ``RAS``, or None for other files.
     """
 
     slices: tuple[AxialSlice, ...]
@@ -100,22 +102,25 @@ class Study:
     orientation: str | None = None
 
 
-def network_image(images: Mapping[str, NDArray[np.uint8]], channels: str, third: str | None) -> NDArray[np.uint8]:
-    """A slice's images as a network's input.
+def build_network_image(
+    images: Mapping[str, NDArray[np.uint8]], channels: str, third_channel: str | None
+) -> NDArray[np.uint8]:
+    """Build a network's input from the images of a slice.
 
     Args:
-        images: As :attr:`AxialSlice.images`, with all that the channels need.
-        channels: As :attr:`InputRequirements.channels`.
-        third: A composite's third channel: a key of :data:`~lss_lightning.data.composite.THIRD`.
+        images: Images as in :attr:`AxialSlice.images`, including all that the channels need.
+        channels: Channels as in :attr:`InputRequirements.channels`.
+        third_channel: Third channel of a composite, a key of :data:`~lss_lightning.data.composite.THIRD_CHANNELS`, or
+            None for the published one.
 
     Returns:
-        (C, H, W) uint8.
+        uint8 array of shape (C, H, W).
     """
     if channels == "composite":
-        return composite(images["T1"], images["T2"], third or PUBLISHED).transpose(2, 0, 1)
+        return build_composite(images["T1"], images["T2"], third_channel or PUBLISHED_FORMULA).transpose(2, 0, 1)
     if channels in _KINDS:
         return np.stack([images[kind] for kind in _KINDS[channels]])
-    plane: NDArray[Any] = images[IMAGE]
+    pixels: NDArray[Any] = images[UNSPECIFIED_KIND]
     if channels == "rgb":
-        return np.broadcast_to(plane[None], (3, *plane.shape)) if plane.ndim == 2 else plane.transpose(2, 0, 1)
-    return plane[None]
+        return np.broadcast_to(pixels[None], (3, *pixels.shape)) if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return pixels[None]

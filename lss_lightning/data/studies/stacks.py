@@ -1,4 +1,4 @@
-"""Which slices lie side by side, and in which order."""
+"""Grouping of slices into stacks of parallel neighbours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 from lss_lightning.data.dicom.geometry import Plane
 
 _SAME_DIRECTION = math.cos(math.radians(2))
-# Steps between neighbours of one stack are alike; a gap of this many of the least of them parts two stacks.
+# Slices of one stack are evenly spaced; a gap this many times the smallest step separates two stacks.
 _GAP = 1.8
 
 
@@ -17,39 +17,39 @@ def find_stacks(planes: Sequence[Plane]) -> list[list[int]]:
     """Group axial planes into stacks of parallel neighbours.
 
     Args:
-        planes: All that one weighting has, none twice.
+        planes: All planes of one weighting, without repeats.
 
     Returns:
-        Indices by stack; stacks, and slices in each, from head to feet.
+        Indices of the planes by stack. Stacks, and the slices of each stack, run from head to feet.
     """
     from_head = sorted(range(len(planes)), key=lambda index: -float(planes[index].centre[2]))
-    directions: list[list[int]] = []
+    groups: list[list[int]] = []
     for index in from_head:
-        alike = (group for group in directions if _parallel(planes[group[0]], planes[index]))
-        group = next(alike, None)
+        parallel_groups = (group for group in groups if _is_parallel(planes[group[0]], planes[index]))
+        group = next(parallel_groups, None)
         if group is None:
-            directions.append([index])
+            groups.append([index])
         else:
             group.append(index)
-    stacks = [stack for group in directions for stack in _parted(planes, group)]
+    stacks = [stack for group in groups for stack in _split_at_gaps(planes, group)]
     return sorted(stacks, key=lambda stack: -sum(float(planes[index].centre[2]) for index in stack) / len(stack))
 
 
-def _parallel(one: Plane, other: Plane) -> bool:
-    return bool(abs(one.normal @ other.normal) > _SAME_DIRECTION)
+def _is_parallel(first: Plane, second: Plane) -> bool:
+    return bool(abs(first.normal @ second.normal) > _SAME_DIRECTION)
 
 
-def _parted(planes: Sequence[Plane], group: list[int]) -> list[list[int]]:
-    """Part parallel slices, from head to feet, where a gap is."""
+def _split_at_gaps(planes: Sequence[Plane], group: list[int]) -> list[list[int]]:
+    """Split parallel slices, ordered from head to feet, at gaps between them."""
     first = planes[group[0]]
     upwards = 1 if first.normal[2] > 0 else -1
     heights = {index: upwards * first.height_of(planes[index]) for index in group}
     ordered = sorted(group, key=lambda index: -heights[index])
-    steps = [heights[one] - heights[other] for one, other in pairwise(ordered)]
-    least = min((step for step in steps if step > 0), default=0.0)
+    steps = [heights[upper] - heights[lower] for upper, lower in pairwise(ordered)]
+    smallest = min((step for step in steps if step > 0), default=0.0)
     stacks = [[ordered[0]]]
     for index, step in zip(ordered[1:], steps, strict=True):
-        if step > _GAP * least:
+        if step > _GAP * smallest:
             stacks.append([])
         stacks[-1].append(index)
     return stacks

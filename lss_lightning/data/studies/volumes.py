@@ -1,4 +1,4 @@
-"""A study as NIfTI: a stack of axial slices, or one of T1 and one of T2."""
+"""NIfTI studies: one volume of axial slices, or a T1 volume and a T2 volume."""
 
 from __future__ import annotations
 
@@ -10,60 +10,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.composite import to_bytes
+from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.studies.assemble import AcquiredImage, assemble
+from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
 from lss_lightning.data.studies.names import NamedFile
-from lss_lightning.data.studies.record import IMAGE, InputRequirements, Study
+from lss_lightning.data.studies.record import UNSPECIFIED_KIND, InputRequirements, Study
 from lss_lightning.errors import UserError
 
+# Axes of a volume whose columns run to the patient's left, rows to the back and slices to the head.
 _AXIAL = "LPS"
-"""Axes along which columns run to the patient's left, rows to the back and slices to the head."""
-
-_THICK = 1.5
-"""A voxel this many times as long as wide was acquired across its longest side."""
+# A voxel whose longest side exceeds the others by this factor was acquired across that side.
+_MAX_ANISOTROPY = 1.5
 
 
 @dataclass(frozen=True)
 class _Volume:
-    """A file's voxels, in axial slices.
+    """The voxels of a file as axial slices.
 
     Attributes:
-        pixels: (N, H, W).
-        planes: Where each slice lies.
-        step: From one to the next, mm.
-        orientation: The file's own axes.
-        placed: Whether the file says how it lies in the patient.
+        pixels: Array of shape (N, H, W).
+        planes: Position of each slice.
+        step: Distance between neighbouring slices, mm.
+        orientation: Axes of the file, e.g. ``RAS``.
+        has_position: Whether the file states its position in the patient.
     """
 
     pixels: NDArray[Any]
     planes: tuple[Plane, ...]
     step: float
     orientation: str
-    placed: bool
+    has_position: bool
 
 
 @dataclass(frozen=True)
 class VolumeStudy:
-    """Files of one study: one for each weighting, or a single one."""
+    """The files of one study.
+
+    Attributes:
+        files: A single file, or one for each weighting.
+    """
 
     files: tuple[NamedFile, ...]
 
-    def read(self, wanted: InputRequirements, name: str) -> Study:
-        """Read the slices, and pair and register them where there are two files.
+    def read(self, requirements: InputRequirements, name: str) -> Study:
+        """Read the slices, and pair and register them if there are two files.
 
         Args:
-            wanted: What the checkpoint needs.
-            name: Of the study, for the progress bar.
+            requirements: The images that the checkpoint needs.
+            name: Name of the study, shown by the progress bar.
 
         Raises:
-            UserError: a file cannot be read, is not axial, or the study lacks what is needed.
+            UserError: If a file cannot be read or is not axial, or the study lacks images that the checkpoint needs.
         """
         acquired: list[AcquiredImage] = []
         volumes: dict[str, _Volume] = {}
         for named in self.files:
-            kind = named.kind if named.kind in ("T1", "T2") else _meant(wanted, len(self.files))
-            volume = volumes[kind] = _read(named.path, whole=wanted.kinds == (IMAGE,))
+            kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, len(self.files))
+            volume = _read_volume(named.path, stretch_whole=requirements.kinds == (UNSPECIFIED_KIND,))
+            volumes[kind] = volume
             acquired += [
                 AcquiredImage(
                     kind=kind if kind in ("T1", "T2") else "T1",
@@ -72,47 +76,54 @@ class VolumeStudy:
                     thickness=volume.step,
                     series=kind,
                     source=named.path,
-                    pixels=partial(np.asarray, pixels),
+                    read_pixels=partial(np.asarray, pixels),
                 )
                 for plane, pixels in zip(volume.planes, volume.pixels, strict=True)
             ]
-        study = assemble(acquired, wanted, name)
-        main = volumes.get(wanted.kinds[0]) or next(iter(volumes.values()))
+        study = assemble_study(acquired, requirements, name)
+        main = volumes.get(requirements.kinds[0]) or next(iter(volumes.values()))
         slices = study.slices
-        if not main.placed:
-            slices = tuple(replace(piece, image_left=None) for piece in slices)
+        if not main.has_position:
+            slices = tuple(replace(slice_, image_left=None) for slice_ in slices)
         return replace(study, slices=slices, orientation=main.orientation)
 
 
-def _meant(wanted: InputRequirements, files: int) -> str:
-    """The kind of a file whose name does not tell: the only one that is wanted.
+def _infer_kind(requirements: InputRequirements, number_of_files: int) -> str:
+    """Return the kind of a file whose name does not state it: the only kind that is needed.
 
     Raises:
-        UserError: more than one is, or there are several files.
+        UserError: If the checkpoint needs two kinds, or there are several files.
     """
-    if len(wanted.kinds) > 1 or files > 1:
+    if len(requirements.kinds) > 1 or number_of_files > 1:
         raise UserError(
-            f"a NIfTI file whose name says neither T1 nor T2, where the checkpoint needs {' and '.join(wanted.kinds)}; "
-            "name the two files alike but for T1 and T2, e.g. scan_T1.nii.gz and scan_T2.nii.gz"
+            f"a NIfTI file whose name says neither T1 nor T2, but the checkpoint needs "
+            f"{' and '.join(requirements.kinds)}; give the two files the same name except for T1 and T2, e.g. "
+            "scan_T1.nii.gz and scan_T2.nii.gz"
         )
-    return wanted.kinds[0]
+    return requirements.kinds[0]
 
 
-def _read(path: Path, *, whole: bool) -> _Volume:
-    """Read a file; ``whole`` stretches all of it to 8 bits at once, as training on such files does.
+def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
+    """Read a file.
+
+    Args:
+        path: The NIfTI file.
+        stretch_whole: Whether to stretch the whole volume to 8 bits at once, as training on such files does, rather
+            than each slice.
 
     Raises:
-        UserError: it cannot be read, or was not acquired axially.
+        UserError: If the file cannot be read or was not acquired axially. The message does not name the file.
     """
     import SimpleITK
 
-    # Its warnings name the file.
+    # The warnings would name the file.
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
     except RuntimeError as error:
         raise UserError(
-            "a NIfTI file that cannot be read: broken, truncated, or with axes that are not at right angles; replace it"
+            "a NIfTI file that cannot be read because it is broken or truncated, or its axes are not orthogonal; "
+            "replace it"
         ) from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
@@ -122,22 +133,22 @@ def _read(path: Path, *, whole: bool) -> _Volume:
     if image.GetDimension() != 3 or channels != 1:
         raise UserError(
             f"a NIfTI file of {' × '.join(map(str, image.GetSize()))} voxels with {channels} "
-            "value(s) each; save each image of a series on its own, grey, in three dimensions"
+            "value(s) each; save each image of a series as a separate greyscale volume of three dimensions"
         )
     codes = [image.GetMetaData(key) for key in ("qform_code", "sform_code") if image.HasMetaDataKey(key)]
     orientation = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     image = SimpleITK.DICOMOrient(image, _AXIAL)
     across, down, step = image.GetSpacing()
-    if image.GetSize()[2] > 1 and max(across, down) > _THICK * step:
+    if image.GetSize()[2] > 1 and max(across, down) > _MAX_ANISOTROPY * step:
         raise UserError("a NIfTI file of sagittal or coronal slices; add the axial series")
     pixels = SimpleITK.GetArrayFromImage(image)
     if pixels.dtype != np.uint8:
         pixels = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
-        if whole:
-            pixels = to_bytes(pixels, np.ones(pixels.shape, dtype=np.bool_))
+        if stretch_whole:
+            pixels = stretch_to_uint8(pixels, np.ones(pixels.shape, dtype=np.bool_))
     axes = np.array(image.GetDirection()).reshape(3, 3)
     corners = (np.array(image.TransformIndexToPhysicalPoint((0, 0, k))) for k in range(len(pixels)))
     shape = pixels.shape[1], pixels.shape[2]
     planes = tuple(Plane(corner, axes[:, 0], axes[:, 1], (down, across), shape) for corner in corners)
-    placed = not codes or any(int(code) > 0 for code in codes)
-    return _Volume(pixels, planes, step, orientation, placed)
+    has_position = not codes or any(int(code) > 0 for code in codes)
+    return _Volume(pixels, planes, step, orientation, has_position)

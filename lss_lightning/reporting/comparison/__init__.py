@@ -1,47 +1,51 @@
-"""Several runs side by side: the paper's tables and figures with ours in them."""
+"""Tables and figures that compare several runs, as in the paper."""
 
-from lss_lightning.reporting.comparison.curves import Curves, plot_figure12
-from lss_lightning.reporting.comparison.differences import difference_notes, difference_table, write_differences
+from lss_lightning.reporting.comparison.differences import (
+    list_difference_notes,
+    make_difference_table,
+    write_differences,
+)
+from lss_lightning.reporting.comparison.figure12 import TrainingCurves, plot_figure12
+from lss_lightning.reporting.comparison.figure13 import SegmentedExample, plot_figure13
 from lss_lightning.reporting.comparison.protocols import (
-    Effect,
     ModelScores,
-    ceiling_table,
-    effect_table,
+    ProtocolEffect,
+    make_ceiling_table,
+    make_effect_table,
+    make_protocol_table,
     plot_protocols,
-    protocol_table,
     write_effects,
 )
-from lss_lightning.reporting.comparison.result import RunResult
-from lss_lightning.reporting.comparison.segmented import SegmentedExample, plot_figure13
+from lss_lightning.reporting.comparison.run_result import RunResult
 from lss_lightning.reporting.comparison.tables import (
-    cost_table,
-    runs_table,
-    table1,
-    table2,
-    table3,
-    write_csv,
+    make_cost_table,
+    make_runs_table,
+    make_table1,
+    make_table2,
+    make_table3,
+    write_table_csv,
 )
 
 __all__ = [
-    "Curves",
-    "Effect",
     "ModelScores",
+    "ProtocolEffect",
     "RunResult",
     "SegmentedExample",
-    "ceiling_table",
-    "cost_table",
-    "difference_notes",
-    "difference_table",
-    "effect_table",
+    "TrainingCurves",
+    "list_difference_notes",
+    "make_ceiling_table",
+    "make_cost_table",
+    "make_difference_table",
+    "make_effect_table",
+    "make_protocol_table",
+    "make_runs_table",
+    "make_table1",
+    "make_table2",
+    "make_table3",
     "plot_figure12",
     "plot_figure13",
     "plot_protocols",
-    "protocol_table",
-    "runs_table",
-    "table1",
-    "table2",
-    "table3",
-    "write_csv",
     "write_differences",
     "write_effects",
+    "write_table_csv",
 ]

@@ -1,79 +1,93 @@
-"""Differences between models that were tested on the same images."""
+"""Paired differences between models that were tested on the same images."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lss_lightning.files import write_csv
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import PairedComparison
 from lss_lightning.metrics.intervals import PERMUTATIONS, REPLICATES
 from lss_lightning.reporting.page import Table
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.reporting.tables import MEAN, MEAN_ANATOMY, format_score
+from lss_lightning.reporting.tables import format_score, list_score_names, round_score
 
-_COLUMNS = ["Score", "First", "Second", "First − second", "95 % interval", "p", "p, corrected"]
+_COLUMNS = ["Score", "First", "Second", "First − second", "95 % CI", "p", "p, corrected"]
 
-NOTES = (
-    "Positive where the first is better. Paired: both models saw the same images, and a patient's images stay "
-    "together.",
-    f"Intervals: 95 % percentile interval of a bootstrap over patients ({REPLICATES:,} draws, the same for both).",
-    f"p: two-sided permutation test that swaps the two models patient by patient ({PERMUTATIONS:,} swaps). Corrected "
-    "by Holm's method over the classes of all pairs together, and for each mean over all pairs.",
+DIFFERENCE_NOTES = (
+    "Positive differences favour the first model. Paired: both models were tested on the same images, and the images "
+    "of a patient stay together.",
+    f"95 % CI: confidence interval from the percentiles of a bootstrap over patients ({REPLICATES:,} replicates, the "
+    "same for both models).",
+    f"p: two-sided permutation test that swaps the two models patient by patient ({PERMUTATIONS:,} permutations). "
+    "Corrected by Holm's method over the classes of all pairs together, and for each mean over all pairs.",
 )
-"""How the differences are computed, for the reader."""
+"""Explanation of how the differences are computed."""
 
 
-def difference_table(pairs: Sequence[PairedComparison], labels: LabelSet, caption: str) -> Table:
-    """A row for each pair and score; pairs that could not be made are not in it."""
+def make_difference_table(pairs: Sequence[PairedComparison], labels: LabelSet, caption: str) -> Table:
+    """Make a table with a row for each pair of models and each score.
+
+    Args:
+        pairs: The comparisons. Pairs that cannot be compared are left out.
+        labels: The classes.
+        caption: Caption of the table.
+    """
     rows = []
     for pair in pairs:
-        if pair.found is None:
+        if (result := pair.difference) is None:
             continue
-        for place, name in enumerate(_scores(labels)):
-            found = pair.found
-            bounds = found.ci95[place]
-            interval = MISSING if np.isnan(bounds).any() else f"[{signed(bounds[0])}, {signed(bounds[1])}]"
-            tests = (format_p(float(values[place])) for values in (found.p, found.p_holm))
-            rows.append([name, pair.first, pair.second, signed(float(found.difference[place])), interval, *tests])
+        for index, name in enumerate(list_score_names(labels)):
+            low, high = result.ci95[index]
+            interval = (
+                MISSING if np.isnan((low, high)).any() else f"[{format_difference(low)}, {format_difference(high)}]"
+            )
+            p_values = (format_p(float(values[index])) for values in (result.p, result.p_holm))
+            difference = format_difference(float(result.difference[index]))
+            rows.append([name, pair.first, pair.second, difference, interval, *p_values])
     return Table(_COLUMNS, rows, caption)
 
 
-def difference_notes(pairs: Sequence[PairedComparison]) -> list[str]:
-    """What a reader must know, and which pairs were refused and why."""
-    refused = [f"Not paired: {pair.first} and {pair.second}, tested on other images: {pair.refusal}." for pair in pairs]
-    refused = [note for note, pair in zip(refused, pairs, strict=True) if pair.found is None]
-    sizes = [pair.patients for pair in pairs if pair.found is not None]
-    notes = [*NOTES] if sizes else []
-    if sizes and min(sizes) < 14:  # beyond, chance allows less than the least p that is drawn
+def list_difference_notes(pairs: Sequence[PairedComparison]) -> list[str]:
+    """List the notes to :func:`make_difference_table`, and the reasons why pairs cannot be compared."""
+    sizes = [pair.patients for pair in pairs if pair.difference is not None]
+    notes = [*DIFFERENCE_NOTES] if sizes else []
+    if sizes and min(sizes) < 14:  # With more patients, the smallest possible p depends on the number of permutations.
         patients = f"{min(sizes)} patients" if min(sizes) > 1 else "a single patient"
-        notes.append(f"With {patients} no p below {2 / 2 ** min(sizes):.2g} is possible, whatever the models.")
-    return [*notes, *refused]
+        notes.append(f"With {patients}, p cannot be below {2 / 2 ** min(sizes):.2g}, whatever the models.")
+    return notes + [
+        f"Not compared: {pair.first} and {pair.second} were tested on different images: {pair.reason}."
+        for pair in pairs
+        if pair.difference is None
+    ]
 
 
 def write_differences(pairs: Sequence[PairedComparison], labels: LabelSet, path: Path, note: str) -> None:
-    """Write the differences as numbers, a row for each pair and score, as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["first", "second", "score", "difference", "ci95_low", "ci95_high", "p", "p_corrected", "patients"]
-        )
-        for pair in pairs:
-            if pair.found is None:
-                continue
-            found = pair.found
-            figures = np.column_stack((found.difference, found.ci95, found.p, found.p_holm))
-            for name, values in zip(_scores(labels), figures, strict=True):
-                cells = (None if np.isnan(value) else round(float(value), 6) for value in values)
-                writer.writerow([pair.first, pair.second, name, *cells, pair.patients])
-        writer.writerow([f"# {note}"])
+    """Write the differences as numbers, with a row for each pair and score.
+
+    Args:
+        pairs: The comparisons. Pairs that cannot be compared are left out.
+        labels: The classes.
+        path: CSV file to write.
+        note: The last line of the file.
+    """
+    header = ["first", "second", "score", "difference", "ci95_low", "ci95_high", "p", "p_corrected", "patients"]
+    rows: list[list[Any]] = []
+    for pair in pairs:
+        if (result := pair.difference) is None:
+            continue
+        numbers = np.column_stack((result.difference, result.ci95, result.p, result.p_holm))
+        for name, values in zip(list_score_names(labels), numbers, strict=True):
+            rows.append([pair.first, pair.second, name, *map(round_score, values), pair.patients])
+    write_csv(path, header, [*rows, [f"# {note}"]])
 
 
-def signed(difference: float) -> str:
-    """A difference of scores with its sign, to three decimals: ``+0.012``; a dash where it is not defined."""
+def format_difference(difference: float) -> str:
+    """Format a difference of scores with its sign and three decimals, e.g. ``+0.012``. NaN gives a dash."""
     if np.isnan(difference):
         return MISSING
     text = format_score(abs(difference))
@@ -81,11 +95,7 @@ def signed(difference: float) -> str:
 
 
 def format_p(p: float) -> str:
-    """A p-value to three decimals, ``< 0.001`` below; a dash where there is none."""
+    """Format a p-value with three decimals, or as ``< 0.001``. NaN gives a dash."""
     if np.isnan(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _scores(labels: LabelSet) -> list[str]:
-    return [*(label.name for label in labels), MEAN, MEAN_ANATOMY]

@@ -1,8 +1,7 @@
-"""What the protocol does to the number: scores by protocol, differences, and the ceiling that labels set."""
+"""The effect of the protocol on scores: scores by protocol, differences, and the ceilings set by the labels."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,51 +9,61 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lss_lightning.files import write_csv
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.overlap import Scores
 from lss_lightning.reporting import style
-from lss_lightning.reporting.comparison.differences import signed
+from lss_lightning.reporting.comparison.differences import format_difference
 from lss_lightning.reporting.page import Table
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.reporting.tables import MEAN, MEAN_ANATOMY, format_interval, format_score
+from lss_lightning.reporting.tables import (
+    MEAN_ANATOMY_ROW,
+    Metrics,
+    format_interval,
+    format_score,
+    list_score_names,
+    round_score,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = {
-    "resubstitution": ("#d55e00", "s", "Resubstitution: tested on what it was trained on"),
-    "image": ("#e69f00", "^", "Image: random images, the paper's"),
-    "patient": ("#0072b2", "o", "Patient: patients never seen"),
+_PROTOCOL_STYLES = {
+    "resubstitution": ("#d55e00", "s", "Resubstitution: tested on training images"),
+    "image": ("#e69f00", "^", "Image: random images, as in the paper"),
+    "patient": ("#0072b2", "o", "Patient: tested on unseen patients"),
 }
-_APART = 0.23  # of a row, between two protocols
+"""Colour, marker and description by protocol."""
+
+_SPACING = 0.23  # between two protocols, in rows
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """One model's results.
+    """The scores of a model under each protocol.
 
     Attributes:
-        model: Its name.
-        by_protocol: ``metrics.json`` of each protocol's test.
-        published: The paper's IoU of this model by class key, and its mean over the anatomical classes by
-            ``mean_iou_anatomy``; empty where there is none to show.
+        model: Name of the model.
+        by_protocol: Content of ``metrics.json`` by protocol.
+        published: IoU of this model in the paper by class key, and its mean over the anatomical classes as
+            ``mean_iou_anatomy``; empty if the paper has none.
     """
 
     model: str
-    by_protocol: Mapping[str, Mapping[str, Any]]
+    by_protocol: Mapping[str, Metrics]
     published: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Effect:
-    """The difference that a protocol makes to a model's scores.
+class ProtocolEffect:
+    """The effect of a protocol on the scores of a model.
 
     Attributes:
-        model: The model's name.
-        difference: (K + 2,), of :func:`~lss_lightning.metrics.overlap.iou_and_means_less`: the protocol's less the
-            patient split's.
-        ci95: (K + 2, 2), its interval.
+        model: Name of the model.
+        difference: Difference from the patient protocol, (K + 2,), as
+            :func:`~lss_lightning.metrics.overlap.difference_of_iou_and_means` computes it.
+        ci95: 95 % confidence interval of the difference, (K + 2, 2); NaN if undefined.
     """
 
     model: str
@@ -62,8 +71,8 @@ class Effect:
     ci95: Scores
 
 
-def protocol_table(models: Sequence[ModelScores]) -> Table:
-    """Mean IoU over the anatomical classes of each model under each protocol."""
+def make_protocol_table(models: Sequence[ModelScores]) -> Table:
+    """Make a table of the mean IoU over anatomical classes of each model under each protocol."""
     protocols = list(dict.fromkeys(protocol for model in models for protocol in model.by_protocol))
     rows = []
     for model in models:
@@ -75,73 +84,83 @@ def protocol_table(models: Sequence[ModelScores]) -> Table:
         ]
         rows.append([model.model, *cells, format_score(model.published.get("mean_iou_anatomy"))])
     headings = [protocol.capitalize() for protocol in protocols]
-    return Table(["Model", *headings, "Paper"], rows, f"{MEAN_ANATOMY}, by protocol, as tested")
+    return Table(["Model", *headings, "Paper"], rows, f"{MEAN_ANATOMY_ROW}, by protocol, as tested")
 
 
-def effect_table(effects: Sequence[Effect], labels: LabelSet, caption: str) -> Table:
-    """A row for each score, a column for each model."""
-    rows = []
-    for place, name in enumerate(_scores(labels)):
-        rows.append([name, *(_difference(effect, place) for effect in effects)])
+def make_effect_table(effects: Sequence[ProtocolEffect], labels: LabelSet, caption: str) -> Table:
+    """Make a table of effects with a row for each score and a column for each model.
+
+    Args:
+        effects: The effect of one protocol on each model.
+        labels: The classes.
+        caption: Caption of the table.
+    """
+    rows = [
+        [name, *(_format_effect(effect, index) for effect in effects)]
+        for index, name in enumerate(list_score_names(labels))
+    ]
     return Table(["Score", *(effect.model for effect in effects)], rows[: len(labels)], caption, rows[len(labels) :])
 
 
-def write_effects(effects: Mapping[str, Sequence[Effect]], labels: LabelSet, path: Path, note: str) -> None:
-    """Write differences as numbers: a row for each contrast, by its name, each model and each score, as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["contrast", "model", "score", "difference", "ci95_low", "ci95_high"])
-        for contrast, models in effects.items():
-            for effect in models:
-                for name, *values in zip(_scores(labels), effect.difference, *effect.ci95.T, strict=True):
-                    cells = (None if np.isnan(value) else round(float(value), 6) for value in values)
-                    writer.writerow([contrast, effect.model, name, *cells])
-        writer.writerow([f"# {note}"])
-
-
-def ceiling_table(
-    distances: Sequence[float], shifts: Scores, agreement: Scores | None, labels: LabelSet, caption: str
-) -> Table:
-    """What moving the labels costs, and how far labellers agree.
+def write_effects(effects: Mapping[str, Sequence[ProtocolEffect]], labels: LabelSet, path: Path, note: str) -> None:
+    """Write effects as numbers, with a row for each contrast, model and score.
 
     Args:
-        distances: D lengths of the shift in pixels.
-        shifts: (D, K), IoU of the labels with the moved ones.
-        agreement: (K,), IoU between the labellers; None where their maps are not there.
+        effects: The effects on each model by name of the contrast.
+        labels: The classes.
+        path: CSV file to write.
+        note: The last line of the file.
+    """
+    rows: list[list[Any]] = []
+    for contrast, models in effects.items():
+        for effect in models:
+            for name, *values in zip(list_score_names(labels), effect.difference, *effect.ci95.T, strict=True):
+                rows.append([contrast, effect.model, name, *map(round_score, values)])
+    write_csv(path, ["contrast", "model", "score", "difference", "ci95_low", "ci95_high"], [*rows, [f"# {note}"]])
+
+
+def make_ceiling_table(
+    distances: Sequence[float], shifts: Scores, agreement: Scores | None, labels: LabelSet, caption: str
+) -> Table:
+    """Make a table of the IoU of labels with themselves moved, and of the IoU between annotators.
+
+    Args:
+        distances: D distances in pixels.
+        shifts: IoU of the labels with themselves moved by each distance, (D, K).
+        agreement: IoU between annotators, (K,), or None if their label maps are not available.
         labels: The K classes.
-        caption: Of which labels.
+        caption: Caption of the table, which names the labels.
     """
     columns = [*shifts, *([] if agreement is None else [agreement])]
     anatomy = list(labels.anatomical)
-    rows = [[label.name, *(format_score(values[place]) for values in columns)] for place, label in enumerate(labels)]
-    mean = [format_score(float(np.mean(values[anatomy]))) for values in columns]
+    rows = [[label.name, *(format_score(values[index]) for values in columns)] for index, label in enumerate(labels)]
+    means = [format_score(float(np.mean(values[anatomy]))) for values in columns]
     headings = [f"Moved by {distance:g} px" for distance in distances]
-    headings += [] if agreement is None else ["Between labellers"]
-    return Table(["Class", *headings], rows, caption, foot=[[MEAN_ANATOMY, *mean]])
+    headings += [] if agreement is None else ["Between annotators"]
+    return Table(["Class", *headings], rows, caption, foot=[[MEAN_ANATOMY_ROW, *means]])
 
 
 def plot_protocols(
     models: Sequence[ModelScores], moved: Mapping[float, Scores], labels: LabelSet, path: Path, *, caption: str
 ) -> None:
-    """Write :func:`draw_protocols` to a PNG file."""
-    with style.look():
+    """Write the figure of :func:`draw_protocols` to a PNG file."""
+    with style.context():
         style.save(draw_protocols(models, moved, labels, caption=caption), path)
 
 
 def draw_protocols(
     models: Sequence[ModelScores], moved: Mapping[float, Scores], labels: LabelSet, *, caption: str
 ) -> Figure:
-    """Draw each anatomical class's IoU under each protocol with its interval, a panel for each model.
+    """Draw the IoU of each anatomical class under each protocol with its confidence interval, in a panel per model.
 
     Args:
-        models: At least one.
-        moved: (K,), IoU of the labels with themselves moved, by the distance in pixels; marked as ceilings.
+        models: The scores of the models, at least one.
+        moved: IoU of the labels with themselves moved, (K,), by distance in pixels; drawn as ceilings.
         labels: The K classes.
-        caption: Stands beneath the figure.
+        caption: Text below the figure.
     """
-    with style.look():
-        places = list(labels.anatomical)
-        names = [*(labels[place].name for place in places), "Mean of these"]
+    with style.context():
+        names = [*(labels[index].name for index in labels.anatomical), "Mean of these"]
         figure, body = style.new_figure(1.5 + 0.45 * len(names), caption)
         panels = body.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
         for axes, model in zip(panels, models, strict=True):
@@ -151,27 +170,27 @@ def draw_protocols(
         panels[0].set_yticks(range(len(names)), names)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         panels[0].set_xlim(right=1)
-        _legend(body, models, moved)
+        _draw_legend(body, models, moved)
         return figure
 
 
 def _draw_model(axes: Axes, model: ModelScores, moved: Mapping[float, Scores], labels: LabelSet) -> None:
-    places = list(labels.anatomical)
-    keys = [labels.keys[place] for place in places]
-    for values, shade in zip(moved.values(), _shades(moved), strict=True):
-        ceilings = [*values[places], np.mean(values[places])]
+    indices = list(labels.anatomical)
+    keys = [labels.keys[index] for index in indices]
+    for values, shade in zip(moved.values(), _make_shades(len(moved)), strict=True):
+        ceilings = [*values[indices], np.mean(values[indices])]
         rows = range(len(ceilings))
         axes.vlines(ceilings, [row - 0.42 for row in rows], [row + 0.42 for row in rows], color=shade, linewidth=1.6)
-    for step, (protocol, metrics) in enumerate(model.by_protocol.items()):
-        colour, marker, _ = _LOOKS[protocol]
+    for position, (protocol, metrics) in enumerate(model.by_protocol.items()):
+        colour, marker, _ = _PROTOCOL_STYLES[protocol]
         scores = [*(metrics["iou"][key] for key in keys), metrics["mean_iou_anatomy"]]
         bounds = [*(metrics["iou_ci95"][key] for key in keys), metrics["mean_iou_anatomy_ci95"]]
         for row, (score, interval) in enumerate(zip(scores, bounds, strict=True)):
-            height = row + _APART * (step - (len(model.by_protocol) - 1) / 2)
+            y = row + _SPACING * (position - (len(model.by_protocol) - 1) / 2)
             if interval is not None:
-                axes.hlines(height, *interval, color=colour, linewidth=1.4)
+                axes.hlines(y, *interval, color=colour, linewidth=1.4)
             if score is not None:
-                axes.plot(score, height, marker, color=colour, markersize=4.5, clip_on=False)
+                axes.plot(score, y, marker, color=colour, markersize=4.5, clip_on=False)
     for row, key in enumerate([*keys, "mean_iou_anatomy"]):
         if key in model.published:
             axes.plot(model.published[key], row, "x", color="black", markersize=6, markeredgewidth=1.4, clip_on=False)
@@ -181,18 +200,18 @@ def _draw_model(axes: Axes, model: ModelScores, moved: Mapping[float, Scores], l
     axes.tick_params(axis="y", length=0)
 
 
-def _shades(moved: Mapping[float, Scores]) -> list[str]:
-    """Greys, the darker the farther."""
-    return [f"{level:.2f}" for level in np.linspace(0.75, 0.45, len(moved))]
+def _make_shades(number: int) -> list[str]:
+    """Return greys from light, for the smallest distance, to dark."""
+    return [f"{level:.2f}" for level in np.linspace(0.75, 0.45, number)]
 
 
-def _legend(body: Any, models: Sequence[ModelScores], moved: Mapping[float, Scores]) -> None:
+def _draw_legend(body: Any, models: Sequence[ModelScores], moved: Mapping[float, Scores]) -> None:
     from matplotlib.lines import Line2D
 
-    used = dict.fromkeys(protocol for model in models for protocol in model.by_protocol)
+    protocols = dict.fromkeys(protocol for model in models for protocol in model.by_protocol)
     entries = [
-        Line2D([], [], color=colour, marker=marker, markersize=4.5, label=text)
-        for colour, marker, text in (_LOOKS[protocol] for protocol in used)
+        Line2D([], [], color=colour, marker=marker, markersize=4.5, label=description)
+        for colour, marker, description in map(_PROTOCOL_STYLES.__getitem__, protocols)
     ]
     entries += [
         Line2D(
@@ -205,21 +224,15 @@ def _legend(body: Any, models: Sequence[ModelScores], moved: Mapping[float, Scor
             linestyle="",
             label=f"Label moved by {distance:g} px",
         )
-        for distance, shade in zip(moved, _shades(moved), strict=True)
+        for distance, shade in zip(moved, _make_shades(len(moved)), strict=True)
     ]
     if any(model.published for model in models):
-        entries.append(
-            Line2D([], [], color="black", marker="x", linestyle="", markersize=6, label="Paper, on real data")
-        )
+        entries.append(Line2D([], [], color="black", marker="x", linestyle="", markersize=6, label="Paper (real data)"))
     body.legend(handles=entries, loc="outside lower center", ncols=2)
 
 
-def _scores(labels: LabelSet) -> list[str]:
-    return [*(label.name for label in labels), MEAN, MEAN_ANATOMY]
-
-
-def _difference(effect: Effect, place: int) -> str:
-    difference, bounds = float(effect.difference[place]), effect.ci95[place]
-    if np.isnan(bounds).any():
-        return signed(difference)
-    return f"{signed(difference)} [{signed(bounds[0])}, {signed(bounds[1])}]"
+def _format_effect(effect: ProtocolEffect, index: int) -> str:
+    difference, (low, high) = format_difference(float(effect.difference[index])), effect.ci95[index]
+    if np.isnan((low, high)).any():
+        return difference
+    return f"{difference} [{format_difference(low)}, {format_difference(high)}]"

@@ -1,4 +1,4 @@
-"""A study as DICOM objects that file beside its images: segmentations (SEG) and a structured report (SR)."""
+"""DICOM output of a study: segmentations (SEG) and a structured report (SR) that are filed with its images."""
 
 from lss_lightning.reporting.dicom.seg import write_seg
 from lss_lightning.reporting.dicom.sr import write_sr

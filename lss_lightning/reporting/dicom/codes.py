@@ -1,4 +1,4 @@
-"""Coded concepts: standard ones from pydicom's dictionaries, and the private scheme for what these do not hold."""
+"""Coded concepts of SEG and SR: standard ones from pydicom's dictionaries, others from a private scheme."""
 
 from __future__ import annotations
 
@@ -14,60 +14,66 @@ from lss_lightning.stenosis.measurements import DISC
 SCHEME = "99LSS"
 
 
-def private(value: str, meaning: str) -> Code:
-    """A concept of our own scheme: a value of at most 16 characters, a meaning of at most 64."""
+def private_code(value: str, meaning: str) -> Code:
+    """Return a concept of the private scheme.
+
+    Args:
+        value: The code value, at most 16 characters.
+        meaning: The code meaning, at most 64 characters.
+    """
     return Code(value, SCHEME, meaning)
 
 
 def identify_scheme() -> CodingSchemeIdentificationItem:
-    """What a file that uses private concepts says about their scheme."""
+    """Return the identification of the private scheme, for files that use it."""
     return CodingSchemeIdentificationItem(SCHEME, name="lss_lightning", responsible_organization="lss_lightning")
 
 
-LEVELS: Mapping[str, Code] = {
+LEVEL_CODES: Mapping[str, Code] = {
     "L1/2": codes.SCT.LevelOfL1L2IntervertebralDisc,
     "L2/3": codes.SCT.LevelOfL2L3IntervertebralDisc,
     "L3/4": codes.SCT.LevelOfL3L4IntervertebralDisc,
     "L4/5": codes.SCT.LevelOfL4L5IntervertebralDisc,
     "L5/S1": codes.SCT.LevelOfL5S1IntervertebralDisc,
 }
+"""Finding sites by level (PS3.16, CID 1003)."""
 
-DISCS: Mapping[str, Code] = {
+DISC_CODES: Mapping[str, Code] = {
     "L1/2": codes.SCT.L1L2Disc,
     "L2/3": codes.SCT.L2L3Disc,
     "L3/4": codes.SCT.L3L4Disc,
     "L4/5": codes.SCT.L4L5Disc,
     "L5/S1": codes.SCT.L5S1Disc,
 }
-"""Discs by level (PS3.16, CID 7604), which DICOM lists one by one: it has none for a disc whose level is unknown."""
+"""Discs by level (PS3.16, CID 7604). DICOM has no code for a disc of unknown level."""
 
-STRUCTURES: Mapping[str, Code] = {
-    "intervertebral_disc": private("INTERVERT_DISC", "Intervertebral disc"),
-    "posterior_element": private("POSTERIOR_ELEM", "Posterior element of vertebra"),
-    "thecal_sac": private("THECAL_SAC", "Thecal sac"),
-    "aap": private("AAP", "Area between anterior and posterior vertebral elements"),
+STRUCTURE_CODES: Mapping[str, Code] = {
+    "intervertebral_disc": private_code("INTERVERT_DISC", "Intervertebral disc"),
+    "posterior_element": private_code("POSTERIOR_ELEM", "Posterior element of vertebra"),
+    "thecal_sac": private_code("THECAL_SAC", "Thecal sac"),
+    "aap": private_code("AAP", "Area between anterior and posterior vertebral elements"),
 }
-"""Structures by class key, whatever the level."""
+"""Structures by class key, at any level."""
 
 CANAL = codes.SCT.VertebralCanal
 ANATOMY = codes.SCT.AnatomicalStructure
 REGION = codes.SCT.LumbarSpine
 PROCEDURE = codes.LN.MRIUnspecifiedBodyRegion
 
-SITES: Mapping[Site, Code] = {
+SITE_CODES: Mapping[Site, Code] = {
     "central": codes.SCT.Central,
     "left": codes.SCT.Left,
     "right": codes.SCT.Right,
 }
-SITE = private("SITE", "Site of measures below published thresholds")
+SITE = private_code("SITE", "Site of measurements below published thresholds")
 FINDING = codes.DCM.Finding
 COMMENT = codes.DCM.Comment
-FLAG = private("FLAG", "Quality flag")
-WITHHELD = private("WITHHELD", "Withheld measure")
-NOT_MEASURED = private("NOT_MEASURED", "Why the slice is not measured")
-COUNTED = private("PIXEL_COUNT", "Number of pixels times the area of a pixel")
+FLAG = private_code("FLAG", "Quality flag")
+WITHHELD = private_code("WITHHELD", "Withheld measurement")
+NOT_MEASURED = private_code("NOT_MEASURED", "Reason the slice was not measured")
+PIXEL_COUNT = private_code("PIXEL_COUNT", "Number of pixels times the area of a pixel")
 
-UNITS: Mapping[str, Code] = {
+UNIT_CODES: Mapping[str, Code] = {
     "mm": codes.UCUM.Millimeter,
     "mm²": codes.UCUM.SquareMillimeter,
     "": codes.UCUM.Ratio,
@@ -75,28 +81,28 @@ UNITS: Mapping[str, Code] = {
 _DISTANCES = ("foramen_left_mm", "foramen_right_mm", "bulge_mm")
 
 
-def quantity(measure: str) -> Code:
-    """What kind of quantity a measure is: diameter, distance, area or ratio."""
-    if measure in _DISTANCES:
+def quantity_code(measurement: str) -> Code:
+    """Return the kind of quantity of a measurement: diameter, distance, area or ratio."""
+    if measurement in _DISTANCES:
         return codes.DCM.Distance
-    return {"mm": codes.SCT.Diameter, "mm²": codes.SCT.Area, "": codes.SCT.Ratio}[MEASUREMENTS[measure].unit]
+    return {"mm": codes.SCT.Diameter, "mm²": codes.SCT.Area, "": codes.SCT.Ratio}[MEASUREMENTS[measurement].unit]
 
 
-def method(measure: str) -> Code:
-    """Which of that kind it is, as a measurement method."""
-    value = measure.removesuffix("_mm").removesuffix("_mm2").removesuffix("_ratio").upper()
-    return private(value, MEASUREMENTS[measure].title)
+def method_code(measurement: str) -> Code:
+    """Return the measurement method, which distinguishes measurements of one kind of quantity."""
+    value = measurement.removesuffix("_mm").removesuffix("_mm2").removesuffix("_ratio").upper()
+    return private_code(value, MEASUREMENTS[measurement].title)
 
 
-def structure(key: str, name: str, number: int, level: str | None) -> Code:
-    """The structure that a class stands for.
+def structure_code(key: str, name: str, number: int, level: str | None) -> Code:
+    """Return the structure that a class represents.
 
     Args:
-        key: Of the class.
-        name: By which classes that are not the paper's are told.
-        number: Of the segment.
-        level: That of all slices, e.g. ``L4/5``; None where it is unknown, or they are of several.
+        key: The key of the class.
+        name: The name of the class, used as the meaning of a class that has no code of its own.
+        number: The number of the segment.
+        level: The level of all slices, e.g. ``L4/5``. None if it is unknown or the slices are of several levels.
     """
-    if key == DISC and level is not None and level in DISCS:
-        return DISCS[level]
-    return STRUCTURES.get(key) or private(f"CLASS_{number}", name)
+    if key == DISC and level is not None and level in DISC_CODES:
+        return DISC_CODES[level]
+    return STRUCTURE_CODES.get(key) or private_code(f"CLASS_{number}", name)

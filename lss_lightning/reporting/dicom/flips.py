@@ -1,4 +1,4 @@
-"""From slices as they were read, back to the order in which a DICOM file stores its pixels."""
+"""Conversion of slices from the upright orientation in which they are read to the pixel order of their DICOM files."""
 
 from __future__ import annotations
 
@@ -12,57 +12,59 @@ from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.stenosis import Caliper, SliceMeasurements
 from lss_lightning.stenosis.study import SliceResult
 
-# Coordinates are written with a few decimals.
+# Files store coordinates with a few decimals.
 _SAME_MM = 0.01
 
 
-def flips_between(header: Dataset, result: SliceResult) -> tuple[int, ...] | None:
-    """The axes along which a slice, as it was read, runs against the image in its file.
+def find_flips(header: Dataset, result: SliceResult) -> tuple[int, ...] | None:
+    """Find the axes along which a slice is flipped relative to the stored image.
 
     Args:
-        header: What the file says; its grid must be complete.
+        header: The header of the image, with the complete pixel grid.
         result: The slice.
 
     Returns:
-        Of the label map's axes, 0 and 1, those that are flipped; None where it does not lie on this image.
+        The flipped axes of the label map, of 0 and 1. None if the slice is not on the grid of this image.
     """
     shape = int(header.Rows), int(header.Columns)
     if shape != result.classes.shape:
         return None
-    place = result.geometry
-    if place is None:
+    geometry = result.geometry
+    if geometry is None:
         return ()
     across, down = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(np.float64)
     corner = np.array(header.ImagePositionPatient, dtype=np.float64)
     height, width = map(float, header.PixelSpacing)
-    shown, flips = Plane(corner, across, down, (height, width), shape).upright()
-    same = np.allclose(shown.corner, place.origin, rtol=0, atol=_SAME_MM) and np.allclose(
-        (*shown.across, *shown.down), (*place.row, *place.column), rtol=0, atol=1e-4
+    upright, flips = Plane(corner, across, down, (height, width), shape).upright()
+    same = np.allclose(upright.corner, geometry.origin, rtol=0, atol=_SAME_MM) and np.allclose(
+        (*upright.across, *upright.down), (*geometry.row, *geometry.column), rtol=0, atol=1e-4
     )
     return flips if same else None
 
 
-def flipped(result: SliceResult, axes: tuple[int, ...]) -> SliceResult:
-    """A slice with its label map, outlines and calipers flipped along some of the axes 0 and 1."""
+def flip_slice(result: SliceResult, axes: tuple[int, ...]) -> SliceResult:
+    """Return a slice with its label map, outlines and calipers flipped along the given axes, of 0 and 1."""
     if not axes:
         return result
     return replace(
         result,
         classes=np.flip(result.classes, axes),
-        measurements=result.measurements and _drawn(result.measurements, axes, result.classes.shape),
+        measurements=result.measurements and _flip_measurements(result.measurements, axes, result.classes.shape),
     )
 
 
-def _drawn(measured: SliceMeasurements, axes: tuple[int, ...], shape: tuple[int, ...]) -> SliceMeasurements:
-    def turn(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        turned = points.copy()
+def _flip_measurements(
+    measurements: SliceMeasurements, axes: tuple[int, ...], shape: tuple[int, ...]
+) -> SliceMeasurements:
+    def flip(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        flipped = points.copy()
         for axis in axes:
-            turned[..., 1 - axis] = shape[axis] - 1 - points[..., 1 - axis]  # points are (x, y), arrays (y, x)
-        return turned
+            flipped[..., 1 - axis] = shape[axis] - 1 - points[..., 1 - axis]  # points are (x, y), arrays (y, x)
+        return flipped
 
     calipers = {}
-    for name, caliper in measured.calipers.items():
-        (x0, y0), (x1, y1) = turn(np.array((caliper.start, caliper.end))).tolist()
+    for name, caliper in measurements.calipers.items():
+        (x0, y0), (x1, y1) = flip(np.array((caliper.start, caliper.end))).tolist()
         calipers[name] = Caliper((x0, y0), (x1, y1))
-    outlines = {name: tuple(map(turn, rings)) for name, rings in measured.outlines.items()}
-    return replace(measured, calipers=calipers, outlines=outlines)
+    outlines = {name: tuple(map(flip, rings)) for name, rings in measurements.outlines.items()}
+    return replace(measurements, calipers=calipers, outlines=outlines)

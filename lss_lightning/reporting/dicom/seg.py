@@ -1,4 +1,4 @@
-"""Label maps as DICOM segmentations."""
+"""Label maps as DICOM segmentations (SEG)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, Segmentation
 from numpy.typing import NDArray
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.reporting.dicom.codes import ANATOMY, REGION, identify_scheme, structure
-from lss_lightning.reporting.dicom.software import CHARACTERS, equipment, seg_algorithm
-from lss_lightning.reporting.dicom.sources import PlacedSlice, place_slices, stacks
+from lss_lightning.reporting.dicom.codes import ANATOMY, REGION, identify_scheme, structure_code
+from lss_lightning.reporting.dicom.software import CHARACTER_SET, build_equipment, build_seg_algorithm
+from lss_lightning.reporting.dicom.sources import MatchedSlice, group_by_grid, match_sources
 from lss_lightning.stenosis.study import StudyResult
 
 _FIRST_SERIES = 8801
@@ -22,49 +22,51 @@ _DESCRIPTION = "Research use only, not a medical device"
 
 
 def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tuple[Path, ...]:
-    """Write a study's label maps as DICOM segmentations: binary, a segment for each anatomical class.
+    """Write a study's label maps as binary DICOM segmentations with one segment for each anatomical class.
 
-    A frame is written for each slice and class that is there, on the grid of the slice's T1 image (of its only image
-    where there is but one). Slices that lie in parallel on one grid share a file. Lumbar slices are mostly tilted along
-    each disc, and a segmentation has one direction, so that a study often takes several files.
+    Each file has one frame for each slice and class that is present, on the grid of the slice's T1 image, or of its
+    only image. Parallel slices on one grid share a file. Lumbar slices are usually tilted along each disc and a
+    segmentation has a single orientation, so a study often needs several files.
 
-    Unless identity is kept, patient and study are left empty. The UIDs of study, series, images and frame of reference
-    stay, as the references resolve through them; whoever holds the images can tell by them whose they are.
+    Unless the identity is kept, patient and study attributes are empty. The UIDs of study, series, images and frame of
+    reference remain because references are resolved through them: anyone who has the images can identify the patient.
 
     Args:
         study: The study.
-        path: File to write; of several, ``<stem>_1``, ``<stem>_2``, … beside it.
-        keep_identity: Whether patient, dates and accession number are copied, so that it files under the patient.
+        path: The file to write. Several files are named ``<stem>_1``, ``<stem>_2`` and so on.
+        keep_identity: Whether to copy the patient attributes, dates and accession number, so that the files are filed
+            under the patient.
 
     Returns:
-        The files, from the first slice on; none where the study was not read from DICOM or nothing was segmented.
+        The files, in the order of their first slices. Empty if the study was not read from DICOM or nothing was
+        segmented.
 
     Raises:
-        UserError: a source lacks what a reference to it needs.
+        UserError: If a source image lacks an attribute that a reference requires.
     """
-    placed = place_slices(study, keep_identity)
-    filled = [stack for stack in stacks(placed) if _segment_numbers(stack, study.labels).any()]
+    groups = group_by_grid(match_sources(study, keep_identity))
+    filled = [group for group in groups if _segment_numbers(group, study.labels).any()]
     paths = [path]
     if len(filled) != 1:
         paths = [path.with_stem(f"{path.stem}_{number}") for number in range(1, len(filled) + 1)]
-    for number, (file, stack) in enumerate(zip(paths, filled, strict=True)):
-        _segmentation(study, stack, number).save_as(file, enforce_file_format=True)
+    for number, (file, group) in enumerate(zip(paths, filled, strict=True)):
+        _segmentation(study, group, number).save_as(file, enforce_file_format=True)
     return tuple(paths)
 
 
-def _segment_numbers(stack: Sequence[PlacedSlice], labels: LabelSet) -> NDArray[np.uint8]:
-    """Label maps (N, H, W) in which the anatomical classes are numbered from 1, and all else is 0."""
+def _segment_numbers(group: Sequence[MatchedSlice], labels: LabelSet) -> NDArray[np.uint8]:
+    """Return label maps (N, H, W) in which the anatomical classes are numbered from 1 and the other classes are 0."""
     table = np.zeros(256, dtype=np.uint8)
     table[list(labels.anatomical)] = np.arange(len(labels.anatomical)) + 1
-    return table[np.stack([placed.result.classes for placed in stack])]
+    return table[np.stack([slice_.result.classes for slice_ in group])]
 
 
-def _segmentation(study: StudyResult, stack: Sequence[PlacedSlice], number: int) -> Segmentation:
+def _segmentation(study: StudyResult, group: Sequence[MatchedSlice], number: int) -> Segmentation:
     return Segmentation(
-        source_images=[placed.image for placed in stack],
-        pixel_array=_segment_numbers(stack, study.labels),
+        source_images=[slice_.image for slice_ in group],
+        pixel_array=_segment_numbers(group, study.labels),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_segments(study, stack),
+        segment_descriptions=_segments(study, group),
         series_instance_uid=UID(),
         series_number=_FIRST_SERIES + number,
         series_description="Lumbar anatomy, research use only",
@@ -73,15 +75,15 @@ def _segmentation(study: StudyResult, stack: Sequence[PlacedSlice], number: int)
         content_label="LUMBAR_ANATOMY",
         content_description=_DESCRIPTION,
         coding_schemes=[identify_scheme()],
-        specific_character_set=CHARACTERS,
-        **equipment(study),
+        specific_character_set=CHARACTER_SET,
+        **build_equipment(study),
     )
 
 
-def _segments(study: StudyResult, stack: Sequence[PlacedSlice]) -> list[SegmentDescription]:
-    algorithm = seg_algorithm(study)
-    told = {(placed.result.level, placed.result.level_source) for placed in stack if placed.result.level}
-    level, source = told.pop() if len(told) == 1 else (None, None)
+def _segments(study: StudyResult, group: Sequence[MatchedSlice]) -> list[SegmentDescription]:
+    algorithm = build_seg_algorithm(study)
+    levels = {(slice_.result.level, slice_.result.level_source) for slice_ in group if slice_.result.level}
+    level, source = levels.pop() if len(levels) == 1 else (None, None)
     segments = []
     for number, index in enumerate(study.labels.anatomical, start=1):
         label = study.labels[index]
@@ -89,7 +91,7 @@ def _segments(study: StudyResult, stack: Sequence[PlacedSlice]) -> list[SegmentD
             segment_number=number,
             segment_label=label.name,
             segmented_property_category=ANATOMY,
-            segmented_property_type=structure(label.key, label.name, number, level),
+            segmented_property_type=structure_code(label.key, label.name, number, level),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             anatomic_regions=[REGION],

@@ -1,4 +1,4 @@
-"""How SEG and SR name what made them."""
+"""Identification of the software and its checkpoints in SEG and SR."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ from pydicom.uid import generate_uid
 from lss_lightning import __version__
 from lss_lightning.stenosis.study import StudyResult
 
-NAME = "lss_lightning"
+SOFTWARE = "lss_lightning"
 MANUFACTURER = "The lss_lightning authors"
-CHARACTERS = "ISO_IR 192"
-"""UTF-8: units, sources' names and patients' names need it."""
+CHARACTER_SET = "ISO_IR 192"
+"""UTF-8, which units, the names of sources and patients' names require."""
 
-_SHORT_HASH, _LONGEST = 12, 64
+_SHORT_HASH, _MAX_SERIAL_NUMBER = 12, 64  # characters
 
 
-def equipment(study: StudyResult) -> dict[str, Any]:
-    """Manufacturer, model, version and serial number; the serial number is that of the checkpoints, shortened."""
+def build_equipment(study: StudyResult) -> dict[str, Any]:
+    """Build the equipment attributes: manufacturer, model, version, and serial number.
+
+    The serial number consists of the shortened hashes of the checkpoints.
+    """
     hashes = "+".join(model.sha256[:_SHORT_HASH] for model in study.models)
     return {
         "manufacturer": MANUFACTURER,
-        "manufacturer_model_name": NAME,
+        "manufacturer_model_name": SOFTWARE,
         "software_versions": __version__,
-        "device_serial_number": hashes[:_LONGEST],
+        "device_serial_number": hashes[:_MAX_SERIAL_NUMBER],
     }
 
 
-def seg_algorithm(study: StudyResult) -> AlgorithmIdentificationSequence:
-    """The algorithm as a segment names it: every checkpoint with its hash."""
+def build_seg_algorithm(study: StudyResult) -> AlgorithmIdentificationSequence:
+    """Build the algorithm identification of a segment: every checkpoint with its hash."""
     parameters = {f"checkpoint_{number}": text for number, text in enumerate(_checkpoints(study), start=1)}
     family = codes.cid7162.ArtificialIntelligence
-    return AlgorithmIdentificationSequence(NAME, family, __version__, source=MANUFACTURER, parameters=parameters)
+    return AlgorithmIdentificationSequence(SOFTWARE, family, __version__, source=MANUFACTURER, parameters=parameters)
 
 
-def sr_algorithm(study: StudyResult) -> AlgorithmIdentification:
-    """The algorithm as a group of measurements names it."""
-    return AlgorithmIdentification(NAME, __version__, parameters=_checkpoints(study), manufacturer=MANUFACTURER)
+def build_sr_algorithm(study: StudyResult) -> AlgorithmIdentification:
+    """Build the algorithm identification of a measurement group: every checkpoint with its hash."""
+    return AlgorithmIdentification(SOFTWARE, __version__, parameters=_checkpoints(study), manufacturer=MANUFACTURER)
 
 
-def observer(study: StudyResult) -> DeviceObserverIdentifyingAttributes:
-    """The software as the report's observer; the same checkpoints and version have the same UID."""
+def build_observer(study: StudyResult) -> DeviceObserverIdentifyingAttributes:
+    """Build the device observer of a report. Its UID is the same for the same checkpoints and version."""
     return DeviceObserverIdentifyingAttributes(
-        uid=generate_uid(entropy_srcs=[NAME, __version__, *_checkpoints(study)]),
-        name=NAME,
+        uid=generate_uid(entropy_srcs=[SOFTWARE, __version__, *_checkpoints(study)]),
+        name=SOFTWARE,
         manufacturer_name=MANUFACTURER,
-        model_name=f"{NAME} {__version__}",
+        model_name=f"{SOFTWARE} {__version__}",
     )
 
 

@@ -1,4 +1,4 @@
-"""The DICOM images that a study was read from, as far as SEG and SR may speak of them."""
+"""The source images of a study's slices, reduced to the attributes that SEG and SR may copy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydicom.misc import is_dicom
 from pydicom.valuerep import DA, TM
 
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.dicom.flips import flipped, flips_between
+from lss_lightning.reporting.dicom.flips import find_flips, flip_slice
 from lss_lightning.stenosis.study import SliceResult, StudyResult
 
 _GRID = (
@@ -29,7 +29,7 @@ _GRID = (
     "ImagePositionPatient",
 )
 _THICKNESS = ("SliceThickness", "SpacingBetweenSlices")
-# Patient and study as a file is filed under them; the standard wants them present, if need be empty.
+# Patient and study attributes. The standard requires them to be present; they may be empty.
 _IDENTITY = (
     "PatientName",
     "PatientID",
@@ -41,20 +41,20 @@ _IDENTITY = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-# Optional ones, which tell equal numbers of two hospitals apart.
-_IDENTITY_MORE = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
+# Optional attributes that distinguish equal numbers of two hospitals.
+_ISSUERS = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
 _SEXES = ("M", "F", "O")
 _DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 
 
 @dataclass(frozen=True)
-class PlacedSlice:
-    """A slice and its DICOM images.
+class MatchedSlice:
+    """A slice with its DICOM source images.
 
     Attributes:
-        result: The slice, its label map and what is drawn on it in the order of the image's pixels.
-        image: What its label map lies on pixel by pixel, without pixels.
-        others: What else it was made from, without pixels.
+        result: The slice. Its label map, outlines and calipers are in the pixel order of ``image``.
+        image: The header of the image whose grid the label map is on.
+        others: The headers of the other source images.
     """
 
     result: SliceResult
@@ -62,57 +62,61 @@ class PlacedSlice:
     others: tuple[Dataset, ...]
 
 
-def place_slices(study: StudyResult, keep_identity: bool) -> list[PlacedSlice]:
-    """The slices that were read from DICOM files, in the study's order.
+def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]:
+    """Match slices that were read from DICOM files to their source images.
 
-    Of the files' headers only what tells the grid and the UIDs is read, and, where identity is kept, what the study is
-    filed under; no text that somebody may have typed a name into goes on.
+    Only the grid, the UIDs and, if the identity is kept, the patient and study attributes are read from the headers.
+    Free text, which may contain a name, is never copied.
 
     Args:
         study: The study.
-        keep_identity: Whether patient and study are read.
+        keep_identity: Whether to read the patient and study attributes.
+
+    Returns:
+        The slices that have DICOM sources, in the order of the study.
 
     Raises:
-        UserError: a file lacks what a reference to it needs.
+        UserError: If a file lacks an attribute that a reference requires, or a label map is on the grid of none of its
+            source images.
     """
-    placed = []
+    matched = []
     for result in study.slices:
-        headers = [_read(path, result.name, keep_identity) for path in result.sources if is_dicom(path)]
+        headers = [_read_header(path, result.name, keep_identity) for path in result.sources if is_dicom(path)]
         if headers:
-            lying = ((header, flips) for header in headers if (flips := flips_between(header, result)) is not None)
-            image, flips = next(lying, (None, ()))
+            same_grid = ((header, flips) for header in headers if (flips := find_flips(header, result)) is not None)
+            image, flips = next(same_grid, (None, ()))
             if image is None:
                 raise UserError(
-                    f"{study.name}, {result.name}: its label map lies on none of its {len(headers)} source images; SEG "
-                    "and SR need the T1 images as they were exported"
+                    f"{study.name}, {result.name}: the label map matches the grid of none of its {len(headers)} source "
+                    "images, which SEG and SR require; provide the original T1 images"
                 )
             others = tuple(header for header in headers if header is not image)
-            placed.append(PlacedSlice(flipped(result, flips), image, others))
-    return placed
+            matched.append(MatchedSlice(flip_slice(result, flips), image, others))
+    return matched
 
 
-def stacks(placed: Iterable[PlacedSlice]) -> list[list[PlacedSlice]]:
-    """Slices by series, direction and grid: what a volume may hold together."""
-    found: dict[tuple[object, ...], list[PlacedSlice]] = {}
-    for one in placed:
-        image = one.image
+def group_by_grid(slices: Iterable[MatchedSlice]) -> list[list[MatchedSlice]]:
+    """Group slices by series, orientation and pixel grid: one group per segmentation file."""
+    groups: dict[tuple[object, ...], list[MatchedSlice]] = {}
+    for slice_ in slices:
+        image = slice_.image
         numbers = (*image.ImageOrientationPatient, *image.PixelSpacing)
         key = (image.SeriesInstanceUID, image.FrameOfReferenceUID, image.Rows, image.Columns, *map(float, numbers))
-        found.setdefault(key, []).append(one)
-    return list(found.values())
+        groups.setdefault(key, []).append(slice_)
+    return list(groups.values())
 
 
-def _read(path: Path, name: str, keep_identity: bool) -> Dataset:
-    tags = [*_GRID, *_THICKNESS, *((*_IDENTITY, *_IDENTITY_MORE) if keep_identity else ())]
+def _read_header(path: Path, name: str, keep_identity: bool) -> Dataset:
+    tags = [*_GRID, *_THICKNESS, *((*_IDENTITY, *_ISSUERS) if keep_identity else ())]
     header = pydicom.dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
-    lacking = [keyword for keyword in _GRID if not _given(header.get(keyword))]
-    if lacking:
+    missing = [keyword for keyword in _GRID if not _has_value(header.get(keyword))]
+    if missing:
         raise UserError(
-            f"{name}: its DICOM file lacks {' and '.join(lacking)}, so SEG and SR cannot refer to it; export it again, "
-            "or leave them out: output.seg=false output.sr=false"
+            f"{name}: its DICOM file lacks {' and '.join(missing)}, which SEG and SR require; export the images again, "
+            "or set output.seg=false output.sr=false"
         )
     for keyword in _IDENTITY:
-        setattr(header, keyword, _sound(keyword, str(header.get(keyword) or "")))
+        setattr(header, keyword, _drop_invalid_date(keyword, str(header.get(keyword) or "")))
     if header.PatientSex not in _SEXES:
         header.PatientSex = ""
     for keyword in _THICKNESS:
@@ -123,8 +127,8 @@ def _read(path: Path, name: str, keep_identity: bool) -> Dataset:
     return header
 
 
-def _sound(keyword: str, value: str) -> str:
-    """The value, or, where a date or time is none, an empty text: no file may hold it."""
+def _drop_invalid_date(keyword: str, value: str) -> str:
+    """Return the value, or an empty text for an invalid date or time, which no DICOM file may contain."""
     try:
         _DATES.get(keyword, str)(value)
     except ValueError:
@@ -132,5 +136,5 @@ def _sound(keyword: str, value: str) -> str:
     return value
 
 
-def _given(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return value is not None and (not isinstance(value, str | Sequence) or len(value) > 0)

@@ -1,4 +1,4 @@
-"""Measures, findings and doubts as a DICOM structured report."""
+"""Measurements, findings and quality flags as a DICOM structured report (SR)."""
 
 from __future__ import annotations
 
@@ -11,57 +11,58 @@ from highdicom.sr import ComprehensiveSR, MeasurementReport, ObservationContext,
 from pydicom.sr.codedict import codes as standard
 
 from lss_lightning.reporting.dicom.codes import COMMENT, PROCEDURE, identify_scheme
-from lss_lightning.reporting.dicom.groups import Groups, text
-from lss_lightning.reporting.dicom.segments import find_frames
-from lss_lightning.reporting.dicom.software import CHARACTERS, equipment, observer, sr_algorithm
-from lss_lightning.reporting.dicom.sources import place_slices
+from lss_lightning.reporting.dicom.frames import find_frames
+from lss_lightning.reporting.dicom.groups import GroupBuilder, text_item
+from lss_lightning.reporting.dicom.software import CHARACTER_SET, build_equipment, build_observer, build_sr_algorithm
+from lss_lightning.reporting.dicom.sources import match_sources
 from lss_lightning.stenosis.study import StudyResult
 
 _SERIES = 8851
 
 
 def write_sr(study: StudyResult, path: Path, segs: Sequence[Path], keep_identity: bool = False) -> Path | None:
-    """Write a study's measures as a Comprehensive SR after TID 1500.
+    """Write a study's measurements as a Comprehensive SR with template TID 1500.
 
-    Each slice has a group of distances, each with the polyline that it is the length of, ratios, and, in words, the
-    published thresholds that measures lie below, doubts, and what was withheld; and a group for each area with the
-    frame of the segmentation, or the outline, that it is the area of. Nothing in it is a diagnosis.
+    Each slice has one group with its distances, each with its polyline, its ratios and, as text, the published
+    thresholds that measurements are below, quality flags and withheld measurements. It has a further group for each
+    area, with the segmentation frame or the outline that was measured. The report contains no diagnosis.
 
     Args:
         study: The study.
-        path: File to write.
-        segs: What :func:`~lss_lightning.reporting.dicom.seg.write_seg` wrote of this study.
-        keep_identity: As there; study and images are referred to by their UIDs in either case.
+        path: The file to write.
+        segs: The files that :func:`~lss_lightning.reporting.dicom.seg.write_seg` wrote for this study.
+        keep_identity: As in :func:`~lss_lightning.reporting.dicom.seg.write_seg`. Study and images are referenced by
+            their UIDs in either case.
 
     Returns:
-        The file; None where the study was not read from DICOM.
+        The file, or None if the study was not read from DICOM.
 
     Raises:
-        UserError: a source lacks what a reference to it needs.
+        UserError: If a source image lacks an attribute that a reference requires.
     """
-    placed = place_slices(study, keep_identity)
-    if not placed:
+    slices = match_sources(study, keep_identity)
+    if not slices:
         return None
     segmentations = [pydicom.dcmread(file, stop_before_pixels=True) for file in segs]
-    groups = Groups(find_frames(segmentations, study.labels), sr_algorithm(study))
+    builder = GroupBuilder(find_frames(segmentations, study.labels), build_sr_algorithm(study))
     report = MeasurementReport(
-        ObservationContext(observer_device_context=ObserverContext(standard.DCM.Device, observer(study))),
+        ObservationContext(observer_device_context=ObserverContext(standard.DCM.Device, build_observer(study))),
         PROCEDURE,
-        [group for one in placed for group in groups.of(one)],
+        [group for slice_ in slices for group in builder.build(slice_)],
     )
-    report[0].ContentSequence.extend(text(COMMENT, remark) for remark in (study.disclaimer, *study.remarks))
-    images = [image for one in placed for image in (one.image, *one.others)]
+    report[0].ContentSequence.extend(text_item(COMMENT, remark) for remark in (study.disclaimer, *study.remarks))
+    images = [image for slice_ in slices for image in (slice_.image, *slice_.others)]
     ComprehensiveSR(
         evidence=[*images, *segmentations],
         content=report,
         series_instance_uid=UID(),
         series_number=_SERIES,
-        series_description="Lumbar measures, research use only",
+        series_description="Lumbar measurements, research use only",
         sop_instance_uid=UID(),
         instance_number=1,
         is_complete=True,
         coding_schemes=[identify_scheme()],
-        specific_character_set=CHARACTERS,
-        **equipment(study),
+        specific_character_set=CHARACTER_SET,
+        **build_equipment(study),
     ).save_as(path, enforce_file_format=True)
     return path

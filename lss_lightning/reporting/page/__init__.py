@@ -1,6 +1,6 @@
-"""One self-contained HTML file for each report: no network, readable on a phone, printable."""
+"""Reports as self-contained HTML files, for screens of all sizes and for print."""
 
-from lss_lightning.reporting.page.blocks import Block, Bullets, Facts, Figure, Number, Numbers, Prose, Table
+from lss_lightning.reporting.page.blocks import Block, Bullets, Facts, Figure, KeyNumber, KeyNumbers, Prose, Table
 from lss_lightning.reporting.page.page import Page, Section
 from lss_lightning.reporting.page.rendering import render
 
@@ -9,8 +9,8 @@ __all__ = [
     "Bullets",
     "Facts",
     "Figure",
-    "Number",
-    "Numbers",
+    "KeyNumber",
+    "KeyNumbers",
     "Page",
     "Prose",
     "Section",

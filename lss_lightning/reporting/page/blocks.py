@@ -1,6 +1,6 @@
-"""What a page is made of. Each kind of block has a template of its name, ``templates/<kind>.html.j2``.
+"""The blocks of a page. The template of a block is ``templates/<kind>.html.j2``.
 
-All text is plain: it is escaped, and addresses that begin with ``https://`` become links.
+All text is plain: it is escaped, and addresses that start with ``https://`` become links.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture that opens large.
+    """A picture that readers can enlarge.
 
     Attributes:
-        png: The file, or its bytes.
-        caption: Stands beneath it.
-        alt: What it shows, for those who cannot see it.
+        png: The PNG file, or its bytes.
+        caption: Text below the picture.
+        alt: Alternative text for readers who cannot see the picture.
 
     Raises:
-        ValueError: it is no PNG.
+        ValueError: If the content is not PNG.
     """
 
     kind: ClassVar[str] = "figure"
@@ -40,7 +40,7 @@ class Figure:
 
     def __post_init__(self) -> None:
         if not self._bytes.startswith(_PNG):
-            raise ValueError(f"figure {self.alt!r} is no PNG")
+            raise ValueError(f"figure {self.alt!r} is not a PNG")
 
     @cached_property
     def _bytes(self) -> bytes:
@@ -53,7 +53,7 @@ class Figure:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, from the header (PNG specification, 11.2.2)."""
+        """Width and height in pixels, from the file header (PNG specification, 11.2.2)."""
         width, height = struct.unpack(">II", self._bytes[16:24])
         return width, height
 
@@ -62,17 +62,17 @@ class Figure:
 class Table:
     """A table that readers can sort by any column.
 
-    A column after the first whose cells all begin with a number, or hold a dash or nothing, is sorted by that number:
-    ``0.912 [0.901, 0.920]`` and ``< 0.001`` are such cells.
+    A column is sorted by number if all its cells start with a number, such as ``0.912 [0.901, 0.920]`` or
+    ``< 0.001``, are empty, or are a dash. The first column is always sorted by text.
 
     Attributes:
         columns: The headings.
-        rows: As many cells each; the first names the row.
-        caption: Stands above it.
-        foot: Rows that stay at the bottom however the others are sorted, such as means.
+        rows: Rows with a cell for each heading; the first cell is the name of the row.
+        caption: Text above the table.
+        foot: Rows that stay at the bottom when the table is sorted, such as means.
 
     Raises:
-        ValueError: a row has another number of cells than there are headings.
+        ValueError: If the number of cells of a row differs from the number of headings.
     """
 
     kind: ClassVar[str] = "table"
@@ -84,18 +84,18 @@ class Table:
     def __post_init__(self) -> None:
         for row in (*self.rows, *self.foot):
             if len(row) != len(self.columns):
-                raise ValueError(f"row {row} of {len(row)} cells under {len(self.columns)} headings")
+                raise ValueError(f"row {row} has {len(row)} cells, but there are {len(self.columns)} headings")
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers."""
+        """Whether each column is sorted by number."""
         columns = list(zip(*self.rows, *self.foot, strict=True))[1:]
-        return [False, *map(_all_numbers, columns)] if columns else [False] * len(self.columns)
+        return [False, *map(_is_numeric, columns)] if columns else [False] * len(self.columns)
 
 
 @dataclass(frozen=True)
 class Prose:
-    """Text in paragraphs, which blank lines part."""
+    """Paragraphs of text, separated by blank lines."""
 
     kind: ClassVar[str] = "prose"
     text: str
@@ -116,20 +116,20 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they stand for, a line each."""
+    """A list of names and values."""
 
     kind: ClassVar[str] = "facts"
     entries: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Number:
-    """A figure to be seen first.
+class KeyNumber:
+    """A highlighted number.
 
     Attributes:
-        name: What it is.
-        value: As printed.
-        note: What stands beneath, such as its interval.
+        name: Name of the number.
+        value: The formatted number.
+        note: Text below the number, such as its confidence interval.
     """
 
     name: str
@@ -138,21 +138,21 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """The few figures that a page is about, side by side."""
+class KeyNumbers:
+    """The most important numbers of a page, side by side."""
 
-    kind: ClassVar[str] = "numbers"
-    items: Sequence[Number]
-
-
-Block: TypeAlias = Figure | Table | Prose | Bullets | Facts | Numbers
+    kind: ClassVar[str] = "key_numbers"
+    items: Sequence[KeyNumber]
 
 
-def number_of(cell: str) -> str | None:
-    """The number that a cell begins with, as a programming language writes it; None where there is none."""
-    found = _NUMBER.match(cell)
-    return None if found is None else found[1].replace(",", "").replace("−", "-")
+Block: TypeAlias = Figure | Table | Prose | Bullets | Facts | KeyNumbers
 
 
-def _all_numbers(cells: Sequence[str]) -> bool:
-    return any(map(number_of, cells)) and all(number_of(cell) or cell in ("", MISSING) for cell in cells)
+def parse_number(cell: str) -> str | None:
+    """Return the number at the start of a cell in a form that JavaScript can parse, or None if there is none."""
+    match = _NUMBER.match(cell)
+    return None if match is None else match[1].replace(",", "").replace("−", "-")
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    return any(map(parse_number, cells)) and all(parse_number(cell) or cell in ("", MISSING) for cell in cells)

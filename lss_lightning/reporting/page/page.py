@@ -1,4 +1,4 @@
-"""A page of sections."""
+"""Pages and their sections."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lss_lightning.reporting.page.rendering import render
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page.
+    """A section of a page.
 
     Attributes:
-        key: Its anchor: lower-case letters, digits and hyphens.
-        title: Its heading, and what the navigation calls it.
-        blocks: What it shows, from top to bottom.
+        key: Anchor of the section: a lower-case letter, then lower-case letters, digits and hyphens.
+        title: Heading of the section, also in the navigation.
+        blocks: The blocks from top to bottom.
 
     Raises:
-        ValueError: the key is no anchor.
+        ValueError: If the key contains other characters.
     """
 
     key: str
@@ -35,16 +35,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report as one HTML file that needs no other.
+    """A self-contained HTML report.
 
     Attributes:
-        title: Of the page and of the browser's tab.
-        lead: A sentence or two on what it is about.
-        disclaimer: The data's; that all is for research only stands on every page anyway.
-        sections: In order.
+        title: Title of the page and of the browser tab.
+        lead: One or two introductory sentences.
+        disclaimer: Disclaimer of the data. Every page states in addition that it is for research only.
+        sections: The sections in order.
 
     Raises:
-        ValueError: two sections share a key.
+        ValueError: If two sections have the same key.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Page:
             raise ValueError(f"section keys {keys} are not unique")
 
     def write(self, path: Path) -> None:
-        """Write the file."""
+        """Write the page to an HTML file."""
         text = render(
             "page.html.j2", title=self.title, lead=self.lead, disclaimer=self.disclaimer, sections=self.sections
         )

@@ -1,4 +1,4 @@
-"""From a template to the text of a page."""
+"""Rendering of templates."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
-"""``base.html.j2`` is what every page extends: head, style sheet, skip link, header and footer with the disclaimer."""
+"""Folder of the templates. Every page extends ``base.html.j2``: head, style sheet, skip link, header and footer."""
 
 
 def render(template: str, *folders: Path, **values: Any) -> str:
-    """Fill a template.
+    """Render a template.
 
     Args:
-        template: Its file's name.
-        folders: Where it and what it includes are looked for before :data:`TEMPLATES`.
-        values: What it speaks of; ``base.html.j2`` needs ``title``, ``lead`` and ``disclaimer``.
+        template: File name of the template.
+        *folders: Folders to search for templates before :data:`TEMPLATES`.
+        **values: Variables of the template. ``base.html.j2`` requires ``title``, ``lead`` and ``disclaimer``.
+
+    Returns:
+        The text of the page.
 
     Raises:
-        jinja2.UndefinedError: it speaks of something that is not given.
+        jinja2.UndefinedError: If the template uses a variable without a value.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from lss_lightning import __version__
-    from lss_lightning.reporting.page.blocks import number_of
+    from lss_lightning.reporting.page.blocks import parse_number
 
     environment = Environment(
         loader=FileSystemLoader([*folders, TEMPLATES]),
@@ -32,5 +35,5 @@ def render(template: str, *folders: Path, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number_of
+    environment.filters["number"] = parse_number
     return environment.get_template(template).render(version=__version__, **values)

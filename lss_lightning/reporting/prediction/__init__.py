@@ -1,4 +1,4 @@
-"""What ``predict.py`` leaves of a study: measurements as tables, label maps, pictures, DICOM objects and the report."""
+"""Outputs of ``predict.py`` for a study: tables, label maps, overlays, DICOM objects and the HTML report."""
 
 from lss_lightning.reporting.prediction.study_folder import write_study
 from lss_lightning.reporting.prediction.terminal import print_study

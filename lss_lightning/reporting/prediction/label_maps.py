@@ -1,4 +1,4 @@
-"""Label maps as PNG with a palette, and as NIfTI where the source lies."""
+"""Label maps as palette PNGs, and as NIfTI volumes in patient space."""
 
 from __future__ import annotations
 
@@ -13,64 +13,64 @@ from PIL.PngImagePlugin import PngInfo
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis import Geometry, SliceResult, StudyResult
 
-_SAME = 1e-3
-"""mm by which slices of one volume may lie off their place in it: files round."""
+_SAME = 1e-3  # mm; files round their coordinates
+_MAX_NOTES = 79  # characters of a NIfTI description
 
 
-def write_png(study: StudyResult, folder: Path) -> None:
-    """Write a palette PNG of each slice: its pixels are the classes' codes, its colours theirs.
+def write_label_maps(study: StudyResult, folder: Path) -> None:
+    """Write a palette PNG of each slice, with the classes' codes as pixel values and the classes' colours.
 
     Args:
-        study: What was segmented.
-        folder: To make.
+        study: The segmented study.
+        folder: The folder to create.
     """
     folder.mkdir()
     palette = _palette(study.labels)
-    about = PngInfo()
-    about.add_text("Comment", provenance(study))
-    for piece in study.slices:
-        image = Image.fromarray(study.labels.to_codes(piece.classes), mode="P")
+    metadata = PngInfo()
+    metadata.add_text("Comment", format_provenance(study))
+    for slice_ in study.slices:
+        image = Image.fromarray(study.labels.to_codes(slice_.classes), mode="P")
         image.putpalette(palette)
-        image.save(folder / f"{piece.name}.png", pnginfo=about)
+        image.save(folder / f"{slice_.name}.png", pnginfo=metadata)
 
 
 def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) -> tuple[Path, ...]:
-    """Write the classes' codes as volumes that overlie their source in the patient's coordinates.
+    """Write the classes' codes as NIfTI volumes that overlay their source in patient coordinates.
 
-    Slices that lie in parallel, at equal steps and on one grid, share a volume; a study with a group along each disc
-    gives several.
+    Parallel slices on one grid with equal steps share a volume. A study with a group of slices along each disc has
+    several volumes.
 
     Args:
-        study: What was segmented.
-        path: File to write; of several, ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz``, … beside it.
-        orientation: Axes in which to store the voxels, as SimpleITK names them; None leaves them in axial slices.
+        study: The segmented study.
+        path: The file to write. Several files are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz`` and so on.
+        orientation: The orientation of the voxel axes as named by SimpleITK, e.g. ``RAS``. None keeps axial slices.
 
     Returns:
-        The files; none where the source has no place in a patient.
+        The files. Empty if no slice has a geometry.
     """
     import SimpleITK
 
-    volumes = _volumes([piece for piece in study.slices if piece.geometry and piece.spacing])
+    volumes = _volumes([slice_ for slice_ in study.slices if slice_.geometry and slice_.spacing])
     paths = [path]
     if len(volumes) != 1:
         name = path.name.removesuffix(".nii.gz")
         paths = [path.with_name(f"{name}_{number}.nii.gz") for number in range(1, len(volumes) + 1)]
-    for file, pieces in zip(paths, volumes, strict=True):
-        image = SimpleITK.GetImageFromArray(np.stack([study.labels.to_codes(piece.classes) for piece in pieces]))
-        first, (height, width) = _geometry(pieces[0]), pieces[0].spacing or (1.0, 1.0)
-        step, normal = _step(pieces)
+    for file, slices in zip(paths, volumes, strict=True):
+        image = SimpleITK.GetImageFromArray(np.stack([study.labels.to_codes(slice_.classes) for slice_ in slices]))
+        first, (height, width) = _geometry(slices[0]), slices[0].spacing or (1.0, 1.0)
+        step, normal = _step(slices)
         image.SetOrigin(first.origin)
         image.SetSpacing((width, height, step))
         image.SetDirection(np.stack((first.row, first.column, normal), axis=1).ravel().tolist())
         if orientation:
             image = SimpleITK.DICOMOrient(image, orientation)
-        image.SetMetaData("ITK_FileNotes", provenance(study)[:79])
+        image.SetMetaData("ITK_FileNotes", format_provenance(study)[:_MAX_NOTES])
         SimpleITK.WriteImage(image, str(file), imageIO="NiftiImageIO")
     return tuple(paths)
 
 
-def provenance(study: StudyResult) -> str:
-    """What made a file, in a line; the disclaimer first, as some fields are short."""
+def format_provenance(study: StudyResult) -> str:
+    """Return the disclaimer and the checkpoints in one line. The disclaimer is first because some fields are short."""
     models = ", ".join(f"{model.name} {model.sha256[:12]}" for model in study.models)
     return f"{study.disclaimer} {models}"
 
@@ -82,48 +82,51 @@ def _palette(labels: LabelSet) -> list[int]:
     return colours
 
 
-def _volumes(pieces: Sequence[SliceResult]) -> list[list[SliceResult]]:
-    """Slices by volume, each from feet to head."""
-    groups: list[list[SliceResult]] = []
-    for piece in reversed(pieces):
-        if groups and _continues(groups[-1], piece):
-            groups[-1].append(piece)
+def _volumes(slices: Sequence[SliceResult]) -> list[list[SliceResult]]:
+    """Group slices by volume, each from feet to head."""
+    volumes: list[list[SliceResult]] = []
+    for slice_ in reversed(slices):
+        if volumes and _continues(volumes[-1], slice_):
+            volumes[-1].append(slice_)
         else:
-            groups.append([piece])
-    return groups[::-1]
+            volumes.append([slice_])
+    return volumes[::-1]
 
 
-def _continues(group: Sequence[SliceResult], piece: SliceResult) -> bool:
-    last, own = group[-1], _geometry(piece)
-    before = _geometry(last)
-    alike = piece.classes.shape == last.classes.shape and piece.spacing == last.spacing
-    if not alike or not np.allclose((*before.row, *before.column), (*own.row, *own.column), rtol=0, atol=_SAME):
+def _continues(volume: Sequence[SliceResult], slice_: SliceResult) -> bool:
+    """Return whether a slice is the next one of a volume."""
+    last = volume[-1]
+    before, geometry = _geometry(last), _geometry(slice_)
+    same_grid = slice_.classes.shape == last.classes.shape and slice_.spacing == last.spacing
+    if not same_grid or not np.allclose(
+        (*before.row, *before.column), (*geometry.row, *geometry.column), rtol=0, atol=_SAME
+    ):
         return False
-    way = np.subtract(own.origin, before.origin)
+    shift = np.subtract(geometry.origin, before.origin)
     normal = _normal(before)
-    # A volume's slices lie straight above one another.
-    if not np.allclose(way, (way @ normal) * normal, rtol=0, atol=_SAME * 10):
+    # The slices of a volume are shifted along their normal only.
+    if not np.allclose(shift, (shift @ normal) * normal, rtol=0, atol=_SAME * 10):
         return False
-    if len(group) == 1:
+    if len(volume) == 1:
         return True
-    step = np.subtract(before.origin, _geometry(group[-2]).origin)
-    return bool(np.allclose(way, step, rtol=0, atol=_SAME * 10))
+    step = np.subtract(before.origin, _geometry(volume[-2]).origin)
+    return bool(np.allclose(shift, step, rtol=0, atol=_SAME * 10))
 
 
-def _step(pieces: Sequence[SliceResult]) -> tuple[float, NDArray[np.float64]]:
-    """How far it is from one slice to the next, mm, and the unit vector that way."""
-    first = _geometry(pieces[0])
+def _step(slices: Sequence[SliceResult]) -> tuple[float, NDArray[np.float64]]:
+    """Return the distance between consecutive slices in mm, and the unit vector from one to the next."""
+    first = _geometry(slices[0])
     normal = _normal(first)
-    if len(pieces) == 1:
+    if len(slices) == 1:
         return first.thickness or 1.0, normal
-    step = float(np.subtract(_geometry(pieces[1]).origin, first.origin) @ normal)
+    step = float(np.subtract(_geometry(slices[1]).origin, first.origin) @ normal)
     return abs(step), normal * np.sign(step)
 
 
-def _geometry(piece: SliceResult) -> Geometry:
-    assert piece.geometry is not None, "only slices with a place in the patient become volumes"
-    return piece.geometry
+def _geometry(slice_: SliceResult) -> Geometry:
+    assert slice_.geometry is not None, "a volume requires slices with a geometry"
+    return slice_.geometry
 
 
-def _normal(place: Geometry) -> NDArray[np.float64]:
-    return np.cross(place.row, place.column)
+def _normal(geometry: Geometry) -> NDArray[np.float64]:
+    return np.cross(geometry.row, geometry.column)

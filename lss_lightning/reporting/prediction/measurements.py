@@ -1,74 +1,72 @@
-"""A study's measurements as CSV and JSON; ``docs/predict.md`` says what each field is."""
+"""A study's measurements as CSV and JSON. ``docs/predict.md`` describes the fields."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SliceMeasurements, SliceResult, StudyResult, common_basis
+from lss_lightning.files import sha256, write_csv, write_json
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SliceMeasurements, SliceResult, StudyResult, describe_basis
 
-SCHEMA = 1
-
-
-def write_csv(study: StudyResult, path: Path) -> None:
-    """Write a row for each slice."""
-    rows = [_row(study, piece) for piece in study.slices]
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, rows[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+MEASUREMENTS_SCHEMA = 1
+"""Version of ``measurements.json``."""
 
 
-def write_json(study: StudyResult, path: Path) -> None:
-    """Write all there is but pixels."""
-    path.write_text(json.dumps(_study(study), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+def write_study_csv(study: StudyResult, path: Path) -> None:
+    """Write the measurements as CSV with a row per slice."""
+    rows = [_csv_row(study, slice_) for slice_ in study.slices]
+    write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
 
 
-def _row(study: StudyResult, piece: SliceResult) -> dict[str, object]:
-    values = piece.measurements.values() if piece.measurements else dict.fromkeys(MEASUREMENTS)
-    measures: dict[str, object] = {}
+def write_study_json(study: StudyResult, path: Path) -> None:
+    """Write the whole study except its pixels as JSON."""
+    write_json(path, _study_to_plain(study))
+
+
+def _csv_row(study: StudyResult, slice_: SliceResult) -> dict[str, object]:
+    values = slice_.measurements.values() if slice_.measurements else dict.fromkeys(MEASUREMENTS)
+    cells: dict[str, object] = {}
     for name, value in values.items():
-        interval = piece.intervals.get(name)
-        measures[name] = _number(value)
-        measures[f"{name}_low"] = _number(interval.low if interval else None)
-        measures[f"{name}_high"] = _number(interval.high if interval else None)
+        interval = slice_.intervals.get(name)
+        cells[name] = _format_number(value)
+        cells[f"{name}_low"] = _format_number(interval.low if interval else None)
+        cells[f"{name}_high"] = _format_number(interval.high if interval else None)
     return {
         "study": study.name,
-        "slice": piece.name,
-        "level": piece.level or "",
-        "level_source": piece.level_source,
-        "not_measured": piece.not_measured or "",
-        **measures,
-        "intervals": common_basis(piece.intervals.values()),
-        "sites": "; ".join(piece.sites),
-        "findings": "; ".join(map(str, piece.findings)),
-        "flags": "; ".join(flag.message for flag in piece.flags),
+        "slice": slice_.name,
+        "level": slice_.level or "",
+        "level_source": slice_.level_source,
+        "not_measured": slice_.not_measured or "",
+        **cells,
+        "intervals": describe_basis(slice_.intervals.values()),
+        "sites": "; ".join(slice_.sites),
+        "findings": "; ".join(map(str, slice_.findings)),
+        "flags": "; ".join(flag.message for flag in slice_.flags),
         "models_sha256": "; ".join(model.sha256 for model in study.models),
         "disclaimer": study.disclaimer,
     }
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _study(study: StudyResult) -> dict[str, Any]:
+def _study_to_plain(study: StudyResult) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
+        "schema": MEASUREMENTS_SCHEMA,
         "disclaimer": study.disclaimer,
         "study": study.name,
         "remarks": list(study.remarks),
         "models": [{"name": model.name, "sha256": model.sha256} for model in study.models],
         "classes": [{"name": label.name, "key": label.key, "code": label.code} for label in study.labels],
-        "measures": {name: {"title": measure.title, "unit": measure.unit} for name, measure in MEASUREMENTS.items()},
+        "measures": {
+            name: {"title": measurement.title, "unit": measurement.unit} for name, measurement in MEASUREMENTS.items()
+        },
         "criteria": [
             {
                 "key": criterion.key,
-                "measure": criterion.measure,
+                "measure": criterion.measurement,
                 "below": criterion.below,
                 "meaning": criterion.meaning,
                 "source": criterion.source,
@@ -79,31 +77,31 @@ def _study(study: StudyResult) -> dict[str, Any]:
             }
             for criterion in CRITERIA
         ],
-        "slices": [_slice(piece) for piece in study.slices],
+        "slices": [_slice_to_plain(slice_) for slice_ in study.slices],
     }
 
 
-def _slice(piece: SliceResult) -> dict[str, Any]:
-    place = piece.geometry
+def _slice_to_plain(slice_: SliceResult) -> dict[str, Any]:
+    geometry, measurements = slice_.geometry, slice_.measurements
     return {
-        "name": piece.name,
-        "level": piece.level,
-        "level_source": piece.level_source,
-        "not_measured": piece.not_measured,
-        "pixels": list(piece.classes.shape),
-        "spacing_mm": list(piece.spacing) if piece.spacing else None,
-        "image_left": piece.image_left,
-        "geometry": place
+        "name": slice_.name,
+        "level": slice_.level,
+        "level_source": slice_.level_source,
+        "not_measured": slice_.not_measured,
+        "pixels": list(slice_.classes.shape),
+        "spacing_mm": list(slice_.spacing) if slice_.spacing else None,
+        "image_left": slice_.image_left,
+        "geometry": geometry
         and {
-            "origin_mm": list(place.origin),
-            "row": list(place.row),
-            "column": list(place.column),
-            "thickness_mm": place.thickness,
+            "origin_mm": list(geometry.origin),
+            "row": list(geometry.row),
+            "column": list(geometry.column),
+            "thickness_mm": geometry.thickness,
         },
-        "sources_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in piece.sources],
-        "measures": piece.measurements and _measures(piece, piece.measurements),
-        "sac_area_counted_mm2": piece.measurements and piece.measurements.sac_area_counted_mm2,
-        "rotation_deg": piece.measurements and piece.measurements.rotation_deg,
+        "sources_sha256": [sha256(path) for path in slice_.sources],
+        "measures": measurements and _measurements_to_plain(slice_, measurements),
+        "sac_area_counted_mm2": measurements and measurements.sac_area_counted_mm2,
+        "rotation_deg": measurements and measurements.rotation_deg,
         "findings": [
             {
                 "criterion": finding.criterion.key,
@@ -111,25 +109,25 @@ def _slice(piece: SliceResult) -> dict[str, Any]:
                 "reliable": finding.reliable,
                 "text": str(finding),
             }
-            for finding in piece.findings
+            for finding in slice_.findings
         ],
-        "sites": list(piece.sites),
+        "sites": list(slice_.sites),
         "flags": [
-            {"key": flag.key, "message": flag.message, "undermines": list(flag.undermines)} for flag in piece.flags
+            {"key": flag.key, "message": flag.message, "undermines": list(flag.undermines)} for flag in slice_.flags
         ],
     }
 
 
-def _measures(piece: SliceResult, measured: SliceMeasurements) -> dict[str, Any]:
-    """Each measure with what is known of it: its interval and caliper, or why it is withheld."""
-    found: dict[str, Any] = {}
-    for name, value in measured.values().items():
-        found[name] = {"value": value}
-        if name in measured.withheld:
-            found[name]["withheld"] = measured.withheld[name]
-        if interval := piece.intervals.get(name):
-            found[name] |= {"low": interval.low, "high": interval.high, "below": dict(interval.below)}
-            found[name]["calibrated_on"] = asdict(interval.support) if interval.support else None
-        if caliper := measured.calipers.get(name):
-            found[name]["caliper_px"] = [list(caliper.start), list(caliper.end)]
-    return found
+def _measurements_to_plain(slice_: SliceResult, measurements: SliceMeasurements) -> dict[str, Any]:
+    """Return each measurement with its interval and caliper, or the reason it is withheld."""
+    plain: dict[str, Any] = {}
+    for name, value in measurements.values().items():
+        plain[name] = {"value": value}
+        if name in measurements.withheld:
+            plain[name]["withheld"] = measurements.withheld[name]
+        if interval := slice_.intervals.get(name):
+            plain[name] |= {"low": interval.low, "high": interval.high, "below": dict(interval.probability_below)}
+            plain[name]["calibrated_on"] = asdict(interval.support) if interval.support else None
+        if caliper := measurements.calipers.get(name):
+            plain[name]["caliper_px"] = [list(caliper.start), list(caliper.end)]
+    return plain

@@ -1,48 +1,51 @@
-"""Pictures of the measured slices, with outlines and calipers."""
+"""Overlays: images of the measured slices with outlines and calipers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from lss_lightning.reporting.calipers import plot_calipers
-from lss_lightning.reporting.prediction.label_maps import provenance
+from lss_lightning.reporting.prediction.label_maps import format_provenance
 from lss_lightning.stenosis import CRITERIA, SliceResult, StudyResult
 
 
 def write_overlays(study: StudyResult, folder: Path) -> None:
-    """Write a PNG of each measured slice; of none, no folder.
+    """Write a PNG of each measured slice.
 
     Args:
-        study: What was found.
-        folder: To make.
+        study: The measured study.
+        folder: The folder to create. It is not created if no slice was measured.
     """
-    pieces = [piece for piece in study.slices if piece.measurements]
-    if pieces:
+    measured = [slice_ for slice_ in study.slices if slice_.measurements]
+    if measured:
         folder.mkdir()
-    for piece in pieces:
-        assert piece.measurements is not None
-        height, width = piece.spacing or (1.0, 1.0)
+    for slice_ in measured:
+        assert slice_.measurements is not None
+        height, width = slice_.spacing or (1.0, 1.0)
         plot_calipers(
-            # T2 shows the sac best.
-            piece.images.get("T2", next(iter(piece.images.values()))),
-            piece.measurements,
+            # The thecal sac has the best contrast on T2.
+            slice_.images.get("T2", next(iter(slice_.images.values()))),
+            slice_.measurements,
             study.labels,
-            folder / f"{piece.name}.png",
-            title=f"{study.name}, {piece.name}{_level(piece)}",
-            caption=_caption(study, piece),
+            folder / f"{slice_.name}.png",
+            title=f"{study.name}, {slice_.name}{_format_level(slice_)}",
+            caption=_caption(study, slice_),
             aspect=height / width,
-            image_left=piece.image_left,
+            image_left=slice_.image_left,
         )
 
 
-def _level(piece: SliceResult) -> str:
-    if piece.level is None:
+def _format_level(slice_: SliceResult) -> str:
+    if slice_.level is None:
         return ", level unknown"
-    return f", {piece.level}" if piece.level_source == "given" else f", {piece.level} (assumed)"
+    return f", {slice_.level}" if slice_.level_source == "given" else f", {slice_.level} (assumed)"
 
 
-def _caption(study: StudyResult, piece: SliceResult) -> str:
-    findings = " ".join(f"{finding}." for finding in piece.findings) or "No measure lies below a published threshold."
-    named = {finding.criterion.source for finding in piece.findings}
-    others = "; ".join(dict.fromkeys(one.source for one in CRITERIA if one.source not in named))
-    return f"{findings} Also compared with thresholds of {others}. {provenance(study)}"
+def _caption(study: StudyResult, slice_: SliceResult) -> str:
+    findings = (
+        " ".join(f"{finding}." for finding in slice_.findings) or "No measurement is below a published threshold."
+    )
+    cited = {finding.criterion.source for finding in slice_.findings}
+    others = "; ".join(dict.fromkeys(criterion.source for criterion in CRITERIA if criterion.source not in cited))
+    summary = findings or "No measurement is below a published threshold."
+    return f"{summary} Also compared with the thresholds of {others}. {format_provenance(study)}"

@@ -1,4 +1,4 @@
-"""A study as an interactive page: images with what was measured on them, and what the measures lie below."""
+"""The interactive HTML report of a study: slices with their measurements, and the published thresholds."""
 
 from lss_lightning.reporting.study.report import write_study_report
 

@@ -1,4 +1,4 @@
-"""A slice as a drawing that stays sharp at any size: images as PNG, label map, outlines and calipers as curves."""
+"""A slice as a scalable drawing: images as PNG; label map, outlines and calipers as SVG paths."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lss_lightning.labels import LabelSet
-from lss_lightning.reporting.calipers import LOOKS, REFERENCES, CaliperStyle, visible
+from lss_lightning.reporting.calipers import CALIPER_STYLES, REFERENCE_COLOURS, CaliperStyle, find_view
 from lss_lightning.stenosis import Caliper, SliceMeasurements
 from lss_lightning.stenosis.measurements import Points
 from lss_lightning.stenosis.study import SliceResult
 
-_LETTER_AWAY = 0.033  # from a caliper's end to the middle of its letter, by the view's width
-_BAR_MM = 10
+_LETTER_OFFSET = 0.033  # from a caliper's end to the centre of its letter, as a fraction of the view's width
+_SCALE_BAR_MM = 10
 _BRIGHTEST = 99  # percentile
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a drawing, in its units."""
+    """A rectangle in the units of a drawing."""
 
     left: float
     top: float
@@ -36,14 +36,14 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Structure:
-    """A class on a slice.
+class StructurePaths:
+    """The SVG paths of a class on a slice.
 
     Attributes:
-        key: Of the class.
+        key: The key of the class.
         colour: ``#rrggbb``.
-        pixels: Path around its pixels on the label map; empty where it has none.
-        outline: Path of its sub-pixel outline; empty where it has none.
+        pixels: The path around the class's pixels on the label map. Empty if it has none.
+        outline: The path of its sub-pixel outline. Empty if it has none.
     """
 
     key: str
@@ -54,18 +54,18 @@ class Structure:
 
 @dataclass(frozen=True)
 class ReferenceLine:
-    """What a measure was taken on: the canal's section, or the ellipse that a bulge is measured from."""
+    """The reference of a measurement: the canal's cross-section, or the ellipse from which a bulge is measured."""
 
-    measure: str
+    measurement: str
     colour: str
     outline: str
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A caliper, from (x0, y0) to (x1, y1), its letter at (x, y)."""
+class CaliperMark:
+    """A caliper from (x0, y0) to (x1, y1), with its letter at (x, y)."""
 
-    measure: str
+    measurement: str
     look: CaliperStyle
     x0: float
     y0: float
@@ -77,76 +77,77 @@ class Mark:
 
 @dataclass(frozen=True)
 class SlicePicture:
-    """A slice, drawn. The unit is a pixel's width; (0, 0) is the outer corner of the first pixel.
+    """The drawing of a slice. The unit is the width of a pixel; (0, 0) is the outer corner of the first pixel.
 
     Attributes:
-        size: Width and height.
-        near: The part with the anatomy.
-        stretch: Height of a pixel.
-        images: Data URIs by weighting.
+        size: The width and height.
+        anatomy: The part that shows the anatomy.
+        aspect: The height of a pixel divided by its width.
+        images: The images as data URIs, by weighting.
         structures: The anatomical classes.
-        references: What measures were taken on.
+        references: The references of the measurements.
         marks: The calipers.
-        bar: Length of 10 mm; None where the spacing is unknown.
-        brightest: Grey value that a hundredth of the anatomy's pixels exceed.
+        scale_bar: The length of 10 mm. None if the spacing is unknown.
+        brightest: The grey value that 1 % of the anatomy's pixels exceed, 0 to 255.
     """
 
     size: tuple[float, float]
-    near: Box
-    stretch: float
+    anatomy: Box
+    aspect: float
     images: Mapping[str, str]
-    structures: tuple[Structure, ...]
+    structures: tuple[StructurePaths, ...]
     references: tuple[ReferenceLine, ...]
-    marks: tuple[Mark, ...]
-    bar: float | None
+    marks: tuple[CaliperMark, ...]
+    scale_bar: float | None
     brightest: float
 
     @property
     def whole(self) -> Box:
-        """All of it."""
+        """The whole slice."""
         return Box(0, 0, *self.size)
 
 
-def draw(result: SliceResult, labels: LabelSet) -> SlicePicture:
+def draw_slice(result: SliceResult, labels: LabelSet) -> SlicePicture:
     """Draw a slice.
 
     Args:
-        result: The slice; one that was not measured has neither outlines nor calipers.
+        result: The slice. It is drawn without outlines and calipers if it was not measured.
         labels: The classes.
     """
     rows, columns = result.classes.shape
     height, width = result.spacing or (1.0, 1.0)
-    stretch = height / width
-    measured = result.measurements
-    near, part = Box(0, 0, columns, rows * stretch), (slice(None), slice(None))
-    if measured is not None:
-        (top, bottom), (left, right) = visible(measured, result.classes.shape)
-        near = Box(left + 0.5, (top + 0.5) * stretch, right - left, (bottom - top) * stretch)
-        part = slice(round(top + 0.5), round(bottom + 0.5)), slice(round(left + 0.5), round(right + 0.5))
+    aspect = height / width
+    measurements = result.measurements
+    anatomy, region = Box(0, 0, columns, rows * aspect), (slice(None), slice(None))
+    if measurements is not None:
+        (top, bottom), (left, right) = find_view(measurements, result.classes.shape)
+        anatomy = Box(left + 0.5, (top + 0.5) * aspect, right - left, (bottom - top) * aspect)
+        region = slice(round(top + 0.5), round(bottom + 0.5)), slice(round(left + 0.5), round(right + 0.5))
+    calipers = measurements.calipers if measurements else {}
     return SlicePicture(
-        size=(columns, rows * stretch),
-        near=near,
-        stretch=stretch,
-        images={kind: png_uri(image) for kind, image in result.images.items()},
-        structures=tuple(_structure(result.classes, measured, labels, index, stretch) for index in labels.anatomical),
-        references=tuple(_references(measured, stretch)) if measured else (),
-        marks=tuple(_mark(name, caliper, near, stretch) for name, caliper in measured.calipers.items())
-        if measured
-        else (),
-        bar=None if result.spacing is None else _BAR_MM / width,
-        brightest=max(float(np.percentile(image[part], _BRIGHTEST)) for image in result.images.values()),
+        size=(columns, rows * aspect),
+        anatomy=anatomy,
+        aspect=aspect,
+        images={weighting: encode_png(image) for weighting, image in result.images.items()},
+        structures=tuple(
+            _structure(result.classes, measurements, labels, index, aspect) for index in labels.anatomical
+        ),
+        references=tuple(_references(measurements, aspect)) if measurements else (),
+        marks=tuple(_mark(name, caliper, anatomy, aspect) for name, caliper in calipers.items()),
+        scale_bar=None if result.spacing is None else _SCALE_BAR_MM / width,
+        brightest=max(float(np.percentile(image[region], _BRIGHTEST)) for image in result.images.values()),
     )
 
 
-def png_uri(image: NDArray[np.uint8]) -> str:
-    """An image (H, W) or (H, W, 3), uint8, as a data URI."""
+def encode_png(image: NDArray[np.uint8]) -> str:
+    """Encode an image, (H, W) or (H, W, 3), uint8, as a PNG data URI."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def run_path(mask: NDArray[np.bool_]) -> str:
-    """Path around the pixels of a mask (H, W), a rectangle for every run of them in a row."""
+def trace_pixels(mask: NDArray[np.bool_]) -> str:
+    """Return an SVG path around the pixels of a mask, (H, W), with a rectangle for each run of pixels in a row."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     steps = np.diff(padded, axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
@@ -156,33 +157,41 @@ def run_path(mask: NDArray[np.bool_]) -> str:
     )
 
 
-def ring_path(rings: tuple[Points, ...], stretch: float) -> str:
-    """Closed path through points in pixels, (0, 0) being the middle of the first."""
-    scaled = [((ring + 0.5) * (1.0, stretch)).tolist() for ring in rings]
+def trace_outline(rings: tuple[Points, ...], aspect: float) -> str:
+    """Return a closed SVG path through rings of points.
+
+    Args:
+        rings: Points (N, 2), (x, y) in pixels; (0, 0) is the centre of the first pixel.
+        aspect: The height of a pixel divided by its width.
+    """
+    scaled = [((ring + 0.5) * (1.0, aspect)).tolist() for ring in rings]
     return "".join(f"M{'L'.join(f'{x:.2f} {y:.2f}' for x, y in ring)}z" for ring in scaled)
 
 
 def _structure(
-    classes: NDArray[np.uint8], measured: SliceMeasurements | None, labels: LabelSet, index: int, stretch: float
-) -> Structure:
+    classes: NDArray[np.uint8], measurements: SliceMeasurements | None, labels: LabelSet, index: int, aspect: float
+) -> StructurePaths:
     label = labels[index]
-    rings = measured.outlines.get(label.key, ()) if measured else ()
-    return Structure(label.key, label.colour, run_path(classes == index), ring_path(rings, stretch))
+    rings = measurements.outlines.get(label.key, ()) if measurements else ()
+    return StructurePaths(label.key, label.colour, trace_pixels(classes == index), trace_outline(rings, aspect))
 
 
-def _references(measured: SliceMeasurements, stretch: float) -> list[ReferenceLine]:
-    drawn = {name: colour for name, colour in REFERENCES.items() if name in measured.outlines}
-    return [ReferenceLine(name, colour, ring_path(measured.outlines[name], stretch)) for name, colour in drawn.items()]
+def _references(measurements: SliceMeasurements, aspect: float) -> list[ReferenceLine]:
+    return [
+        ReferenceLine(name, colour, trace_outline(measurements.outlines[name], aspect))
+        for name, colour in REFERENCE_COLOURS.items()
+        if name in measurements.outlines
+    ]
 
 
-def _mark(name: str, caliper: Caliper, near: Box, stretch: float) -> Mark:
-    look = LOOKS[name]
-    ends = (np.array((caliper.start, caliper.end)) + 0.5) * (1.0, stretch)
-    close, far = ends[::-1] if look.at_end else ends
-    # Outside the caliper, in line with it; of one without length, above.
-    away = close - far if (close != far).any() else np.array((0.0, -1.0))
-    if look.at_end:  # mostly where the canal's caliper runs on: beside it
-        away = np.array((away[1], -away[0]))
-    x, y = (close + away / np.hypot(*away) * _LETTER_AWAY * near.width).tolist()
+def _mark(name: str, caliper: Caliper, view: Box, aspect: float) -> CaliperMark:
+    look = CALIPER_STYLES[name]
+    ends = (np.array((caliper.start, caliper.end)) + 0.5) * (1.0, aspect)
+    near, far = ends[::-1] if look.at_end else ends
+    # The letter is in line with the caliper, outside it; above a caliper of length zero.
+    direction = near - far if (near != far).any() else np.array((0.0, -1.0))
+    if look.at_end:  # the canal's caliper usually continues there, so the letter is beside the line
+        direction = np.array((direction[1], -direction[0]))
+    x, y = (near + direction / np.hypot(*direction) * _LETTER_OFFSET * view.width).tolist()
     (x0, y0), (x1, y1) = ends.tolist()
-    return Mark(name, look, x0, y0, x1, y1, x, y)
+    return CaliperMark(name, look, x0, y0, x1, y1, x, y)

@@ -1,4 +1,4 @@
-"""The page of a study."""
+"""The HTML report of a study."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from pathlib import Path
 from pydicom.misc import is_dicom
 
 from lss_lightning.reporting.page.rendering import render
-from lss_lightning.reporting.study.picture import SlicePicture, draw
-from lss_lightning.reporting.study.table import SOURCES, MeasurementRow, compare_thresholds, rows_of, states_of
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, Site, common_basis
-from lss_lightning.stenosis.study import LEVELS, SliceResult, StudyResult
+from lss_lightning.reporting.study.picture import SlicePicture, draw_slice
+from lss_lightning.reporting.study.table import SOURCES, MeasurementRow, build_rows, compare_levels, describe_sites
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, Site, describe_basis
+from lss_lightning.stenosis.study import LEVEL_KEYS, SliceResult, StudyResult
 
-TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 
-_STEP = 5  # of the slider, grey values
+_WINDOW_STEP = 5  # of the slider, grey values
 
 _LEVEL_SOURCES = {
     "given": "given by the user",
-    "assigned": "assigned from the order of the discs: check it against the sagittal series",
-    "unknown": "not known",
+    "assigned": "assigned from the order of the discs; check it against the sagittal series",
+    "unknown": "unknown",
 }
 _DICOM = {
     True: "Read from DICOM images; a segmentation (SEG) and a structured report (SR) can refer to them.",
-    False: "Not read from DICOM images, so there is no segmentation (SEG) and no structured report (SR).",
+    False: "Not read from DICOM images; there is no segmentation (SEG) and no structured report (SR).",
 }
 
 
 @dataclass(frozen=True)
 class SlicePanel:
-    """A slice on the page.
+    """A slice in the report.
 
     Attributes:
         result: The slice.
-        anchor: Of its section.
-        title: Its level, or its name where that is unknown.
-        level_source: Who says so.
-        picture: It, drawn.
-        rows: Its measures.
-        sites: What is known of each site, in the order that the image shows them.
+        anchor: The id of its HTML section.
+        title: Its level, or its name if the level is unknown.
+        level_source: The source of its level, in words.
+        picture: Its drawing.
+        rows: Its measurements.
+        sites: The state of each site, from left to right in the image.
     """
 
     result: SliceResult
@@ -54,74 +54,75 @@ class SlicePanel:
 
 
 def write_study_report(study: StudyResult, path: Path) -> None:
-    """Write the page of a study: one HTML file that needs no other, for screen, keyboard, phone and print.
+    """Write the report of a study as one self-contained HTML file for screen, keyboard, phone and print.
 
-    Each level that was measured is shown with its images, label map, outlines and calipers, its measures with their
-    intervals and the published thresholds, and its doubts; then all levels side by side, the slices that were not
-    measured and why, the thresholds' sources, and the checkpoints. Nothing on it is worded as a diagnosis.
+    Each measured level is shown with its images, label map, outlines and calipers, its measurements with their
+    intervals and the published thresholds, and its quality flags. A comparison of all levels follows, then the slices
+    that were not measured with the reasons, the sources of the thresholds, and the checkpoints. Nothing is worded as a
+    diagnosis.
 
     Args:
         study: The study.
-        path: File to write; one that is there is overwritten.
+        path: The file to write. An existing file is overwritten.
     """
-    panels = [_panel(result, study) for result in study.slices]
+    panels = [_build_panel(result, study) for result in study.slices]
     measured = [panel for panel in panels if panel.result.measurements is not None]
     intervals = [interval for result in study.slices for interval in result.intervals.values()]
     text = render(
         "study.html.j2",
-        TEMPLATES,
-        title=f"{study.name}: lumbar canal, slice by slice",
+        _TEMPLATES,
+        title=f"{study.name}: lumbar canal measurements",
         lead=_lead(study, len(measured)),
         disclaimer=study.disclaimer,
         study=study,
         panels=measured,
-        others=[panel for panel in panels if panel.result.measurements is None],
-        comparisons=list(compare_thresholds([panel.result for panel in measured])),
-        weightings=sorted({kind for result in study.slices for kind in result.images}),
-        window=_window(measured or panels),
+        unmeasured=[panel for panel in panels if panel.result.measurements is None],
+        comparisons=list(compare_levels([panel.result for panel in measured])),
+        weightings=sorted({weighting for result in study.slices for weighting in result.images}),
+        window=_window_width(measured or panels),
         classes=[study.labels[index] for index in study.labels.anatomical],
         criteria=CRITERIA,
-        measures=MEASUREMENTS,
+        measurements=MEASUREMENTS,
         sources=SOURCES,
-        levels={key: level for level, key in LEVELS.items()},
-        intervals=common_basis(intervals),
+        levels={key: level for level, key in LEVEL_KEYS.items()},
+        intervals=describe_basis(intervals),
         calibrated=any(interval.support for interval in intervals),
-        spacings=list(dict.fromkeys(_spacing(result) for result in study.slices)),
+        spacings=list(dict.fromkeys(_format_spacing(result) for result in study.slices)),
         dicom=_DICOM[any(is_dicom(source) for result in study.slices for source in result.sources)],
     )
     path.write_text(text, encoding="utf-8")
 
 
-def _panel(result: SliceResult, study: StudyResult) -> SlicePanel:
-    states = states_of(result)
+def _build_panel(result: SliceResult, study: StudyResult) -> SlicePanel:
+    states = describe_sites(result)
     right_to_left: tuple[Site, ...] = ("right", "central", "left")
-    shown = right_to_left[::-1] if result.image_left == "left" else right_to_left
+    order = right_to_left[::-1] if result.image_left == "left" else right_to_left
     return SlicePanel(
         result,
         anchor=result.name.lower().replace("_", "-"),
         title=result.level or result.name,
         level_source=_LEVEL_SOURCES[result.level_source],
-        picture=draw(result, study.labels),
-        rows=tuple(rows_of(result)),
-        sites={site: states[site] for site in shown},
+        picture=draw_slice(result, study.labels),
+        rows=tuple(build_rows(result)),
+        sites={site: states[site] for site in order},
     )
 
 
-def _window(panels: Sequence[SlicePanel]) -> int:
-    """Width of the window, from black, that shows the anatomy of all slices as bright as can be; grey values."""
+def _window_width(panels: Sequence[SlicePanel]) -> int:
+    """Return the window width, from black, that is just wide enough for the anatomy of all slices, in grey values."""
     brightest = max((panel.picture.brightest for panel in panels), default=255)
-    return max(_STEP, min(255, _STEP * math.ceil(brightest / _STEP)))
+    return max(_WINDOW_STEP, min(255, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP)))
 
 
 def _lead(study: StudyResult, measured: int) -> str:
     slices = f"{len(study.slices)} axial slice{'s' if len(study.slices) != 1 else ''}"
     levels = [result.level for result in study.slices if result.measurements is not None and result.level]
     where = f" at {', '.join(dict.fromkeys(levels))}" if levels else ""
-    return f"{slices} segmented, {measured} of them measured{where}."
+    return f"{slices} segmented, {measured} measured{where}."
 
 
-def _spacing(result: SliceResult) -> str:
+def _format_spacing(result: SliceResult) -> str:
     if result.spacing is None:
-        return "unknown, so that only ratios are measured"
+        return "unknown; only ratios are measured"
     height, width = result.spacing
-    return f"{height:.4g} by {width:.4g} mm"
+    return f"{height:.4g} × {width:.4g} mm"

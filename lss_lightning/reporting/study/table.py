@@ -1,35 +1,35 @@
-"""Measures as a reader is shown them: with interval, thresholds and the reason where there is none."""
+"""Measurements as a reader sees them: value, interval, thresholds, and the reason a value is withheld."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lss_lightning.reporting.calipers import LOOKS
+from lss_lightning.reporting.calipers import CALIPER_STYLES
 from lss_lightning.reporting.style import MISSING
 from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Criterion, Site
-from lss_lightning.stenosis.criteria import criteria_at
-from lss_lightning.stenosis.study import LEVELS, SliceResult
+from lss_lightning.stenosis.criteria import find_criteria
+from lss_lightning.stenosis.study import LEVEL_KEYS, SliceResult
 
 SOURCES: tuple[str, ...] = tuple(dict.fromkeys(criterion.source for criterion in CRITERIA))
-"""Where thresholds were published; a threshold refers to them by number, from 1."""
+"""Publications of the thresholds, cited by number from 1."""
 
-_ROOM = 1.12  # of a scale's largest number
+_HEADROOM = 1.12  # length of a scale relative to its largest number
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """A published threshold beside a value.
+class ThresholdResult:
+    """A published threshold compared with a value.
 
     Attributes:
-        below: The threshold, with its unit.
-        passed: Whether the value lies below it; None where there is no value.
-        reliable: Whether it counts at this level.
-        probability: Of lying below it, as printed; empty where unknown.
-        source: Number among :data:`SOURCES`.
+        threshold: The threshold, with its unit.
+        passed: Whether the value is below it. None if there is no value.
+        reliable: Whether the threshold counts at this level.
+        probability: The probability of a value below it, formatted. Empty if unknown.
+        source: The number of its source in :data:`SOURCES`.
     """
 
-    below: str
+    threshold: str
     passed: bool | None
     reliable: bool
     probability: str
@@ -38,16 +38,16 @@ class Threshold:
 
 @dataclass(frozen=True)
 class MeasurementRow:
-    """A measure of a slice.
+    """A measurement of a slice.
 
     Attributes:
-        name: Of the measure.
-        title: Likewise, as printed.
-        letter: Of its caliper; empty where it has none.
-        value: As printed, with its unit.
-        interval: Likewise; empty where there is none.
-        thresholds: Those that apply at the level.
-        withheld: Why there is no value; empty where there is one.
+        name: The name of the measurement.
+        title: Its title.
+        letter: The letter of its caliper. Empty if it has none.
+        value: The value with its unit, formatted.
+        interval: The interval, formatted. Empty if there is none.
+        thresholds: The thresholds that apply at the level.
+        withheld: The reason there is no value. Empty if there is one.
     """
 
     name: str
@@ -55,88 +55,90 @@ class MeasurementRow:
     letter: str
     value: str
     interval: str
-    thresholds: tuple[Threshold, ...]
+    thresholds: tuple[ThresholdResult, ...]
     withheld: str
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A value on its measure's scale, whose places are in percent.
+class ComparisonCell:
+    """A value on the scale of its measurement. Positions and widths are percentages of the scale.
 
     Attributes:
-        value: As printed, without unit.
-        below: Largest number of thresholds passed.
-        place: Of the value; None where there is none.
-        low: Of its interval's lower end; None where there is none.
-        width: Of its interval.
-        withheld: Why there is no value; empty where there is one.
+        value: The value without its unit, formatted.
+        below: Whether the value is below a threshold that counts at its level.
+        position: The position of the value. None if there is no value.
+        low: The position of the interval's lower end. None if there is no interval.
+        width: The width of the interval.
+        withheld: The reason there is no value. Empty if there is one.
     """
 
     value: str
     below: bool
-    place: float | None
+    position: float | None
     low: float | None
     width: float
     withheld: str
 
 
 @dataclass(frozen=True)
-class ThresholdComparison:
-    """A measure at all levels.
+class LevelComparison:
+    """A measurement at all levels.
 
     Attributes:
-        title: Of the measure, with its unit.
-        thresholds: As printed; and their places on the scale, percent.
-        cells: One for each slice.
+        title: The title of the measurement, with its unit.
+        thresholds: The formatted thresholds and their positions on the scale in percent.
+        cells: The values, one per slice.
     """
 
     title: str
     thresholds: tuple[tuple[str, float], ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparisonCell, ...]
 
 
-def rows_of(result: SliceResult) -> Iterator[MeasurementRow]:
-    """All measures of a slice that was measured, in the order of reports."""
-    measured = result.measurements
-    if measured is None:
+def build_rows(result: SliceResult) -> Iterator[MeasurementRow]:
+    """Yield the measurements of a slice in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`."""
+    measurements = result.measurements
+    if measurements is None:
         return
-    for name, value in measured.values().items():
+    for name, value in measurements.values().items():
         interval = result.intervals.get(name)
         yield MeasurementRow(
             name,
             MEASUREMENTS[name].title,
-            LOOKS[name].letter if name in measured.calipers else "",
-            _number(name, value, unit=True),
-            f"{_number(name, interval.low)} to {_number(name, interval.high)}" if interval else "",
-            tuple(_threshold(criterion, value, result) for criterion in _criteria(name, result)),
-            measured.withheld.get(name, ""),
+            CALIPER_STYLES[name].letter if name in measurements.calipers else "",
+            _format_number(name, value, unit=True),
+            f"{_format_number(name, interval.low)} to {_format_number(name, interval.high)}" if interval else "",
+            tuple(_compare(criterion, value, result) for criterion in _criteria(name, result)),
+            measurements.withheld.get(name, ""),
         )
 
 
-def states_of(result: SliceResult) -> Mapping[Site, str]:
-    """What is known of each site: ``below`` a threshold, ``not below`` one, or ``withheld``, wholly or ``in part``."""
+def describe_sites(result: SliceResult) -> Mapping[Site, str]:
+    """Return the state of each site: ``below``, ``not below``, ``not below, partly withheld`` or ``withheld``."""
     states: dict[Site, str] = {}
     for site in SITES:
-        criteria = [one for name in MEASUREMENTS for one in _counting(name, result) if one.site == site]
-        given = [_values(result)[one.measure] is not None for one in criteria]
+        criteria = [
+            criterion for name in MEASUREMENTS for criterion in _counting(name, result) if criterion.site == site
+        ]
+        available = [_values(result)[criterion.measurement] is not None for criterion in criteria]
         if site in result.sites:
             states[site] = "below"
-        elif all(given):
+        elif all(available):
             states[site] = "not below"
         else:
-            states[site] = "not below, in part withheld" if any(given) else "withheld"
+            states[site] = "not below, partly withheld" if any(available) else "withheld"
     return states
 
 
-def compare_thresholds(results: Sequence[SliceResult]) -> Iterator[ThresholdComparison]:
-    """Each measure that has any value side by side, for slices that were measured."""
-    for name, measure in MEASUREMENTS.items():
+def compare_levels(results: Sequence[SliceResult]) -> Iterator[LevelComparison]:
+    """Yield each measurement that has a value on any of the measured slices, compared between the slices."""
+    for name, measurement in MEASUREMENTS.items():
         values = [_values(result)[name] for result in results]
         intervals = [result.intervals.get(name) for result in results]
         if all(value is None for value in values):
             continue
         criteria = {criterion.below: criterion for result in results for criterion in _criteria(name, result)}
-        most = _ROOM * max(
+        scale = _HEADROOM * max(
             *criteria,
             *(value for value in values if value is not None),
             *(interval.high for interval in intervals if interval is not None),
@@ -145,18 +147,18 @@ def compare_thresholds(results: Sequence[SliceResult]) -> Iterator[ThresholdComp
         cells = []
         for result, value, interval in zip(results, values, intervals, strict=True):
             cells.append(
-                Cell(
-                    value=_number(name, value),
-                    below=value is not None and any(value < one.below for one in _counting(name, result)),
-                    place=None if value is None else 100 * value / most,
-                    low=None if interval is None else 100 * interval.low / most,
-                    width=0 if interval is None else 100 * (interval.high - interval.low) / most,
+                ComparisonCell(
+                    value=_format_number(name, value),
+                    below=value is not None and any(value < criterion.below for criterion in _counting(name, result)),
+                    position=None if value is None else 100 * value / scale,
+                    low=None if interval is None else 100 * interval.low / scale,
+                    width=0 if interval is None else 100 * (interval.high - interval.low) / scale,
                     withheld=result.measurements.withheld.get(name, "") if result.measurements else "",
                 )
             )
-        title = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
-        ticks = tuple((f"{below:g}", 100 * below / most) for below in sorted(criteria))
-        yield ThresholdComparison(title, ticks, tuple(cells))
+        title = f"{measurement.title}, {measurement.unit}" if measurement.unit else measurement.title
+        ticks = tuple((f"{below:g}", 100 * below / scale) for below in sorted(criteria))
+        yield LevelComparison(title, ticks, tuple(cells))
 
 
 def _values(result: SliceResult) -> dict[str, float | None]:
@@ -164,36 +166,42 @@ def _values(result: SliceResult) -> dict[str, float | None]:
 
 
 def _criteria(name: str, result: SliceResult) -> list[Criterion]:
-    return [one for one in criteria_at(LEVELS.get(result.level or "")) if one.measure == name]
+    """Return the criteria of a measurement that apply at the slice's level."""
+    applying = find_criteria(LEVEL_KEYS.get(result.level or ""))
+    return [criterion for criterion in applying if criterion.measurement == name]
 
 
 def _counting(name: str, result: SliceResult) -> list[Criterion]:
-    """Those that are reliable at the level."""
-    return [one for one in _criteria(name, result) if LEVELS.get(result.level or "") not in one.unreliable_at]
+    """Return the criteria of a measurement that are reliable at the slice's level."""
+    return [criterion for criterion in _criteria(name, result) if _is_reliable(criterion, result)]
 
 
-def _threshold(criterion: Criterion, value: float | None, result: SliceResult) -> Threshold:
-    interval = result.intervals.get(criterion.measure)
-    probability = interval.below.get(criterion.key) if interval else None
-    return Threshold(
-        below=f"{criterion.below:g} {MEASUREMENTS[criterion.measure].unit}".strip(),
+def _is_reliable(criterion: Criterion, result: SliceResult) -> bool:
+    return LEVEL_KEYS.get(result.level or "") not in criterion.unreliable_at
+
+
+def _compare(criterion: Criterion, value: float | None, result: SliceResult) -> ThresholdResult:
+    interval = result.intervals.get(criterion.measurement)
+    probability = interval.probability_below.get(criterion.key) if interval else None
+    return ThresholdResult(
+        threshold=f"{criterion.below:g} {MEASUREMENTS[criterion.measurement].unit}".strip(),
         passed=None if value is None else value < criterion.below,
-        reliable=LEVELS.get(result.level or "") not in criterion.unreliable_at,
-        probability="" if probability is None else _percent(probability),
+        reliable=_is_reliable(criterion, result),
+        probability="" if probability is None else _format_probability(probability),
         source=SOURCES.index(criterion.source) + 1,
     )
 
 
-def _percent(probability: float) -> str:
-    """Without ever claiming to be sure."""
+def _format_probability(probability: float) -> str:
+    """Return a percentage that is never 0 % or 100 %, since no probability here is certain."""
     if probability < 0.005:
         return "< 1 %"
     return "> 99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
 
 
-def _number(name: str, value: float | None, *, unit: bool = False) -> str:
+def _format_number(name: str, value: float | None, *, unit: bool = False) -> str:
     if value is None:
         return MISSING
-    of = MEASUREMENTS[name].unit
-    number = f"{value:.{1 if of else 3}f}"
-    return f"{number} {of}".strip() if unit else number
+    symbol = MEASUREMENTS[name].unit
+    number = f"{value:.{1 if symbol else 3}f}"
+    return f"{number} {symbol}".strip() if unit else number

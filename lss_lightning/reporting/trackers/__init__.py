@@ -1,43 +1,41 @@
-"""What a run hands to Weights & Biases and TensorBoard: decided once here, translated by each tracker."""
+"""Experiment trackers: Weights & Biases and TensorBoard record the same content of a run."""
 
 from __future__ import annotations
 
 from lss_lightning.config.sections import LoggerConfig
-from lss_lightning.reporting.trackers.content import (
-    Epoch,
-    RunDescription,
-    SliceRow,
-    TrackedResult,
-    Tracker,
-    flat_settings,
-    read_result,
-)
+from lss_lightning.reporting.trackers.content import EpochRecord, SliceRow, TrackedResult, read_result
+from lss_lightning.reporting.trackers.description import RunDescription, flatten_settings
+from lss_lightning.reporting.trackers.tracker import Tracker
 
 __all__ = [
-    "Epoch",
+    "EpochRecord",
     "RunDescription",
     "SliceRow",
     "TrackedResult",
     "Tracker",
-    "flat_settings",
+    "flatten_settings",
     "open_trackers",
     "read_result",
 ]
 
 
-def open_trackers(config: LoggerConfig, about: RunDescription) -> list[Tracker]:
-    """Start the trackers that are configured; their libraries are imported only then.
+def open_trackers(config: LoggerConfig, description: RunDescription) -> list[Tracker]:
+    """Start the configured trackers. Their libraries are imported only if they are used.
+
+    Args:
+        config: The trackers to start.
+        description: The run.
 
     Raises:
-        UserError: the run that is resumed was recorded elsewhere.
+        UserError: If a resumed run was recorded in another W&B project or under another entity.
     """
     trackers: list[Tracker] = []
     if config.tensorboard:
         from lss_lightning.reporting.trackers.tensorboard import TensorBoardTracker
 
-        trackers.append(TensorBoardTracker(about))
+        trackers.append(TensorBoardTracker(description))
     if config.wandb is not None:
         from lss_lightning.reporting.trackers.wandb import WandbTracker
 
-        trackers.append(WandbTracker(about, config.wandb))
+        trackers.append(WandbTracker(description, config.wandb))
     return trackers

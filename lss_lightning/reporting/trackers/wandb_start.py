@@ -1,4 +1,4 @@
-"""How a W&B run starts: with an account or without, with a network or without, anew or resumed."""
+"""Starting or resuming a W&B run, online if an account and the server are available, else offline."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import wandb
 from wandb.errors import Error
 
 from lss_lightning.config.sections import WandbConfig
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.trackers.content import RunDescription
+from lss_lightning.files import write_json
+from lss_lightning.reporting.trackers.description import RunDescription
+from lss_lightning.runs.layout import RunFolder
 
-RECORD = "wandb.json"
-"""Where a run's folder keeps the run's identity in W&B."""
+UPLOAD_TIMEOUT = 1800
+"""Seconds to wait for the upload at the end of a run."""
 
-LAST_UPLOAD = 1800
-"""Seconds that the end of a run waits for what is still to be sent."""
+WandbMode: TypeAlias = Literal["online", "offline", "disabled"]
 
-Mode = Literal["online", "offline", "disabled"]
-
-say = logging.getLogger(__name__).warning
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Identity:
-    """A run's identity in W&B, and whether the server knows it already."""
+class WandbIdentity:
+    """The identity of a run in W&B.
+
+    Attributes:
+        id: The id of the run.
+        project: The project of the run.
+        entity: The user or team. None for the account's default entity.
+        sent: Whether the server knows the run.
+    """
 
     id: str
     project: str
@@ -37,98 +43,99 @@ class Identity:
     sent: bool
 
 
-def start(about: RunDescription, config: WandbConfig) -> wandb.Run:
-    """Start or go on with a run: on the server, or, with a line that says why, offline.
+def start_run(description: RunDescription, config: WandbConfig) -> wandb.Run:
+    """Start or resume a run on the server, or offline with a log line that says why.
 
     Args:
-        about: The run.
-        config: Where to.
+        description: The run.
+        config: The W&B settings.
 
     Raises:
-        UserError: the run that is resumed lies in another project, or with another entity.
+        UserError: If a resumed run was recorded in another project or under another entity.
     """
-    before = _before(about, config)
-    # It would report itself over several lines.
+    earlier = _read_identity(description, config)
+    # W&B's own messages take several lines.
     wandb.setup(wandb.Settings(silent=True))
     mode = os.environ.get("WANDB_MODE", "online") if config.mode == "online" else config.mode
     run = None
     reason = ""
     if mode == "online":
         try:
-            # Without an account init would ask for one.
+            # Without an account wandb.init would ask for one.
             if wandb.login(prompt=False, verify=False):
-                run = _init(about, config, before, "online")
+                run = _init(description, config, earlier, "online")
             else:
-                reason = "no account found, which wandb login or WANDB_API_KEY gives"
+                reason = "no account found (run wandb login or set WANDB_API_KEY)"
         except (Error, TimeoutError) as error:
-            reason = _why(error, config, before)
+            reason = _describe_error(error, config, earlier)
     if run is None:
-        run = _init(about, config, before, "disabled" if mode == "disabled" else "offline")
+        run = _init(description, config, earlier, "disabled" if mode == "disabled" else "offline")
     if mode != "disabled":
-        say(recording_line(run, reason) if run.offline else f"wandb: {run.url}")
-        record = Identity(
-            run.id, config.project, config.entity, not run.offline or (before is not None and before.sent)
-        )
-        (about.folder / RECORD).write_text(json.dumps(asdict(record), indent=2) + "\n")
+        _log.warning(format_offline_notice(run, reason) if run.offline else f"wandb: {run.url}")
+        sent = not run.offline or (earlier is not None and earlier.sent)
+        identity = WandbIdentity(run.id, config.project, config.entity, sent)
+        write_json(RunFolder(description.folder).wandb_identity, asdict(identity))
     return run
 
 
-def recording_line(run: wandb.Run, reason: str) -> str:
-    """Where a run is recorded that the server has not got, and how to send it."""
-    why = f"{reason}; " if reason else ""
-    return f"wandb: {why}recorded offline, to be sent by: wandb sync {Path(run.dir).parent}"
+def format_offline_notice(run: wandb.Run, reason: str) -> str:
+    """Return a line that says why a run is recorded offline and how to upload it."""
+    prefix = f"{reason}; " if reason else ""
+    return f"wandb: {prefix}recorded offline, upload it with: wandb sync {Path(run.dir).parent}"
 
 
-def _before(about: RunDescription, config: WandbConfig) -> Identity | None:
-    """The identity of the run that is resumed; None where it starts anew.
+def _read_identity(description: RunDescription, config: WandbConfig) -> WandbIdentity | None:
+    """Read the identity of a resumed run, or return None for a new one.
 
     Raises:
-        UserError: it lies elsewhere.
+        UserError: If it was recorded in another project or under another entity.
     """
-    path = about.folder / RECORD
-    if not about.resumed or not path.is_file():
+    path = RunFolder(description.folder).wandb_identity
+    if not description.resumed or not path.is_file():
         return None
-    before = Identity(**json.loads(path.read_text()))
+    identity = WandbIdentity(**json.loads(path.read_text()))
     for key in ("project", "entity"):
-        was, wanted = getattr(before, key), getattr(config, key)
-        if was != wanted:
+        recorded, configured = getattr(identity, key), getattr(config, key)
+        if recorded != configured:
             raise UserError(
-                f"logger.wandb.{key}={wanted or 'null'}: W&B has this run, {before.id}, under {was or 'null'}; leave "
-                f"logger.wandb.{key} out to go on with it there, or start a new run"
+                f"logger.wandb.{key}={configured or 'null'}: run {identity.id} is recorded under {key} "
+                f"{recorded or 'null'} in W&B; remove logger.wandb.{key} to resume it there, or start a new run"
             )
-    return before
+    return identity
 
 
-def _init(about: RunDescription, config: WandbConfig, before: Identity | None, mode: Mode) -> wandb.Run:
-    must = before is not None and before.sent and mode == "online"
+def _init(
+    description: RunDescription, config: WandbConfig, earlier: WandbIdentity | None, mode: WandbMode
+) -> wandb.Run:
+    on_server = earlier is not None and earlier.sent and mode == "online"
     settings = wandb.Settings(
         silent=True,
-        console="off",  # a progress bar makes thousands of lines
+        console="off",  # a progress bar would make thousands of lines
         init_timeout=config.timeout,
-        finish_timeout=LAST_UPLOAD,
+        finish_timeout=UPLOAD_TIMEOUT,
         finish_timeout_raises=True,
     )
     return wandb.init(
         project=config.project,
         entity=config.entity,
-        dir=about.folder,
-        id=None if before is None else before.id,
-        resume="must" if must else None if before is None else "allow",
-        name=about.name,
-        notes=about.note,
-        group=config.group or about.group,
-        job_type=about.job,
+        dir=description.folder,
+        id=None if earlier is None else earlier.id,
+        resume="must" if on_server else None if earlier is None else "allow",
+        name=description.name,
+        notes=description.note,
+        group=config.group or description.group,
+        job_type=description.job,
         tags=config.tags,
-        config=dict(about.settings),
+        config=dict(description.settings),
         mode=mode,
         reinit="create_new",
         settings=settings,
     )
 
 
-def _why(error: Exception, config: WandbConfig, before: Identity | None) -> str:
-    """What kept a run from the server, in a line."""
-    place = "/".join(filter(None, (config.entity, config.project)))
-    run = "" if before is None else f", run {before.id}"
-    said = str(error).splitlines()[0].rstrip(".:")  # more lines are advice on its own settings
-    return f"{place}{run} cannot be reached ({said})"
+def _describe_error(error: Exception, config: WandbConfig, earlier: WandbIdentity | None) -> str:
+    """Describe in one line why the server could not be reached."""
+    project = "/".join(filter(None, (config.entity, config.project)))
+    run = "" if earlier is None else f", run {earlier.id}"
+    message = str(error).splitlines()[0].rstrip(".:")  # further lines are advice on W&B's own settings
+    return f"{project}{run} cannot be reached ({message})"

@@ -1,1 +1,1 @@
-"""Finished runs side by side."""
+"""Comparison of finished runs with one another and with the paper."""

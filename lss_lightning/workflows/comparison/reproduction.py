@@ -1,76 +1,79 @@
-"""The pages of a reproduction: the paper's tables and figures, and what the protocol does to the number."""
+"""The report of a reproduction: the tables and figures of the paper, and the effect of the split protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lss_lightning.config.reproduce import MODELS, ReproduceConfig
-from lss_lightning.display import shown_path
-from lss_lightning.labels import LabelSet
-from lss_lightning.reporting.comparison import Curves
+from lss_lightning.display import shorten_path
+from lss_lightning.reporting.comparison import TrainingCurves
 from lss_lightning.reporting.page import Bullets, Facts, Page, Section
 from lss_lightning.reporting.page.markdown import write_markdown
-from lss_lightning.workflows.comparison.finished import FinishedRun, TrainedRun, common_labels, runs_of
-from lss_lightning.workflows.comparison.protocol_section import HONEST, protocol_section
-from lss_lightning.workflows.comparison.protocols import pooled
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.comparison.finished_runs import FinishedRun, find_common_labels
+from lss_lightning.workflows.comparison.protocol_effects import pool_seeds
+from lss_lightning.workflows.comparison.protocol_section import make_protocol_section
 from lss_lightning.workflows.comparison.sections import (
-    curves_section,
-    differences_section,
-    joined_disclaimers,
-    new_report,
-    related_section,
-    scores_section,
-    segmented_section,
-    settings_section,
+    ComparisonReport,
+    create_report_folder,
+    join_disclaimers,
+    make_curves_section,
+    make_differences_section,
+    make_related_section,
+    make_scores_section,
+    make_segmentation_section,
+    make_settings_section,
 )
+from lss_lightning.workflows.comparison.trained_runs import REFERENCE_PROTOCOL, Reproduction
 
-PICTURES = "reproduction"
-"""Folder of the pictures and CSV files, beside ``reproduction.md``, so that both can be copied to ``docs/``."""
+FIGURES_FOLDER = "reproduction"
+"""The folder of the figures and CSV files beside ``reproduction.md``, so both can be copied to ``docs/``."""
 
 
-def write_reproduction(
-    config: ReproduceConfig, trained: Sequence[TrainedRun], failed: Sequence[str], folder: Path
-) -> Path:
-    """Write ``report/``: ``index.html``, ``reproduction.md``, and its pictures and CSV files.
+def write_reproduction(reproduction: Reproduction, run_folder: RunFolder) -> Path:
+    """Write ``report/``: ``index.html``, ``reproduction.md``, and its figures and CSV files.
 
     Args:
-        config: Of the reproduction.
-        trained: At least one.
-        failed: The trainings that are missing, with the reason.
-        folder: An existing one.
+        reproduction: The finished trainings.
+        run_folder: The run directory of the reproduction, which must exist.
 
     Returns:
-        The report's folder.
-    """
-    report = new_report(folder)
-    files = report / PICTURES
-    files.mkdir()
-    runs = [each.run for each in trained]
-    labels = common_labels(runs)
-    disclaimer = joined_disclaimers(runs)
-    seeds = len({each.training.seed for each in trained})
-    about = f"Data: {config.data.name}, {seeds} seed{'s' * (seeds > 1)} each. {disclaimer}"
+        The report folder.
 
-    models = [name for name in MODELS if any(each.training.model == name for each in trained)]
-    protocols = [name for name in config.reproduce.protocols if any(each.training.protocol == name for each in trained)]
-    honest = HONEST if HONEST in protocols else protocols[-1]
+    Raises:
+        UserError: If there is a report already.
+    """
+    folder = create_report_folder(run_folder)
+    (folder / FIGURES_FOLDER).mkdir()
+    config, models, protocols = reproduction.config, reproduction.models, reproduction.protocols
+    labels, disclaimer = find_common_labels(reproduction.runs), join_disclaimers(reproduction.runs)
+    seeds = len({item.training.seed for item in reproduction.trained})
+    note = f"Data: {config.data.name}, {seeds} seed{'s' * (seeds > 1)} each. {disclaimer}"
+    report = ComparisonReport(folder / FIGURES_FOLDER, labels, note)
+
+    reference = REFERENCE_PROTOCOL if REFERENCE_PROTOCOL in protocols else protocols[-1]
     columns = {
         protocol: [
-            pooled(of, f"{model}, {protocol}", labels) for model in models if (of := runs_of(trained, model, protocol))
+            pool_seeds(runs, f"{model}, {protocol}", labels)
+            for model in models
+            if (runs := reproduction.find_runs(model, protocol))
         ]
         for protocol in protocols
     }
-    first_seed = [of[0] for model in models if (of := runs_of(trained, model, honest))]
+    first_seed = [runs[0] for model in models if (runs := reproduction.find_runs(model, reference))]
     sections = [
-        _about_section(config, trained, failed),
-        protocol_section(config, trained, models, protocols, labels, files, about),
-        *(_scores(protocol, protocols[0], columns[protocol], labels, files, about) for protocol in protocols),
-        differences_section(columns[honest], labels, files, about),
-        curves_section(_curves(trained, models, protocols), [], files, about),
-        segmented_section(first_seed, labels, files, about, config.reproduce.examples, config.trainer, config.paths),
-        settings_section(first_seed, runs, files, about),
-        related_section(files),
+        _make_about_section(reproduction),
+        make_protocol_section(report, reproduction),
+        *(
+            _make_scores_section(report, protocol, columns[protocol], notes=protocol == protocols[0])
+            for protocol in protocols
+        ),
+        make_differences_section(report, columns[reference]),
+        make_curves_section(report, _collect_curves(reproduction)),
+        make_segmentation_section(report, first_seed, config.reproduce.examples, config.trainer, config.paths),
+        make_settings_section(report, first_seed, reproduction.runs),
+        make_related_section(report),
     ]
     page = Page(
         title=f"Reproduction of Altun & Alkan (2023) on {config.data.name}",
@@ -81,42 +84,45 @@ def write_reproduction(
         disclaimer=disclaimer,
         sections=sections,
     )
-    page.write(report / "index.html")
-    write_markdown(page, report / "reproduction.md")
-    return report
+    page.write(folder / run_folder.report_page.name)
+    write_markdown(page, folder / "reproduction.md")
+    return folder
 
 
-def _about_section(config: ReproduceConfig, trained: Sequence[TrainedRun], failed: Sequence[str]) -> Section:
+def _make_about_section(reproduction: Reproduction) -> Section:
+    config, trained = reproduction.config, reproduction.trained
     size = config.reproduce.chosen
+    folder = shorten_path(trained[0].run.run_folder.path.parent)
     facts = {
         "Data": f"{config.data.name}, {config.data.channels}",
         "Size": config.reproduce.size,
-        "Beside the paper's Table 1": ", ".join(size.overrides) or "nothing",
+        "Changes to Table 1 of the paper": ", ".join(size.overrides) or "none",
         "Seeds": ", ".join(map(str, size.seeds)),
-        "Runs": f"{len(trained)} of {len(config.trainings)}, in {shown_path(trained[0].run.folder.parent)}",
+        "Runs": f"{len(trained)} of {len(config.trainings)}, in {folder}",
     }
     notes = [
-        "ResNet, Inception and VGG16 of the paper are read as resnet34, inception_v3 and vgg16, from random weights."
+        "ResNet, Inception and VGG16 of the paper are taken to be resnet34, inception_v3 and vgg16 with random initial "
+        "weights."
     ]
-    notes += [f"Missing: {each}." for each in failed]
-    return Section("about", "What was run", [Facts(facts), Bullets(notes)])
+    notes += [f"Missing: {failure}." for failure in reproduction.failures]
+    return Section("about", "Runs", [Facts(facts), Bullets(notes)])
 
 
-def _scores(
-    protocol: str, first: str, columns: Sequence[FinishedRun], labels: LabelSet, files: Path, about: str
+def _make_scores_section(
+    report: ComparisonReport, protocol: str, columns: Sequence[FinishedRun], *, notes: bool
 ) -> Section:
-    folder = files / f"table2_{protocol}"
+    folder = report.folder / f"table2_{protocol}"
     folder.mkdir()
-    section = scores_section(columns, labels, folder, about, notes=protocol == first)
+    section = make_scores_section(replace(report, folder=folder), columns, notes=notes)
     return Section(f"table-2-{protocol}", f"Table 2: {protocol} protocol", section.blocks)
 
 
-def _curves(trained: Sequence[TrainedRun], models: Sequence[str], protocols: Sequence[str]) -> list[Curves]:
+def _collect_curves(reproduction: Reproduction) -> list[TrainingCurves]:
     curves = []
-    for model in models:
-        for protocol in protocols:
-            results = [run.result for run in runs_of(trained, model, protocol) if run.result.rows]
+    for model in reproduction.models:
+        for protocol in reproduction.protocols:
+            results = [run.result for run in reproduction.find_runs(model, protocol) if run.result.rows]
             if results:
                 rows, best = [result.rows for result in results], [result.best_epoch for result in results]
-                curves.append(Curves(f"{model}, {protocol}", rows, best))
+                curves.append(TrainingCurves(f"{model}, {protocol}", rows, best))
     return curves

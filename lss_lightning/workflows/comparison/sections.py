@@ -1,50 +1,66 @@
-"""The sections of a comparison, each with the CSV and PNG files that it refers to."""
+"""The sections of a comparison, with their figures and CSV files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.config.sections import PathsConfig, TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.metrics import pair_all
+from lss_lightning.metrics import compare_all_pairs
 from lss_lightning.reporting.comparison import (
-    Curves,
-    cost_table,
-    difference_notes,
-    difference_table,
+    TrainingCurves,
+    list_difference_notes,
+    make_cost_table,
+    make_difference_table,
+    make_runs_table,
+    make_table1,
+    make_table2,
+    make_table3,
     plot_figure12,
     plot_figure13,
-    runs_table,
-    table1,
-    table2,
-    table3,
-    write_csv,
     write_differences,
+    write_table_csv,
 )
 from lss_lightning.reporting.page import Block, Bullets, Figure, Section
-from lss_lightning.reporting.tables import table2_notes, write_table2_csv
+from lss_lightning.reporting.tables import list_table2_notes, write_table2_csv
 from lss_lightning.runs.layout import RunFolder
-from lss_lightning.workflows.comparison.common_images import segment_common
-from lss_lightning.workflows.comparison.finished import FinishedRun
+from lss_lightning.workflows.comparison.finished_runs import FinishedRun
+from lss_lightning.workflows.comparison.shared_images import segment_shared_images
 
 
-def new_report(folder: Path) -> Path:
-    """Make the report's folder.
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What the sections of a comparison have in common.
+
+    Attributes:
+        folder: The folder of their figures and CSV files.
+        labels: The classes of the runs.
+        note: The data and its disclaimer, which end every caption and CSV file.
+    """
+
+    folder: Path
+    labels: LabelSet
+    note: str
+
+
+def create_report_folder(run_folder: RunFolder) -> Path:
+    """Create the report folder of a run directory.
 
     Raises:
-        UserError: there is one already.
+        UserError: If it exists.
     """
-    report = RunFolder(folder).report
+    report = run_folder.report
     if report.exists():
-        raise UserError(f"{report}: already holds a report; nothing is overwritten: choose another hydra.run.dir")
+        raise UserError(f"{report}: already holds a report, which is never overwritten; choose another hydra.run.dir")
     report.mkdir()
     return report
 
 
-def joined_disclaimers(runs: Sequence[FinishedRun]) -> str:
-    """What the data of all runs demand to be said, each sentence once."""
+def join_disclaimers(runs: Sequence[FinishedRun]) -> str:
+    """Join the disclaimers of the data of runs, each sentence once."""
     sentences = [
         sentence.strip(" .")
         for run in runs
@@ -54,82 +70,100 @@ def joined_disclaimers(runs: Sequence[FinishedRun]) -> str:
     return " ".join(f"{sentence}." for sentence in dict.fromkeys(sentences))
 
 
-def scores_section(
-    runs: Sequence[FinishedRun], labels: LabelSet, folder: Path, about: str, *, notes: bool = True
-) -> Section:
-    """Table 2, what each of its columns is and, but where they stand elsewhere, notes; ``table2.csv`` in the folder."""
+def make_scores_section(report: ComparisonReport, runs: Sequence[FinishedRun], *, notes: bool = True) -> Section:
+    """Make the section of Table 2, and write ``table2.csv``.
+
+    Args:
+        report: The report.
+        runs: The runs, a column each.
+        notes: Whether to show the notes on the table. A page needs them once.
+    """
     results = [run.result for run in runs]
-    write_table2_csv(folder / "table2.csv", {result.name: result.metrics for result in results}, labels, about)
-    remarks = {remark: None for result in results for remark in _remarks(result.name, result.metrics["data"])}
-    blocks: list[Block] = [
-        table2(results, labels, "Table 2: intersection over union by class; in brackets 95 % intervals over patients"),
-        runs_table(results, labels),
-    ]
-    if said := [*(table2_notes(labels) if notes else []), *remarks]:
-        blocks.append(Bullets(said))
+    columns = {result.name: result.metrics for result in results}
+    write_table2_csv(report.folder / "table2.csv", columns, report.labels, report.note)
+    remarks = [f"{result.name}: {remark}" for result in results for remark in result.metrics["data"].get("remarks", [])]
+    caption = "Table 2: intersection over union by class; in brackets 95 % intervals over patients"
+    blocks: list[Block] = [make_table2(results, report.labels, caption), make_runs_table(results, report.labels)]
+    if texts := [*(list_table2_notes(report.labels) if notes else []), *dict.fromkeys(remarks)]:
+        blocks.append(Bullets(texts))
     return Section("table-2", "Table 2: scores", blocks)
 
 
-def differences_section(runs: Sequence[FinishedRun], labels: LabelSet, folder: Path, about: str) -> Section:
-    """Paired differences of every two runs that were tested on the same images; also as ``differences.csv``."""
-    pairs = pair_all({run.name: run.tested for run in runs}, labels)
-    write_differences(pairs, labels, folder / "differences.csv", about)
-    table = difference_table(pairs, labels, "Differences in pooled IoU, paired by patient")
+def make_differences_section(report: ComparisonReport, runs: Sequence[FinishedRun]) -> Section:
+    """Make the section of paired differences between runs tested on the same images, and write ``differences.csv``."""
+    pairs = compare_all_pairs({run.name: run.images for run in runs}, report.labels)
+    write_differences(pairs, report.labels, report.folder / "differences.csv", report.note)
+    table = make_difference_table(pairs, report.labels, "Differences in pooled IoU, paired by patient")
     blocks: list[Block] = [table] if table.rows else []
-    return Section("differences", "Differences between runs", [*blocks, Bullets(difference_notes(pairs))])
+    return Section("differences", "Differences between runs", [*blocks, Bullets(list_difference_notes(pairs))])
 
 
-def curves_section(curves: Sequence[Curves], without: Sequence[str], folder: Path, about: str) -> Section:
-    """Figure 12; runs without curves, such as evaluations, are named."""
-    notes = [f"{name} is an evaluation, or kept no metrics.csv: it has no curves." for name in without]
+def make_curves_section(
+    report: ComparisonReport, curves: Sequence[TrainingCurves], without: Sequence[str] = ()
+) -> Section:
+    """Make the section of Figure 12.
+
+    Args:
+        report: The report.
+        curves: The learning curves.
+        without: The names of runs without curves, such as evaluations.
+    """
+    notes = [f"{name} has no curves: it is an evaluation, or kept no metrics.csv." for name in without]
     if not curves:
         return Section("figure-12", "Figure 12: training", [Bullets(notes)])
-    path = folder / "figure12.png"
-    caption = "Loss and IoU over the epochs, IoU pooled over the slices of an epoch."
-    plot_figure12(curves, path, caption=f"{caption} {about}")
-    figure = Figure(path, f"Figure 12: {caption}", "Loss and IoU of training and validation over the epochs")
+    path = report.folder / "figure12.png"
+    caption = "Loss and IoU by epoch. IoU is pooled over the slices of an epoch."
+    plot_figure12(curves, path, caption=f"{caption} {report.note}")
+    figure = Figure(path, f"Figure 12: {caption}", "Training and validation loss and IoU by epoch")
     return Section("figure-12", "Figure 12: training", [figure, *([Bullets(notes)] if notes else [])])
 
 
-def segmented_section(
-    runs: Sequence[FinishedRun],
-    labels: LabelSet,
-    folder: Path,
-    about: str,
-    examples: int,
-    trainer: TrainerConfig,
-    paths: PathsConfig,
+def make_segmentation_section(
+    report: ComparisonReport, runs: Sequence[FinishedRun], count: int, trainer: TrainerConfig, paths: PathsConfig
 ) -> Section:
-    """Figure 13; what keeps it, or a run, from being shown is named."""
-    shown, notes = segment_common(runs, labels, examples, trainer, paths)
+    """Make the section of Figure 13. Notes say which runs cannot be shown, and why.
+
+    Args:
+        report: The report.
+        runs: The runs, whose networks segment the images.
+        count: The number of images.
+        trainer: The trainer settings.
+        paths: The folders.
+    """
+    examples, notes = segment_shared_images(runs, report.labels, count, trainer, paths)
     blocks: list[Block] = [Bullets(notes)] if notes else []
-    if shown:
-        path = folder / "figure13.png"
+    if examples:
+        path = report.folder / "figure13.png"
         caption = (
-            "The same test slices through every model; beneath, mean IoU of the slice's anatomical classes, whose mean "
-            "over the models says which is best, median and worst."
+            "The same test slices segmented by every model. Below: mean IoU of the slice over the anatomical classes. "
+            "Its mean over the models determines best, median and worst."
         )
-        plot_figure13(shown, labels, path, caption=f"{caption} {about}")
+        plot_figure13(examples, report.labels, path, caption=f"{caption} {report.note}")
         blocks.insert(0, Figure(path, f"Figure 13: {caption}", "Test slices with label and each model's prediction"))
     return Section("figure-13", "Figure 13: the same images", blocks)
 
 
-def settings_section(shown: Sequence[FinishedRun], runs: Sequence[FinishedRun], folder: Path, about: str) -> Section:
-    """Table 1 of some runs, and what the training of all took; also as ``table1.csv`` and ``cost.csv``."""
-    settings = table1([run.result for run in shown], "Table 1: settings, beside what the paper tried and chose")
-    cost = cost_table([run.result for run in runs], "What training took; epochs are counted from 0")
-    write_csv(settings, folder / "table1.csv", about)
-    write_csv(cost, folder / "cost.csv", about)
+def make_settings_section(
+    report: ComparisonReport, columns: Sequence[FinishedRun], runs: Sequence[FinishedRun]
+) -> Section:
+    """Make the section of Table 1 and of the training cost, and write ``table1.csv`` and ``cost.csv``.
+
+    Args:
+        report: The report.
+        columns: The runs whose settings are shown.
+        runs: The runs whose cost is shown.
+    """
+    settings = make_table1(
+        [run.result for run in columns], "Table 1: settings, beside those that the paper tried and chose"
+    )
+    cost = make_cost_table([run.result for run in runs], "Training cost; epochs are counted from 0")
+    write_table_csv(settings, report.folder / "table1.csv", report.note)
+    write_table_csv(cost, report.folder / "cost.csv", report.note)
     return Section("table-1", "Table 1: settings and cost", [settings, cost])
 
 
-def related_section(folder: Path) -> Section:
-    """Table 3; also as ``table3.csv``."""
-    table = table3()
-    write_csv(table, folder / "table3.csv", table.caption)
+def make_related_section(report: ComparisonReport) -> Section:
+    """Make the section of Table 3, and write ``table3.csv``."""
+    table = make_table3()
+    write_table_csv(table, report.folder / "table3.csv", table.caption)
     return Section("table-3", "Table 3: related work", [table])
-
-
-def _remarks(name: str, data: dict[str, object]) -> list[str]:
-    remarks = data.get("remarks")
-    return [f"{name}: {remark}" for remark in remarks] if isinstance(remarks, list) else []

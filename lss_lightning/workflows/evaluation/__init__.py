@@ -1,1 +1,1 @@
-"""The test of networks, and its report."""
+"""Testing of networks and the report on it."""

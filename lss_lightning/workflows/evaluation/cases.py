@@ -1,4 +1,4 @@
-"""The slices that a test shows: the best, the median and the worst, and the worst of all one by one."""
+"""Choice of the slices that a report shows: the best, the median and the worst."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.reporting import Case
 
-WORST = 8
-"""Slices that are shown because they came out worst."""
+WORST_CASES = 8
+"""Number of slices shown as the worst."""
 
-Segment = Callable[[list[int]], list[NDArray[np.uint8]]]
-"""From the places of slices to their label maps, each (H, W) on the label's own grid."""
+SegmentFunction = Callable[[list[int]], list[NDArray[np.uint8]]]
+"""Maps indices of slices to their label maps, each (H, W) on the grid of its label."""
 
 
 @dataclass(frozen=True)
@@ -23,44 +23,51 @@ class Cases:
     """Slices to show.
 
     Attributes:
-        examples: The best, the median and the worst; of fewer than three slices the best and the worst.
-        worst: The worst, from the very worst on.
+        examples: The best, the median and the worst slice, or the best and the worst of fewer than three.
+        worst: The worst slices, the worst first.
     """
 
     examples: list[Case] = field(default_factory=list)
     worst: list[Case] = field(default_factory=list)
 
 
-def show_cases(slices: Sequence[LoadedSlice], scores: NDArray[np.float64], segment: Segment) -> Cases:
-    """Choose slices by their scores, and have those few segmented once more.
+def choose_cases(slices: Sequence[LoadedSlice], scores: NDArray[np.float64], segment: SegmentFunction) -> Cases:
+    """Choose slices by their scores and segment them again.
 
     Args:
-        slices: N of them.
-        scores: (N,), mean IoU over the anatomical classes; NaN where a slice has none: it is not shown.
-        segment: As the test did; on several devices each calls this.
+        slices: N slices.
+        scores: (N,), mean IoU over the anatomical classes. Slices with NaN are never chosen.
+        segment: Segments slices as the test did. Every process of a distributed test must call it.
     """
-    order = [int(place) for place in np.argsort(-scores) if not np.isnan(scores[place])]
+    order = [int(index) for index in np.argsort(-scores) if not np.isnan(scores[index])]
     if not order:
         return Cases()
     if len(order) >= 3:
         ranks = {"Best": order[0], "Median": order[len(order) // 2], "Worst": order[-1]}
     else:
         ranks = dict(zip(("Best", "Worst"), order, strict=False))
-    worst = order[::-1][:WORST]
-    places = sorted({*ranks.values(), *worst})
-    maps = dict(zip(places, segment(places), strict=True))
+    worst = order[::-1][:WORST_CASES]
+    chosen = sorted({*ranks.values(), *worst})
+    maps = dict(zip(chosen, segment(chosen), strict=True))
 
-    def case(rank: str, place: int) -> Case:
-        piece = slices[place]
-        return make_case(f"{rank}: patient {piece.slice.title}", piece, maps[place], float(scores[place]))
+    def make_ranked_case(rank: str, index: int) -> Case:
+        loaded = slices[index]
+        return make_case(f"{rank}: patient {loaded.slice.title}", loaded, maps[index], float(scores[index]))
 
     return Cases(
-        examples=[case(rank, place) for rank, place in ranks.items()],
-        worst=[case(f"Worst {number}", place) for number, place in enumerate(worst, 1)],
+        examples=[make_ranked_case(rank, index) for rank, index in ranks.items()],
+        worst=[make_ranked_case(f"Worst {number}", index) for number, index in enumerate(worst, 1)],
     )
 
 
-def make_case(title: str, piece: LoadedSlice, prediction: NDArray[np.uint8], score: float) -> Case:
-    """A slice to show: in colour where it has three channels, else by its first."""
-    image = piece.image if len(piece.image) == 3 else piece.image[:1]
-    return Case(title=title, image=image.transpose(1, 2, 0), label=piece.label, prediction=prediction, iou=score)
+def make_case(title: str, loaded: LoadedSlice, prediction: NDArray[np.uint8], score: float) -> Case:
+    """Make a case to draw.
+
+    Args:
+        title: The text above the image.
+        loaded: The slice. An image of three channels is drawn in colour; of any other number, the first in grey.
+        prediction: (H, W) class indices on the grid of the label.
+        score: Mean IoU over the anatomical classes.
+    """
+    image = loaded.image if len(loaded.image) == 3 else loaded.image[:1]
+    return Case(title=title, image=image.transpose(1, 2, 0), label=loaded.label, prediction=prediction, iou=score)

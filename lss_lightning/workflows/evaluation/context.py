@@ -1,4 +1,4 @@
-"""What is tested, in the words of every page."""
+"""What is evaluated: networks, data, split, and the remarks that every page repeats."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.data.splits import Split, SplitProtocol, shared_patients
-from lss_lightning.display import counted, shown_path, shown_paths
+from lss_lightning.data.splits import Split, SplitProtocol, count_shared_patients
+from lss_lightning.display import format_count, format_paths, shorten_path
 from lss_lightning.files import sha256
-from lss_lightning.models.views import VIEWS
+from lss_lightning.models.views import TTA_VIEWS
 
-_PARTS = {
+_SUBSET_TITLES = {
     "train": "training part",
     "val": "validation part",
     "test": "test part",
     "fit": "training and validation parts",
     "all": "all slices",
-    "folds": "all slices, each by the fold that never saw its patient",
+    "folds": "all slices, each tested by the fold that held out its patient",
 }
-_CROSSINGS = (("test", "train"), ("test", "val"), ("val", "train"))
+_PART_PAIRS = (("test", "train"), ("test", "val"), ("val", "train"))
 
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One trained network.
+    """A trained network.
 
     Attributes:
-        name: Of its run.
-        checkpoint: The file that holds its weights.
+        name: The name of its run.
+        checkpoint: The file with its weights.
     """
 
     name: str
@@ -40,27 +40,27 @@ class EnsembleMember:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What is tested.
+    """Which networks are tested on which data.
 
     Attributes:
-        members: The networks, in one or each for its own fold.
-        dataset: Name of the data source.
+        members: The networks. They form one ensemble, or are the folds of a cross-validation.
+        dataset: The name of the data source.
         subset: ``train``, ``val``, ``test``, ``fit`` (``train`` and ``val``), ``all``, or ``folds`` for all slices,
-            each by the fold that held it out.
-        protocol: The split's, or ``external`` where the data is not what the checkpoint's run divided.
-        division: The protocol in words.
-        disclaimer: The data source's.
-        tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.VIEWS`.
-        remarks: What else a reader must know: stamps of the protocol, slices left out.
-        excluded_seen: Slices left out because the checkpoint was trained or selected on them.
-        facts: What there is to say of the network and its training, by name.
+            each tested by the fold that held it out.
+        protocol: The name of the split protocol, or ``external`` for data other than that of the training run.
+        split_description: The split in words.
+        disclaimer: The disclaimer of the data source.
+        tta: The test-time augmentation, a key of :data:`~lss_lightning.models.views.TTA_VIEWS`.
+        remarks: Sentences that every page must show: warnings about the protocol, excluded slices.
+        excluded_seen: The number of slices excluded because they trained or selected a checkpoint.
+        facts: Facts about the networks and their training, by name.
     """
 
     members: tuple[EnsembleMember, ...]
     dataset: str
     subset: str
     protocol: str
-    division: str
+    split_description: str
     disclaimer: str
     tta: str = "none"
     remarks: tuple[str, ...] = ()
@@ -69,36 +69,41 @@ class EvaluationContext:
 
     @property
     def name(self) -> str:
-        """The members' names, each once with its number, and the test-time augmentation if there is any."""
+        """The distinct names of the members with their counts, and the test-time augmentation if there is any."""
         counts = Counter(member.name for member in self.members)
         name = " + ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
         return name if self.tta == "none" else f"{name}, tta={self.tta}"
 
     @property
-    def files(self) -> str:
-        """The members' files."""
-        return shown_paths([member.checkpoint for member in self.members])
+    def checkpoint_paths(self) -> str:
+        """The members' checkpoint files, in one line."""
+        return format_paths([member.checkpoint for member in self.members])
+
+    @property
+    def subset_title(self) -> str:
+        """The subset in words."""
+        return _SUBSET_TITLES[self.subset]
 
     @property
     def combination(self) -> str:
-        """How several networks and views become one prediction; empty for one of each."""
-        together = len(self.members) if self.subset != "folds" else 1
-        parts = [f"of {together} networks"] if together > 1 else []
+        """A sentence on how networks and views are combined, or an empty string for one network and one view."""
+        networks = len(self.members) if self.subset != "folds" else 1
+        averaged = [f"of {networks} networks"] if networks > 1 else []
         if self.tta != "none":
-            parts.append(f"of {len(VIEWS[self.tta])} views of each image")
-        return f"Mean of the probabilities {' and '.join(parts)}." if parts else ""
-
-    @property
-    def part(self) -> str:
-        """The subset in words."""
-        return _PARTS[self.subset]
+            averaged.append(f"of {len(TTA_VIEWS[self.tta])} views of each image")
+        return f"Mean of the probabilities {' and '.join(averaged)}." if averaged else ""
 
     def caption(self, slices: Sequence[LoadedSlice], convention: str) -> str:
-        """The text under a figure or table; ``convention`` says how its figures are pooled."""
-        slice_count, patients = counted(len(slices), "slice"), counted(_patients(slices), "patient")
+        """Return the text under a figure or table.
+
+        Args:
+            slices: The slices that it shows.
+            convention: A sentence on how its values are pooled, or an empty string.
+        """
+        slice_count, patients = format_count(len(slices), "slice"), format_count(_count_patients(slices), "patient")
         sentences = (
-            f"{self.dataset}, {self.part}, {self.division}: {slice_count} of {patients}.",
-            f"{self.name}, {self.files}.",
+            f"{self.dataset}, {self.subset_title}, {self.split_description}: {slice_count} of {patients}.",
+            f"{self.name}, {self.checkpoint_paths}.",
             self.combination,
             convention,
             *self.remarks,
@@ -106,42 +111,57 @@ class EvaluationContext:
         )
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def about(self, slices: Sequence[LoadedSlice], spacing: float | None) -> dict[str, Any]:
-        """The ``data`` part of ``metrics.json``; ``spacing`` is the working pixel in mm."""
+    def describe_data(self, slices: Sequence[LoadedSlice], spacing: float | None) -> dict[str, Any]:
+        """Return the ``data`` section of ``metrics.json``.
+
+        Args:
+            slices: The slices that were tested.
+            spacing: The working spacing in mm, or None for native pixels.
+        """
         return {
             "name": self.dataset,
             "subset": self.subset,
             "protocol": self.protocol,
             "images": len(slices),
-            "patients": _patients(slices),
+            "patients": _count_patients(slices),
             "excluded_seen": self.excluded_seen,
             "spacing_mm": spacing,
             "remarks": list(self.remarks),
             "disclaimer": self.disclaimer,
         }
 
-    @property
-    def model(self) -> dict[str, Any]:
-        """The ``model`` part of ``metrics.json``: what was tested, each member by name, file and its hash."""
+    def describe_model(self) -> dict[str, Any]:
+        """Return the ``model`` section of ``metrics.json``: name, file and SHA-256 of each member."""
         members = [
-            {"name": one.name, "checkpoint": str(shown_path(one.checkpoint)), "sha256": sha256(one.checkpoint)}
-            for one in self.members
+            {
+                "name": member.name,
+                "checkpoint": str(shorten_path(member.checkpoint)),
+                "sha256": sha256(member.checkpoint),
+            }
+            for member in self.members
         ]
         return {"name": self.name, "members": members, "tta": self.tta}
 
 
-def crossing_remarks(split: SplitProtocol, slices: Sequence[LoadedSlice], parts: Split) -> list[str]:
-    """How many patients lie in two parts, a sentence for each two that share any; none where the stamp says it all."""
-    if split.resubstitutes:
+def describe_shared_patients(split: SplitProtocol, slices: Sequence[LoadedSlice], parts: Split) -> list[str]:
+    """Return a sentence for each two parts of a split that have patients in common.
+
+    Args:
+        split: The split protocol. Resubstitution gives no sentences, since its own warning covers them.
+        slices: All slices of the data.
+        parts: The indices of the slices by part.
+    """
+    if split.is_resubstitution:
         return []
-    pieces = [piece.slice for piece in slices]
-    shared = {pair: shared_patients(pieces, parts, *pair) for pair in _CROSSINGS}
+    plain = [loaded.slice for loaded in slices]
+    counts = {pair: count_shared_patients(plain, parts, *pair) for pair in _PART_PAIRS}
     return [
-        f"{count} of the {_PARTS[one]}'s patients also lie in the {_PARTS[other]}."
-        for (one, other), count in shared.items()
+        f"{format_count(count, 'patient')} of the {_SUBSET_TITLES[first]} {'is' if count == 1 else 'are'} also in the "
+        f"{_SUBSET_TITLES[second]}."
+        for (first, second), count in counts.items()
         if count
     ]
 
 
-def _patients(slices: Sequence[LoadedSlice]) -> int:
-    return len({piece.slice.patient for piece in slices})
+def _count_patients(slices: Sequence[LoadedSlice]) -> int:
+    return len({loaded.slice.patient for loaded in slices})

@@ -1,170 +1,163 @@
-"""``report/index.html``: all that a test found, on one page."""
+"""``report/index.html``: the whole result of an evaluation on one page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.display import counted
-from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.metrics import Records
-from lss_lightning.reporting.folds import fold_table
-from lss_lightning.reporting.measurements import measurement_tables
-from lss_lightning.reporting.page import Block, Bullets, Facts, Figure, Number, Numbers, Page, Prose, Section, Table
+from lss_lightning.display import format_count
+from lss_lightning.labels import LUMBAR
+from lss_lightning.reporting.folds import make_fold_table
+from lss_lightning.reporting.measurements import make_measurement_tables
+from lss_lightning.reporting.page import (
+    Block,
+    Bullets,
+    Facts,
+    Figure,
+    KeyNumber,
+    KeyNumbers,
+    Page,
+    Prose,
+    Section,
+    Table,
+)
 from lss_lightning.reporting.report_table import ReportTable
-from lss_lightning.reporting.scores import score_tables
-from lss_lightning.reporting.tables import format_score, table2_notes, table2_rows
-from lss_lightning.workflows.evaluation.context import EvaluationContext
-from lss_lightning.workflows.evaluation.errors import patients_table, worst_table
-from lss_lightning.workflows.evaluation.facts import run_facts
+from lss_lightning.reporting.scores import make_score_tables
+from lss_lightning.reporting.tables import format_score, list_table2_notes, make_table2_rows
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.evaluation.facts import collect_run_facts
+from lss_lightning.workflows.evaluation.failure_tables import make_patient_table, make_worst_table
+from lss_lightning.workflows.evaluation.result import EvaluationResult
 
 _FIGURES = {
     "curves": (
-        "Loss and mean IoU over the epochs, of training and validation; IoU pooled over the slices of an epoch.",
-        "Curves over the epochs",
+        "Training and validation loss and mean IoU by epoch. IoU is pooled over the slices of an epoch.",
+        "Learning curves",
     ),
     "folds": (
-        "IoU in each fold, its mean ± SD over folds, and pooled over all slices with its interval.",
+        "IoU of each fold, mean ± SD over folds, and pooled IoU of all slices with its interval.",
         "IoU of the folds by class",
     ),
     "examples": (
-        "The best, the median and the worst slice by the single slice's mean IoU over the anatomical classes.",
+        "The best, the median and the worst slice by mean IoU of the slice over the anatomical classes.",
         "Three slices",
     ),
-    "confusion": ("Where the pixels of each true class went, all slices pooled.", "Confusion matrix"),
+    "confusion": ("Predicted classes of the pixels of each true class, pooled over all slices.", "Confusion matrix"),
     "boundary": (
-        "How far predicted boundaries lie from true ones, slice by slice.",
+        "Distances between predicted and true boundaries, by slice.",
         "Box plots of boundary distances by class",
     ),
     "reliability": (
-        "How often pixels are what they were said to be; pixels of all slices pooled.",
+        "Observed frequency against predicted probability, pooled over the pixels of all slices.",
         "Reliability diagram of each class",
     ),
     "bland_altman": (
-        "Measures of the prediction against those of the label map, slice by slice.",
-        "Bland-Altman plots of six measures, prediction and label",
+        "Agreement of the measurements of prediction and label map, by slice.",
+        "Bland-Altman plots of six measurements, prediction and label",
     ),
     "bland_altman_truth": (
-        "Measures of the prediction against the truth that was drawn, slice by slice.",
-        "Bland-Altman plots of six measures, prediction and truth",
+        "Agreement of the measurements of prediction and phantom truth, by slice.",
+        "Bland-Altman plots of six measurements, prediction and truth",
     ),
     "severity": (
-        "Errors of the prediction against the severity of the stenosis that was drawn, slice by slice.",
-        "Errors of six measures against severity",
+        "Errors of the predicted measurements against the severity of the simulated stenosis, by slice.",
+        "Errors of six measurements against severity",
     ),
     "patients": (
-        "Who is served worst: patients from the worst on, each with its slices pooled, and with its single slices.",
+        "IoU of each patient, pooled over the patient's slices and of single slices. Worst first.",
         "Mean IoU of each patient",
     ),
     "sizes": (
-        "IoU of the single slice against the size of the structure.",
-        "IoU against area, a dot for each slice, by class",
+        "IoU of the slice against the size of the structure.",
+        "IoU against area by class, one dot per slice",
     ),
     "worst": (
-        "The worst slices by the single slice's mean IoU over the anatomical classes.",
-        "The worst slices, one by one",
+        "The worst slices by mean IoU of the slice over the anatomical classes.",
+        "The worst slices",
     ),
 }
-"""Caption and alternative text of each figure, by its file's name without a unit."""
+"""Caption and alternative text of each figure, by file name without unit and extension."""
 
 _UNITS = "_mm", "_px"
 
-_BESIDE = {
-    "metrics.json": "every figure of this page",
-    "per_image.csv": "a row for each slice and class",
-    "measurements.csv": "a row for each slice and measure",
-    "reports.csv": "what radiologists' notes say beside the measures, a row for each patient and level",
-    "counts.npz": "confusion counts of each slice, by which two models are compared",
-    "report/table2.md": "IoU beside published figures; table2.csv: the same as numbers",
-    "report/scores.md": "the scores of this page; scores.csv: these and all others as numbers",
-    "report/folds.md": "the folds of the cross-validation",
-    "report/measurements.md": "the measures of this page",
-    "report/reports.md": "radiologists' notes beside the measures",
-}
-"""What each file holds that a run's folder may have."""
 
-
-def write_overview(
-    path: Path,
-    metrics: Mapping[str, Any],
-    records: Records,
-    slices: Sequence[LoadedSlice],
-    pictures: Sequence[Path],
-    labels: LabelSet,
-    context: EvaluationContext,
-) -> None:
-    """Write the page.
+def write_overview(result: EvaluationResult) -> None:
+    """Write the page. The figures in the ``report`` folder become part of it.
 
     Args:
-        path: The file, in ``report`` of the run's folder.
-        metrics: As in ``metrics.json``.
-        records: Of the slices.
-        slices: Those tested.
-        pictures: The figures that there are, as files; those that have no caption here are left out.
-        labels: The classes.
-        context: What is tested.
+        result: The result of the evaluation. Its other files must have been written.
     """
-    tables = score_tables(metrics, labels)
+    context, metrics, labels = result.context, result.metrics, result.labels
+    figures = sorted(result.run_folder.report.glob("*.png"))
+    tables = make_score_tables(metrics, labels)
     if "folds" in metrics:
-        tables.append(fold_table(metrics, labels))
+        tables.append(make_fold_table(metrics, labels))
     if "measurements" in metrics:
-        tables += measurement_tables(metrics["measurements"])
+        tables += make_measurement_tables(metrics["measurements"])
 
-    def scored(topic: str) -> list[Block]:
-        return _tables([table for table in tables if table.topic == topic])
+    def make_tables(topic: str) -> list[Block]:
+        return _make_tables([table for table in tables if table.topic == topic])
 
-    def pictured(name: str) -> list[Block]:
+    def make_figures(name: str) -> list[Block]:
         caption, alt = _FIGURES[name]
-        return [Figure(file, caption, alt) for file in pictures if _subject_of(file) == name]
+        return [Figure(file, caption, alt) for file in figures if _remove_unit(file.stem) == name]
 
     groups = [
-        Section(topic.replace("_", "-"), topic.replace("_", " ").capitalize(), scored(topic))
+        Section(topic.replace("_", "-"), topic.replace("_", " ").capitalize(), make_tables(topic))
         for topic in dict.fromkeys(table.topic for table in tables)
         if topic.startswith("by_")
     ]
     sections = [
-        Section("summary", "Summary", _summary(metrics)),
-        Section("classes", "By class", scored("overlap")),
-        Section("folds", "Cross-validation", [*pictured("folds"), *scored("folds")]),
-        Section("previous", "Previous work", _previous(metrics, labels, context)),
-        Section("curves", "Training curves", pictured("curves")),
-        Section("examples", "Examples", pictured("examples")),
-        Section("confusion", "Confusion", pictured("confusion")),
-        Section("boundary", "Boundaries", [*scored("boundary"), *pictured("boundary")]),
-        Section("calibration", "Calibration", [*scored("calibration"), *pictured("reliability")]),
+        Section("summary", "Summary", _make_summary(metrics)),
+        Section("classes", "By class", make_tables("overlap")),
+        Section("folds", "Cross-validation", [*make_figures("folds"), *make_tables("folds")]),
+        Section("previous", "Previous work", _make_previous(result)),
+        Section("curves", "Learning curves", make_figures("curves")),
+        Section("examples", "Examples", make_figures("examples")),
+        Section("confusion", "Confusion", make_figures("confusion")),
+        Section("boundary", "Boundaries", [*make_tables("boundary"), *make_figures("boundary")]),
+        Section("calibration", "Calibration", [*make_tables("calibration"), *make_figures("reliability")]),
         Section(
             "measurements",
             "Measurements",
-            [*_unmeasured(metrics, slices), *pictured("bland_altman"), *scored("measurements")],
+            [*_make_spacing_note(result), *make_figures("bland_altman"), *make_tables("measurements")],
         ),
         Section(
             "truth",
             "Measurements and truth",
-            [*pictured("bland_altman_truth"), *pictured("severity"), *scored("truth")],
+            [*make_figures("bland_altman_truth"), *make_figures("severity"), *make_tables("truth")],
         ),
         *groups,
-        Section("patients", "By patient", [*pictured("patients"), patients_table(slices, records, labels)]),
-        Section("errors", "Error analysis", [*scored("failures"), *pictured("sizes")]),
-        Section("worst", "Worst cases", [*pictured("worst"), worst_table(slices, records, labels)]),
-        Section("facts", "Data, model, protocol", [Facts(_facts(metrics, context))]),
-        Section("remarks", "Remarks and files", _remarks(context, path.parent.parent)),
+        Section(
+            "patients",
+            "By patient",
+            [*make_figures("patients"), make_patient_table(result.slices, result.records, labels)],
+        ),
+        Section("errors", "Error analysis", [*make_tables("failures"), *make_figures("sizes")]),
+        Section(
+            "worst", "Worst slices", [*make_figures("worst"), make_worst_table(result.slices, result.records, labels)]
+        ),
+        Section("facts", "Data, model, protocol", [Facts(_collect_facts(result))]),
+        Section("remarks", "Remarks and files", _make_remarks(result)),
     ]
-    lead = replace(context, remarks=(), disclaimer="").caption(slices, "")
-    page = Page(f"{context.name}: {context.part}", lead, context.disclaimer, [each for each in sections if each.blocks])
-    page.write(path)
+    lead = replace(context, remarks=(), disclaimer="").caption(result.slices, "")
+    page = Page(
+        f"{context.name}: {context.subset_title}",
+        lead,
+        context.disclaimer,
+        [section for section in sections if section.blocks],
+    )
+    page.write(result.run_folder.report_page)
 
 
-def _subject_of(picture: Path) -> str:
-    """What a figure is of, a key of the captions; in which unit stands on it."""
-    name = picture.stem
+def _remove_unit(name: str) -> str:
     return name[:-3] if name.endswith(_UNITS) else name
 
 
-def _tables(tables: Sequence[ReportTable]) -> list[Block]:
-    several = len(tables) > 1  # else the section's title says what it is
+def _make_tables(tables: Sequence[ReportTable]) -> list[Block]:
+    several = len(tables) > 1  # The section's title is enough for a single table.
     return [
         Table(
             table.columns,
@@ -176,70 +169,92 @@ def _tables(tables: Sequence[ReportTable]) -> list[Block]:
     ]
 
 
-def _summary(metrics: Mapping[str, Any]) -> list[Block]:
+def _make_summary(metrics: Mapping[str, Any]) -> list[Block]:
     about = metrics["data"]
-    named = {
+    names = {
         "mean_iou_anatomy": "Pooled mean IoU, anatomical classes",
         "mean_iou": "Pooled mean IoU, all classes",
         "mean_dice_anatomy": "Pooled mean Dice, anatomical classes",
     }
     numbers = [
-        Number(name, format_score(metrics[key]), _interval(metrics[f"{key}_ci95"])) for key, name in named.items()
+        KeyNumber(name, format_score(metrics[key]), _format_interval(metrics[f"{key}_ci95"]))
+        for key, name in names.items()
     ]
     if folds := metrics.get("folds"):
         mean, deviation = (format_score(folds[part]["mean_iou_anatomy"]) for part in ("mean", "sd"))
         note = f"SD {deviation} over {folds['count']} folds"
-        numbers.append(Number("Mean over folds of mean IoU, anatomical classes", mean, note))
-    tested = Number("Slices tested", f"{about['images']:,}", f"of {counted(about['patients'], 'patient')}")
+        numbers.append(KeyNumber("Mean IoU, anatomical classes, averaged over folds", mean, note))
+    tested = KeyNumber("Slices tested", f"{about['images']:,}", f"of {format_count(about['patients'], 'patient')}")
     text = (
-        "Pooled: intersections and unions are summed over all slices, then divided; means are over the classes that "
-        "labels or predictions hold. Intervals: bootstrap over patients."
+        "Pooled: intersections and unions are summed over all slices, then divided. Means are over the classes present "
+        "in labels or predictions. Intervals: bootstrap over patients."
     )
-    return [Numbers([*numbers, tested]), *([Bullets(about["remarks"])] if about["remarks"] else []), Prose(text)]
+    return [KeyNumbers([*numbers, tested]), *([Bullets(about["remarks"])] if about["remarks"] else []), Prose(text)]
 
 
-def _interval(bounds: Sequence[float] | None) -> str:
+def _format_interval(bounds: Sequence[float] | None) -> str:
     if bounds is None:
         return "no interval: one patient"
     low, high = map(format_score, bounds)
     return f"95 % interval {low} to {high}"
 
 
-def _previous(metrics: Mapping[str, Any], labels: LabelSet, context: EvaluationContext) -> list[Block]:
+def _make_previous(result: EvaluationResult) -> list[Block]:
+    context, labels = result.context, result.labels
     if labels.keys != LUMBAR.keys:
         return []
-    columns, *rows = table2_rows({f"Ours: {context.name}": metrics}, labels)
+    columns, *rows = make_table2_rows({f"Ours: {context.name}": result.metrics}, labels)
     caption = (
-        f"IoU by class, pooled: ours of {context.dataset}, {context.part}, beside what the paper's Table 2 prints for "
-        "its own test images, which are real."
+        f"Pooled IoU by class: ours on {context.dataset}, {context.subset_title}, beside Table 2 of the paper, "
+        "which is for the paper's own test images of real patients."
     )
-    return [Table(columns, rows[: len(labels)], caption, rows[len(labels) :]), Bullets(table2_notes(labels))]
+    return [Table(columns, rows[: len(labels)], caption, rows[len(labels) :]), Bullets(list_table2_notes(labels))]
 
 
-def _unmeasured(metrics: Mapping[str, Any], slices: Sequence[LoadedSlice]) -> list[Block]:
-    unknown = sum(piece.spacing is None for piece in slices)
-    if "measurements" not in metrics or not unknown:
+def _make_spacing_note(result: EvaluationResult) -> list[Block]:
+    unknown = sum(spacing is None for spacing in result.spacings)
+    if result.measurements is None or not unknown:
         return []
-    return [Prose(f"The pixel size of {counted(unknown, 'slice')} is unknown: nothing but ratios is measured there.")]
+    return [Prose(f"The pixel spacing of {format_count(unknown, 'slice')} is unknown. Only ratios are measured there.")]
 
 
-def _facts(metrics: Mapping[str, Any], context: EvaluationContext) -> dict[str, str]:
-    about = metrics["data"]
-    seen = about["excluded_seen"]
-    spacing = about["spacing_mm"]
+def _collect_facts(result: EvaluationResult) -> dict[str, str]:
+    context, about = result.context, result.metrics["data"]
+    excluded, spacing = about["excluded_seen"], about["spacing_mm"]
+    exclusion = f"{format_count(excluded, 'slice')} that trained or selected the checkpoint"
     return {
         "Data": about["name"],
-        "Tested": f"{context.part}: {counted(about['images'], 'slice')} of {counted(about['patients'], 'patient')}",
-        "Protocol": context.division,
-        **({"Left out": f"{counted(seen, 'slice')} that trained or selected the checkpoint"} if seen else {}),
-        "Working pixel": "each slice's own" if spacing is None else f"{spacing:g} mm",
+        "Tested": f"{context.subset_title}: {format_count(about['images'], 'slice')} of "
+        f"{format_count(about['patients'], 'patient')}",
+        "Protocol": context.split_description,
+        **({"Excluded": exclusion} if excluded else {}),
+        "Working spacing": "native pixels" if spacing is None else f"{spacing:g} mm",
         "Run": context.name,
         **context.facts,
-        **run_facts(metrics),
+        **collect_run_facts(result.metrics),
     }
 
 
-def _remarks(context: EvaluationContext, folder: Path) -> list[Block]:
-    beside = [f"{file}: {content}." for file, content in _BESIDE.items() if (folder / file).is_file()]
-    text = "Every measure is defined in docs/metrics.md. In the run's folder lie, as files to compute with:"
-    return [Bullets([*context.remarks, context.disclaimer]), Prose(text), Bullets(beside)]
+def _make_remarks(result: EvaluationResult) -> list[Block]:
+    files = [f"{name}: {content}." for name, content in _list_files(result.run_folder)]
+    text = "docs/metrics.md defines every metric. The run directory holds these files with the numbers:"
+    return [Bullets([*result.context.remarks, result.context.disclaimer]), Prose(text), Bullets(files)]
+
+
+def _list_files(run_folder: RunFolder) -> Iterator[tuple[str, str]]:
+    """Yield the name and the content of each file beside the page that exists."""
+    contents: dict[Path, str] = {
+        run_folder.metrics: "every number of this page",
+        run_folder.per_image: "a row per slice and class",
+        run_folder.measurements: "a row per slice and measurement",
+        run_folder.reports: "the content of radiologists' notes beside the measurements, a row per patient and level",
+        run_folder.counts: "confusion counts of each slice, for comparing two models",
+        run_folder.report / "table2.md": "IoU beside published scores; table2.csv: the same as numbers",
+        run_folder.report / "scores.md": "the scores of this page; scores.csv: these and all others as numbers",
+        run_folder.report / "folds.md": "the folds of the cross-validation",
+        run_folder.report / "measurements.md": "the measurements of this page",
+        run_folder.report / "reports.md": "radiologists' notes beside the measurements",
+    }
+    for path, content in contents.items():
+        if path.is_file():
+            yield path.relative_to(run_folder.path).as_posix(), content

@@ -1,1 +1,1 @@
-"""The steps from a study to what is reported of it."""
+"""The steps of a prediction: inference, measurement, levels and findings of a study."""

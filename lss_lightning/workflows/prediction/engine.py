@@ -1,4 +1,4 @@
-"""Class probabilities of slices, from a predictor on whatever device and precision the trainer section chooses."""
+"""Inference on slices of any size, on the device and at the precision that the ``trainer`` section chooses."""
 
 from __future__ import annotations
 
@@ -13,120 +13,127 @@ from torch import Tensor
 
 from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.loading import resample_image
+from lss_lightning.data.slices import ImageSize
 from lss_lightning.errors import UserError
 from lss_lightning.models.ensemble import EnsembleModule
-from lss_lightning.workflows.training.trainer import (
-    Hardware,
-    compile_network,
-    make_trainer,
-    memory_explained,
-    resolve_precision,
-)
-
-Size = tuple[int, int]
+from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
+from lss_lightning.workflows.training.memory import explain_out_of_memory
+from lss_lightning.workflows.training.trainer import compile_network, make_trainer
 
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What a network is shown of a slice.
+    """The image of a slice that a network segments.
 
     Attributes:
         pixels: (C, H, W) uint8.
-        spacing: Height and width of a pixel, mm; None where unknown.
+        spacing: Height and width of a pixel in mm, or None if unknown.
     """
 
     pixels: NDArray[np.uint8]
     spacing: tuple[float, float] | None
 
     @property
-    def size(self) -> Size:
-        """Height and width, pixels."""
+    def size(self) -> ImageSize:
+        """Height and width in pixels."""
         height, width = self.pixels.shape[1:]
         return height, width
 
-    def working_size(self, working: float | None) -> Size:
-        """Height and width in pixels of the working spacing, mm; the own ones where either spacing is unknown."""
-        if self.spacing is None or working is None:
+    def working_size(self, working_spacing: float | None) -> ImageSize:
+        """Return the height and width in pixels at the working spacing, or the native size if a spacing is unknown.
+
+        Args:
+            working_spacing: The working spacing in mm, or None for native pixels.
+        """
+        if self.spacing is None or working_spacing is None:
             return self.size
         height, width = (
-            max(1, round(length * step / working)) for length, step in zip(self.size, self.spacing, strict=True)
+            max(1, round(length * spacing / working_spacing))
+            for length, spacing in zip(self.size, self.spacing, strict=True)
         )
         return height, width
 
 
-class Engine:
-    """A predictor, ready to run.
+class InferenceEngine:
+    """An ensemble on its device, ready to segment slices.
 
     Args:
         ensemble: One network or several.
-        spacing: Its working pixel, mm; None for each image's own.
-        config: The trainer section; one device is used.
-        batch_size: Images at once, at least 1.
+        spacing: The working spacing of the networks in mm, or None for native pixels.
+        config: The ``trainer`` section. One device is used.
+        batch_size: Images per batch, at least 1.
 
     Attributes:
-        hardware: What it runs on.
+        hardware: The device and precision in use.
 
     Raises:
-        UserError: the machine has no such device.
+        UserError: If the machine does not have the device.
     """
 
     def __init__(self, ensemble: EnsembleModule, spacing: float | None, config: TrainerConfig, batch_size: int) -> None:
         precision, reason = resolve_precision(config)
-        config = replace(config, precision=precision, devices=1)
+        config = replace(config, precision=precision, devices=1)  # type: ignore[arg-type]
         if config.compile:
             for member in ensemble.members:
                 compile_network(member.get_submodule("network"))
         trainer = make_trainer(config, logger=False, enable_checkpointing=False, enable_model_summary=False)
-        self.hardware = Hardware.of(trainer, config, reason)
+        self.hardware = Hardware.from_trainer(trainer, config, reason)
         self._device = trainer.strategy.root_device
         self._precision = trainer.precision_plugin
         self._precision.convert_module(ensemble)
-        self._predictor = ensemble.to(self._device).eval()
+        self._ensemble = ensemble.to(self._device).eval()
         self._spacing, self._batch_size = spacing, batch_size
 
-    def segment(self, slices: Sequence[NetworkInput]) -> Iterator[NDArray[np.float32]]:
-        """Segment slices in their order.
+    def segment(self, inputs: Sequence[NetworkInput]) -> Iterator[NDArray[np.float32]]:
+        """Segment slices in order.
 
         Args:
-            slices: Of any sizes; neighbours of one size share a batch, so that none is padded.
+            inputs: Slices of any sizes. Only consecutive slices of one size share a batch, so none is padded.
 
         Yields:
-            Of each slice what every member says under every view, (M, K, H, W), on its own grid.
+            For each slice, the class probabilities (M, K, H, W) of every member under every view, on the native grid.
 
         Raises:
-            UserError: the device's memory does not suffice, or a network gives NaN.
+            UserError: If the device runs out of memory, or a network returns NaN or infinity.
         """
-        for batch in self._batches(slices):
+        for batch in self._batches(inputs):
             size = batch[0].working_size(self._spacing)
-            images = np.stack([resample_image(shown.pixels, size) for shown in batch])
-            with memory_explained(self._batch_size), torch.inference_mode(), self._precision.forward_context():
-                members = self._predictor.member_probabilities(torch.from_numpy(images).to(self._device))
-                for place, shown in enumerate(batch):
-                    yield _finite(_on_grid(members[:, place].float(), shown.size).cpu().numpy())
+            images = np.stack([resample_image(input_.pixels, size) for input_ in batch])
+            with explain_out_of_memory(self._batch_size), torch.inference_mode(), self._precision.forward_context():
+                members = self._ensemble.member_probabilities(torch.from_numpy(images).to(self._device))
+                for index, input_ in enumerate(batch):
+                    probabilities = _resample_probabilities(members[:, index].float(), input_.size)
+                    yield _check_finite(probabilities.cpu().numpy())
 
-    def _batches(self, slices: Sequence[NetworkInput]) -> Iterator[list[NetworkInput]]:
+    def _batches(self, inputs: Sequence[NetworkInput]) -> Iterator[list[NetworkInput]]:
         batch: list[NetworkInput] = []
-        for shown in slices:
-            full = len(batch) == self._batch_size
-            if batch and (full or shown.working_size(self._spacing) != batch[0].working_size(self._spacing)):
+        for input_ in inputs:
+            is_full = len(batch) == self._batch_size
+            if batch and (is_full or input_.working_size(self._spacing) != batch[0].working_size(self._spacing)):
                 yield batch
                 batch = []
-            batch.append(shown)
+            batch.append(input_)
         if batch:
             yield batch
 
 
-def _on_grid(members: Tensor, size: Size) -> Tensor:
-    """Bring probabilities (M, K, h, w) to another size, as logits are: the class then is the one that a test gives."""
+def _resample_probabilities(members: Tensor, size: ImageSize) -> Tensor:
+    """Resample probabilities (M, K, h, w) to (M, K, H, W) as logits, so that the classes are those of ``evaluate.py``.
+
+    Args:
+        members: The probabilities.
+        size: Height and width in pixels.
+    """
     if members.shape[-2:] == size:
         return members
     logits = members.clamp_min(torch.finfo(torch.float32).tiny).log()
     return F.interpolate(logits, size, mode="bilinear", antialias=True).softmax(1)
 
 
-def _finite(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def _check_finite(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(probabilities).all():
         raise UserError(
-            "the checkpoint gives NaN or infinity; use an earlier one, or trainer.precision=32-true if 16-mixed was set"
+            "the checkpoint returns NaN or infinity; use an earlier one, or trainer.precision=32-true if 16-mixed was "
+            "set"
         )
     return probabilities

@@ -1,4 +1,4 @@
-"""From a study's slices and their class probabilities to what is reported of each."""
+"""The steps from the class probabilities of a study's slices to the reported measurements, levels and findings."""
 
 from __future__ import annotations
 
@@ -14,174 +14,180 @@ from numpy.typing import NDArray
 from lss_lightning.data.studies import AxialSlice
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis import (
-    LEVELS,
+    LEVEL_KEYS,
     Calibration,
     Flag,
     Geometry,
-    Interval,
+    MeasurementInterval,
     SliceMeasurements,
     SliceResult,
-    find_findings,
+    apply_criteria,
+    find_missing_classes,
     find_sites,
-    level_flags,
-    measure_members,
-    missing_classes,
+    flag_level,
+    measure_ensemble,
 )
-from lss_lightning.stenosis.disc_slices import through_disc
+from lss_lightning.stenosis.disc_slices import find_disc_slices
 from lss_lightning.stenosis.levels import SliceGroup, assign_levels
 from lss_lightning.stenosis.measurements import DISC
-from lss_lightning.stenosis.plausibility import plausibility_flags
-from lss_lightning.stenosis.study import LevelSource, Vector
-from lss_lightning.stenosis.uncertainty import mean_of
+from lss_lightning.stenosis.plausibility import flag_plausibility
+from lss_lightning.stenosis.study import LevelSource, PatientVector
+from lss_lightning.stenosis.uncertainty import mean_probabilities
 
 _VERTEBRA = "passes through a vertebral body: marrow is bright on T1 where a disc would be dark"
-_NOT_NAMED = "Levels are given; of {} of {} slices none is, and it is unknown."
-_OTHER_CLASSES = "the checkpoint's classes are not those that are measured"
+_INCOMPLETE_LEVELS = "Levels are given, but {} of {} slices have none, so their level is unknown."
+_OTHER_CLASSES = "the checkpoint lacks classes that the measurements need"
 
 
 @dataclass(frozen=True)
 class SegmentedSlice:
-    """A slice that has been segmented and measured, whatever it shows.
+    """A slice that has been segmented and measured, whatever anatomy it shows.
 
     Attributes:
-        slice: Its images.
-        probabilities: The mean over members and views, (K, H, W).
-        measurements: None where the classes are not those that are measured.
-        intervals: By measure.
-        flags: Doubts whether it is an axial lumbar slice at all.
+        slice: The slice and its images.
+        probabilities: The class probabilities (K, H, W), mean over members and views.
+        measurements: The measurements, or None if the checkpoint lacks classes that they need.
+        intervals: 95 % intervals by measurement name.
+        flags: Doubts whether this is an axial lumbar slice at all.
     """
 
     slice: AxialSlice
     probabilities: NDArray[np.float32]
     measurements: SliceMeasurements | None
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, MeasurementInterval]
     flags: tuple[Flag, ...] = ()
 
+    @classmethod
+    def from_probabilities(
+        cls,
+        slice_: AxialSlice,
+        image: NDArray[np.uint8],
+        members: NDArray[np.float32],
+        labels: LabelSet,
+        calibration: Calibration | None = None,
+    ) -> SegmentedSlice:
+        """Measure a slice.
 
-def measured(
-    piece: AxialSlice,
-    shown: NDArray[np.uint8],
-    members: NDArray[np.float32],
-    labels: LabelSet,
-    calibration: Calibration | None = None,
-) -> SegmentedSlice:
-    """Measure a slice.
-
-    Args:
-        piece: The slice.
-        shown: What the networks were shown of it, (C, H, W).
-        members: What every member says under every view, (M, K, H, W).
-        labels: The K classes.
-        calibration: Of the networks; its intervals then stand in the place of the members'. None where there is none.
-    """
-    mean = mean_of(members)
-    if missing_classes(labels):
-        return SegmentedSlice(piece, mean, None, {})
-    measurements, intervals, _ = measure_members(members, labels, piece.spacing, piece.image_left)
-    if calibration is not None:
-        intervals = calibration.intervals(measurements.values())
-    flags = plausibility_flags(shown, mean, labels, piece.spacing)
-    return SegmentedSlice(piece, mean, measurements, intervals, tuple(flags))
+        Args:
+            slice_: The slice.
+            image: The input of the networks, (C, H, W).
+            members: The class probabilities (M, K, H, W) of every member under every view.
+            labels: The K classes.
+            calibration: The calibration of the networks, whose intervals replace those of the members. None if there is
+                none.
+        """
+        probabilities = mean_probabilities(members)
+        if find_missing_classes(labels):
+            return cls(slice_, probabilities, None, {})
+        measurements, intervals, _ = measure_ensemble(members, labels, slice_.spacing, slice_.image_left)
+        if calibration is not None:
+            intervals = calibration.compute_intervals(measurements.values())
+        flags = flag_plausibility(image, probabilities, labels, slice_.spacing)
+        return cls(slice_, probabilities, measurements, intervals, tuple(flags))
 
 
-def judge(
-    segmented: Sequence[SegmentedSlice], labels: LabelSet, given: Mapping[str, str]
+def measure_study(
+    slices: Sequence[SegmentedSlice], labels: LabelSet, user_levels: Mapping[str, str]
 ) -> tuple[tuple[SliceResult, ...], tuple[str, ...]]:
-    """Decide what each slice shows, and what is found there.
+    """Determine which slices of a study pass through a disc, their levels, and the findings.
 
     Args:
-        segmented: The study's slices.
+        slices: The slices of the study.
         labels: The classes.
-        given: Levels that the user names, by the slice's name.
+        user_levels: Levels given by the user, by slice name.
 
     Returns:
-        The slices, and sentences on how levels were told.
+        The result of each slice, and sentences on how the levels were determined.
     """
-    groups = _groups(segmented)
-    shows = _shows(segmented, groups, labels)
-    levels, source, remarks = _levels(segmented, groups, given)
+    groups = _group_by_stack(slices)
+    through_disc = _classify_slices(slices, groups, labels)
+    levels, source, remarks = _determine_levels(slices, groups, user_levels)
     results = []
-    for piece, level, seen in zip(segmented, levels, shows, strict=True):
-        # Whoever names a level says that the slice shows a disc.
-        named = piece.slice.name in given or piece.slice.level is not None
-        vertebra = seen is False and not named
+    for segmented, level, is_disc in zip(slices, levels, through_disc, strict=True):
+        # A user who gives a level states that the slice shows a disc.
+        is_given = _given_level(segmented, user_levels) is not None
+        is_vertebra = is_disc is False and not is_given
+        not_measured = _VERTEBRA if is_vertebra else None
         results.append(
-            _result(
-                piece,
-                level=None if vertebra else level,
-                source="given" if named else source if level and not vertebra else "unknown",
-                not_measured=_OTHER_CLASSES if piece.measurements is None else _VERTEBRA if vertebra else None,
-                doubt=seen if isinstance(seen, str) and not named else None,
+            _make_result(
+                segmented,
+                level=None if is_vertebra else level,
+                source="given" if is_given else source if level and not is_vertebra else "unknown",
+                not_measured=_OTHER_CLASSES if segmented.measurements is None else not_measured,
+                doubt=is_disc if isinstance(is_disc, str) and not is_given else None,
             )
         )
     return tuple(results), remarks
 
 
-def _groups(segmented: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
-    """Indices of the slices by stack, as far as stacks are known."""
+def _group_by_stack(slices: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
+    """Return the indices of the slices by stack. Slices of no known stack are left out."""
     groups: dict[int, list[int]] = defaultdict(list)
-    for index, piece in enumerate(segmented):
-        if piece.slice.stack is not None:
-            groups[piece.slice.stack].append(index)
+    for index, segmented in enumerate(slices):
+        if segmented.slice.stack is not None:
+            groups[segmented.slice.stack].append(index)
     return groups
 
 
-def _shows(segmented: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], labels: LabelSet) -> list[bool | str]:
-    """Whether each slice passes through a disc, or why that is not known."""
-    shows: list[bool | str] = ["it stands alone"] * len(segmented)
+def _classify_slices(
+    slices: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], labels: LabelSet
+) -> list[bool | str]:
+    """Return whether each slice passes through a disc, or the reason why that is unknown."""
+    through_disc: list[bool | str] = ["it is not part of a group of slices"] * len(slices)
     if DISC not in labels.keys:
-        return shows
+        return through_disc
     disc = labels.keys.index(DISC)
     for indices in groups.values():
-        pieces = [segmented[index] for index in indices]
-        spacing = pieces[0].slice.spacing
-        told: Sequence[bool | str] | str
-        if any("T1" not in piece.slice.images for piece in pieces):
-            told = "there is no T1 image to tell marrow from disc"
-        elif spacing is None or len({piece.probabilities.shape for piece in pieces}) > 1:
-            told = "the slices of its group differ in size"
-        elif len(pieces) == 1:
+        group = [slices[index] for index in indices]
+        spacing = group[0].slice.spacing
+        classified: Sequence[bool | str] | str
+        if any("T1" not in segmented.slice.images for segmented in group):
+            classified = "there is no T1 image to distinguish marrow from disc"
+        elif spacing is None or len({segmented.probabilities.shape for segmented in group}) > 1:
+            classified = "the slices of its group differ in size"
+        elif len(group) == 1:
             continue
         else:
-            images = [piece.slice.images["T1"] for piece in pieces]
-            told = through_disc([piece.probabilities[disc] for piece in pieces], images, spacing)
-        for place, index in enumerate(indices):
-            shows[index] = told if isinstance(told, str) else told[place]
-    return shows
+            images = [segmented.slice.images["T1"] for segmented in group]
+            classified = find_disc_slices([segmented.probabilities[disc] for segmented in group], images, spacing)
+        for position, index in enumerate(indices):
+            through_disc[index] = classified if isinstance(classified, str) else classified[position]
+    return through_disc
 
 
-def _levels(
-    segmented: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], given: Mapping[str, str]
+def _determine_levels(
+    slices: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], user_levels: Mapping[str, str]
 ) -> tuple[list[str | None], LevelSource, tuple[str, ...]]:
-    """Each slice's level, who says so, and what a reader should know."""
-    named = {index: level for index, piece in enumerate(segmented) if (level := _named(piece, given))}
-    levels: list[str | None] = [named.get(index) for index in range(len(segmented))]
-    if named:
-        # What is said of one slice holds for its neighbours through the same disc.
+    """Return the level of each slice, where the levels come from, and sentences for the reader."""
+    given = {index: level for index, segmented in enumerate(slices) if (level := _given_level(segmented, user_levels))}
+    levels: list[str | None] = [given.get(index) for index in range(len(slices))]
+    if given:
+        # A level that is given for one slice also holds for the other slices through the same disc.
         for indices in groups.values():
-            said = {named[index] for index in indices if index in named}
-            if len(said) == 1:
-                (level,) = said
+            group_levels = {given[index] for index in indices if index in given}
+            if len(group_levels) == 1:
+                (level,) = group_levels
                 for index in indices:
                     levels[index] = level
         unknown = sum(level is None for level in levels)
-        return levels, "given", (_NOT_NAMED.format(unknown, len(levels)),) if unknown else ()
+        return levels, "given", (_INCOMPLETE_LEVELS.format(unknown, len(levels)),) if unknown else ()
     if not groups:
-        return levels, "unknown", ("Levels are unknown: the files do not say where the slices lie.",)
-    ordered = sorted(groups)
-    assigned, remark = assign_levels([_group([segmented[index].slice for index in groups[stack]]) for stack in ordered])
-    for stack, level in zip(ordered, assigned, strict=True):
+        return levels, "unknown", ("Levels are unknown: the files do not contain the positions of the slices.",)
+    stacks = sorted(groups)
+    assigned, remark = assign_levels([_describe_group([slices[i].slice for i in groups[stack]]) for stack in stacks])
+    for stack, level in zip(stacks, assigned, strict=True):
         for index in groups[stack]:
             levels[index] = level
     return levels, "assigned", (remark,)
 
 
-def _named(piece: SegmentedSlice, given: Mapping[str, str]) -> str | None:
-    return given.get(piece.slice.name) or piece.slice.level
+def _given_level(segmented: SegmentedSlice, user_levels: Mapping[str, str]) -> str | None:
+    """Return the level that the user or the file states, or None."""
+    return user_levels.get(segmented.slice.name) or segmented.slice.level
 
 
-def _group(slices: Sequence[AxialSlice]) -> SliceGroup:
-    planes = [piece.plane for piece in slices if piece.plane is not None]
+def _describe_group(slices: Sequence[AxialSlice]) -> SliceGroup:
+    planes = [slice_.plane for slice_ in slices if slice_.plane is not None]
     normal = planes[0].normal * (1 if planes[0].normal[2] > 0 else -1)
     heights = [planes[0].height_of(plane) for plane in planes]
     return SliceGroup(
@@ -191,53 +197,54 @@ def _group(slices: Sequence[AxialSlice]) -> SliceGroup:
     )
 
 
-def _result(
-    piece: SegmentedSlice, *, level: str | None, source: LevelSource, not_measured: str | None, doubt: str | None
+def _make_result(
+    segmented: SegmentedSlice, *, level: str | None, source: LevelSource, not_measured: str | None, doubt: str | None
 ) -> SliceResult:
-    doubts = [*piece.slice.flags, *piece.flags]
+    flags = [*segmented.slice.flags, *segmented.flags]
     if doubt:
-        doubts.append(Flag("disc_unclear", f"whether the slice passes through a disc is not known: {doubt}"))
+        flags.append(Flag("disc_unclear", f"whether the slice passes through a disc is unknown: {doubt}"))
     measurements = None
-    if not_measured is None and piece.measurements is not None:
-        doubts += level_flags(LEVELS.get(level or ""))
-        measurements = piece.measurements.withhold(doubts)
-    findings = find_findings(measurements.values(), LEVELS.get(level or "", level)) if measurements else ()
+    if not_measured is None and segmented.measurements is not None:
+        flags += flag_level(LEVEL_KEYS.get(level or ""))
+        measurements = segmented.measurements.withhold(flags)
+    findings = apply_criteria(measurements.values(), LEVEL_KEYS.get(level or "", level)) if measurements else ()
     withheld = measurements.withheld if measurements else {}
+    intervals = segmented.intervals.items() if measurements else ()
     return SliceResult(
-        name=piece.slice.name,
+        name=segmented.slice.name,
         level=level,
         level_source=source,
         not_measured=not_measured,
-        images={kind: _grey(image) for kind, image in piece.slice.images.items()},
-        classes=piece.probabilities.argmax(axis=0).astype(np.uint8),
-        probabilities=piece.probabilities,
-        spacing=piece.slice.spacing,
-        image_left=piece.slice.image_left,
+        images={kind: _to_grey(image) for kind, image in segmented.slice.images.items()},
+        classes=segmented.probabilities.argmax(axis=0).astype(np.uint8),
+        probabilities=segmented.probabilities,
+        spacing=segmented.slice.spacing,
+        image_left=segmented.slice.image_left,
         measurements=measurements,
-        intervals={name: one for name, one in piece.intervals.items() if measurements and name not in withheld},
+        intervals={name: interval for name, interval in intervals if name not in withheld},
         findings=findings,
         sites=find_sites(findings),
-        flags=measurements.flags if measurements else tuple(doubts),
-        geometry=_geometry(piece.slice),
-        sources=piece.slice.sources,
+        flags=measurements.flags if measurements else tuple(flags),
+        geometry=_make_geometry(segmented.slice),
+        sources=segmented.slice.sources,
     )
 
 
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else np.rint(image.mean(axis=-1)).astype(np.uint8)
 
 
-def _geometry(piece: AxialSlice) -> Geometry | None:
-    if piece.plane is None:
+def _make_geometry(slice_: AxialSlice) -> Geometry | None:
+    if slice_.plane is None:
         return None
     return Geometry(
-        origin=_vector(piece.plane.corner),
-        row=_vector(piece.plane.across),
-        column=_vector(piece.plane.down),
-        thickness=piece.thickness,
+        origin=_to_vector(slice_.plane.corner),
+        row=_to_vector(slice_.plane.across),
+        column=_to_vector(slice_.plane.down),
+        thickness=slice_.thickness,
     )
 
 
-def _vector(values: NDArray[Any]) -> Vector:
+def _to_vector(values: NDArray[Any]) -> PatientVector:
     x, y, z = (float(value) for value in values)
     return x, y, z

@@ -1,1 +1,1 @@
-"""The steps of a training, and what is kept and said of it."""
+"""The steps of a training run: optimizer, callbacks, trainer, checkpoints and metadata."""

@@ -1,4 +1,4 @@
-"""What ends a training before its last epoch: a loss that is no number any more, and the time allowed."""
+"""The callbacks of a training: checkpoints, early stopping, limits, random seeds and throughput."""
 
 from __future__ import annotations
 
@@ -7,30 +7,81 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lss_lightning.config.train import TrainConfig
+from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import DivergenceError
+from lss_lightning.models.segmentation import MONITORED_METRIC
+from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.training.progress import TrainingProgressBar
 
 NEVER = torch.iinfo(torch.int64).max
 
 
+def make_callbacks(config: TrainConfig, data: SliceDataModule, *, has_objective: bool) -> list[Callback]:
+    """Return the callbacks that every run needs, and those that are configured, except for checkpoints.
+
+    Args:
+        config: The configuration of the run.
+        data: The data, set up.
+        has_objective: Whether the split has a part that selects the epoch.
+    """
+    settings, seconds = config.callbacks, config.trainer.seconds
+    callbacks: list[Callback] = [
+        EpochSeed(config.seed),
+        DivergenceMonitor(config.trainer.check_every, data.part("train")),
+    ]
+    if settings.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+    if settings.early_stopping is not None and has_objective:
+        callbacks.append(EarlyStopping(MONITORED_METRIC, mode="max", patience=settings.early_stopping))
+    if seconds is not None:
+        callbacks.append(MaxTime(seconds))
+    if settings.progress_bar:
+        callbacks.append(TrainingProgressBar(data.source.batch_size))
+    return callbacks
+
+
+def make_checkpoints(folder: Path, *, has_objective: bool) -> list[ModelCheckpoint]:
+    """Return the callbacks that write ``last.ckpt`` after every epoch and, if there is an objective, ``best.ckpt``.
+
+    Args:
+        folder: The run directory.
+        has_objective: Whether the split has a part that selects the epoch.
+    """
+    run = RunFolder(folder)
+    make = partial(
+        ModelCheckpoint,
+        dirpath=run.checkpoints,
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    best = [make(filename=run.best_checkpoint.stem, monitor=MONITORED_METRIC, mode="max")] if has_objective else []
+    # The last checkpoint comes second, so that it contains the state of the first.
+    return [*best, make(filename=run.last_checkpoint.stem)]
+
+
 @dataclass(frozen=True)
 class TrainingStep:
-    """A training step that has been taken.
+    """A training step, for the message of :class:`DivergenceMonitor`.
 
     Attributes:
-        number: From 1, through all epochs, counting batches.
-        epoch: From 0.
+        number: The batch, counted from 1 through all epochs.
+        epoch: The epoch, from 0.
         lr: The learning rate.
-        digests: Of the batch's slices on this device.
+        digests: The digests of the slices in the batch on this device.
     """
 
     number: int
@@ -40,114 +91,120 @@ class TrainingStep:
 
 
 class DivergenceMonitor(Callback):
-    """Stops a run whose loss has become infinite or no number, before it spoils a checkpoint.
+    """Stops a run whose loss or weights become infinite or NaN, before they are saved in a checkpoint.
 
-    The first such step is noted on the device and looked up now and then, because every look makes the host wait.
+    The first such step is recorded on the device and read only now and then, because reading makes the host wait for
+    the device.
 
     Args:
-        check_every: Steps between two looks; the end of an epoch is one, too.
-        slices: The training part, to name a batch's files.
+        check_every: Steps between two checks. There is also a check at the end of each epoch.
+        slices: The training slices, for the file names in the message.
     """
 
     def __init__(self, check_every: int, slices: Sequence[LoadedSlice]) -> None:
         self.check_every = check_every
-        self.files = {piece.digest: piece.slice.label.name for piece in slices}
+        self.files = {slice_.digest: slice_.slice.label.name for slice_ in slices}
         self.recent: deque[TrainingStep] = deque(maxlen=check_every)
-        self.first = torch.tensor(NEVER)
+        self.first_step = torch.tensor(NEVER)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the note on the device."""
-        self.first = torch.tensor(NEVER, device=pl_module.device)
+        """Move the record to the device."""
+        self.first_step = torch.tensor(NEVER, device=pl_module.device)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the step, and look if it is time to."""
+        """Record the step, and check the loss every ``check_every`` steps.
+
+        Raises:
+            DivergenceError: If a loss since the last check is not finite.
+        """
         number = trainer.fit_loop.total_batch_idx + 1
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.recent.append(TrainingStep(number, trainer.current_epoch, lr, batch["digests"]))
-        self.first = torch.where(torch.isfinite(outputs["loss"]), self.first, self.first.clamp(max=number))
+        is_finite = torch.isfinite(outputs["loss"])
+        self.first_step = torch.where(is_finite, self.first_step, self.first_step.clamp(max=number))
         if number % self.check_every == 0:
-            self._look(trainer)
+            self._check_loss(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the losses since the last look, and at the weights, before they are saved.
+        """Check the losses since the last check, and the weights.
 
         Raises:
-            DivergenceError: one is not finite.
+            DivergenceError: If one of them is not finite.
         """
-        self._look(trainer)
+        self._check_loss(trainer)
         finite = [weights.isfinite().all() for weights in pl_module.parameters()]
         if not torch.stack(finite).all():
-            raise DivergenceError(_message(self.recent[-1], "the weights are", []))
+            raise _divergence_error(self.recent[-1], "the weights are", [])
 
-    def _look(self, trainer: pl.Trainer) -> None:
-        first = trainer.strategy.reduce(self.first.clone(), reduce_op="min")
-        assert isinstance(first, Tensor)
-        if int(first) == NEVER:
+    def _check_loss(self, trainer: pl.Trainer) -> None:
+        first_step = trainer.strategy.reduce(self.first_step.clone(), reduce_op="min")
+        assert isinstance(first_step, Tensor)
+        if int(first_step) == NEVER:
             return
-        [step] = [step for step in self.recent if step.number == int(first)]
-        # A device whose own loss was finite in that step has no file to name.
-        digests = step.digests if int(self.first) == step.number else []
-        raise DivergenceError(_message(step, "the loss is", [self.files[digest] for digest in digests]))
+        [step] = [step for step in self.recent if step.number == int(first_step)]
+        # If the loss on this device was finite in that step, its files are not the cause.
+        digests = step.digests if int(self.first_step) == step.number else []
+        raise _divergence_error(step, "the loss is", [self.files[digest] for digest in digests])
 
 
-def _message(step: TrainingStep, what: str, files: list[str]) -> str:
-    of = f", batch of {', '.join(files)}" if files else ""
-    return (
-        f"step {step.number} (epoch {step.epoch}): {what} not finite at learning rate {step.lr:g}{of}; checkpoints of "
-        "earlier epochs are kept: go on from last.ckpt with trainer.gradient_clip_val=1 or trainer.precision=32-true, "
-        "or start anew with a lower optimizer.lr"
+def _divergence_error(step: TrainingStep, subject: str, files: list[str]) -> DivergenceError:
+    batch = f", batch of {', '.join(files)}" if files else ""
+    return DivergenceError(
+        f"step {step.number} (epoch {step.epoch}): {subject} not finite at learning rate {step.lr:g}{batch}; "
+        "checkpoints of earlier epochs are kept: resume from last.ckpt with trainer.gradient_clip_val=1 or "
+        "trainer.precision=32-true, or start a new run with a lower optimizer.lr"
     )
 
 
 class MaxTime(Callback):
-    """Ends a training after the epoch that another one would not fit behind.
+    """Stops a training after an epoch if another one would exceed the time limit.
 
     Args:
-        seconds: From the start of this process's training; a resumed run has them anew.
+        seconds: The limit, counted from the start of the training in this process. A resumed run starts to count again.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.started = self.last = time.monotonic()
+        self.start = self.last = time.monotonic()
         self.longest = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self.started = self.last = time.monotonic()
+        self.start = self.last = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let the first device decide for all."""
+        """Stop all ranks together, as rank 0 decides."""
         now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now
-        enough = now - self.started + self.longest <= self.seconds
-        if not trainer.strategy.broadcast(enough):
+        fits = now - self.start + self.longest <= self.seconds
+        if not trainer.strategy.broadcast(fits):
             trainer.should_stop = True
 
 
 class ThroughputMonitor(Callback):
-    """Measures each epoch's training; only after its last step the host waits for the device.
+    """Measures the throughput and gradient norm of each epoch. The host waits for the device only after the last step.
 
     Attributes:
-        images_per_second: On all devices, without validation; of the last epoch.
-        grad_norm: Mean over the epoch's steps, before clipping; NaN if no step's was finite.
+        images_per_second: Images per second on all devices in the last epoch, without validation.
+        grad_norm: Mean gradient norm over the steps of the last epoch, before clipping. NaN if none was finite.
     """
 
     def __init__(self) -> None:
         self.images_per_second = self.grad_norm = math.nan
         self._norms = torch.zeros(2)
-        self._images, self._started = 0, 0.0
+        self._images, self._start = 0, 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start anew."""
+        """Reset the counters and start the clock."""
         self._norms = torch.zeros(2, device=pl_module.device)
-        self._images, self._started = 0, time.perf_counter()
+        self._images, self._start = 0, time.perf_counter()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Add the gradients' norm; a step that loss scaling is going to skip has none."""
+        """Add the gradient norm, unless it is not finite and loss scaling will skip the step."""
         gradients = [weights.grad for weights in pl_module.parameters() if weights.grad is not None]
         norm: Tensor = torch.nn.utils.get_total_norm(gradients)
         finite = norm.isfinite()
@@ -156,26 +213,27 @@ class ThroughputMonitor(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images; after the last, stop the clock."""
+        """Count the images, and stop the clock after the last batch."""
         self._images += len(batch["image"]) * trainer.world_size
         if trainer.is_last_batch:
             total, steps = self._norms.tolist()
-            self.images_per_second = self._images / (time.perf_counter() - self._started)
+            self.images_per_second = self._images / (time.perf_counter() - self._start)
             self.grad_norm = total / steps if steps else math.nan
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the norm among the epoch's figures."""
+        """Log the gradient norm."""
         pl_module.log("grad_norm", self.grad_norm, sync_dist=trainer.world_size > 1)
 
 
 class EpochSeed(Callback):
-    """Keys what the network draws, such as dropout and stochastic depth, by seed, epoch and device.
+    """Seeds torch in each epoch, for random operations in the network such as dropout and stochastic depth.
 
-    So a resumed run draws what one never stopped would. It seeds at the first batch, because data loaders take a number
-    of their own out of the generator when they start, and how often they start depends on their workers.
+    The seed depends on the run, the epoch and the rank, so a resumed run draws the same numbers as an uninterrupted
+    one. It is set at the first batch, because data loaders draw a number from the generator when they start, and how
+    often they start depends on the number of workers.
 
     Args:
-        seed: The run's.
+        seed: The seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
@@ -184,7 +242,7 @@ class EpochSeed(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed torch's generators, at an epoch's first batch."""
+        """Seed torch at the first batch of an epoch."""
         if batch_idx == 0:
             key = np.random.SeedSequence((self.seed, trainer.current_epoch, trainer.global_rank))
             torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))

@@ -1,4 +1,4 @@
-"""The epochs of a run, a row each: kept through resumes, written as CSV, drawn as curves."""
+"""The losses, scores and durations of each epoch, stored in checkpoints and written as CSV."""
 
 from __future__ import annotations
 
@@ -11,74 +11,83 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from lss_lightning.files import write_csv
-from lss_lightning.models.segmentation import OBJECTIVE
+from lss_lightning.models.segmentation import MONITORED_METRIC
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 
-Row = dict[str, float]
+EpochRow = dict[str, float]
+"""Metrics of an epoch by name, with ``epoch`` from 0."""
 
 
 class History(Checkpoint):
-    """Collects every epoch's figures.
+    """Collects the metrics of every epoch.
 
-    It counts as a checkpoint callback because Lightning calls those after the module has logged its epoch, and in their
-    order: it must come before the ones that write checkpoints, whose files then hold this epoch's row too.
+    It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, and
+    in their order. It must come before the callbacks that write checkpoints, so that their files contain the row of
+    the epoch.
 
     Args:
-        folder: Where ``metrics.csv`` and ``timing.csv`` are written after each epoch; None keeps rows in memory only.
-        pace: Which measures each epoch's training.
+        folder: The run directory, for ``metrics.csv`` and ``timing.csv``. None writes no files.
+        throughput: The callback that measures the throughput of each epoch.
 
     Attributes:
-        rows: A row per finished epoch: ``epoch`` from 0, losses, IoUs, ``lr``, ``grad_norm``.
-        timing: Likewise: ``epoch``, ``seconds`` with validation, ``images_per_second`` without.
+        rows: A row per finished epoch: ``epoch``, losses, IoUs, ``lr`` and ``grad_norm``.
+        timing: A row per finished epoch: ``epoch``, ``seconds`` including validation, and ``images_per_second`` without
+            it.
     """
 
-    def __init__(self, folder: Path | None, pace: ThroughputMonitor) -> None:
-        self.folder, self.pace = folder, pace
-        self.rows: list[Row] = []
-        self.timing: list[Row] = []
-        self._started = 0.0
+    def __init__(self, folder: Path | None, throughput: ThroughputMonitor) -> None:
+        self.folder, self.throughput = folder, throughput
+        self.rows: list[EpochRow] = []
+        self.timing: list[EpochRow] = []
+        self._start = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
-        self._started = time.perf_counter()
+        """Start the clock of the epoch."""
+        self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch's row."""
+        """Add the row of the epoch, and write the tables."""
         epoch = float(trainer.current_epoch)
-        # Lightning keeps figures in float32: more digits than that would only be noise.
-        figures = {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
-        self.rows.append({"epoch": epoch, **figures})
-        seconds = time.perf_counter() - self._started
-        self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": self.pace.images_per_second})
+        # Lightning stores metrics as float32, which has no more digits than these.
+        metrics = {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append({"epoch": epoch, **metrics})
+        seconds = time.perf_counter() - self._start
+        images_per_second = self.throughput.images_per_second
+        self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
         if self.folder is not None and trainer.is_global_zero:
-            write_rows(RunFolder(self.folder).epochs, self.rows)
-            write_rows(RunFolder(self.folder).timing, self.timing)
+            run = RunFolder(self.folder)
+            _write_rows(run.epochs, self.rows)
+            _write_rows(run.timing, self.timing)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data for the checkpoint."""
+        """Return the rows for a checkpoint."""
         return {"rows": self.rows, "timing": self.timing}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint; rows of epochs after it are forgotten."""
+        """Restore the rows of a checkpoint. Rows of later epochs are dropped."""
         self.rows, self.timing = list(state_dict["rows"]), list(state_dict["timing"])
 
     def objective(self, epoch: int) -> float | None:
-        """The figure that selects, after an epoch; None where there was none or no anatomy to score."""
-        value = self.rows[epoch].get(OBJECTIVE, math.nan)
+        """Return the validation objective after an epoch, or None if there is none.
+
+        Args:
+            epoch: The epoch, from 0.
+        """
+        value = self.rows[epoch].get(MONITORED_METRIC, math.nan)
         return None if math.isnan(value) else value
 
     @property
     def seconds(self) -> float:
-        """Time spent in all epochs."""
+        """The duration of all epochs in seconds."""
         return sum(row["seconds"] for row in self.timing)
 
 
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write rows as CSV, atomically. Epochs are written as whole numbers, other figures with all their digits."""
+def _write_rows(path: Path, rows: list[EpochRow]) -> None:
+    """Write rows as CSV. ``epoch`` is written as an integer, other values with all their digits."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    write_csv(path, columns, ([_cell(name, row.get(name)) for name in columns] for row in rows))
+    write_csv(path, columns, ([_format_cell(name, row.get(name)) for name in columns] for row in rows))
 
 
-def _cell(name: str, value: float | None) -> str | None:
+def _format_cell(name: str, value: float | None) -> str | None:
     return None if value is None else repr(int(value) if name == "epoch" else value)

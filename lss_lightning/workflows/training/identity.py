@@ -1,4 +1,4 @@
-"""What a run is: the card its checkpoints carry, and the refusal to mix runs."""
+"""The metadata that identifies a run in its checkpoints, and the check that a resume does not change the run."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from typing import Any
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.statistics import intensity_moments
+from lss_lightning.data.statistics import compute_intensity_moments
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
 
-FIXED = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
-"""Sections that a resumed run must share with its checkpoint, but for what :data:`FREE` names."""
+FIXED_SECTIONS = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
+"""Sections of the configuration that a resume must not change, except for :data:`FREE_SETTINGS`."""
 
-FREE = {
+FREE_SETTINGS = {
     "data": {"root", "num_workers", "download", "raw", "unpack", "download_url"},
     "split": {"file", "content"},
     "callbacks": {"early_stopping", "progress_bar", "model_summary"},
 }
-"""Settings within fixed sections that may differ: where files lie, how many processes read them, what one watches.
+"""Settings of the fixed sections that may change: locations, workers, downloads, early stopping and console output.
 
-What a split file says is compared by what the checkpoint saw.
+The content of a split file is checked by the slices that the checkpoint was trained and selected on.
 """
 
 
-def describe(config: TrainConfig, data: SliceDataModule) -> CheckpointMetadata:
-    """Make the card of a run about to start: its network, its data's working grid and intensities, what it will see."""
+def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetadata:
+    """Return the metadata for the checkpoints of a run that is about to start.
+
+    Args:
+        config: The configuration of the run.
+        data: The data, set up, with the working spacing chosen.
+    """
     training = data.part("train")
-    mean, std = intensity_moments(training)
-    selecting = [] if data.split.selecting_part is None else data.part(data.split.selecting_part)
+    mean, std = compute_intensity_moments(training)
+    selection = [] if data.split.selection_part is None else data.part(data.split.selection_part)
     labels = config.data.labels
     network = NetworkSpec(
         model=config.model.name,
@@ -46,46 +51,57 @@ def describe(config: TrainConfig, data: SliceDataModule) -> CheckpointMetadata:
         mean=mean,
         std=std,
         spacing=data.spacing,
-        # With what the split has read: a checkpoint stands on its own.
+        # Includes the content of a split file, so that the checkpoint is self-contained.
         config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
-        seen=sorted({piece.digest for piece in [*training, *selecting]}),
-        seen_labels=sorted({piece.label_digest for piece in [*training, *selecting]}),
+        seen=sorted({slice_.digest for slice_ in [*training, *selection]}),
+        seen_labels=sorted({slice_.label_digest for slice_ in [*training, *selection]}),
     )
 
 
-def differences(
-    was: Mapping[str, Any], now: Mapping[str, Any], sections: Sequence[str]
+def find_differences(
+    first: Mapping[str, Any], second: Mapping[str, Any], sections: Sequence[str]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """The settings that two runs do not share, but for what :data:`FREE` names: dotted key, and either's value."""
+    """Compare two configurations, except for :data:`FREE_SETTINGS`.
+
+    Args:
+        first: A configuration as plain data.
+        second: Another one.
+        sections: The sections to compare.
+
+    Yields:
+        The dotted key of each setting that differs, with its value in the first and in the second configuration.
+    """
     for section in sections:
-        one, other = was[section], now[section]
+        one, other = first[section], second[section]
         if not isinstance(one, dict):
             if one != other:
                 yield section, one, other
             continue
         for key in sorted(one.keys() | other.keys()):
-            if one.get(key) != other.get(key) and key not in FREE.get(section, set()):
+            if one.get(key) != other.get(key) and key not in FREE_SETTINGS.get(section, set()):
                 yield f"{section}.{key}", one.get(key), other.get(key)
 
 
-def refuse_changed(before: CheckpointMetadata, now: CheckpointMetadata) -> None:
-    """Refuse to go on with another network, data, split, loss, optimizer or seed than the checkpoint's.
+def check_unchanged(stored: CheckpointMetadata, metadata: CheckpointMetadata) -> None:
+    """Check that a resume keeps the network, data, split, loss, optimizer and seed of the checkpoint.
+
+    Args:
+        stored: The metadata of the checkpoint.
+        metadata: The metadata of the run that resumes from it.
 
     Raises:
-        UserError: the first setting that differs, or slices whose content changed.
+        UserError: If a setting differs, or if the content of the training or validation slices has changed.
     """
-    for key, was, wanted in differences(before.config, now.config, FIXED):
-        raise UserError(_changed(key, was, wanted))
-    for what, was_seen, is_seen in (
-        ("slices", before.seen, now.seen),
-        ("labels", before.seen_labels, now.seen_labels),
+    for key, stored_value, value in find_differences(stored.config, metadata.config, FIXED_SECTIONS):
+        raise UserError(
+            f"{key}={value}: the checkpoint's run has {stored_value}; remove {key} to resume it, or start a new run"
+        )
+    for what, stored_digests, digests in (
+        ("slices", stored.seen, metadata.seen),
+        ("labels", stored.seen_labels, metadata.seen_labels),
     ):
-        if was_seen != is_seen:
+        if stored_digests != digests:
             raise UserError(
-                f"the {what} of the training and selecting parts are not those that the checkpoint saw; restore the "
-                "data, or start a new run"
+                f"the {what} of the training and selection parts differ from those that the checkpoint was trained and "
+                "selected on; restore the data, or start a new run"
             )
-
-
-def _changed(key: str, was: Any, wanted: Any) -> str:
-    return f"{key}={wanted}: the checkpoint's run has {was}; leave {key} out to go on with it, or start a new run"

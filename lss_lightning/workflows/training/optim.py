@@ -1,4 +1,4 @@
-"""Loss, optimizer and learning-rate schedule, from their sections of the configuration."""
+"""The loss, optimizer and learning-rate scheduler, instantiated from their sections of the configuration."""
 
 from __future__ import annotations
 
@@ -13,37 +13,44 @@ from torch import nn
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.statistics import class_pixels
+from lss_lightning.data.statistics import count_class_pixels
 from lss_lightning.errors import UserError
 from lss_lightning.models.losses import class_weights
-from lss_lightning.models.segmentation import Optimizers
+from lss_lightning.models.segmentation import OptimizerFactory
 
 
 def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
-    """The loss, its class weights taken from the training labels only.
+    """Return the loss. Its class weights are computed from the training labels only.
+
+    Args:
+        config: The configuration of the run.
+        data: The data, set up.
 
     Raises:
-        UserError: the section names no class, or one that does not take its settings.
+        UserError: If the section ``loss`` names no class or does not fit it.
     """
     section = dict(config.loss)
-    pixels = torch.from_numpy(class_pixels(data.part("train"), len(config.data.labels)))
+    pixels = torch.from_numpy(count_class_pixels(data.part("train"), len(config.data.labels)))
     weights = class_weights(pixels, section.pop("class_weights"))
     loss = _instantiate("loss", section, weights=weights)
     assert isinstance(loss, nn.Module)
     return loss
 
 
-def make_optimizers(config: TrainConfig) -> Optimizers:
-    """What makes the optimizer and its schedule once the network is on its device.
+def make_optimizers(config: TrainConfig) -> OptimizerFactory:
+    """Return a function that makes the optimizer and its scheduler once the network is on its device.
+
+    Args:
+        config: The configuration of the run, with the precision resolved.
 
     Raises:
-        UserError: a section names no class, or one that does not take its settings.
+        UserError: If the section ``optimizer`` or ``scheduler`` names no class or does not fit it.
     """
 
     def configure(network: nn.Module) -> dict[str, Any]:
         parameters = list(network.parameters())
-        fast = {"fused": True} if fuses(config, parameters[0].device.type) else {}
-        optimizer = _instantiate("optimizer", config.optimizer, params=parameters, **fast)
+        extra = {"fused": True} if is_optimizer_fused(config, parameters[0].device.type) else {}
+        optimizer = _instantiate("optimizer", config.optimizer, params=parameters, **extra)
         if config.scheduler.get("_target_") is None:
             return {"optimizer": optimizer}
         return {
@@ -51,25 +58,25 @@ def make_optimizers(config: TrainConfig) -> Optimizers:
             "lr_scheduler": _instantiate("scheduler", config.scheduler, optimizer=optimizer),
         }
 
-    configure(nn.Linear(1, 1))  # a mistake shows now, not after the data has been read
+    configure(nn.Linear(1, 1))  # reports a mistake now, not after the data has been read
     return configure
 
 
-def fuses(config: TrainConfig, device: str) -> bool:
-    """Whether the optimizer updates all weights in one kernel: where it can, and its section does not say otherwise.
+def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
+    """Whether the optimizer updates all weights in one kernel, which it does if it can and is not set otherwise.
 
     Args:
-        config: Its precision resolved.
-        device: torch's name of the kind of device.
+        config: The configuration of the run, with the precision resolved.
+        device: The torch device type, e.g. ``cuda``.
     """
     try:
-        settings = inspect.signature(get_class(config.optimizer["_target_"])).parameters
+        parameters = inspect.signature(get_class(config.optimizer["_target_"])).parameters
     except (ImportError, ValueError):
-        return False  # making it says what is wrong
-    # Lightning cannot clip between the unscaling and the update where one kernel does both.
+        return False  # instantiating the optimizer reports the mistake
+    # Lightning cannot clip gradients between unscaling and update if one kernel does both.
     clips = config.trainer.precision == "16-mixed" and config.trainer.gradient_clip_val is not None
-    chosen = {"fused", "foreach"} & config.optimizer.keys()
-    return device in ("cpu", "cuda") and "fused" in settings and not chosen and not clips
+    is_set = bool({"fused", "foreach"} & config.optimizer.keys())
+    return device in ("cpu", "cuda") and "fused" in parameters and not is_set and not clips
 
 
 def _instantiate(name: str, section: Mapping[str, Any], **extra: Any) -> Any:
@@ -81,5 +88,5 @@ def _instantiate(name: str, section: Mapping[str, Any], **extra: Any) -> Any:
             raise
         reason = " ".join(str(cause).split())
         raise UserError(
-            f"{name}: {section.get('_target_')} cannot be made with the settings given ({reason})"
+            f"{name}: {section.get('_target_')} cannot be instantiated with these settings ({reason}); correct them"
         ) from error

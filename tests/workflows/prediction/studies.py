@@ -1,4 +1,4 @@
-"""Phantom studies as DICOM, checkpoints, and whole runs of ``predict.py`` to try on them."""
+"""Phantom studies in DICOM, untrained checkpoints, and runs of ``predict.py``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import pydicom
 import torch
 
-from lss_lightning.config.predict import predict_config
-from lss_lightning.data.dicom.archive import RAW
+from lss_lightning.config.predict import PredictConfig
+from lss_lightning.config.validation import build_config
+from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
 from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study
@@ -24,7 +25,7 @@ CHANNELS = {"composite": 3, "t1_t2": 2, "t1": 1, "t2": 1, "grey": 1, "rgb": 3}
 
 
 def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet = LUMBAR, seed: int = 0) -> Path:
-    """An untrained network of the lightest encoder."""
+    """Write the checkpoint of an untrained network with the smallest encoder."""
     torch.manual_seed(seed)
     data = ["data=phantom"]
     if channels in ("grey", "rgb"):
@@ -33,7 +34,7 @@ def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet =
     inputs = CHANNELS[channels]
     spec = NetworkSpec("resunet", "test_resnet", inputs, len(labels), "nearest", [16, 16, 8, 8, 8])
     metadata = CheckpointMetadata(spec, labels.to_plain(), [0.2] * inputs, [0.2] * inputs, None, plain, [], [])
-    module = metadata.module(metadata.network.build())
+    module = metadata.build_module(metadata.network.build())
     content: dict[str, Any] = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(content)
     torch.save(content, path)
@@ -41,20 +42,20 @@ def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet =
 
 
 def write_dicom(root: Path, patient: int = 1) -> Path:
-    """A phantom study's folder, of four series."""
-    write_phantom_study(root, seed=8, patient=patient, image_size=SIZE)
-    (study,) = (root / RAW / f"{patient:04d}").iterdir()
+    """Write a phantom study with four series and return its folder."""
+    write_phantom_study(root, seed=8, patient_id=patient, image_size=SIZE)
+    (study,) = (root / RAW_FOLDER / f"{patient:04d}").iterdir()
     return study
 
 
 def files(study: Path, *series: str) -> list[Path]:
-    """The files of some series, or of all."""
+    """Return the files of some series, or of all."""
     folders = [study / name for name in series] or sorted(study.iterdir())
     return [path for folder in folders for path in sorted(folder.iterdir())]
 
 
 def edit(paths: list[Path], change: Callable[[pydicom.FileDataset], None]) -> None:
-    """Change what files say."""
+    """Change the data sets of DICOM files."""
     for path in paths:
         dataset = pydicom.dcmread(path)
         change(dataset)
@@ -62,18 +63,18 @@ def edit(paths: list[Path], change: Callable[[pydicom.FileDataset], None]) -> No
 
 
 def keep(study: Path, *series: str) -> None:
-    """Remove all other series."""
+    """Remove all series except these."""
     for folder in study.iterdir():
         if folder.name not in series:
             shutil.rmtree(folder)
 
 
-def run(checkpoint: Path, place: Path, output: Path, *overrides: str) -> Path:
-    """Predict in this process, without the DICOM objects and the page, which have tests of their own."""
+def run(checkpoint: Path, source: Path, output: Path, *overrides: str) -> Path:
+    """Predict in this process, without the DICOM objects and the HTML report, which have tests of their own."""
     light = ("output.seg=false", "output.sr=false", "output.html=false")
-    named = (f"ckpt_path={checkpoint}", f"input={place}", f"output.folder={output}")
-    cfg, _ = compose_command("predict", *named, "trainer=cpu", *light, *overrides)
-    predict.run(predict_config(cfg), output.parent)
+    paths = (f"ckpt_path={checkpoint}", f"input={source}", f"output.folder={output}")
+    cfg, _ = compose_command("predict", *paths, "trainer=cpu", *light, *overrides)
+    predict.run(build_config(PredictConfig, cfg), output.parent)
     return output
 
 

@@ -1,4 +1,4 @@
-"""What ``predict.py`` says of input that it cannot use: one line, without a name, and the other studies still done."""
+"""Input that ``predict.py`` cannot use: one-line errors without names, while the other studies are processed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.workflows.prediction.studies import (
     write_checkpoint,
     write_dicom,
 )
-from tests.workflows.test_commands import command
+from tests.workflows.processes import command
 
 QUICK = ("output.overlays=false", "output.nifti=false")
 NAME = "DOE_JOHN"
@@ -40,8 +40,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dicom(tmp_path_factory.mktemp("sound"), patient=2)
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dicom(tmp_path_factory.mktemp("valid"), patient=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(victim: Path, tmp_path: Path) -> Path:
-    """A study to damage, in a folder of a person's name."""
+    """A study to damage, in a folder with the name of a person."""
     return Path(shutil.copytree(victim, tmp_path / "input" / NAME))
 
 
@@ -143,12 +143,12 @@ BAD: dict[Callable[[Path], None], str] = {
     sagittal_only: "no axial T1 or T2 images among 7, only sagittal or coronal ones; add the axial series",
     no_t2: "no axial T2 images, only T1; the checkpoint needs T1 and T2 (data.channels=composite)",
     no_t1: "no axial T1 images, only T2; the checkpoint needs",
-    no_spacing: "PixelSpacing missing or senseless in",
-    no_spacing_of_t1: "images left out: PixelSpacing missing or senseless",
-    multi_frame: "multi-frame files, which are not read; export them as one file for each image",
-    not_spin_echo: "axial images, but none weighted T1 or T2 by RepetitionTime and EchoTime",
+    no_spacing: "PixelSpacing missing or invalid in",
+    no_spacing_of_t1: "images left out: PixelSpacing missing or invalid",
+    multi_frame: "multi-frame files, which are not supported; export them as one file for each image",
+    not_spin_echo: "axial images, but none is T1- or T2-weighted by RepetitionTime and EchoTime",
     apart: "T1 and T2 show no slice in common",
-    coloured: "an image in colour (RGB) where a grey one is expected; export the original series",
+    coloured: "colour image (RGB) where greyscale is expected; export the original series",
     enhanced_t2: "multi-frame files left out: export them as one file for each image, or split them",
     no_study: "StudyInstanceUID missing in",
 }
@@ -156,15 +156,15 @@ BAD: dict[Callable[[Path], None], str] = {
 
 @pytest.fixture(scope="module")
 def batch(
-    checkpoint: Path, victim: Path, sound: Path, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Path, victim: Path, valid: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, IncompleteError]:
-    """The results of a folder of all damaged studies and, last, a sound one; and what was said in the end."""
+    """The results of a folder with all damaged studies and a valid one at the end, and the error raised."""
     root = tmp_path_factory.mktemp("batch")
     for number, damage in enumerate(BAD):
         study = Path(shutil.copytree(victim, root / "input" / f"{number:02d}" / NAME))
         edit(files(study), partial(number_study, number))
         damage(study)
-    shutil.copytree(sound, root / "input" / "sound")
+    shutil.copytree(valid, root / "input" / "valid")
     with pytest.raises(IncompleteError) as partly:
         run(checkpoint, root / "input", root / "out", *QUICK)
     return root / "out", partly.value
@@ -175,7 +175,7 @@ def number_study(number: int, dataset: pydicom.FileDataset) -> None:
 
 
 @pytest.mark.parametrize("damage", BAD, ids=lambda damage: damage.__name__)
-def test_a_study_that_cannot_be_used_is_named_with_its_reason(
+def test_a_study_that_cannot_be_used_is_listed_with_the_reason(
     damage: Callable[[Path], None], batch: tuple[Path, IncompleteError]
 ) -> None:
     index = json.loads((batch[0] / "predict.json").read_text())
@@ -187,17 +187,17 @@ def test_a_study_that_cannot_be_used_is_named_with_its_reason(
     assert NAME not in problem
 
 
-def test_the_others_of_a_batch_are_done(batch: tuple[Path, IncompleteError]) -> None:
-    out, said = batch
+def test_the_other_studies_of_a_batch_are_processed(batch: tuple[Path, IncompleteError]) -> None:
+    out, error = batch
     last = f"study_{len(BAD) + 1}"
     assert {path.name for path in out.iterdir()} == {"predict.json", last}
     index = json.loads((out / "predict.json").read_text())
-    assert [one["done"] for one in index["studies"]] == [False] * len(BAD) + [True]
-    assert f"{len(BAD)} of {len(BAD) + 1} studies left out; study_1: " in str(said)
-    assert NAME not in str(said)
+    assert [study["done"] for study in index["studies"]] == [False] * len(BAD) + [True]
+    assert f"{len(BAD)} of {len(BAD) + 1} studies left out; study_1: " in str(error)
+    assert NAME not in str(error)
 
 
-def test_a_single_study_that_cannot_be_used_leaves_nothing(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_a_single_study_that_cannot_be_used_leaves_no_output(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     sagittal_only(study)
     with pytest.raises(UserError, match="study_1: no axial T1 or T2 images") as refusal:
         run(checkpoint, study.parent, tmp_path / "out", *QUICK)
@@ -206,18 +206,18 @@ def test_a_single_study_that_cannot_be_used_leaves_nothing(checkpoint: Path, stu
     assert not (tmp_path / "out").exists()
 
 
-def test_a_slice_that_cannot_be_read_is_left_out_and_said(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_a_slice_that_cannot_be_read_is_left_out_and_reported(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     path = files(study, T1_SERIES)[4]
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(IncompleteError, match=r"study_1: 1 of \d+ slices left out: pixel data missing or truncated"):
         run(checkpoint, study, tmp_path / "out", *QUICK)
     about = json.loads((tmp_path / "out" / "study_1" / "measurements.json").read_text())
     assert len(about["slices"]) == len(files(study, T1_SERIES)) - 1
-    assert "slice_05" not in [piece["name"] for piece in about["slices"]]
+    assert "slice_05" not in [slice_["name"] for slice_ in about["slices"]]
     assert about["remarks"][0].startswith("1 of ")
 
 
-def test_t1_alone_serves_a_checkpoint_that_needs_no_more(study: Path, tmp_path: Path) -> None:
+def test_t1_alone_is_enough_for_a_checkpoint_of_t1(study: Path, tmp_path: Path) -> None:
     no_t2(study)
     t1 = write_checkpoint(tmp_path / "t1.ckpt", "t1")
     run(t1, study, tmp_path / "out", *QUICK)
@@ -227,13 +227,13 @@ def test_t1_alone_serves_a_checkpoint_that_needs_no_more(study: Path, tmp_path: 
     run(grey, study, tmp_path / "grey", *QUICK)
 
 
-def test_two_weightings_do_not_serve_a_checkpoint_that_names_none(victim: Path, tmp_path: Path) -> None:
+def test_two_weightings_are_refused_for_a_checkpoint_of_unspecified_images(victim: Path, tmp_path: Path) -> None:
     grey = write_checkpoint(tmp_path / "grey.ckpt", "grey")
     with pytest.raises(UserError, match=r"data\.channels=grey\), and the study has T1 and T2"):
         run(grey, victim, tmp_path / "out")
 
 
-def test_slices_without_a_partner_are_counted(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_unpaired_slices_are_counted(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     for path in files(study, T2_SERIES)[:2]:
         path.unlink()
     run(checkpoint, study, tmp_path / "out", *QUICK)
@@ -241,7 +241,7 @@ def test_slices_without_a_partner_are_counted(checkpoint: Path, study: Path, tmp
     assert f"2 of {len(files(study, T1_SERIES))} T1 slices have no T2 slice" in remarks[0]
 
 
-def test_a_repeated_series_counts_once(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_a_duplicated_series_counts_once(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     def rename(dataset: pydicom.FileDataset) -> None:
         dataset.SeriesInstanceUID += ".1"
 
@@ -252,13 +252,13 @@ def test_a_repeated_series_counts_once(checkpoint: Path, study: Path, tmp_path: 
     run(checkpoint, study, tmp_path / "out", *QUICK)
     about = json.loads((tmp_path / "out" / "study_1" / "measurements.json").read_text())
     assert len(about["slices"]) == len(files(study, T1_SERIES))
-    assert about["remarks"][0].startswith("3 T1 images lie where others do")
+    assert about["remarks"][0].startswith("3 T1 images show the same slices as others")
 
 
 def test_broken_files_beside_a_study_are_counted(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     (study / "broken.dcm").write_bytes(b"\0" * 500)
-    (study / "notes.txt").write_text("not an image, and not called one")
-    with pytest.raises(IncompleteError, match="1 files that are called DICOM cannot be read"):
+    (study / "notes.txt").write_text("not an image")
+    with pytest.raises(IncompleteError, match="1 DICOM file cannot be read"):
         run(checkpoint, study, tmp_path / "out", *QUICK)
     assert (tmp_path / "out" / "study_1" / "measurements.csv").is_file()
 
@@ -309,12 +309,12 @@ def broken_png(folder: Path) -> Path:
     ("make", "message"),
     [
         (nothing, "holds no DICOM file, and none that ends in"),
-        (no_dicom, "not DICOM: none of the 1 files that are called so"),
+        (no_dicom, "none of the 1 DICOM files can be read"),
         (no_image, "1 DICOM files, but none of them holds an image"),
-        (half_a_zip, "no zip archive, or not all of one"),
+        (half_a_zip, "not a zip archive, or only part of one"),
         (escaping_zip, "cannot be unpacked"),
         (broken_nifti, "study_1: a NIfTI file"),
-        (broken_png, "study_1: a picture: "),
+        (broken_png, "study_1: an image file: "),
     ],
     ids=lambda case: getattr(case, "__name__", ""),
 )
@@ -330,9 +330,7 @@ def test_input_without_a_study_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_where_no_study_can_be_used_a_line_says_why_and_the_exit_code_is_2(
-    checkpoint: Path, study: Path, tmp_path: Path
-) -> None:
+def test_exit_code_is_2_if_no_study_can_be_used(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     sagittal_only(study)
     logs = (f"paths.logs={tmp_path / 'logs'}", "trainer=cpu")
     none = command("predict.py", f"ckpt_path={checkpoint}", f"input={study}", f"output={tmp_path / 'out'}", *logs)
@@ -342,14 +340,14 @@ def test_where_no_study_can_be_used_a_line_says_why_and_the_exit_code_is_2(
     assert NAME not in none.stdout + none.stderr
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(study: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(study: Path, tmp_path: Path) -> None:
     (tmp_path / "best.ckpt").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="truncated, or no checkpoint at all"):
+    with pytest.raises(UserError, match="truncated, or not a checkpoint"):
         run(tmp_path / "best.ckpt", study, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_network_that_gives_nan_writes_nothing(study: Path, tmp_path: Path) -> None:
+def test_a_network_that_returns_nan_leaves_no_output(study: Path, tmp_path: Path) -> None:
     import torch
 
     path = write_checkpoint(tmp_path / "nan.ckpt", "t1")
@@ -358,6 +356,6 @@ def test_a_network_that_gives_nan_writes_nothing(study: Path, tmp_path: Path) ->
         if weights.is_floating_point():
             weights.fill_(np.nan)
     torch.save(content, path)
-    with pytest.raises(UserError, match="gives NaN or infinity"):
+    with pytest.raises(UserError, match="returns NaN or infinity"):
         run(path, study, tmp_path / "out")
     assert not (tmp_path / "out").exists()

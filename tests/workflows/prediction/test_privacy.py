@@ -1,4 +1,4 @@
-"""No name, id, birth date or accession number of the input shows in anything that ``predict.py`` leaves or says."""
+"""No name, ID, birth date or accession number of the input occurs in any output of ``predict.py``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
 from tests.workflows.prediction.studies import T1_SERIES, edit, files, write_checkpoint, write_dicom
-from tests.workflows.test_commands import command
+from tests.workflows.processes import command
 
 SECRETS = ("QUARTERMAINE", "MRN7731905", "19410213", "ACC5527183")
-"""A name, an id, a birth date and an accession number."""
+"""A name, an ID, a birth date and an accession number."""
 
 KEPT = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID", "SOPClassUID")
-# What the program needs; all other text may hold anything.
+# Read by the program. All other text may contain anything.
 NEEDED = ("SeriesDescription", "ImageType", "PhotometricInterpretation", "SpecificCharacterSet", "Modality")
 TEXT = {"AE": 16, "CS": 16, "LO": 64, "LT": 900, "PN": 64, "SH": 16, "ST": 900, "UC": 900, "UR": 900, "UT": 900}
 MORE = (
@@ -32,7 +32,7 @@ MORE = (
 
 
 def plant(dataset: pydicom.FileDataset) -> None:
-    """Write the secrets into every text of a file, and into many that it had not."""
+    """Write the secrets into every text of a file, and into many elements that it did not have."""
     for keyword in MORE:
         if keyword not in dataset:
             vr = dictionary_VR(keyword)
@@ -60,14 +60,14 @@ def planted(element: DataElement) -> str:
     if element.keyword == "AccessionNumber":
         return SECRETS[3]
     if element.VR == "PN":
-        return SECRETS[0]  # of one part, which libraries warn of
+        return SECRETS[0]  # in one part, because libraries warn about several
     longest = TEXT[element.VR]
     return SECRETS[1] if longest < 60 else " ".join(SECRETS)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A zip of a folder of the patient's name, with a file that is broken and a study that cannot be used."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the zip of a study named after the patient, with a broken file and an unusable second study."""
     root = tmp_path_factory.mktemp("privacy")
     study = write_dicom(root / "phantom")
     named = root / "-".join(SECRETS) / SECRETS[0]
@@ -84,28 +84,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.StudyInstanceUID += ".1"
     del dataset.PixelSpacing
     dataset.save_as(bad / f"{SECRETS[0]}.dcm")
-    given(root).parent.mkdir()
-    with zipfile.ZipFile(given(root), "w") as archive:
+    zip_path(root).parent.mkdir()
+    with zipfile.ZipFile(zip_path(root), "w") as archive:
         for path in sorted(named.parent.rglob("*.dcm")):
             archive.write(path, path.relative_to(root))
     return root
 
 
-def given(root: Path) -> Path:
-    """The zip, which the user has called by the patient's name, too."""
+def zip_path(root: Path) -> Path:
+    """Return the path of the zip, which is named after the patient as well."""
     return root / SECRETS[0] / f"{SECRETS[1]}.zip"
 
 
-def predict(place: Path, out: str, *overrides: str) -> tuple[Path, str]:
-    checkpoint = place / "best.ckpt"
+def predict(root: Path, out: str, *overrides: str) -> tuple[Path, str]:
+    checkpoint = root / "best.ckpt"
     if not checkpoint.exists():
         write_checkpoint(checkpoint)
     done = command(
         "predict.py",
         f"ckpt_path={checkpoint}",
-        f"input={given(place)}",
-        f"output={place / out}",
-        f"hydra.run.dir={place / out}_log",
+        f"input={zip_path(root)}",
+        f"output={root / out}",
+        f"hydra.run.dir={root / out}_log",
         "trainer=cpu",
         *overrides,
     )
@@ -114,40 +114,40 @@ def predict(place: Path, out: str, *overrides: str) -> tuple[Path, str]:
     assert last.startswith("error: output=")
     assert "1 of 2 studies left out; study_1: PixelSpacing missing" in last
     assert "Traceback" not in done.stderr
-    return place / out, done.stdout + done.stderr
+    return root / out, done.stdout + done.stderr
 
 
 def secrets_in(path: Path) -> list[str]:
     content = path.read_bytes()
     if path.suffix == ".gz":
         content += gzip.decompress(content)
-    held = f"{path}".encode() + content
-    return [secret for secret in SECRETS if secret.encode() in held]
+    text = f"{path}".encode() + content
+    return [secret for secret in SECRETS if secret.encode() in text]
 
 
 @pytest.fixture(scope="module")
-def anonymous(place: Path) -> tuple[Path, str]:
-    return predict(place, "anonymous")
+def anonymous(root: Path) -> tuple[Path, str]:
+    return predict(root, "anonymous")
 
 
-def test_the_secrets_are_in_the_input(place: Path) -> None:
-    with zipfile.ZipFile(given(place)) as archive:
+def test_the_secrets_are_in_the_input(root: Path) -> None:
+    with zipfile.ZipFile(zip_path(root)) as archive:
         for name in archive.namelist():
             assert SECRETS[0] in name
-            held = archive.read(name)
-            assert [secret for secret in SECRETS if secret.encode() not in held] == []
+            content = archive.read(name)
+            assert [secret for secret in SECRETS if secret.encode() not in content] == []
 
 
-def test_no_file_log_or_line_holds_any_of_them(anonymous: tuple[Path, str]) -> None:
-    out, said = anonymous
-    assert [secret for secret in SECRETS if secret in said] == []
+def test_no_file_log_or_printed_line_contains_a_secret(anonymous: tuple[Path, str]) -> None:
+    out, printed = anonymous
+    assert [secret for secret in SECRETS if secret in printed] == []
     written = [path for folder in (out, Path(f"{out}_log")) for path in folder.rglob("*") if path.is_file()]
     kinds = {"".join(path.suffixes) for path in written}
     assert {".csv", ".json", ".png", ".nii.gz", ".dcm", ".html", ".log"} <= kinds
-    assert {path: found for path in written if (found := secrets_in(path))} == {}
+    assert {path: secrets for path in written if (secrets := secrets_in(path))} == {}
 
 
-def test_the_tables_say_that_slices_were_left_out(anonymous: tuple[Path, str]) -> None:
+def test_slices_that_were_left_out_are_reported(anonymous: tuple[Path, str]) -> None:
     index = json.loads((anonymous[0] / "predict.json").read_text())
     assert index["unreadable_files"] == 1
     assert [study["done"] for study in index["studies"]] == [False, True]
@@ -155,9 +155,9 @@ def test_the_tables_say_that_slices_were_left_out(anonymous: tuple[Path, str]) -
     assert "slices left out: pixel data missing or truncated" in index["studies"][1]["problems"][0]
 
 
-def test_identity_is_kept_in_seg_and_sr_alone_where_it_is_asked_for(place: Path) -> None:
-    out, said = predict(place, "kept", "output.keep_identity=true", "output.overlays=false")
-    assert [secret for secret in SECRETS if secret in said] == []
+def test_keep_identity_keeps_it_in_seg_and_sr_only(root: Path) -> None:
+    out, printed = predict(root, "kept", "output.keep_identity=true", "output.overlays=false")
+    assert [secret for secret in SECRETS if secret in printed] == []
     for path in (path for path in out.rglob("*") if path.is_file()):
         if path.suffix != ".dcm":
             assert secrets_in(path) == [], path

@@ -1,13 +1,13 @@
 "use strict";
 
-// Figures open large: Enter or a click on one, Esc, a click beside it or the button to close.
+// Enlarge a figure on click or Enter. Close it with Esc, the button, or a click outside the figure.
 const viewer = document.querySelector("dialog.viewer");
 for (const opener of document.querySelectorAll("figure > button")) {
   opener.addEventListener("click", () => {
-    const shown = opener.querySelector("img");
-    const large = viewer.querySelector("img");
-    large.src = shown.src;
-    large.alt = shown.alt;
+    const image = opener.querySelector("img");
+    const enlarged = viewer.querySelector("img");
+    enlarged.src = image.src;
+    enlarged.alt = image.alt;
     viewer.querySelector("p").textContent = opener.parentElement.querySelector("figcaption").textContent;
     viewer.showModal();
     const stage = viewer.querySelector(".stage");
@@ -20,23 +20,24 @@ viewer.addEventListener("click", (event) => {
   if (event.target === viewer) viewer.close();
 });
 
-// Tables are sorted by the column whose heading is pressed, first upwards, then downwards; cells without a number go last.
-const words = new Intl.Collator("en", { numeric: true });
+// Sort a table by the column of the clicked heading, ascending, then descending. Cells without a number are last.
+const collator = new Intl.Collator("en", { numeric: true });
 function sortBy(heading) {
   const table = heading.closest("table");
-  const down = heading.getAttribute("aria-sort") === "ascending";
-  const place = heading.cellIndex;
+  const descending = heading.getAttribute("aria-sort") === "ascending";
+  const sign = descending ? -1 : 1;
+  const column = heading.cellIndex;
   const numeric = heading.classList.contains("number");
-  const compare = (one, other) => {
-    const [a, b] = [one.cells[place], other.cells[place]];
-    if (!numeric) return words.compare(a.textContent, b.textContent) * (down ? -1 : 1);
-    const [x, y] = [a.dataset.value, b.dataset.value];
-    if (x === "" || y === "") return (x === "") - (y === "");
-    return (Number(x) - Number(y)) * (down ? -1 : 1);
+  const compare = (firstRow, secondRow) => {
+    const [first, second] = [firstRow.cells[column], secondRow.cells[column]];
+    if (!numeric) return collator.compare(first.textContent, second.textContent) * sign;
+    const [a, b] = [first.dataset.value, second.dataset.value];
+    if (a === "" || b === "") return (a === "") - (b === "");
+    return (Number(a) - Number(b)) * sign;
   };
   table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
-  for (const other of heading.parentElement.cells) other.setAttribute("aria-sort", "none");
-  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  for (const cell of heading.parentElement.cells) cell.setAttribute("aria-sort", "none");
+  heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
 }
 for (const button of document.querySelectorAll("th[aria-sort] > button")) {
   button.addEventListener("click", () => sortBy(button.parentElement));

@@ -1,12 +1,12 @@
-// The controls act on all pictures at once.
+// The controls apply to all drawings.
 const controls = document.querySelector(".controls form");
-const pictures = document.querySelectorAll(".drawing svg");
+const drawings = document.querySelectorAll(".drawing svg");
 function apply() {
-  const chosen = (name) => controls.querySelector(`[name="${name}"]:checked`)?.value;
+  const selected = (name) => controls.querySelector(`[name="${name}"]:checked`)?.value;
   const number = (id) => Number(document.getElementById(id).value);
-  document.body.dataset.weighting = chosen("weighting") ?? "";
-  document.body.dataset.view = chosen("view");
-  for (const picture of pictures) picture.setAttribute("viewBox", picture.dataset[chosen("view")]);
+  document.body.dataset.weighting = selected("weighting") ?? "";
+  document.body.dataset.view = selected("view");
+  for (const drawing of drawings) drawing.setAttribute("viewBox", drawing.dataset[selected("view")]);
   document.documentElement.style.setProperty("--overlay", number("opacity") / 100);
   const slope = 255 / number("window-width");
   for (const transfer of document.querySelectorAll("#window feComponentTransfer > *")) {
@@ -25,22 +25,22 @@ controls.addEventListener("input", apply);
 controls.addEventListener("reset", () => setTimeout(apply));
 controls.addEventListener("submit", (event) => event.preventDefault());
 
-// On a small screen the controls would hide the page.
+// On a small screen the open controls would cover the page.
 if (matchMedia("(max-width: 63.99rem)").matches) controls.parentElement.open = false;
 
-// A measure's row lights its caliper; its letter switches it off and on.
-for (const row of document.querySelectorAll(".measures [data-measure]")) {
-  const marks = row.closest("section").querySelectorAll(`.calipers [data-measure="${row.dataset.measure}"]`);
-  const light = (on) => marks.forEach((mark) => mark.classList.toggle("lit", on));
-  row.addEventListener("pointerenter", () => light(true));
-  row.addEventListener("pointerleave", () => light(false));
-  row.addEventListener("focusin", () => light(true));
-  row.addEventListener("focusout", () => light(false));
+// Pointing at a measurement's row highlights its caliper; its letter toggles the caliper.
+for (const row of document.querySelectorAll(".measurements [data-measurement]")) {
+  const marks = row.closest("section").querySelectorAll(`.calipers [data-measurement="${row.dataset.measurement}"]`);
+  const highlight = (on) => marks.forEach((mark) => mark.classList.toggle("highlighted", on));
+  row.addEventListener("pointerenter", () => highlight(true));
+  row.addEventListener("pointerleave", () => highlight(false));
+  row.addEventListener("focusin", () => highlight(true));
+  row.addEventListener("focusout", () => highlight(false));
   const letter = row.querySelector("button.letter");
   letter?.addEventListener("click", () => {
-    const shown = letter.getAttribute("aria-pressed") === "false";
-    letter.setAttribute("aria-pressed", shown);
-    marks.forEach((mark) => mark.classList.toggle("off", !shown));
+    const visible = letter.getAttribute("aria-pressed") === "false";
+    letter.setAttribute("aria-pressed", visible);
+    marks.forEach((mark) => mark.classList.toggle("off", !visible));
   });
 }
 apply();

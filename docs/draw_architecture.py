@@ -1,0 +1,107 @@
+"""Draw docs/architecture.svg from the package's imports: ``python -m docs.draw_architecture``.
+
+``tests/test_architecture.py`` fails when the picture no longer shows the code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grimp
+from jinja2 import Template
+
+PACKAGE = "lss_lightning"
+PICTURE = Path(__file__).with_name("architecture.svg")
+
+FLOORS = {
+    "cli": "Hydra around the workflows, errors in one line",
+    "workflows": "one recipe per command",
+    "reporting": "tables, figures, pages, DICOM objects, trackers",
+    "sweeps": "many runs: folder, jobs, results",
+    "config": "the schema of every section and command",
+    "phantom": "the virtual scanner",
+    "models": "encoders, U-Net, losses, modules, checkpoints",
+    "data": "sources, slices, cache, batches, splits, DICOM",
+    "metrics": "counts, overlap, distances, intervals",
+    "stenosis": "from label maps to measurements in mm",
+    "runs": "run directories and what is in them",
+    "ground": "errors, labels, files, display",
+}
+"""The floors from top to bottom, each with what is on it. A floor imports only from floors below it."""
+
+_TEMPLATE = Template(
+    """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{ width }} {{ height }}" role="img" \
+font-family="system-ui, sans-serif" font-size="13">
+<title>Floors of lss_lightning and their imports</title>
+<style>
+  text { fill: #1f2933 } .about { fill: #52606d }
+  .band { fill: #f2f5f8 } .own { fill: #0072b2 } .floor { fill: #c9d2da }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e4e9ee } .about { fill: #a5b1bd }
+    .band { fill: #1d2731 } .own { fill: #56b4e9 } .floor { fill: #37434f }
+  }
+</style>
+{%- for floor in floors %}
+<rect class="band" x="0" y="{{ floor.y }}" width="{{ width }}" height="{{ step - 4 }}" rx="4"/>
+<text x="12" y="{{ floor.y + 18 }}" font-weight="600">{{ floor.name }}</text>
+<text class="about" x="104" y="{{ floor.y + 18 }}">{{ floor.about }}</text>
+<text x="{{ floor.x + 3 }}" y="{{ top - 10 }}" transform="rotate(-45 {{ floor.x }} {{ top - 10 }})">\
+{{ floor.name }}</text>
+{%- endfor %}
+{%- for floor in floors %}
+<rect class="floor" x="{{ floor.x - 5 }}" y="{{ floor.y + 8 }}" width="10" height="10" rx="2"/>
+{%- endfor %}
+{%- for dot in dots %}
+<circle class="own" cx="{{ dot.x }}" cy="{{ dot.y }}" r="5"><title>{{ dot.title }}</title></circle>
+{%- endfor %}
+</svg>
+"""
+)
+_STEP, _TOP, _LEFT = 30, 84, 440
+
+
+def imports() -> set[tuple[str, str]]:
+    """Return the pairs (importing floor, imported floor) of the package, without imports for type checking alone."""
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    pairs = set()
+    for module in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(module):
+            pair = (_floor(module), _floor(imported))
+            if pair[0] != pair[1] and "" not in pair:
+                pairs.add(pair)
+    return pairs
+
+
+def draw() -> str:
+    """Return the picture as SVG: a row per floor with a dot in the column of every floor that it imports."""
+    names = list(FLOORS)
+    floors = [
+        {"name": name, "about": about, "x": _LEFT + row * 26, "y": _TOP + row * _STEP}
+        for row, (name, about) in enumerate(FLOORS.items())
+    ]
+    dots = [
+        {
+            "x": floors[names.index(imported)]["x"],
+            "y": floors[names.index(importer)]["y"] + (_STEP - 4) // 2,
+            "title": f"{importer} imports {imported}",
+        }
+        for importer, imported in sorted(imports(), key=lambda pair: (names.index(pair[0]), names.index(pair[1])))
+    ]
+    height = _TOP + len(names) * _STEP
+    return _TEMPLATE.render(
+        floors=floors, dots=dots, width=_LEFT + len(names) * 26 + 20, height=height, step=_STEP, top=_TOP
+    )
+
+
+def _floor(module: str) -> str:
+    """Return the floor of a module, or an empty text for the package itself and its entry point."""
+    _, _, rest = module.partition(".")
+    name = rest.partition(".")[0]
+    if name in ("", "__main__"):
+        return ""
+    return name if name in FLOORS else "ground"
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(draw(), encoding="utf-8")

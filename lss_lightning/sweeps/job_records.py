@@ -1,0 +1,73 @@
+"""The record of a sweep's job, ``job.json``: its overrides and how it ended."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lss_lightning.files import write_json
+from lss_lightning.runs.layout import RunFolder
+
+RUNNING = "running"
+FINISHED = "finished"
+DIVERGED = "diverged"
+FAILED = "failed"
+
+DIVERGED_OBJECTIVE = 0.0
+"""The objective reported for a job that diverged, so that a search avoids its settings: the lowest possible IoU."""
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job of a sweep.
+
+    Attributes:
+        overrides: The overrides of the job, without Hydra's own settings.
+        state: ``running`` (also if the job was killed), ``finished``, ``diverged`` or ``failed``.
+        reason: Why the job diverged or failed.
+    """
+
+    overrides: list[str]
+    state: str
+    reason: str | None = None
+
+
+def read_record(folder: Path) -> JobRecord | None:
+    """Return the record in a job's directory, or None if there is none."""
+    path = RunFolder(folder).job_record
+    return JobRecord(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def write_record(folder: Path, record: JobRecord) -> None:
+    """Write the record into a job's directory, atomically."""
+    write_json(RunFolder(folder).job_record, asdict(record))
+
+
+def find_job_folders(sweep: Path) -> list[Path]:
+    """Return the directories of a sweep's jobs in the order in which they were started: ``0``, ``1``, …, ``2-0``, …."""
+    return sorted((path.parent for path in sweep.rglob(RunFolder(sweep).job_record.name)), key=parse_job_name)
+
+
+def parse_job_name(folder: Path) -> tuple[int, int, str]:
+    """Return the round and number of a job's directory, as a sort key.
+
+    ``7`` is job 7 of the first round, ``2-7`` that of the second. Directories that the user named differently sort
+    first, by path.
+    """
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)", folder.name)
+    return (int(match[1] or 1), int(match[2]), "") if match else (0, 0, str(folder))
+
+
+def has_ended(folder: Path, record: JobRecord) -> bool:
+    """Whether a job diverged, or finished with a test result, and so is not run again."""
+    return record.state == DIVERGED or (record.state == FINISHED and RunFolder(folder).is_finished)
+
+
+def read_objective(folder: Path, record: JobRecord) -> float | None:
+    """Return the objective of a job for a search, or None if the job has not finished."""
+    if record.state == DIVERGED:
+        return DIVERGED_OBJECTIVE
+    run = RunFolder(folder)
+    return run.load_objective() if record.state == FINISHED and run.is_finished else None

@@ -1,0 +1,176 @@
+"""The data and the slices that a checkpoint is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lss_lightning.config.data import build_data_source, build_split_protocol
+from lss_lightning.config.evaluate import EvaluateConfig
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.source import DataSource
+from lss_lightning.data.splits import SplitProtocol
+from lss_lightning.data.splits.fractions import Resubstitution
+from lss_lightning.errors import UserError
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.workflows.evaluation.context import describe_shared_patients
+
+
+@dataclass(frozen=True)
+class SliceSelection:
+    """The slices to test.
+
+    Attributes:
+        data: The loaded data. Its ``test`` part holds the slices to test.
+        subset: ``train``, ``val``, ``test`` or ``all``.
+        protocol: The name of the split protocol, or ``external`` for data other than that of the training run.
+        split_description: The split in words.
+        excluded_seen: The number of slices excluded because they trained or selected a checkpoint.
+        remarks: Warnings about the split, and about slices that the checkpoints have seen.
+    """
+
+    data: SliceDataModule
+    subset: str
+    protocol: str
+    split_description: str
+    excluded_seen: int
+    remarks: tuple[str, ...]
+
+
+def make_source(config: EvaluateConfig, metadata: CheckpointMetadata) -> DataSource:
+    """Make the data source to test on: that of the checkpoint with the user's changes, or the one that the user names.
+
+    Args:
+        config: The checked configuration.
+        metadata: The metadata of the (first) checkpoint, which determines channels, spacing and classes.
+
+    Raises:
+        UserError: If the user's settings contradict the checkpoint or one another, or if the classes differ.
+    """
+    trained = metadata.config["data"]
+    fixed: dict[str, Any] = {
+        "channels": metadata.channels,
+        "third_channel": trained["third_channel"],
+        "spacing": metadata.spacing,
+    }
+    if config.own_data:
+        changed = {key: value for key, value in config.data.items() if value is not None and key != "name"}
+        section = {**trained, **changed, **fixed}
+    else:
+        _check_channels(build_data_source(config.data), metadata)
+        changed = {key: value for key, value in config.data.items() if f"data.{key}" in config.given}
+        section = {**config.data, **fixed}
+    for key, value in fixed.items():
+        if key in changed and changed[key] != value:
+            raise UserError(f"data.{key}={changed[key]}: the checkpoint was trained with {value}; remove data.{key}")
+    source = build_data_source(section)
+    if source.read_notes() and not config.measurements:
+        raise UserError(
+            "data.reports: notes are compared with measurements, which measurements=false turns off; set "
+            "measurements=true"
+        )
+    if difference := source.labels.describe_difference(metadata.label_set):
+        raise UserError(
+            f"data={source.name}: its classes differ from those of the checkpoint: {difference}; match them with "
+            "data.classes and data.background, or choose another checkpoint"
+        )
+    return source
+
+
+def select_slices(
+    config: EvaluateConfig, source: DataSource, all_metadata: Sequence[CheckpointMetadata]
+) -> SliceSelection:
+    """Load the data and select the slices to test.
+
+    Slices that trained or selected a checkpoint are excluded, unless the user asks for a subset of the checkpoint's own
+    data by name, or all checkpoints were trained by resubstitution.
+
+    Args:
+        config: The checked configuration.
+        source: The data source of :func:`make_source`.
+        all_metadata: The metadata of the checkpoints. The first determines the split.
+
+    Raises:
+        UserError: If no slice is left to test.
+    """
+    splits = [build_split_protocol(metadata.config["split"]) for metadata in all_metadata]
+    own, first = config.own_data, splits[0]
+    subset = config.subset or ("test" if own else "all")
+
+    # A subset of all slices does not need enough of them to be divided.
+    data = SliceDataModule(source, Resubstitution() if subset == "all" else first, cache=config.paths.cache)
+    data.spacing = all_metadata[0].spacing
+    data.prepare_data()
+    data.setup()
+    warnings = [split.warning for split in splits]
+    if own and subset == "test":
+        warnings += describe_shared_patients(first, data.slices, data.parts)
+
+    indices = data.parts["test" if subset == "all" else subset]
+    seen_digests = {digest for metadata in all_metadata for digest in metadata.seen}
+    seen = {index for index in indices if data.slices[index].digest in seen_digests}
+    asked_for = own and (subset != "test" or all(split.selection_part == "test" for split in splits))
+    excluded = set() if asked_for or all(split.is_resubstitution for split in splits) else seen
+    data.parts["test"] = [index for index in indices if index not in excluded]
+    if not data.parts["test"]:
+        raise UserError(_describe_empty(f"subset={subset} of {source.name}", splits, len(seen)))
+
+    tested_seen = len(seen - excluded)
+    remarks = list(dict.fromkeys(warnings)) if own or tested_seen else []
+    who = "the checkpoint was" if len(all_metadata) == 1 else "one of the checkpoints was"
+    if excluded:
+        remarks.append(f"{len(excluded)} slices excluded: {who} trained or selected on them.")
+    if tested_seen:
+        remarks.append(f"{who.capitalize()} trained or selected on {tested_seen} of these slices.")
+    if not own and (count := _count_seen_labels(data, all_metadata)):
+        remarks.append(
+            f"The labels of {count} of these slices are identical to labels that trained or selected the checkpoint. "
+            "They may be other images of the same slices."
+        )
+    same = all(split == first for split in splits)
+    description = first.description if same else f"{first.description} (the split of the first checkpoint)"
+    return SliceSelection(
+        data=data,
+        subset=subset,
+        protocol=first.protocol if own else "external",
+        split_description=description if own else "external data",
+        excluded_seen=len(excluded),
+        remarks=tuple(filter(None, remarks)),
+    )
+
+
+def _check_channels(source: DataSource, metadata: CheckpointMetadata) -> None:
+    """Check that a data source offers the channels of the checkpoint.
+
+    Raises:
+        UserError: If it does not.
+    """
+    *others, last = source.channel_choices()
+    if metadata.channels not in source.channel_choices():
+        count = metadata.network.in_channels
+        raise UserError(
+            f"data={source.name}: offers {', '.join(others)} or {last} images, but the checkpoint was trained on "
+            f"{metadata.channels} images ({count} {'channel' if count == 1 else 'channels'}); choose data with such "
+            "images, for example with data=folder, or another checkpoint"
+        )
+
+
+def _describe_empty(subset: str, splits: Sequence[SplitProtocol], seen: int) -> str:
+    """Return the error message for a selection without slices."""
+    remedy = "choose other data or another subset"
+    if not seen:
+        return f"{subset}: no slices; {remedy}"
+    who = "the checkpoint was" if len(splits) == 1 else "at least one of the checkpoints was"
+    if len(splits) > 1 and {split.protocol for split in splits} == {"kfold"}:
+        remedy += ", or use folds=… instead of ckpt_path=… to test each fold on the slices that it held out"
+    return f"{subset}: no slices left to test, since {who} trained or selected on all {seen} slices; {remedy}"
+
+
+def _count_seen_labels(data: SliceDataModule, all_metadata: Sequence[CheckpointMetadata]) -> int:
+    """Return the number of slices to test whose label a checkpoint has seen.
+
+    Labels of a single class do not count, since they say nothing about the slice.
+    """
+    seen = {digest for metadata in all_metadata for digest in metadata.seen_labels}
+    return sum(loaded.label_digest in seen and loaded.label.min() < loaded.label.max() for loaded in data.part("test"))

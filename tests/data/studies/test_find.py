@@ -1,0 +1,44 @@
+"""Tests of the search for studies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lss_lightning.errors import UserError
+from tests.data.studies.reading import read_studies
+
+
+def test_earlier_results_are_not_studies(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    results = tmp_path / "report" / "study_1" / "label_maps"
+    results.mkdir(parents=True)
+    shutil.copy(tmp_path / "t2.png", results / "slice_01.png")
+    assert len(read_studies(tmp_path, "t2")) == 2
+    (tmp_path / "report" / "predict.json").write_text("{}")
+    assert len(read_studies(tmp_path, "t2")) == 1
+
+
+def test_broken_links_pipes_and_locked_files_do_not_stop_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert len(read_studies(tmp_path, "t2")) == 1
+    (tmp_path / "gone.dcm").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="none of the 1 DICOM files can be read"):
+        read_studies(tmp_path, "t2")
+
+    def raise_permission_error(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pydicom.misc.is_dicom", raise_permission_error)
+    (tmp_path / "gone.dcm").unlink()
+    with pytest.raises(UserError, match="DICOM files can be read"):
+        read_studies(tmp_path, "t2")

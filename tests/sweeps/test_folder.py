@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from omegaconf import OmegaConf
+
+from lss_lightning.errors import UserError
+from lss_lightning.sweeps.folder import SWEEP_FILE, expand_sweep_argument, find_sweep_name
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    folder = tmp_path / "train" / "resunet" / "2030-01-02_03-04-05"
+    folder.mkdir(parents=True)
+    stored = {
+        "task": ["optimizer.lr=0.1,0.2", "data.patients=10"],
+        "params": {},
+        "hydra": ["hydra.sweep.dir=there", "hydra/launcher=basic", "hydra.mode=MULTIRUN", "hydra.verbose=true"],
+        "flags": ["--config-dir=mine"],
+    }
+    OmegaConf.save(OmegaConf.create(stored), folder / SWEEP_FILE)
+    return folder
+
+
+@pytest.mark.parametrize("line", [[], ["seed=1"], ["-m", "seed=1,2"], ["sweep=null"], ["sweep=("]])
+def test_other_command_lines_are_unchanged(line):
+    assert expand_sweep_argument(line) == line
+
+
+@pytest.mark.parametrize("more", [[], ["-m"], ["--multirun"]])
+def test_a_sweep_is_resumed_with_its_own_command_line_in_its_own_directory(sweep, more):
+    assert expand_sweep_argument([f"sweep={sweep}", *more]) == [
+        "-m",
+        "--config-dir=mine",
+        "hydra/launcher=basic",
+        "hydra.verbose=true",
+        f"hydra.sweep.dir='{sweep}'",
+        "optimizer.lr=0.1,0.2",
+        "data.patients=10",
+    ]
+
+
+def test_hydra_settings_may_change(sweep):
+    arguments = expand_sweep_argument([f"sweep={sweep}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    assert "hydra/launcher=joblib" in arguments
+    assert "hydra.launcher.n_jobs=2" in arguments
+    assert "hydra/launcher=basic" not in arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["sweep=nowhere"], "sweep=nowhere: not a sweep directory"),
+        (["sweep={0}", "seed=3"], "seed=3: a resumed sweep keeps its settings"),
+        (["sweep={0}", "model=resunet"], "model=resunet: a resumed sweep keeps"),
+        (["sweep={0}", "hydra.sweep.dir=other"], "hydra.sweep.dir=other: a sweep is resumed in its own directory"),
+    ],
+)
+def test_settings_of_another_sweep_are_refused(line, message, sweep):
+    with pytest.raises(UserError, match=message):
+        expand_sweep_argument([text.format(sweep) for text in line])
+
+
+def test_the_sweep_of_a_run_is_found(sweep, monkeypatch):
+    monkeypatch.chdir(sweep)
+    assert find_sweep_name(sweep / "3") == "resunet/2030-01-02_03-04-05"
+    (sweep / "3").mkdir()
+    monkeypatch.chdir(sweep / "3")
+    assert find_sweep_name(sweep.parent / "alone") is None
