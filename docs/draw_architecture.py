@@ -58,7 +58,7 @@ font-family="system-ui, sans-serif" font-size="13">
 </svg>
 """
 )
-_STEP, _TOP, _LEFT = 30, 84, 440
+_LEFT, _TOP, _COLUMN, _ROW = 440, 84, 26, 30  # pixels
 
 
 def imports() -> set[tuple[str, str]]:
@@ -76,21 +76,19 @@ def imports() -> set[tuple[str, str]]:
 def draw() -> str:
     """Return the picture as SVG: a row per floor with a dot in the column of every floor that it imports."""
     names = list(FLOORS)
-    floors = [
-        {"name": name, "about": about, "x": _LEFT + row * 26, "y": _TOP + row * _STEP}
-        for row, (name, about) in enumerate(FLOORS.items())
-    ]
-    dots = [
-        {
-            "x": floors[names.index(imported)]["x"],
-            "y": floors[names.index(importer)]["y"] + (_STEP - 4) // 2,
-            "title": f"{importer} imports {imported}",
-        }
-        for importer, imported in sorted(imports(), key=lambda pair: (names.index(pair[0]), names.index(pair[1])))
-    ]
-    height = _TOP + len(names) * _STEP
+    x = {name: _LEFT + column * _COLUMN for column, name in enumerate(names)}
+    y = {name: _TOP + row * _ROW for row, name in enumerate(names)}
+    pairs = sorted(imports(), key=lambda pair: [names.index(name) for name in pair])
     return _TEMPLATE.render(
-        floors=floors, dots=dots, width=_LEFT + len(names) * 26 + 20, height=height, step=_STEP, top=_TOP
+        floors=[{"name": name, "about": about, "x": x[name], "y": y[name]} for name, about in FLOORS.items()],
+        dots=[
+            {"x": x[imported], "y": y[importer] + (_ROW - 4) // 2, "title": f"{importer} imports {imported}"}
+            for importer, imported in pairs
+        ],
+        width=_LEFT + len(names) * _COLUMN + 20,
+        height=_TOP + len(names) * _ROW,
+        step=_ROW,
+        top=_TOP,
     )
 
 

@@ -54,7 +54,10 @@ def build_split_protocol(section: Mapping[str, Any]) -> SplitProtocol:
 
 
 DataSection = Annotated[DataSource, PlainValidator(build_data_source)]
+"""The type of a ``data`` section, which is built as its data source."""
+
 SplitSection = Annotated[SplitProtocol, PlainValidator(build_split_protocol)]
+"""The type of a ``split`` section, which is built as its split protocol."""
 
 
 def _find_class(target: str, base: type[Base]) -> type[Base] | None:

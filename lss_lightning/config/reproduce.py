@@ -158,7 +158,7 @@ class ReproduceConfig:
 
     @cached_property
     def trainings(self) -> tuple[PlannedTraining, ...]:
-        """The trainings. All of one seed come before the next, so an interrupted reproduction has whole seeds."""
+        """The training runs, seed by seed, so an interrupted reproduction has complete results for the first seeds."""
         size = self.reproduce.chosen
         trainings = []
         for seed, model, protocol in product(size.seeds, self.reproduce.models, self.reproduce.protocols):

@@ -29,7 +29,7 @@ _TYPES = {
 
 
 def read_plain(cfg: DictConfig) -> dict[str, Any]:
-    """Return a composed configuration as plain data, its interpolations resolved."""
+    """Return a composed configuration as plain data with resolved interpolations."""
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     return {str(key): value for key, value in plain.items()}
 
@@ -74,7 +74,7 @@ def validate_open(schema: type[Any], values: Any, section: str) -> dict[str, Any
     """Validate the keys of a section that a schema describes. Other keys pass unchanged.
 
     Args:
-        schema: A ``TypedDict``, or a dataclass, of which no field is required then.
+        schema: A ``TypedDict``, or a dataclass, whose fields are all optional here.
         values: The section as plain data.
         section: The key of the section, for messages.
 

@@ -110,7 +110,7 @@ class AlKafri(DataSource):
             unpack(archive, archive.with_suffix(""))
 
     def read_notes(self) -> dict[str, str]:
-        """Read the notes in the file of ``reports``."""
+        """Read the notes in the file that ``reports`` names."""
         return {} if self.reports is None else read_reports(Path(self.reports).expanduser())
 
     def find(self) -> SourceListing:

@@ -29,7 +29,7 @@ _thread_cache = threading.local()
 
 @dataclass(frozen=True)
 class ZipMember:
-    """A file in a zip archive, with the methods of ``Path`` that reading an image needs.
+    """A file in a zip archive, with the methods of ``Path`` that are needed to read an image.
 
     Threads and forked processes may read at the same time: each thread of each process opens the archive itself.
 

@@ -106,7 +106,7 @@ class _Origin:
 
     @property
     def key(self) -> str:
-        """32 hexadecimal digits."""
+        """A hash of the recipe, slices and files, as 32 hexadecimal digits."""
         return blake2b(json.dumps([self.recipe, self.slices, self.files]).encode(), digest_size=16).hexdigest()
 
     @property

@@ -1,4 +1,4 @@
-"""The properties that an image file states before its pixels are read."""
+"""The properties of an image file that are known before its pixels are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """The properties that an image file states before its pixels are read.
+    """The properties of an image file that are known before its pixels are read.
 
     Attributes:
         planes: Number of images in the file.

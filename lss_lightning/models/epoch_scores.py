@@ -10,6 +10,9 @@ from torchmetrics import MeanMetric
 from lss_lightning.labels import IGNORE_INDEX, LabelSet
 from lss_lightning.metrics import ConfusionMetric, iou, mean_defined
 
+MONITORED_METRIC = "val/mean_iou_anatomy"
+"""Metric that selects ``best.ckpt``, controls early stopping, and is maximised by sweeps."""
+
 
 class EpochScores(nn.Module):
     """Confusion counts per image and the mean loss per pixel, accumulated on the device until the epoch ends.

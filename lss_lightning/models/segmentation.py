@@ -22,9 +22,6 @@ OptimizerFactory = Callable[[nn.Module], dict[str, Any]]
 METADATA_KEY = "lss_lightning"
 """Key of the metadata in a checkpoint."""
 
-MONITORED_METRIC = "val/mean_iou_anatomy"
-"""Metric that selects ``best.ckpt``, controls early stopping, and is maximised by sweeps."""
-
 
 class SegmentationModule(BaseSegmentationModule):
     """A segmentation network with its intensity normalisation, loss and optimizer.

@@ -70,7 +70,7 @@ class ArchSide:
 def sample_arch_side(
     side: int, patient: Patient, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator
 ) -> ArchSide:
-    """Draw one side of the arch for a disc and a sac.
+    """Sample one side of the arch for a disc and a sac.
 
     Args:
         side: -1 for the image's left, 1 for the image's right.
@@ -120,7 +120,7 @@ def sample_arch_side(
 
 
 def _sample_wall(side: int, patient: Patient, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
-    """Draw the wall at the depth of the bony canal, but separated from the sac by a little fat at most."""
+    """Sample the wall at the depth of the bony canal, but separated from the sac by a little fat at most."""
     angle = math.radians(slope + rng.normal(0, 1.5))
     normal = side * math.cos(angle), math.sin(angle)
     touching = float((sac.outline @ np.array(normal)).max())

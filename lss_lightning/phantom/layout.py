@@ -15,10 +15,10 @@ from lss_lightning.data.parallel import map_parallel
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, write_json
 from lss_lightning.labels import LUMBAR
-from lss_lightning.phantom.parameters import ParameterRecord
 from lss_lightning.phantom.patient import FULL_SEVERITY_RANGE, check_severities
 from lss_lightning.phantom.render import check_request, render_slice
 from lss_lightning.phantom.table import TRUTH_CSV, write_truth
+from lss_lightning.phantom.truth_parameters import ParameterRecord
 from lss_lightning.phantom.version import PHANTOM_VERSION
 
 _MANIFEST = "phantom.json"

@@ -107,7 +107,7 @@ def check_severities(severities: tuple[float, float]) -> None:
 def sample_patient(
     seed: int, patient_id: int, level: str, severities: tuple[float, float] = FULL_SEVERITY_RANGE
 ) -> Patient:
-    """Draw a patient's body at a level. The three levels of a patient share everything that is not level-specific.
+    """Sample a patient's body at a level. The three levels of a patient share everything that is not level-specific.
 
     Args:
         seed: Seed of the whole set.

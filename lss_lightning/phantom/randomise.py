@@ -15,7 +15,7 @@ from lss_lightning.phantom.texture import Texture
 
 
 def sample_randomised_acquisition(disc_front: float, spacing: float, rng: np.random.Generator) -> Acquisition:
-    """Draw randomised acquisition parameters.
+    """Sample randomised acquisition parameters.
 
     Args:
         disc_front: Row of the disc's anterior margin, in mm from the image centre.

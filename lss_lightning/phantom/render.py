@@ -13,7 +13,6 @@ from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom.canvas import Canvas
 from lss_lightning.phantom.drawing import draw_spine, draw_torso, draw_vertebra
-from lss_lightning.phantom.parameters import ParameterRecord
 from lss_lightning.phantom.patient import FULL_SEVERITY_RANGE, Patient, RandomStream, make_generator, sample_patient
 from lss_lightning.phantom.randomise import sample_randomised_acquisition
 from lss_lightning.phantom.regions import TissueRegions, build_regions
@@ -22,6 +21,7 @@ from lss_lightning.phantom.spine import Spine, sample_spine
 from lss_lightning.phantom.table import build_truth_row
 from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
 from lss_lightning.phantom.torso import sample_torso
+from lss_lightning.phantom.truth_parameters import ParameterRecord
 from lss_lightning.phantom.vertebra import SliceHeight, build_vertebra
 
 MIN_IMAGE_SIZE = 64

@@ -100,7 +100,7 @@ class Motion:
 
 
 def sample_acquisition(disc_front: float, rng: np.random.Generator) -> Acquisition:
-    """Draw realistic acquisition parameters.
+    """Sample realistic acquisition parameters.
 
     Args:
         disc_front: Row of the disc's anterior margin, in mm from the image centre.
@@ -129,7 +129,7 @@ def sample_acquisition(disc_front: float, rng: np.random.Generator) -> Acquisiti
 
 
 def sample_motion(rng: np.random.Generator) -> Motion:
-    """Draw the motion between T1 and T2: none in most patients, up to 6 mm and 2°, and mostly less, in the others."""
+    """Sample the motion between T1 and T2: none in most patients, up to 6 mm and 2°, and mostly less, in the others."""
     if rng.random() >= 0.19:
         return Motion(0.0, 0.0, 0.0)
     dx, dy = np.clip(rng.laplace(0, 1.4, 2), -6, 6)

@@ -255,7 +255,7 @@ def compute_gap(first: Blob, second: Blob) -> float:
 
 
 def sample_harmonics(rng: np.random.Generator, amplitude: float) -> tuple[Harmonic, ...]:
-    """Draw low-order harmonics that make an outline irregular. The amplitude is a share of the radius."""
+    """Sample low-order harmonics that make an outline irregular. The amplitude is a share of the radius."""
     return tuple(Harmonic(k, rng.normal(0, amplitude / k), rng.uniform(0, 2 * math.pi)) for k in (2, 3, 4, 5))
 
 

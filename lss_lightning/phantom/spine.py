@@ -54,7 +54,7 @@ class Spine:
 
 
 def sample_spine(patient: Patient, rng: np.random.Generator) -> Spine:
-    """Draw the spine of a patient."""
+    """Sample the spine of a patient."""
     disc = sample_disc(patient, rng)
     sac = _sample_sac(patient, disc, rng)
     slope = rng.normal(41, 3)
@@ -66,7 +66,7 @@ def sample_spine(patient: Patient, rng: np.random.Generator) -> Spine:
 
 
 def sample_disc(patient: Patient, rng: np.random.Generator) -> Blob:
-    """Draw the disc with its bulge of 0 to 6 mm, which is highest near the midline or towards the narrowed side."""
+    """Sample the disc with its bulge of 0 to 6 mm, which is highest near the midline or towards the narrowed side."""
     spread = 0.7 * (patient.size - 1) / 0.045 + 0.7 * rng.standard_normal()
     depth = _DISC_AP[patient.level] + 2.4 * spread + 2 * _LIGAMENT
     width = float(np.clip(_DISC_WIDTH + 2.4 * spread, 44, 54)) + 2 * _LIGAMENT
@@ -86,7 +86,7 @@ def sample_disc(patient: Patient, rng: np.random.Generator) -> Blob:
 
 
 def _sample_sac(patient: Patient, disc: Blob, rng: np.random.Generator) -> Blob:
-    """Draw the thecal sac.
+    """Sample the thecal sac.
 
     It is an ellipse, flattened against the disc. Narrowing deforms it to a trefoil whose tip points to the back.
     """
@@ -115,7 +115,7 @@ def compute_overlap_area(first: Blob, second: Blob) -> float:
 
 
 def _sample_spinous(size: float, behind: float, rng: np.random.Generator) -> tuple[Capsule, Capsule]:
-    """Draw the spinous process, 6-8 mm wide, with a waist, a thicker tip and a random lean.
+    """Sample the spinous process, 6-8 mm wide, with a waist, a thicker tip and a random lean.
 
     It is 25-30 mm long including the junction of the laminae. A slice through the disc passes below its middle, so it
     appears shorter.

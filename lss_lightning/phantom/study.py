@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS
 from lss_lightning.data.dicom.geometry import Vector
-from lss_lightning.phantom.parameters import ParameterRecord
 from lss_lightning.phantom.patient import Patient, RandomStream, StenosisSite, make_generator, sample_patient
 from lss_lightning.phantom.render import DrawnBody, draw_body
 from lss_lightning.phantom.scanner import Motion, acquire, sample_acquisition
 from lss_lightning.phantom.shapes import FloatArray
 from lss_lightning.phantom.table import build_truth_row
 from lss_lightning.phantom.tissue import T1_WEIGHTED, T2_WEIGHTED
+from lss_lightning.phantom.truth_parameters import ParameterRecord
 from lss_lightning.phantom.vertebra import SliceHeight
 
 SLICE_SPACING = 4.4

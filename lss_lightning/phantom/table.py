@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lss_lightning.files import write_csv
-from lss_lightning.phantom.parameters import ParameterRecord, list_patient_parameters, list_spine_parameters
 from lss_lightning.phantom.patient import Patient
 from lss_lightning.phantom.regions import TissueRegions
 from lss_lightning.phantom.scanner import Motion
 from lss_lightning.phantom.spine import Spine
 from lss_lightning.phantom.truth import compute_true_measurements
+from lss_lightning.phantom.truth_parameters import ParameterRecord, list_patient_parameters, list_spine_parameters
 
 TRUTH_CSV = "truth.csv"
 """File name of the table."""

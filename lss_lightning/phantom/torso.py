@@ -44,7 +44,7 @@ class Torso:
 
 
 def sample_torso(patient: Patient, spine: Spine, rng: np.random.Generator) -> Torso:
-    """Draw the surroundings of a spine."""
+    """Sample the surroundings of a spine."""
     size = patient.size
     skin = spine.spinous[0].start[1] + 26 * size + patient.fat_thickness
     depth = (skin + rng.uniform(105, 140)) / 2
@@ -84,7 +84,7 @@ def _sample_muscle(
     tilt: float = 0.0,
     exponent: float = 2.3,
 ) -> Blob:
-    """Draw the cross-section of a muscle.
+    """Sample the cross-section of a muscle.
 
     Args:
         rng: Random generator.
@@ -133,7 +133,7 @@ def _sample_pelvic_back(size: float, rng: np.random.Generator) -> tuple[MuscleGr
 
 
 def _sample_pelvic_front(size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
-    """Draw psoas, iliacus inside the wing of the ilium, and the gluteal muscles outside it."""
+    """Sample psoas, iliacus inside the wing of the ilium, and the gluteal muscles outside it."""
     groups: list[MuscleGroup] = []
     for side in (-1, 1):
         psoas = _sample_muscle(rng, side, 49 * size, -24 * size, 15 * size, 19 * size, tilt=-20, exponent=2.1)
@@ -145,7 +145,7 @@ def _sample_pelvic_front(size: float, rng: np.random.Generator) -> tuple[MuscleG
 
 
 def _sample_pelvis(patient: Patient, rng: np.random.Generator) -> tuple[tuple[Capsule, Capsule], ...]:
-    """Draw the wings of the ilium at L5/S1, and the tips of the crest in half of the patients at L4/L5."""
+    """Sample the wings of the ilium at L5/S1, and the tips of the crest in half of the patients at L4/L5."""
     size = patient.size
     if patient.level == "D3" or (patient.level == "D4" and rng.random() < 0.5):
         return ()
@@ -161,7 +161,7 @@ def _sample_pelvis(patient: Patient, rng: np.random.Generator) -> tuple[tuple[Ca
 
 
 def _sample_vessels(patient: Patient, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
-    """Draw vena cava and aorta, or the two iliac arteries and veins below the bifurcation."""
+    """Sample vena cava and aorta, or the two iliac arteries and veins below the bifurcation."""
     front = spine.disc.centre[1] - spine.disc.b
     ellipses: tuple[tuple[float, float, float, float], ...]
     if patient.level == "D3":
@@ -183,7 +183,7 @@ def _sample_vessels(patient: Patient, spine: Spine, rng: np.random.Generator) ->
 
 
 def _sample_bowel(rng: np.random.Generator) -> tuple[Blob, ...]:
-    """Draw the colon on both sides and the small bowel in front."""
+    """Sample the colon on both sides and the small bowel in front."""
     loops = []
     for side in (-1, 1):
         for _ in range(rng.integers(1, 4)):

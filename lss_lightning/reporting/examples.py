@@ -60,8 +60,8 @@ def draw_examples(cases: Sequence[Case], labels: LabelSet, *, caption: str) -> F
 
     Returns:
         The figure. All panels of a row show the same square around the anatomy of the label, scaled so that its
-        brightest percent is white. The numbers of differing pixels inside and outside the square are below the last
-        panel.
+        brightest 1 % is white. The numbers of differing pixels inside and outside the square are given below the
+        last panel.
     """
     with style.context():
         legend = style.fit_legend([*(label.name for label in labels), _DIFFER])

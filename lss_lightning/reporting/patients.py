@@ -42,11 +42,11 @@ def draw_patients(
     Args:
         names: Names of the P patients.
         pooled: Score of each patient, pooled over the patient's slices, (P,). Patients with NaN are left out.
-        slices: Scores of the single slices of each patient.
+        slices: Scores of the individual slices of each patient.
         caption: Text below the figure.
 
     Returns:
-        The figure, with the fifteen patients with the lowest scores by name and, if there are more, a panel of all.
+        The figure. It names the fifteen patients with the lowest scores and, if there are more, adds a panel of all.
     """
     order = [int(index) for index in np.argsort(pooled) if not np.isnan(pooled[index])]
     named = order[:_MAX_NAMED]

@@ -32,7 +32,7 @@ _CSV_COLUMNS = ("grouping", "group", "measure", "class", "value", "ci95_low", "c
 
 
 def make_score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
-    """Make the tables of all scores by class, and of each grouping with several groups.
+    """Make the tables of all scores by class, and the tables of each grouping that has several groups.
 
     Args:
         metrics: Content of ``metrics.json``.

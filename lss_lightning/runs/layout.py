@@ -183,7 +183,7 @@ class RunFolder:
 
     @property
     def resumes(self) -> list[Path]:
-        """The folders that hold the configurations of the run's resumes, oldest first."""
+        """The folders of the configurations with which the run was resumed, oldest first."""
         return sorted(self.hydra.glob("resume-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
     @property

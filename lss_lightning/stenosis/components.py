@@ -20,8 +20,8 @@ class Components:
     """The 8-connected components of a mask.
 
     Attributes:
-        numbers: (H, W), the number of each pixel's component from 1, and 0 outside the mask.
-        sizes: Number of pixels of each component, from component 1 on.
+        numbers: (H, W), the number of each pixel's component, counted from 1; 0 outside the mask.
+        sizes: Number of pixels of each component, starting with component 1.
     """
 
     numbers: NDArray[np.int32]

@@ -33,7 +33,7 @@ class Criterion:
         site: Site of the stenosis that a smaller value suggests; None if the threshold separates the groups of a
             single study.
         levels: Levels at which the criterion applies: some of ``D3`` (L3/4), ``D4`` (L4/5) and ``D5`` (L5/S1).
-        unreliable_at: Levels among them at which a finding is mentioned but not counted.
+        unreliable_at: Those of ``levels`` at which a finding is mentioned but not counted.
         caution: Limitation of the criterion, e.g. the reason why it is unreliable at a level.
     """
 

@@ -83,7 +83,7 @@ def measure_foraminal_gap(
 
 
 def _clip_lateral(shape: BaseGeometry, sac: BaseGeometry, side: int) -> BaseGeometry:
-    """Return the part of a shape beyond the most lateral point of the sac on a side."""
+    """Return the part of a shape beyond the most lateral point of the sac on the given side."""
     import shapely
 
     left, front, right, rear = shape.bounds

@@ -69,7 +69,7 @@ def find_regions(classes: NDArray[Any], labels: LabelSet, spacing: tuple[float, 
 
     Args:
         classes: Class indices (H, W), any integer type, where indices outside the label set are ignored; or class
-            probabilities (C, H, W), floating.
+            probabilities (C, H, W), any floating-point type.
         labels: The classes, in index order.
         spacing: Height and width of a pixel in mm, or None if unknown.
 

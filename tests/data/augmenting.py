@@ -7,7 +7,12 @@ import torch
 
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.augment.augmenter import Augmenter
-from lss_lightning.data.augment.draw import AugmentationDraw, count_control_points, draw_augmentation, make_image_generator
+from lss_lightning.data.augment.draw import (
+    AugmentationDraw,
+    count_control_points,
+    draw_augmentation,
+    make_image_generator,
+)
 from lss_lightning.data.augment.fields import evaluate_splines
 
 CPU = torch.device("cpu")
@@ -27,7 +32,9 @@ def augment(config, images, labels, *, epoch=0, seed=0, channels="composite", de
 
 def make_draws(config, count, channels=2, size=(64, 64), spacing=1.0) -> list[AugmentationDraw]:
     """Return the draws that :func:`augment` uses for a batch."""
-    return [draw_augmentation(config, make_image_generator(0, 0, str(key)), channels, size, spacing) for key in range(count)]
+    return [
+        draw_augmentation(config, make_image_generator(0, 0, str(key)), channels, size, spacing) for key in range(count)
+    ]
 
 
 def make_uniform(count, channels, size, grey=100):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def make_square() -> np.ndarray:
     return image
 
 
-def read_out(water: np.ndarray, fat: np.ndarray, spacing: float = 1.0, **changes: object) -> np.ndarray:
+def read_out(water: np.ndarray, fat: np.ndarray, spacing: float = 1.0, **changes: Any) -> np.ndarray:
     return encode(water, fat, replace(IDEAL, **changes), spacing, np.random.default_rng(0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def blocks() -> TissueRegions:
     sac = box(-6, 18, 6, 27)
     posterior = Polygon([(-25, 24), (-9, 23), (-9, 32), (8, 32), (8, 22), (25, 22), (25, 45), (-25, 45)])
     disc = ellipse(24, 17)
-    between = box(-30, 0, 30, 32).difference(disc.union(posterior).union(sac))
+    between: Any = box(-30, 0, 30, 32).difference(disc.union(posterior).union(sac))
     return TissueRegions(disc, posterior, sac, MultiPolygon([between]))
 
 
@@ -86,7 +87,8 @@ def test_measurements_of_blocks_match_hand_computed_values(blocks: TissueRegions
 
 
 def test_smallest_canal_depth_is_searched_only_near_the_midline(blocks: TissueRegions) -> None:
-    near, far = (replace(blocks, posterior=blocks.posterior.union(box(x, 30, x + 0.5, 32))) for x in (2.0, 3.2))
+    posteriors: list[Any] = [blocks.posterior.union(box(x, 30, x + 0.5, 32)) for x in (2.0, 3.2)]
+    near, far = (replace(blocks, posterior=posterior) for posterior in posteriors)
     assert compute_true_measurements(near)["canal_ap_min_mm"] == pytest.approx(
         30 - 17 * np.sqrt(1 - (2.0 / 24) ** 2), abs=0.02
     )
@@ -134,7 +136,7 @@ def test_mirror_image_swaps_only_the_sides() -> None:
     assert swapped == pytest.approx(measurements, rel=2e-3, abs=0.02)
 
 
-def list_regions(regions: TissueRegions) -> list[Polygon | MultiPolygon]:
+def list_regions(regions: TissueRegions) -> list[Any]:
     return [regions.disc, regions.posterior, regions.sac, regions.aap]
 
 

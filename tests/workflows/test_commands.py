@@ -83,10 +83,10 @@ def test_a_user_error_in_a_job_of_several_processes_is_one_line(root, phantom):
     arguments = ("-m", "trainer.devices=2", *phantom, *QUICK, f"hydra.sweep.dir={folder}", "model.decoder_channels=[8]")
     done = command("train.py", *arguments)
     assert done.returncode == 1
-    assert "decoder_channels names 1" in done.stderr
+    assert "decoder_channels has 1" in done.stderr
     assert done.stderr.count("\n") == 1
     [reason] = [line for line in done.stdout.splitlines() if line.startswith("job 0, failed: ")]
-    assert "decoder_channels names 1" in reason
+    assert "decoder_channels has 1" in reason
 
 
 def test_folds_are_swept_and_evaluated(root, phantom):

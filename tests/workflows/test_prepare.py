@@ -103,7 +103,7 @@ def test_findings_are_printed_and_unusable_slices_are_not_drawn(run, tree, monke
         "L1_0001_D3.png: 77 (5 px)",
         "0001_D5, 0002_D3, 0002_D4, 0002_D5: label",
         "0001_D4: 3 px",
-        "mean over 5 labels",
+        "mean over 5 label maps",
     ):
         assert line in printed
     assert (folder / "inventory.png").exists()

@@ -20,15 +20,15 @@ _MAX_NAMES = 5  # names in an error message
 class FileSplit(SplitProtocol):
     """A split read from a table of patients or slices, such as the ``split.csv`` of a run.
 
-    Each patient or slice is in one part, or all are in all three (resubstitution, with its warning). Slices that are
-    not in the table are in no part. Without ``val`` rows there is no validation part.
+    Either each patient or slice is in one part, or each is in all three (resubstitution, with its warning). Slices that
+    are not in the table are in no part. Without ``val`` rows there is no validation part.
 
     Attributes:
         file: Path of the CSV, with columns as in :data:`~lss_lightning.data.splits.table.KEY_COLUMNS`.
-        select_on_test: Without ``val`` rows, whether the test part selects the checkpoint instead of using the last
-            epoch.
-        content: Text of the file. None, as in the configuration, reads the file. Checkpoints store the text, so that
-            they can be evaluated without the file.
+        select_on_test: Whether to select the checkpoint on the test part if there are no ``val`` rows, instead of using
+            the last epoch.
+        content: Text of the file. If None, as in the configuration, the file is read. Checkpoints store the text, so
+            that they can be evaluated without the file.
 
     Raises:
         UserError: If the file cannot be read or contradicts itself.
@@ -78,7 +78,7 @@ class FileSplit(SplitProtocol):
 
     @property
     def description(self) -> str:
-        """The name of the file, in words."""
+        """A description that names the file."""
         return f"split as in {Path(self.file).name}"
 
     @property

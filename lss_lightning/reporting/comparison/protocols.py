@@ -155,7 +155,7 @@ def draw_protocols(
 
     Args:
         models: The scores of the models, at least one.
-        moved: IoU of the labels with themselves moved, (K,), by distance in pixels; drawn as ceilings.
+        moved: IoU of the labels with shifted copies of themselves, (K,), by distance in pixels; drawn as ceilings.
         labels: The K classes.
         caption: Text below the figure.
     """

@@ -109,7 +109,7 @@ def _build_panel(result: SliceResult, study: StudyResult) -> SlicePanel:
 
 
 def _window_width(panels: Sequence[SlicePanel]) -> int:
-    """Return the window width, from black, that is just wide enough for the anatomy of all slices, in grey values."""
+    """Return the width of a window from black that just covers the anatomy of all slices, in grey values."""
     brightest = max((panel.picture.brightest for panel in panels), default=255)
     return max(_WINDOW_STEP, min(255, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP)))
 

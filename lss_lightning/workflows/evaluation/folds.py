@@ -98,15 +98,15 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
 
 
 def find_held_out(folds: Sequence[Fold], slices: Sequence[LoadedSlice]) -> list[list[int]]:
-    """Find the slices that each fold tests: those that all other folds saw, and it did not.
+    """Find the slices that each fold tests: those that all other folds saw, but this fold did not.
 
     Args:
         folds: All folds of one cross-validation.
         slices: All slices of its data.
 
     Returns:
-        The indices of the slices by fold, each sorted. A slice whose image several patients share was seen by every
-        fold, and is in no list.
+        The indices of the slices by fold, each sorted. A slice whose image is shared by several patients was seen by
+        every fold, and is in no list.
 
     Raises:
         UserError: If several folds held out the same slice or patient, or if the data lacks slices that were seen.

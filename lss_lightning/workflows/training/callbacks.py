@@ -22,7 +22,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import DivergenceError
-from lss_lightning.models.segmentation import MONITORED_METRIC
+from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.progress import TrainingProgressBar
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from lss_lightning.files import write_csv
-from lss_lightning.models.segmentation import MONITORED_METRIC
+from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 
@@ -22,12 +22,12 @@ EpochRow = dict[str, float]
 class History(Checkpoint):
     """Collects the metrics of every epoch.
 
-    It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, and
-    in their order. It must come before the callbacks that write checkpoints, so that their files contain the row of
-    the epoch.
+    It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, in
+    the order in which they are listed. It must come before the callbacks that write checkpoints, so that
+    their files contain the row of the epoch.
 
     Args:
-        folder: The run directory, for ``metrics.csv`` and ``timing.csv``. None writes no files.
+        folder: The run directory, for ``metrics.csv`` and ``timing.csv``. If None, no files are written.
         throughput: The callback that measures the throughput of each epoch.
 
     Attributes:

@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import nn
 
 from lss_lightning.models.checkpoint import NetworkSpec
-from lss_lightning.models.segmentation import MONITORED_METRIC
+from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.models.unet import UNet
 
 

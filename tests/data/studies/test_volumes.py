@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,8 +44,9 @@ def test_volumes_are_read_as_axial_slices_from_head_to_feet(tmp_path: Path, orie
         assert np.corrcoef(image.ravel(), expected.ravel())[0, 1] > 0.99
         assert slice_.spacing == pytest.approx((0.9, 0.8))
         assert slice_.image_left == "right"
-    corner = study.slices[0].plane.corner
-    assert corner == pytest.approx((-20, 7, 100 + 4 * 4.4))
+    plane = study.slices[0].plane
+    assert plane is not None
+    assert plane.corner == pytest.approx((-20, 7, 100 + 4 * 4.4))
     assert study.orientation == orientation
     assert [slice_.stack for slice_ in study.slices] == [0] * 5
 
@@ -57,7 +59,8 @@ def test_label_maps_have_the_grid_of_the_volume(tmp_path: Path, orientation: str
     (study,) = read_studies(path, "t2")
     result = segment_bright_pixels(study)
     (written,) = write_nifti(result, tmp_path / "labels.nii.gz", study.orientation)
-    source, labels = nibabel.load(path), nibabel.load(written)
+    source: Any = nibabel.load(path)
+    labels: Any = nibabel.load(written)
     assert labels.shape == source.shape
     assert np.allclose(labels.affine, source.affine, atol=1e-4)
     assert b"Research use only" in labels.header["descrip"].tobytes()
