@@ -52,7 +52,7 @@ def test_failed_jobs_are_listed_and_only_they_run_again(line, root):
     states = {"0": "failed", "1": "failed", "2": "diverged", "3": "finished"}
     assert listed(folder) == states
     reasons = {row["job"]: row["reason"] for row in rows(folder / "sweep.csv")}
-    assert reasons["0"].startswith("data.batch_size=4: the device's memory does not suffice; try data.batch_size=2")
+    assert reasons["0"].startswith("data.batch_size=4: the device ran out of memory; try data.batch_size=2")
     assert reasons["1"] == "RuntimeError: shapes do not fit"
     assert reasons["2"].startswith("step 1 (epoch 0): the loss is not finite at learning rate 0.1")
     assert done.stderr.count("Traceback") == 1  # of the bug, not of the user errors

@@ -217,7 +217,7 @@ def test_predict_writes_calibrated_intervals_with_their_basis(root, pictures, tm
     assert {row["intervals"] for row in rows} == {basis}
     assert text.count(f"95 % intervals: {basis}.") == 3
     assert f"95 % interval, {basis}" in text
-    assert "have the measure of their label map within: on average" in text
+    assert "contain the measurement of the annotated label map. This holds on average" in text
     assert sum(basis in remark for remark in about["remarks"]) == 1
 
 
@@ -345,7 +345,7 @@ def test_slices_of_the_calibration_are_refused_as_test_slices(root, tmp_path):
 
 
 def test_settings_that_contradict_the_calibration_are_refused(root):
-    with pytest.raises(UserError, match="measurements=false: it is the measures whose intervals are calibrated"):
+    with pytest.raises(UserError, match="measurements=false: the calibration applies to the intervals"):
         evaluation(f"ckpt_path={root}/best.ckpt", f"calibration={root}/enough", "measurements=false")
     with pytest.raises(UserError, match=r"calibration=.* with folds="):
         evaluation(f"folds={root}", f"calibration={root}/enough")
