@@ -81,6 +81,10 @@ def move_flags_first(arguments: Sequence[str]) -> list[str]:
         parsed, unknown = parser.parse_known_intermixed_args(arguments)
     except ArgumentError as error:
         raise UserError(f"{error.argument_name}: {error.message}; --hydra-help explains the flags") from error
+    if parsed.experimental_rerun is not None:
+        raise UserError(
+            "--experimental-rerun: not supported, because it unpickles a file; resume with ckpt_path=… or sweep=…"
+        )
     if unknown:
         known = re.findall(r"--[\w-]+", parser.format_usage())
         raise UserError(f"{unknown[0]}: unknown flag{suggest_nearest(unknown[0], known)}; --hydra-help lists the flags")

@@ -28,7 +28,8 @@ from lss_lightning.cli.hydra_compat import (
     translate_errors,
 )
 from lss_lightning.cli.resume import expand_checkpoint_argument
-from lss_lightning.config.overrides import expand_shorthands, get_task_overrides
+from lss_lightning.config.overrides import expand_shorthands, get_task_overrides, take_trust
+from lss_lightning.config.stored import find_untrusted_classes
 from lss_lightning.errors import UserError, fail, suggest_nearest
 from lss_lightning.sweeps import JobProcessError, expand_sweep_argument, record_outcome, run_job
 from lss_lightning.sweeps.folder import store_configuration
@@ -76,7 +77,8 @@ def _expand_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep or a run, or be one of several processes."""
     if command != "train":
         return adapt_to_launcher(arguments)
-    return expand_checkpoint_argument(adapt_to_launcher(expand_sweep_argument(arguments)))
+    given, trusted = take_trust(arguments)
+    return expand_checkpoint_argument(adapt_to_launcher(expand_sweep_argument(given, trusted)), trusted)
 
 
 def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], cfg: DictConfig) -> Any:
@@ -127,7 +129,7 @@ def _run_workflow(command: str, config: Any, checkpoint: Path | None = None) -> 
     """Run the workflow here, or in its own process if it is a job of a sweep that needs several processes."""
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode is RunMode.MULTIRUN and command in TRAINER_COMMANDS and starts_processes(config.trainer):
-        return run_job_process(command, hydra_cfg, checkpoint)
+        return run_job_process(command, hydra_cfg, checkpoint, find_untrusted_classes(vars(config).get("plain", {})))
     workflow = importlib.import_module(f"lss_lightning.workflows.{command}")
     return workflow.run(config, Path(hydra_cfg.runtime.output_dir))
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
+
 from lss_lightning.config.overrides import find_override, quote_path
-from lss_lightning.config.sections import config_folder
+from lss_lightning.config.stored import load_stored_config
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
+RESUMED_CONFIG = "resumed_run"
+"""Name under which Hydra finds the stored configuration."""
 
-def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
+
+def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str] = ()) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a run.
 
     With ``ckpt_path=`` Hydra starts from the configuration that the run stored last, which only the overrides on this
-    command line change, and writes into the directory of the run.
+    command line change, and writes into the directory of the run. The stored file is read as data: Hydra never uses it
+    as a configuration file, which could make it call any function.
 
     Args:
         arguments: Overrides and flags of ``train.py``.
+        trusted: Full names of further classes that the stored configuration may name.
 
     Raises:
-        UserError: If the checkpoint does not exist or is not in a run directory, another directory is given, or the
-            command line is a sweep.
+        UserError: If the checkpoint does not exist or is not in a run directory, its stored configuration is not
+            allowed, another directory is given, or the command line is a sweep.
     """
     value = find_override("ckpt_path", arguments)
     if value is None:
@@ -45,10 +52,9 @@ def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
         raise UserError(
             f"hydra.run.dir={run_dir}: a resumed run continues in its own directory, {run.path}; leave it out"
         )
+    ConfigStore.instance().store(RESUMED_CONFIG, load_stored_config(configurations[-1], trusted))
     return [
-        f"--config-path={configurations[-1].parent}",
-        "--config-name=config",
-        f"--config-dir={config_folder()}",
+        f"--config-name={RESUMED_CONFIG}",
         "hydra/job_logging=plain",
         f"hydra.run.dir={quote_path(run.path)}",
         "hydra.output_subdir=null",  # the workflow records the resume after it has checked that it is allowed

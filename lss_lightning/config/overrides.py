@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,34 @@ def find_override(key: str, arguments: Sequence[str]) -> str | None:
     except HydraException:
         return None  # Hydra reports it when it composes the configuration
     return None if value is None else format_setting(value)
+
+
+def take_trust(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """Separate ``trust=[full.class.Name]`` from the other arguments.
+
+    It names classes that stored settings may use besides those that the project lists (:mod:`.stored`). Only the
+    command line can set it.
+
+    Args:
+        arguments: Overrides and flags.
+
+    Returns:
+        The other arguments, and the classes that the user trusts.
+
+    Raises:
+        UserError: If it does not name classes.
+    """
+    others, trusted = [], set()
+    for text in arguments:
+        if not text.startswith("trust="):
+            others.append(text)
+            continue
+        names = next(iter(parse_overrides([text]).values()))
+        names = names if isinstance(names, list) else [names]
+        if not all(isinstance(name, str) and re.fullmatch(r"\w+(\.\w+)+", name) for name in names):
+            raise UserError(f"{text}: give the full names of classes, e.g. trust=[torch.optim.NAdam]")
+        trusted.update(names)
+    return others, frozenset(trusted)
 
 
 def format_shell_override(key: str, *paths: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lss_lightning.config.overrides import find_override, get_task_overrides, is_overridden, quote_path
+from lss_lightning.config.stored import check_stored_hydra_settings, check_stored_overrides
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder, create_folder, unwritable_folder_error
 from lss_lightning.sweeps.job_records import find_job_folders, has_ended, parse_job_name, read_record
@@ -21,7 +22,7 @@ MIXED_NAME = "sweep"
 """Name of a sweep whose jobs have different names."""
 
 
-def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
+def expand_sweep_argument(arguments: Sequence[str], trusted: Collection[str] = ()) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep.
 
     ``sweep=<folder>`` is replaced by the arguments with which that sweep was started. Only Hydra's own settings, such
@@ -29,9 +30,11 @@ def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
 
     Args:
         arguments: Overrides and flags of ``train.py``.
+        trusted: Full names of further classes that the stored settings may name.
 
     Raises:
-        UserError: If the directory holds no sweep, or other settings are given as well.
+        UserError: If the directory holds no sweep, its stored settings are not allowed, or other settings are given as
+            well.
     """
     name = find_override("sweep", arguments)
     if name is None:
@@ -50,7 +53,16 @@ def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
     stored = _load_sweep_file(folder)
     replaced = {*map(_override_key, changes), "hydra.sweep.dir", "hydra.mode"}
     kept = [text for text in stored["hydra"] if _override_key(text) not in replaced]
-    return ["-m", *stored["flags"], *kept, *changes, f"hydra.sweep.dir={quote_path(folder)}", *stored["task"]]
+    check_stored_hydra_settings(kept, f"sweep={name}")
+    check_stored_overrides(stored["task"], f"sweep={name}", trusted)
+    for flag in stored["flags"]:
+        if not flag.startswith("--config-dir="):
+            raise UserError(f"sweep={name}: {SWEEP_FILE} holds the flag {flag}, which no sweep stores; remove it")
+        if flag not in changes:
+            raise UserError(
+                f"sweep={name}: started with {flag}, whose files can run code; if you trust them, add this flag"
+            )
+    return ["-m", *kept, *changes, f"hydra.sweep.dir={quote_path(folder)}", *stored["task"]]
 
 
 def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:

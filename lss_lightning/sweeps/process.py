@@ -40,13 +40,14 @@ def starts_processes(trainer: TrainerConfig) -> bool:
     return torch.cuda.device_count() > 1
 
 
-def run_job_process(command: str, hydra: Any, resumed: Path | None = None) -> float | None:
+def run_job_process(command: str, hydra: Any, resumed: Path | None = None, trusted: Sequence[str] = ()) -> float | None:
     """Run a sweep's job as a new process that writes into the directory of the job.
 
     Args:
         command: A key of :data:`lss_lightning.cli.check.COMMANDS`.
         hydra: Hydra's configuration of the job.
         resumed: The checkpoint to resume from.
+        trusted: The classes that the job's configuration names and this project does not list.
 
     Returns:
         The validation objective in the ``metrics.json`` of the job, or None.
@@ -61,7 +62,7 @@ def run_job_process(command: str, hydra: Any, resumed: Path | None = None) -> fl
         flags = [f"--config-dir={path}" for path in config_dirs]
         line = [*get_task_overrides(hydra), f'hydra.run.dir="{folder}"', *flags]
     else:
-        line = [f"ckpt_path={quote_path(resumed)}"]
+        line = [f"ckpt_path={quote_path(resumed)}", *([f"trust=[{','.join(trusted)}]"] if trusted else [])]
     code = run_process([command, *line], hydra.runtime.cwd)
     if code in STOP_CODES:
         raise SystemExit(code if code > 0 else 128 - code)

@@ -64,7 +64,8 @@ def _format_commands(results: SweepResults) -> list[str]:
     lines = [] if results.best is None else _format_best(results, results.best)
     if results.count(FAILED) or results.count(UNFINISHED):
         setting = format_shell_override("sweep", shorten_path(results.folder))
-        lines.append(f"to run the failed and unfinished jobs again: python train.py {setting}")
+        flags = "".join(f" {shlex.quote(flag)}" for flag in read_sweep_flags(results.folder))
+        lines.append(f"to run the failed and unfinished jobs again: python train.py {setting}{flags}")
     return lines
 
 

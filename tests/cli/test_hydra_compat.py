@@ -201,3 +201,8 @@ def test_search_without_a_successful_trial_is_recognized():
 def test_hydra_prints_no_error_of_its_own(command_line):
     start_hydra(lambda cfg: None, "train", OVERRIDES)
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_a_pickled_job_is_not_run_again():
+    with pytest.raises(UserError, match="--experimental-rerun: not supported, because it unpickles a file"):
+        move_flags_first(["--experimental-rerun=job.pkl"])

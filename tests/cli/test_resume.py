@@ -3,11 +3,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lss_lightning.cli.resume import expand_checkpoint_argument
-from lss_lightning.config.sections import config_folder
+from lss_lightning.cli.resume import RESUMED_CONFIG, expand_checkpoint_argument
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
@@ -29,9 +29,10 @@ def quoted(path):
     return f"ckpt_path='{text}'"
 
 
-def flag(arguments, name):
-    [value] = [text.partition("=")[2] for text in arguments if text.startswith(f"{name}=")]
-    return value
+def stored_config(arguments):
+    """Return the configuration from which Hydra starts."""
+    [name] = [text.partition("=")[2] for text in arguments if text.startswith("--config-name=")]
+    return ConfigStore.instance().load(f"{name}.yaml").node
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,8 @@ def test_stored_configuration_and_run_directory_are_given_to_hydra(run, prefix):
     line = [prefix + quoted(run / "checkpoints" / "last.ckpt"), "trainer.max_epochs=3"]
     arguments = expand_checkpoint_argument(line)
     assert arguments[-2:] == line
-    assert flag(arguments, "--config-path") == str(run / ".hydra")
-    assert flag(arguments, "--config-name") == "config"
-    assert flag(arguments, "--config-dir") == str(config_folder())
+    assert stored_config(arguments) == {"name": "first"}
+    assert [text for text in arguments if text.startswith("--")] == [f"--config-name={RESUMED_CONFIG}"]
     parsed = OverridesParser.create().parse_overrides([text for text in arguments if not text.startswith("--")])
     values = {override.key_or_group: override.value() for override in parsed}
     assert values["hydra.run.dir"] == str(run)
@@ -58,28 +58,26 @@ def test_stored_configuration_and_run_directory_are_given_to_hydra(run, prefix):
 def test_relative_path_is_resolved(run, monkeypatch):
     monkeypatch.chdir(run)
     arguments = expand_checkpoint_argument(["ckpt_path=checkpoints/last.ckpt"])
-    assert flag(arguments, "--config-path") == str(run / ".hydra")
+    assert stored_config(arguments) == {"name": "first"}
 
 
 def test_home_is_expanded(run, monkeypatch):
     monkeypatch.setenv("HOME", str(run))
     monkeypatch.setenv("USERPROFILE", str(run))
-    assert flag(expand_checkpoint_argument(["ckpt_path='~/checkpoints/last.ckpt'"]), "--config-path") == str(
-        run / ".hydra"
-    )
+    assert stored_config(expand_checkpoint_argument(["ckpt_path='~/checkpoints/last.ckpt'"])) == {"name": "first"}
 
 
 def test_each_resume_starts_from_the_previous_one(run):
     checkpoint = quoted(run / "checkpoints" / "last.ckpt")
     for number in range(1, 12):
-        record_resume(run, {"seed": number, "ckpt_path": "somewhere", "nested": {"list": [1, 2]}})
+        record_resume(run, {"seed": number, "ckpt_path": "somewhere", "model": {"list": [1, 2]}})
         folder = run / ".hydra" / f"resume-{number}"
         assert RunFolder(run).resumes[-1] == folder
-        assert flag(expand_checkpoint_argument([checkpoint]), "--config-path") == str(folder)
         stored = OmegaConf.load(folder / "config.yaml")
-        assert stored == {"seed": number, "ckpt_path": None, "nested": {"list": [1, 2]}}
+        assert stored == {"seed": number, "ckpt_path": None, "model": {"list": [1, 2]}}
+        assert stored_config(expand_checkpoint_argument([checkpoint])) == stored
     (run / ".hydra" / "resume-11" / "config.yaml").unlink()
-    assert flag(expand_checkpoint_argument([checkpoint]), "--config-path") == str(run / ".hydra" / "resume-10")
+    assert stored_config(expand_checkpoint_argument([checkpoint])).seed == 10
 
 
 @pytest.mark.parametrize(

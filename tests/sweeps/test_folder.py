@@ -28,11 +28,11 @@ def test_other_command_lines_are_unchanged(line):
 
 @pytest.mark.parametrize("more", [[], ["-m"], ["--multirun"]])
 def test_a_sweep_is_resumed_with_its_own_command_line_in_its_own_directory(sweep, more):
-    assert expand_sweep_argument([f"sweep={sweep}", *more]) == [
+    assert expand_sweep_argument([f"sweep={sweep}", "--config-dir=mine", *more]) == [
         "-m",
-        "--config-dir=mine",
         "hydra/launcher=basic",
         "hydra.verbose=true",
+        "--config-dir=mine",
         f"hydra.sweep.dir='{sweep}'",
         "optimizer.lr=0.1,0.2",
         "data.patients=10",
@@ -40,7 +40,8 @@ def test_a_sweep_is_resumed_with_its_own_command_line_in_its_own_directory(sweep
 
 
 def test_hydra_settings_may_change(sweep):
-    arguments = expand_sweep_argument([f"sweep={sweep}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    changes = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    arguments = expand_sweep_argument([f"sweep={sweep}", "--config-dir=mine", *changes])
     assert "hydra/launcher=joblib" in arguments
     assert "hydra.launcher.n_jobs=2" in arguments
     assert "hydra/launcher=basic" not in arguments
@@ -53,6 +54,7 @@ def test_hydra_settings_may_change(sweep):
         (["sweep={0}", "seed=3"], "seed=3: a resumed sweep keeps its settings"),
         (["sweep={0}", "model=resunet"], "model=resunet: a resumed sweep keeps"),
         (["sweep={0}", "hydra.sweep.dir=other"], "hydra.sweep.dir=other: a sweep is resumed in its own directory"),
+        (["sweep={0}"], "started with --config-dir=mine, whose files can run code; if you trust them, add this flag"),
     ],
 )
 def test_settings_of_another_sweep_are_refused(line, message, sweep):

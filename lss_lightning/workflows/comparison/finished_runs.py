@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,9 +163,12 @@ def _read_metadata(path: Path) -> tuple[CheckpointMetadata, int]:
 
 
 def _read_images(path: Path, channels: str) -> ImageCounts:
-    with np.load(path) as arrays:
-        digests, patients, levels = (tuple(arrays[name].tolist()) for name in ("digest", "patient", "level"))
-        return ImageCounts(digests, patients, levels, arrays["counts"], channels)
+    try:
+        with np.load(path) as arrays:
+            digests, patients, levels = (tuple(arrays[name].tolist()) for name in ("digest", "patient", "level"))
+            return ImageCounts(digests, patients, levels, arrays["counts"], channels)
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: damaged, or not written by this program ({error}); test the run again") from error
 
 
 def _read_epochs(path: Path) -> list[dict[str, float]]:

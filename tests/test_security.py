@@ -1,0 +1,195 @@
+"""Nothing that may come from somebody else runs code: images, archives, checkpoints, run and sweep directories."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from lss_lightning.config.sections import config_folder
+from tests.workflows.prediction.studies import write_checkpoint
+
+PROGRAM = textwrap.dedent(
+    """
+    import contextlib, io, json, os, sys
+
+    ran = []
+
+    def watch(event, arguments):
+        if event == "os.system" or (event == "pickle.find_class" and arguments[:2] == ("posix", "system")):
+            ran.append(event)
+
+    sys.addaudithook(watch)
+    from lss_lightning.cli.main import run
+
+    results = []
+    for name, command, *arguments in json.load(sys.stdin):
+        del ran[:]
+        code, trace = 0, ""
+        sys.argv = [f"{command}.py", *arguments]
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
+            try:
+                run(command)
+            except SystemExit as end:
+                code = end.code
+            except BaseException as error:
+                trace = repr(error)
+        results.append([name, code, errors.getvalue(), trace, list(ran)])
+    json.dump(results, sys.stdout)
+    """
+)
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.file}",)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("security")
+
+
+@pytest.fixture(scope="module")
+def sign(place) -> Path:
+    """The file that a payload creates."""
+    return place / "PAYLOAD_RAN"
+
+
+def write_run(folder: Path, text: str = "", **changes: object) -> str:
+    """Write a run directory whose stored configuration is changed, and return the override that resumes it."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / ".hydra").mkdir()
+    (folder / "checkpoints" / "last.ckpt").write_bytes(b"")
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg = compose("train")
+    for path, value in changes.items():
+        OmegaConf.update(cfg, path.replace("__", "."), value, force_add=True)
+    file = folder / ".hydra" / "config.yaml"
+    OmegaConf.save(cfg, file)
+    file.write_text(file.read_text() + text)
+    return f"ckpt_path={folder}/checkpoints/last.ckpt"
+
+
+def write_sweep(folder: Path, **parts: list[str]) -> str:
+    """Write a sweep directory with changed parts, and return the override that resumes it."""
+    folder.mkdir(parents=True)
+    content = {"task": ["seed=1,2"], "params": {}, "hydra": [], "flags": [], **parts}
+    OmegaConf.save(OmegaConf.create(content), folder / "sweep.yaml")
+    return f"sweep={folder}"
+
+
+@pytest.fixture(scope="module")
+def attacks(place, sign) -> list[list[str]]:
+    """Command lines, each of which reads a file with a payload."""
+    payload = Payload(sign)
+    pickled = place / "payload.pkl"
+    pickled.write_bytes(pickle.dumps(payload))
+    call = {"_target_": "os.system", "command": f"touch {sign}"}
+    callback = f"hydra:\n  callbacks:\n    x:\n      _target_: os.system\n      command: touch {sign}\n"
+    tag = f'evil: !!python/object/apply:os.system ["touch {sign}"]\n'
+    outside = place / "outside" / "evil.yaml"
+    outside.parent.mkdir()
+    outside.write_text(f"# @package hydra.callbacks\nx:\n  _target_: os.system\n  command: touch {sign}\n")
+    traversal = os.path.relpath(outside.with_suffix(""), config_folder() / "experiment")
+
+    runs = {
+        "run: hydra section": write_run(place / "a", callback),
+        "run: python tag": write_run(place / "b", tag),
+        "run: loss class": write_run(place / "c", loss=call),
+        "run: nested class": write_run(place / "d", optimizer__weight_decay=call),
+        "run: scheduler function": write_run(place / "e", scheduler__T_max=call),
+        "run: data class": write_run(place / "f", data___target_="os.system"),
+        "run: resolver": write_run(place / "g", name="${oc.env:HOME}"),
+    }
+    sweeps = {
+        "sweep: flag": write_sweep(place / "s1", flags=[f"--experimental-rerun={pickled}"]),
+        "sweep: own YAML": write_sweep(place / "s2", flags=[f"--config-dir={outside.parent}"]),
+        "sweep: hydra callback": write_sweep(
+            place / "s3", hydra=["+hydra.callbacks.x._target_=os.system", f"+hydra.callbacks.x.command='touch {sign}'"]
+        ),
+        "sweep: launcher command": write_sweep(place / "s4", hydra=[f"hydra.launcher.setup=['touch {sign}']"]),
+        "sweep: class": write_sweep(place / "s5", task=["loss._target_=os.system", f"+loss.command='touch {sign}'"]),
+        "sweep: nested class": write_sweep(place / "s6", task=[f"+optimizer.x={{_target_: os.system, c: {sign}}}"]),
+        "sweep: file outside": write_sweep(place / "s7", task=[f"+experiment={traversal}"]),
+        "sweep: hydra in task": write_sweep(place / "s8", task=["+hydra.callbacks.x._target_=os.system"]),
+    }
+    checkpoint = place / "evil.ckpt"
+    torch.save({"lss_lightning": {}, "state_dict": payload}, checkpoint)
+    good = write_checkpoint(place / "good.ckpt")
+    study = place / "study"
+    study.mkdir()
+    for kind in ("T1", "T2"):
+        np.save(study / f"a_{kind}.npy", np.array([payload], dtype=object), allow_pickle=True)
+    archive = place / "study.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.write(study / "a_T1.npy", "s/a_T1.npy")
+        stream.writestr("../PAYLOAD_RAN", "")
+    images = place / "images"
+    for kind in ("images", "masks"):
+        (images / kind).mkdir(parents=True)
+        np.save(images / kind / "p1.npy", np.array([payload], dtype=object), allow_pickle=True)
+    finished = [place / "r1", place / "r2"]
+    for run in finished:
+        run.mkdir()
+        (run / "metrics.json").write_text(json.dumps({"schema": 1, "iou": {"other": 1.0}, "data": {}}))
+        np.savez(run / "counts.npz", counts=np.array([payload], dtype=object), digest=[], patient=[], level=[])
+    split = place / "split.csv"
+    split.write_text(f'patient,part\n"!!python/object/apply:os.system [touch {sign}]",train\n=os.system(),test\n')
+    return [
+        *([name, "train", line] for name, line in {**runs, **sweeps}.items()),
+        ["flag: rerun", "train", f"--experimental-rerun={pickled}"],
+        ["checkpoint: evaluate", "evaluate", f"ckpt_path={checkpoint}"],
+        ["checkpoint: predict", "predict", f"ckpt_path={checkpoint}", f"input={study}", f"output={place}/o1"],
+        ["study: arrays", "predict", f"ckpt_path={good}", f"input={study}", f"output={place}/o2", "trainer=cpu"],
+        ["study: archive", "predict", f"ckpt_path={good}", f"input={archive}", f"output={place}/o3", "trainer=cpu"],
+        [
+            *("images: arrays", "train", "data=folder", "split=resubstitution", f"data.root={images}"),
+            "data.classes={a: 0, b: 1}",
+        ],
+        ["run: counts", "compare", f"runs=[{finished[0]},{finished[1]}]"],
+        ["split: table", "train", "data=phantom", "split=file", f"split.file={split}", "data.patients=2"],
+    ]
+
+
+def test_no_payload_runs(attacks, place, sign):
+    program = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(
+        program, input=json.dumps(attacks), capture_output=True, text=True, check=False, cwd=place, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert len(results) == len(attacks)
+    assert not sign.exists()
+    for name, code, errors, trace, ran in results:
+        assert not ran, name
+        assert not trace, (name, trace)
+        assert code in (1, 2), (name, code, errors)
+        assert errors.startswith("error: ") or "\nerror: " in errors, (name, errors)
+
+
+def test_a_class_is_used_once_the_user_trusts_it(place):
+    from lss_lightning.config.stored import load_stored_config
+    from lss_lightning.errors import UserError
+
+    write_run(place / "trusted", optimizer={"_target_": "torch.optim.NAdam", "lr": 0.1})
+    file = place / "trusted" / ".hydra" / "config.yaml"
+    with pytest.raises(UserError, match=r"if you trust this one, add trust=\[torch.optim.NAdam\]"):
+        load_stored_config(file, ())
+    assert load_stored_config(file, ["torch.optim.NAdam"])["optimizer"]["_target_"] == "torch.optim.NAdam"
