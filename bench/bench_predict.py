@@ -33,8 +33,8 @@ from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.ensemble import EnsembleModule, load_ensemble
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.views import TTA_VIEWS
-from lss_lightning.phantom.dicom import write_phantom_study as write_phantom
-from lss_lightning.reporting.prediction import write_study
+from lss_lightning.phantom.dicom import write_study as write_phantom
+from lss_lightning.reporting.prediction import write_study_results
 from lss_lightning.stenosis import ModelIdentity, StudyResult
 from lss_lightning.workflows.prediction.engine import InferenceEngine, NetworkInput
 from lss_lightning.workflows.prediction.findings import SegmentedSlice, measure_study
@@ -80,7 +80,7 @@ def make_tasks(engine: InferenceEngine, study: Study, levels: dict[str, str]) ->
     def write(*, everything: bool) -> None:
         with tempfile.TemporaryDirectory() as folder:
             output = OutputConfig(folder=folder, seg=everything, sr=everything, html=everything)
-            write_study(segment_and_measure(), Path(folder), output)
+            write_study_results(segment_and_measure(), Path(folder), output)
 
     return {
         "segmenting": segment,
@@ -117,7 +117,7 @@ def main() -> None:
     trainer = TrainerConfig(accelerator="gpu" if args.device == "cuda" else "cpu", devices=1, precision=args.precision)
     engine = InferenceEngine(ensemble, spacing, trainer, args.batch)
     with tempfile.TemporaryDirectory() as folder:
-        write_phantom(Path(folder), seed=0, patient_id=1, image_size=args.size)
+        write_phantom(Path(folder), seed=0, patient=1, image_size=args.size)
         (source,), _ = find_studies(Path(folder), Path(folder), Path(folder) / "out")
         start = time.perf_counter()
         study = source.read(InputRequirements(CHANNELS), "study_1")

@@ -1,4 +1,4 @@
-"""The floors of the package, the size of its files and the uniqueness of its names."""
+"""The layers of the package, the size of its files and the uniqueness of its names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-from docs.draw_architecture import FLOORS, PICTURE, draw
+from docs.draw_architecture import LAYERS, PICTURE, draw
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lss_lightning"
@@ -21,18 +21,18 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def test_no_import_goes_up_or_in_a_circle(monkeypatch):
+def test_imports_point_down_and_have_no_cycles(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
 
 
-def test_package_root_holds_the_floors_and_the_ground():
+def test_package_root_holds_only_the_layers():
     entry = {"__init__.py", "__main__.py", "py.typed"}
     content = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    assert content == entry | GROUND | (FLOORS.keys() - {"ground"})
+    assert content == entry | GROUND | (LAYERS.keys() - {"ground"})
 
 
-def test_no_file_is_longer_than_a_reader_keeps_in_mind():
+def test_no_file_is_too_long():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
     assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
 
@@ -47,7 +47,7 @@ def test_no_two_public_classes_share_a_name():
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
-def test_picture_of_the_floors_shows_the_imports():
+def test_diagram_shows_the_imports():
     assert PICTURE.read_text(encoding="utf-8") == draw(), "run: python -m docs.draw_architecture"
 
 

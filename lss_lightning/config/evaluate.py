@@ -49,7 +49,7 @@ class EvaluateConfig:
         folds: The runs of a cross-validation, each tested on the fold it held out. None with ``ckpt_path``.
         tta: Test-time augmentation.
         calibration: An evaluation whose measurements calibrate the intervals that are tested, or None.
-        subset: The part of the data to test on. None is the test part of the checkpoint's own data, or all of other
+        subset: The part of the data to test on. None is the test set of the checkpoint's own data, or all of other
             data.
         measurements: Whether to measure labels and predictions in mm.
         data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and

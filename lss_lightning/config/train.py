@@ -97,7 +97,7 @@ class TrainConfig:
         if self.callbacks.early_stopping is not None and self.split.selection_part is None:
             raise UserError(
                 f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
-                "has no part to monitor; set callbacks.early_stopping=null, or give the split a validation part"
+                "has no part to monitor; set callbacks.early_stopping=null, or give the split a validation set"
             )
 
     def at_precision(self, precision: str) -> TrainConfig:

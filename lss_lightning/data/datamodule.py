@@ -36,7 +36,7 @@ class SliceDataModule(pl.LightningDataModule):
     Attributes:
         slices: All slices, after :meth:`setup`.
         parts: Indices into ``slices`` by part. A workflow may remove slices from a part before it is used.
-        spacing: The working spacing in mm, or None for native pixels: ``source.spacing``, or the training part's after
+        spacing: The working spacing in mm, or None for native pixels: ``source.spacing``, or the training set's after
             :meth:`choose_spacing`.
     """
 
@@ -82,7 +82,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.slices = load_slices(*options) if self.cache is None else load_cached_slices(*options, folder=self.cache)
 
     def choose_spacing(self) -> None:
-        """Set the working spacing to the training part's most frequent pixel spacing, unless it is set."""
+        """Set the working spacing to the training set's most frequent pixel spacing, unless it is set."""
         if self.spacing is None:
             spacings = Counter(slice_.spacing for slice_ in self.part("train"))
             self.spacing = spacings.most_common(1)[0][0]
@@ -103,7 +103,7 @@ class SliceDataModule(pl.LightningDataModule):
         return [] if part is None else self._loader(part)
 
     def test_dataloader(self) -> DataLoader[SliceItem]:
-        """Return batches of the test part."""
+        """Return batches of the test set."""
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

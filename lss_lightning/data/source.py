@@ -74,7 +74,7 @@ class DataSource:
             :data:`~lss_lightning.data.composite.THIRD_CHANNELS`.
         batch_size: Number of slices in a batch.
         num_workers: Number of processes that load batches.
-        spacing: Working spacing in mm; None takes the most frequent spacing of the training part.
+        spacing: Working spacing in mm; None takes the most frequent spacing of the training set.
     """
 
     name: str

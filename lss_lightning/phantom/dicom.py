@@ -42,7 +42,7 @@ class _SeriesHeader:
     image_type: str = "ORIGINAL\\PRIMARY\\M\\ND"
 
 
-def write_phantom_studies(
+def write_studies(
     root: Path,
     *,
     seed: int,
@@ -84,8 +84,8 @@ def write_phantom_studies(
     return slices
 
 
-def write_phantom_study(
-    folder: Path, *, seed: int, patient_id: int, image_size: int = 320, t2_size: int | None = None
+def write_study(
+    folder: Path, *, seed: int, patient: int, image_size: int = 320, t2_size: int | None = None
 ) -> list[StudySlice]:
     """Write one patient's examination below ``folder/01_MRI_Data``.
 
@@ -95,7 +95,7 @@ def write_phantom_study(
     Args:
         folder: The folder that contains ``01_MRI_Data``, or in which it is created.
         seed: Seed of the whole set, 0 or more.
-        patient_id: Number of the patient, 1 to 9999.
+        patient: Number of the patient, 1 to 9999.
         image_size: Width and height in pixels, at least 64.
         t2_size: Width and height of T2, or None for ``image_size``.
 
@@ -107,27 +107,27 @@ def write_phantom_study(
     """
     for size in (image_size, image_size if t2_size is None else t2_size):
         check_request(seed, size)
-    if not 1 <= patient_id <= 9999:
-        raise UserError(f"phantom patient {patient_id} does not exist: patients are numbered from 1 to 9999")
-    study = render_study(seed, patient_id, image_size, t2_size or image_size)
-    patient_folder = folder / RAW_FOLDER / f"{patient_id:04d}"
+    if not 1 <= patient <= 9999:
+        raise UserError(f"phantom patient {patient} does not exist: patients are numbered from 1 to 9999")
+    study = render_study(seed, patient, image_size, t2_size or image_size)
+    patient_folder = folder / RAW_FOLDER / f"{patient:04d}"
     if patient_folder.exists():
         raise UserError(f"{patient_folder} exists: nothing is overwritten; give a new folder")
-    uids = _UidGenerator(seed, patient_id)
+    uids = _UidGenerator(seed, patient)
     for series, images in _list_series(study, uids, image_size):
-        series_folder = patient_folder / f"L-SPINE_LSS_20160309_{patient_id:06d}_240000" / series.folder
+        series_folder = patient_folder / f"L-SPINE_LSS_20160309_{patient:06d}_240000" / series.folder
         series_folder.mkdir(parents=True)
         for number, image in enumerate(images, start=1):
-            dataset = _build_dataset(series, image, number, patient_id, uids)
+            dataset = _build_dataset(series, image, number, patient, uids)
             # Siemens file names: the first 11 letters of the series, the patient, the image.
-            name = f"{series.folder[:11]}_{patient_id:04d}_{number:03d}.ima"
+            name = f"{series.folder[:11]}_{patient:04d}_{number:03d}.ima"
             dataset.save_as(series_folder / name, enforce_file_format=True)
     return study.slices
 
 
 def _write_job(root: Path, seed: int, image_size: int, job: tuple[int, int]) -> list[StudySlice]:
     patient_id, t2_size = job
-    return write_phantom_study(root, seed=seed, patient_id=patient_id, image_size=image_size, t2_size=t2_size)
+    return write_study(root, seed=seed, patient=patient_id, image_size=image_size, t2_size=t2_size)
 
 
 class _UidGenerator:

@@ -151,7 +151,7 @@ def check_search_objective(sweeper: DictConfig, has_objective: bool) -> None:
     """
     if "n_trials" in sweeper and not has_objective:
         raise UserError(
-            "the split has no validation part, so a search has no objective; choose split=patient, or sweep over a grid"
+            "the split has no validation set, so a search has no objective; choose split=patient, or sweep over a grid"
         )
 
 

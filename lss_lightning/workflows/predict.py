@@ -16,7 +16,7 @@ from lss_lightning.data.studies import InputRequirements, StudySource, find_stud
 from lss_lightning.display import format_count, shorten_path
 from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import atomic_folder
-from lss_lightning.reporting.prediction import print_study, write_study
+from lss_lightning.reporting.prediction import print_study, write_study_results
 from lss_lightning.runs.output import PREDICTION_INDEX, output_folder, write_index
 from lss_lightning.stenosis import DISCLAIMER
 from lss_lightning.workflows.prediction.models import PredictionModels
@@ -93,7 +93,7 @@ def _process_study(
         study = source.read(InputRequirements(models.channels, config.pixel_size), name)
         result = models.predict_study(study, name, config.levels_of(name))
         with atomic_folder(results / name) as draft:
-            write_study(result, draft, config.output, study.orientation)
+            write_study_results(result, draft, config.output, study.orientation)
     except UserError as error:
         return _Outcome(False, (str(error),))
     print_study(result)

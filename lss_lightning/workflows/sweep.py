@@ -47,11 +47,11 @@ def _format_caption(results: SweepResults) -> str:
     """Return what the objective is, which data it was computed on, and the remarks and disclaimers of that data."""
     tested: list[dict[str, Any]] = [job.metrics["data"] for job in results.jobs if "data" in job.metrics]
     if tested and results.best is None:
-        objective = "No objective: the split has no validation part to rank the jobs by."
+        objective = "No objective: the split has no validation set to rank the jobs by."
     else:
         objective = (
             "Objective: IoU pooled over the part that selects the epoch, mean over the anatomical classes. The best of "
-            "many jobs is overestimated because it was selected; the test part is not used for ranking."
+            "many jobs is overestimated because it was selected; the test set is not used for ranking."
         )
     sentences = [objective, f"{format_count(len(results.jobs), 'job')}, {shorten_path(results.folder)}."]
     for data in tested:

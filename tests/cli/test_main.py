@@ -357,7 +357,7 @@ def test_search_needs_an_objective_and_the_flag_m():
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install -e .[optuna]")
     mistakes = {
         "train hparams_search=optuna": ["hparams_search=optuna", "add -m"],
-        "train -m hparams_search=optuna split=image": ["no validation part"],
+        "train -m hparams_search=optuna split=image": ["no validation set"],
         "train -m hparams_search=optuna optimizer.lr=interval(-1,1)": ["optimizer.lr=-1", "above 0"],
         "train -m hparams_search=optuna data.batch_size=choice(0,2)": ["data.batch_size=0", "at least 1"],
     }

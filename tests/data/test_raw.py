@@ -23,7 +23,7 @@ from lss_lightning.data.download import MRI, SOURCE_CODE
 from lss_lightning.data.loading import load_slices
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.phantom.dicom import T2_SERIES, write_phantom_studies
+from lss_lightning.phantom.dicom import T2_SERIES, write_studies
 from lss_lightning.workflows import prepare
 from tests.conftest import compose_command, write_slice
 from tests.data.archives import write_zip
@@ -35,7 +35,7 @@ SIZE = 96
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("studies")
-    write_phantom_studies(root, seed=8, patients=2, image_size=SIZE, workers=1)
+    write_studies(root, seed=8, patients=2, image_size=SIZE, workers=1)
     return root
 
 

@@ -14,7 +14,7 @@ import pytest
 from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.data.dicom.picks import PICKS_FOLDER
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_studies, write_phantom_study
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_studies, write_study
 from lss_lightning.phantom.patient import StenosisSite, sample_patient
 from lss_lightning.phantom.render import draw_body
 from lss_lightning.phantom.study import PhantomStudy, StudySlice, cut_sagittal, render_study
@@ -27,7 +27,7 @@ SIZE, T2_SIZE, SEED = 64, 72, 4
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StudySlice]]:
     root = tmp_path_factory.mktemp("studies") / "set"
-    return root, write_phantom_studies(root, seed=SEED, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=2)
+    return root, write_studies(root, seed=SEED, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=2)
 
 
 def read_series(root: Path, patient_id: int, name: str) -> list[pydicom.FileDataset]:
@@ -161,11 +161,11 @@ def test_bytes_depend_on_the_seed_and_not_on_the_workers(
     written: tuple[Path, list[StudySlice]], tmp_path: Path
 ) -> None:
     root, truth = written
-    slices = write_phantom_study(tmp_path / "single", seed=SEED, patient_id=2, image_size=SIZE, t2_size=T2_SIZE)
+    slices = write_study(tmp_path / "single", seed=SEED, patient=2, image_size=SIZE, t2_size=T2_SIZE)
     assert slices == [row for row in truth if row.patient_id == 2]
     files = contents(tmp_path / "single")
     assert files == {name: data for name, data in contents(root).items() if f"{RAW_FOLDER}/0002/" in name}
-    other = write_phantom_study(tmp_path / "other", seed=SEED + 1, patient_id=2, image_size=SIZE)
+    other = write_study(tmp_path / "other", seed=SEED + 1, patient=2, image_size=SIZE)
     assert other[1].dx != slices[1].dx
 
 
@@ -214,18 +214,18 @@ def test_nothing_is_overwritten_and_nothing_remains_after_a_failure(
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="nothing is overwritten"):
-        write_phantom_studies(foreign, seed=0, patients=1, image_size=SIZE, workers=1)
+        write_studies(foreign, seed=0, patients=1, image_size=SIZE, workers=1)
     assert contents(foreign) == {"thesis.txt": b"years of work"}
     (tmp_path / "existing" / RAW_FOLDER / "0001").mkdir(parents=True)
     with pytest.raises(UserError, match="nothing is overwritten"):
-        write_phantom_study(tmp_path / "existing", seed=0, patient_id=1, image_size=SIZE)
+        write_study(tmp_path / "existing", seed=0, patient=1, image_size=SIZE)
 
     def fail(*_: object) -> PhantomStudy:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lss_lightning.phantom.dicom.render_study", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_phantom_studies(tmp_path / "set", seed=0, patients=1, image_size=SIZE, workers=1)
+        write_studies(tmp_path / "set", seed=0, patients=1, image_size=SIZE, workers=1)
     assert {path.name for path in tmp_path.iterdir()} == {"foreign", "existing"}
 
 
@@ -242,13 +242,11 @@ def test_nothing_is_overwritten_and_nothing_remains_after_a_failure(
 )
 def test_invalid_arguments_are_refused_in_one_line(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
-        write_phantom_studies(
-            tmp_path / "set", **({"seed": 0, "patients": 1, "image_size": SIZE, "workers": 1} | arguments)
-        )
+        write_studies(tmp_path / "set", **({"seed": 0, "patients": 1, "image_size": SIZE, "workers": 1} | arguments))
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_patient_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="patient 0"):
-        write_phantom_study(tmp_path, seed=0, patient_id=0)
+        write_study(tmp_path, seed=0, patient=0)

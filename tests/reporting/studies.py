@@ -12,7 +12,7 @@ from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.data.dicom.images import read_dicom_image, read_pixels
 from lss_lightning.labels import LUMBAR
 from lss_lightning.phantom import render_slice
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
 from lss_lightning.phantom.patient import StenosisSite, sample_patient
 from lss_lightning.phantom.render import draw_body
 from lss_lightning.phantom.vertebra import SliceHeight
@@ -71,7 +71,7 @@ def make_phantom_study(size=96, levels=("D3", "D4", "D5")):
 
 def make_dicom_study(folder: Path, size=96, patient=PATIENT):
     """Make a study of a phantom examination in DICOM, with the true label maps; the sides are unknown at L5/S1."""
-    truth = write_phantom_study(folder, seed=SEED, patient_id=patient, image_size=size)
+    truth = write_study(folder, seed=SEED, patient=patient, image_size=size)
     (examination,) = (folder / RAW_FOLDER / f"{patient:04d}").iterdir()
     t1, t2 = (sorted((examination / series).iterdir()) for series in (T1_SERIES, T2_SERIES))
     slices = []

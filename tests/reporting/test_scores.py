@@ -12,7 +12,7 @@ from lss_lightning.metrics.calibration import reliability_bins
 from lss_lightning.metrics.failures import count_image_parts
 from lss_lightning.reporting import write_scores
 
-CAPTION = "Phantom data | test part. Research use only."
+CAPTION = "Phantom data | test set. Research use only."
 
 
 def make_records(spacings: list[float | None]) -> Records:

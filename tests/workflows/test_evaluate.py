@@ -196,7 +196,7 @@ def test_checkpoint_that_gives_nan_is_refused_with_the_name_of_the_slice(trained
 
 def test_limit_that_leaves_no_slice_is_refused(trained, checkpoint, tmp_path):
     with pytest.raises(
-        UserError, match=r"alkafri, test part: Lightning refuses to test these 3 slices: .*limit_test_batches"
+        UserError, match=r"alkafri, test set: Lightning refuses to test these 3 slices: .*limit_test_batches"
     ):
         score(tmp_path / "out", checkpoint, "trainer.limit_test_batches=0.01")
 

@@ -101,9 +101,9 @@ def test_split_file_that_divides_patients_gives_remarks(tree, tmp_path, caplog):
         start(tmp_path / "run", tree, "split=file", f"split.file={split_file}", ONE_EPOCH)
     assert caplog.messages == ["left out: 20 × slice in no part of the split"]
     assert read_data_section(tmp_path / "run")["remarks"] == [
-        "2 patients of the test part are also in the training part.",
-        "1 patient of the test part is also in the validation part.",
-        "1 patient of the validation part is also in the training part.",
+        "2 patients of the test set are also in the training set.",
+        "1 patient of the test set is also in the validation set.",
+        "1 patient of the validation set is also in the training set.",
     ]
     own = score(tmp_path / "own", tmp_path / "run/checkpoints/best.ckpt")["data"]
     assert own == read_data_section(tmp_path / "run")

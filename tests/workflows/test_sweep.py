@@ -70,7 +70,7 @@ def test_without_an_objective_jobs_are_listed_and_no_setting_is_best(tmp_path, c
         make_job(tmp_path, str(number), [f"optimizer.lr={rate}", "split=image"], None)
     assert summarise_sweep(tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "No objective: the split has no validation part" in printed
+    assert "No objective: the split has no validation set" in printed
     assert "best:" not in printed
     assert printed.count("finished") == 2
 

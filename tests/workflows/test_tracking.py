@@ -170,7 +170,7 @@ def test_an_evaluation_is_recorded_in_the_group_of_the_training(tracked, without
         evaluate.run(build_config(EvaluateConfig, cfg, given=frozenset()), tmp_path)
     [run] = record.runs
     assert (run.job_type, run.group.rpartition("/")[2]) == ("evaluate", "sweep")
-    assert run.name == "resunet-test_resnet on alkafri, test part"
+    assert run.name == "resunet-test_resnet on alkafri, test set"
     assert (run.config["model"], run.config["subset"], run.config["split.fold"]) == ("resunet", "test", 1)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert record.values_of("test/mean_iou_anatomy") == [metrics["mean_iou_anatomy"]]

@@ -108,7 +108,7 @@ def test_without_a_selection_part_the_last_epoch_is_tested(tree, tmp_path):
     assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["validation"] == {"objective": None, "epoch": 1}
-    assert any("also in the training part" in remark for remark in metrics["data"]["remarks"])
+    assert any("also in the training set" in remark for remark in metrics["data"]["remarks"])
 
 
 def test_cache_can_be_switched_off(tree, tmp_path, monkeypatch):

@@ -21,11 +21,11 @@ class FileSplit(SplitProtocol):
     """A split read from a table of patients or slices, such as the ``split.csv`` of a run.
 
     Either each patient or slice is in one part, or each is in all three (resubstitution, with its warning). Slices that
-    are not in the table are in no part. Without ``val`` rows there is no validation part.
+    are not in the table are in no part. Without ``val`` rows there is no validation set.
 
     Attributes:
         file: Path of the CSV, with columns as in :data:`~lss_lightning.data.splits.table.KEY_COLUMNS`.
-        select_on_test: Whether to select the checkpoint on the test part if there are no ``val`` rows, instead of using
+        select_on_test: Whether to select the checkpoint on the test set if there are no ``val`` rows, instead of using
             the last epoch.
         content: Text of the file. If None, as in the configuration, the file is read. Checkpoints store the text, so
             that they can be evaluated without the file.
@@ -71,7 +71,7 @@ class FileSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation part, or the test part with ``select_on_test``, or None."""
+        """The validation set, or the test set with ``select_on_test``, or None."""
         if self.select_on_test:
             return "test"
         return "val" if self._table.members["val"] else None

@@ -32,9 +32,9 @@ class _FractionSplit(SplitProtocol):
 
     Attributes:
         unit: The divided units, ``patients`` or ``slices``, for error messages.
-        val_fraction: Fraction of the units in the validation part, which selects the checkpoint.
-        test_fraction: Fraction of the units in the test part.
-        select_on_test: Without a validation part, whether the test part selects the checkpoint instead of using the
+        val_fraction: Fraction of the units in the validation set, which selects the checkpoint.
+        test_fraction: Fraction of the units in the test set.
+        select_on_test: Without a validation set, whether the test set selects the checkpoint instead of using the
             last epoch.
         seed: Seed of the random order.
     """
@@ -84,7 +84,7 @@ class _FractionSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation part, or the test part with ``select_on_test``, or None."""
+        """The validation set, or the test set with ``select_on_test``, or None."""
         if self.select_on_test:
             return "test"
         return "val" if self.val_fraction > 0 else None
@@ -129,7 +129,7 @@ class Resubstitution(SplitProtocol):
 
     @property
     def selection_part(self) -> str:
-        """The validation part, which equals the test part."""
+        """The validation set, which equals the test set."""
         return "val"
 
     @property

@@ -21,7 +21,7 @@ class KFoldSplit(SplitProtocol):
     Attributes:
         fold: Index of the test fold.
         folds: Number of folds. Their sizes differ by at most one patient.
-        val_fraction: Fraction of the other folds' patients in the validation part, which selects the checkpoint.
+        val_fraction: Fraction of the other folds' patients in the validation set, which selects the checkpoint.
         seed: Seed of the random order of patients, the same for every fold.
     """
 
@@ -50,7 +50,7 @@ class KFoldSplit(SplitProtocol):
                 f"split.folds={self.folds}: the data has {len(order)} patients, and each fold needs one; lower "
                 "split.folds, or add patients"
             )
-        # Start with the fold after the test fold, so that each fold has a different validation part.
+        # Start with the fold after the test fold, so that each fold has a different validation set.
         others = [
             patient for step in range(1, self.folds) for patient in order[(self.fold + step) % self.folds :: self.folds]
         ]
@@ -71,7 +71,7 @@ class KFoldSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation part, or None if it is empty."""
+        """The validation set, or None if it is empty."""
         return "val" if self.val_fraction > 0 else None
 
     @property

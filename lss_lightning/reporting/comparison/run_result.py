@@ -40,6 +40,6 @@ class RunResult:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch selected on the validation part, or None if none was selected."""
+        """The epoch selected on the validation set, or None if none was selected."""
         validation = self.metrics.get("validation", {})
         return None if validation.get("objective") is None else validation["epoch"]

@@ -15,7 +15,7 @@ from lss_lightning.reporting.study import write_study_report
 from lss_lightning.stenosis import StudyResult
 
 
-def write_study(study: StudyResult, folder: Path, output: OutputConfig, orientation: str | None = None) -> None:
+def write_study_results(study: StudyResult, folder: Path, output: OutputConfig, orientation: str | None = None) -> None:
     """Write the configured outputs of a study.
 
     ``measurements.csv`` and ``measurements.json`` are always written. Optional are ``label_maps/slice_*.png``,

@@ -40,7 +40,7 @@ class TensorBoardTracker(Tracker):
         """Record the metrics as scalars and the examples as one figure."""
         self.logger.log_metrics(epoch.metrics, epoch.number)
         if epoch.examples:
-            caption = f"{self.description.name}, epoch {epoch.number}, validation part. {self.description.note}"
+            caption = f"{self.description.name}, epoch {epoch.number}, validation set. {self.description.note}"
             figure = draw_examples(epoch.examples, self.description.labels, caption=caption)
             self.logger.experiment.add_image("val/slices", style.rasterise(figure), epoch.number, dataformats="HWC")
 

@@ -127,9 +127,9 @@ class SeenPatients:
     """Numbers of test patients that were seen in training.
 
     Attributes:
-        patients: The number of patients of the test part.
-        seen: The number of these that the training part also holds.
-        trained: The number of slices of the training part.
+        patients: The number of patients of the test set.
+        seen: The number of these that the training set also holds.
+        trained: The number of slices of the training set.
     """
 
     patients: int

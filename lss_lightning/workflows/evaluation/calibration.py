@@ -120,13 +120,13 @@ def _check_unseen(
         UserError: If one did.
     """
     seen = digests & {digest for metadata in all_metadata for digest in metadata.seen}
-    # A validation part only selects the epoch. But if the members were trained with different splits, a member may have
+    # A validation set only selects the epoch. But if the members were trained with different splits, a member may have
     # been trained on what another held out.
     same_split = all(metadata.seen == all_metadata[0].seen for metadata in all_metadata)
     if seen and not (about["subset"] == "val" and about["protocol"] != "resubstitution" and same_split):
         raise UserError(
             f"{where}: {len(seen)} of its {len(digests)} slices trained or selected the checkpoints, whose errors are "
-            "larger on other slices; evaluate subset=val of a run that has a validation part, or other labelled data"
+            "larger on other slices; evaluate subset=val of a run that has a validation set, or other labelled data"
         )
 
 

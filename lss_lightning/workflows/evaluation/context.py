@@ -15,10 +15,10 @@ from lss_lightning.files import sha256
 from lss_lightning.models.views import TTA_VIEWS
 
 _SUBSET_TITLES = {
-    "train": "training part",
-    "val": "validation part",
-    "test": "test part",
-    "fit": "training and validation parts",
+    "train": "training set",
+    "val": "validation set",
+    "test": "test set",
+    "fit": "training and validation sets",
     "all": "all slices",
     "folds": "all slices, each tested by the fold that held out its patient",
 }

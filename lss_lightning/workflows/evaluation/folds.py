@@ -145,6 +145,6 @@ def _check_finished(checkpoint: Path, where: str) -> None:
 def _describe_overlap(what: str, numbers: Sequence[int]) -> str:
     """Return the error message for a slice or patient that several folds held out."""
     return (
-        f"folds: {what} is in the test parts of folds {', '.join(map(str, numbers))}, so the data changed between "
+        f"folds: {what} is in the test sets of folds {', '.join(map(str, numbers))}, so the data changed between "
         "their runs, or since; train all folds on the same data"
     )

@@ -29,7 +29,7 @@ class PartialResult:
         spacing: The working spacing in mm, or None for native pixels.
         slices: The N slices that were tested.
         records: The records of the N slices, in the same order.
-        skipped: The number of slices of the test part that were not tested.
+        skipped: The number of slices of the test set that were not tested.
         measurements: The measurements of the N slices, or None if they were not measured.
         fold: The fold that held the slices out, or None outside a cross-validation.
     """

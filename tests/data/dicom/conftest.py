@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lss_lightning.data.dicom import convert_studies
-from lss_lightning.phantom.dicom import write_phantom_studies
+from lss_lightning.phantom.dicom import write_studies
 from lss_lightning.phantom.study import StudySlice
 from tests.data.dicom.raw_studies import SIZE, T2_SIZE
 
@@ -17,7 +17,7 @@ from tests.data.dicom.raw_studies import SIZE, T2_SIZE
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StudySlice]]:
     """The raw studies of two patients and the truth about their slices."""
     root = tmp_path_factory.mktemp("dicom") / "raw"
-    return root, write_phantom_studies(root, seed=8, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=1)
+    return root, write_studies(root, seed=8, patients=2, image_size=SIZE, t2_sizes={2: T2_SIZE}, workers=1)
 
 
 @pytest.fixture(scope="package")

@@ -190,7 +190,7 @@ def test_runs_may_be_given_one_by_one_in_any_order(root, gathered, tmp_path):
         (["folds={sweep}/0"], "folds: of 3 folds 1,2 are missing; train with split=kfold split.fold=1,2"),
         (["folds=[{sweep},{copy}]"], "folds: .*sweep/0/.* and .*copy/.* are all fold 0"),
         (["folds={sweep}", "data.root={less}"], "2 slices that they were trained on are not in the data"),
-        (["folds={sweep}", "data.root={more}"], "slice 0900_D4 is in the test parts of folds 0, 1, 2"),
+        (["folds={sweep}", "data.root={more}"], "slice 0900_D4 is in the test sets of folds 0, 1, 2"),
         (["folds={sweep}", "data.channels=t2"], "data.channels=t2: the checkpoint was trained with composite"),
     ],
 )
@@ -278,9 +278,9 @@ def test_image_shared_by_patients_of_several_folds_is_excluded():
 
 
 def test_patient_in_two_test_parts_is_refused():
-    with pytest.raises(UserError, match="patient a is in the test parts of folds 0, 1"):
+    with pytest.raises(UserError, match="patient a is in the test sets of folds 0, 1"):
         find_held_out(make_folds("a2 b1", "a1 b1", "a1 a2"), make_slices("a1", "a2", "b1"))
-    with pytest.raises(UserError, match="slice a_1 is in the test parts of folds 0, 1"):
+    with pytest.raises(UserError, match="slice a_1 is in the test sets of folds 0, 1"):
         find_held_out(make_folds("b1", "b1", "a1"), make_slices("a1", "b1"))
 
 

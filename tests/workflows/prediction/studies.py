@@ -15,7 +15,7 @@ from lss_lightning.config.validation import build_config
 from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
-from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_phantom_study
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
 from lss_lightning.workflows import predict
 from tests.conftest import compose_command, configure
 
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet =
 
 def write_dicom(root: Path, patient: int = 1) -> Path:
     """Write a phantom study with four series and return its folder."""
-    write_phantom_study(root, seed=8, patient_id=patient, image_size=SIZE)
+    write_study(root, seed=8, patient=patient, image_size=SIZE)
     (study,) = (root / RAW_FOLDER / f"{patient:04d}").iterdir()
     return study
 
