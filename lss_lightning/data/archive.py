@@ -89,6 +89,11 @@ class ZipMember:
             raise FileNotFoundError(str(self)) from error
 
 
+def translate_separators(name: str) -> str:
+    """Return a member's name with the separators of the zip format. Some Windows programs write backslashes."""
+    return name.replace("\\", "/")
+
+
 def open_zip_root(archive: Path) -> zipfile.Path:
     """Open a zip archive and return its top folder.
 
@@ -109,8 +114,9 @@ def unpack(archive: Path, target: Path) -> None:
 
     Raises:
         UserError: If ``target`` exists and is not empty; if the archive is broken, has a member with a path outside the
-            archive, a link, an encrypted member or two members of one name; if it declares more than the disk has room
-            for or than its own size makes credible, or holds more than it declares; or if writing fails.
+            archive, a link, an encrypted member or two members of one name (backslashes count as separators); if it
+            declares more than the disk has room for or than its own size makes credible, or holds more than it
+            declares; or if writing fails.
     """
     with _open_archive(archive) as opened:
         members = opened.infolist()
@@ -131,11 +137,13 @@ def unpack(archive: Path, target: Path) -> None:
 def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     seen: set[str] = set()
     for info in members:
-        # zipfile cuts a name at a zero byte and on Windows replaces backslashes, so check the name as it was packed.
-        name = info.orig_filename
+        # zipfile cuts a name at a zero byte, so check the name as it was packed.
+        name = translate_separators(info.orig_filename)
         kind = stat.S_IFMT(info.external_attr >> 16)
-        if name.startswith("/") or PureWindowsPath(name).anchor or "\\" in name or "\0" in name:
-            problem = "has an absolute or foreign path"
+        if name.startswith("/") or PureWindowsPath(name).anchor:
+            problem = "has an absolute path"
+        elif "\0" in name:
+            problem = "has a path with a zero byte"
         elif ".." in PurePosixPath(name).parts:
             problem = "has a path with .."
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -147,7 +155,9 @@ def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         else:
             seen.add(name)
             continue
-        raise UserError(f"{archive}: member {name!r} {problem}; nothing was unpacked: download the archive again")
+        raise UserError(
+            f"{archive}: member {info.orig_filename!r} {problem}; nothing was unpacked: download the archive again"
+        )
 
 
 def _check_size(archive: Path, members: Sequence[zipfile.ZipInfo], folder: Path) -> None:
@@ -197,11 +207,15 @@ def _as_user_errors(member: ZipMember) -> Iterator[None]:
 
 def _open_archive(archive: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(archive)
+        opened = zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
         raise UserError(
             f"{archive}: not a zip archive, or only part of one ({error}); download or copy it again"
         ) from error
+    for info in opened.filelist:
+        info.filename = translate_separators(info.filename)
+    opened.NameToInfo = {info.filename: info for info in opened.filelist}
+    return opened
 
 
 def _open_in_thread(archive: Path) -> zipfile.ZipFile:

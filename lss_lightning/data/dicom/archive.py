@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from lss_lightning.data.archive import translate_separators
 from lss_lightning.errors import UserError
 
 RAW_FOLDER = "01_MRI_Data"
@@ -85,7 +86,8 @@ def open_reader(root: Path) -> Iterator[FileReader]:
         yield lambda name: _read_from_folder(root / name)
         return
     with zipfile.ZipFile(root) as archive:
-        yield lambda name: _read_from_zip(archive, name)
+        members = {translate_separators(info.filename): info for info in archive.infolist()}
+        yield lambda name: _read_from_zip(archive, members[name])
 
 
 def _list_names(root: Path) -> list[str]:
@@ -93,25 +95,35 @@ def _list_names(root: Path) -> list[str]:
         return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     try:
         with zipfile.ZipFile(root) as archive:
-            return archive.namelist()
+            return [translate_separators(name) for name in archive.namelist()]
     except zipfile.BadZipFile as error:
         raise UserError(f"{root}: broken zip ({error}); download it again") from error
 
 
 def _read_from_folder(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UnreadableError("too large for one slice")
+        _check_size(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
         raise UnreadableError(error.strerror or "cannot be opened") from error
 
 
-def _read_from_zip(archive: zipfile.ZipFile, name: str) -> bytes:
+def _read_from_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    # A member never unpacks to more bytes than it declares.
+    _check_size(member.file_size)
+    if member.flag_bits & 1:
+        raise UnreadableError("encrypted in the zip; create the zip again without a password")
     try:
-        # A member never unpacks to more bytes than it declares.
-        if archive.getinfo(name).file_size > _MAX_BYTES:
-            raise UnreadableError("too large for one slice")
-        return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise UnreadableError("broken or encrypted in the zip") from error
+        return archive.read(member)
+    except NotImplementedError as error:
+        raise UnreadableError(f"packed in the zip with an unknown method ({error}); create the zip again") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise UnreadableError("broken in the zip; copy the zip again") from error
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_BYTES:
+        raise UnreadableError(
+            f"{size / 2**20:.0f} MB, more than the {_MAX_BYTES // 2**20} MB of a single slice; export each image as a "
+            "file"
+        )

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import PurePosixPath
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder
 
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
+from lss_lightning.data.dicom.attributes import (
+    explain_value,
+    get_transfer_syntax,
+    guard_parser,
+    read_dataset,
+    read_number,
+    read_numbers,
+    read_text,
+)
 from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.errors import UserError
 
@@ -53,8 +59,16 @@ _PIXELS = [
     "PixelData",
 ]
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-# Exceptions that pydicom raises on damaged files, besides InvalidDicomError.
-_DAMAGE = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error, NotImplementedError)
+_PLANE = {
+    "PixelSpacing": (2, "two positive numbers in mm"),
+    "ImageOrientationPatient": (6, "six numbers, two perpendicular unit vectors"),
+    "ImagePositionPatient": (3, "three numbers in mm"),
+}
+"""The number of values of each attribute that defines the plane, and its rule."""
+_NUMBERS = ("RepetitionTime", "EchoTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
+_FORMAT = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
+"""The attributes that decoding requires."""
+_UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,8 @@ class DicomImage:
         echo_time: EchoTime in ms, or None.
         plane: The image's pixel grid, or None if an attribute that defines it is missing or invalid.
         invalid_attributes: Names of the attributes of the plane that are missing or invalid.
+        attribute_problems: A clause for each of them, and for each other attribute that is invalid, with its value and
+            its rule.
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
         number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
@@ -85,6 +101,7 @@ class DicomImage:
     echo_time: float | None
     plane: Plane | None
     invalid_attributes: tuple[str, ...]
+    attribute_problems: tuple[str, ...]
     slice_spacing: float | None
     thickness: float | None
     number_of_frames: int
@@ -102,9 +119,7 @@ class DicomImage:
             UserError: If an attribute that defines the plane is missing or invalid.
         """
         if self.plane is None:
-            raise UserError(
-                f"{short_name(self.file)}: {' and '.join(self.invalid_attributes)} missing or invalid; export it again"
-            )
+            raise UserError(f"{short_name(self.file)}: {' and '.join(self.attribute_problems)}; export it again")
         return self.plane
 
 
@@ -119,27 +134,26 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
     Raises:
         UnreadableError: If the file is not DICOM or is damaged.
     """
-    dataset = _read_dataset(file, read, _HEADER)
-    try:
-        plane, invalid_attributes = _read_plane(dataset)
-        kinds = dataset.get("ImageType") or []
-        description = " ".join((str(dataset.get("SeriesDescription") or ""), *kinds)).lower()
+    dataset = read_dataset(file, read, _HEADER)
+    with guard_parser("damaged DICOM header"):
+        plane, problems = _read_plane(dataset)
+        numbers = {name: read_number(dataset, name) for name in _NUMBERS}
+        odd = [explain_value(dataset, name, "one number") for name in _NUMBERS if numbers[name] is None]
         return DicomImage(
             file=file,
-            study_uid=str(dataset.get("StudyInstanceUID") or ""),
-            series_uid=str(dataset.get("SeriesInstanceUID") or ""),
-            description=description,
-            frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
-            repetition_time=_read_number(dataset, "RepetitionTime"),
-            echo_time=_read_number(dataset, "EchoTime"),
+            study_uid=read_text(dataset, "StudyInstanceUID"),
+            series_uid=read_text(dataset, "SeriesInstanceUID"),
+            description=" ".join((read_text(dataset, "SeriesDescription"), read_text(dataset, "ImageType"))).lower(),
+            frame_of_reference_uid=read_text(dataset, "FrameOfReferenceUID"),
+            repetition_time=numbers["RepetitionTime"],
+            echo_time=numbers["EchoTime"],
             plane=plane,
-            invalid_attributes=invalid_attributes,
-            slice_spacing=_read_number(dataset, "SpacingBetweenSlices") or _read_number(dataset, "SliceThickness"),
-            thickness=_read_number(dataset, "SliceThickness"),
+            invalid_attributes=tuple(problems),
+            attribute_problems=(*problems.values(), *(text for text in odd if not text.endswith(" missing"))),
+            slice_spacing=numbers["SpacingBetweenSlices"] or numbers["SliceThickness"],
+            thickness=numbers["SliceThickness"],
             number_of_frames=_count_frames(dataset),
         )
-    except _DAMAGE as error:
-        raise UnreadableError("damaged DICOM header") from error
 
 
 def read_pixels(file: str, read: FileReader) -> NDArray[np.float32]:
@@ -153,22 +167,46 @@ def read_pixels(file: str, read: FileReader) -> NDArray[np.float32]:
         UnreadableError: If the file is not DICOM, is truncated, is compressed in an unsupported way, is in colour, or
             has several frames.
     """
-    dataset = _read_dataset(file, read, _PIXELS)
-    try:
-        pixels = dataset.pixel_array
-    except (RuntimeError, *_DAMAGE) as error:
-        raise UnreadableError(_explain_decoding_failure(dataset)) from error
-    kind = str(dataset.get("PhotometricInterpretation"))
-    if kind not in _GREY:
+    dataset = read_dataset(file, read, _PIXELS)
+    kind = read_text(dataset, "PhotometricInterpretation")
+    if kind and kind not in _GREY:
         raise UnreadableError(f"colour image ({kind}) where greyscale is expected; export the original series")
-    if pixels.ndim != 2:
-        raise UnreadableError(f"pixels of shape {pixels.shape} where one greyscale slice is expected")
-    return _to_brightness(dataset, pixels)
+    if missing := [name for name in (*_FORMAT, "PixelData") if name not in dataset]:
+        raise UnreadableError(f"{' and '.join(missing)} missing; export it again with its pixels")
+    with guard_parser("pixels cannot be decoded"):
+        pixels = _decode(dataset)
+        if pixels.ndim != 2:
+            raise UnreadableError(f"pixels of shape {pixels.shape} where one greyscale slice is expected")
+        return _to_brightness(dataset, pixels)
+
+
+def _decode(dataset: pydicom.FileDataset) -> NDArray[np.integer]:
+    """Return the pixels as stored."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    has_syntax = bool(dataset.file_meta.get("TransferSyntaxUID"))
+    dataset.file_meta.TransferSyntaxUID = syntax = get_transfer_syntax(dataset)
+    content = dataset["PixelData"].value or b""
+    if not has_syntax and dataset["PixelData"].is_undefined_length:
+        raise UnreadableError("compressed pixels, but TransferSyntaxUID missing in the meta header; export it again")
+    if syntax.is_encapsulated:
+        _check_decoder(syntax)
+    else:
+        samples = int(dataset.SamplesPerPixel) * int(dataset.get("NumberOfFrames") or 1)
+        needed = int(dataset.Rows) * int(dataset.Columns) * samples * int(dataset.BitsAllocated) // 8
+        if len(content) < needed:
+            raise UnreadableError(f"pixel data truncated, {len(content):,} of {needed:,} bytes; export it again")
+    try:
+        return dataset.pixel_array
+    except Exception as error:
+        if syntax.is_encapsulated:
+            raise UnreadableError(f"pixels compressed as {syntax.name} are damaged; export it again") from error
+        raise
 
 
 def _to_brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
-    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
-    pixels = stored.astype(np.float32) * slope + intercept
+    slope, intercept = (_read_rescale(dataset, name) for name in ("RescaleSlope", "RescaleIntercept"))
+    pixels = stored.astype(np.float32) * (slope or 1) + (intercept or 0)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         pixels = -pixels
     padded = stored == dataset.get("PixelPaddingValue")
@@ -176,60 +214,56 @@ def _to_brightness(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> NDA
     return pixels - min(pixels.min(), 0)
 
 
-def _explain_decoding_failure(dataset: pydicom.FileDataset) -> str:
-    """Explain why the pixels could not be decoded and give the remedy."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and syntax.is_compressed:
-        try:
-            decoder = get_decoder(syntax)
-        except NotImplementedError:
-            return f"pixels compressed as {syntax.name}, which is not supported; export it uncompressed"
-        if not decoder.is_available:
-            decoders = sorted(decoder.missing_dependencies, key=lambda name: not name.startswith("pylibjpeg"))
-            packages = " ".join(re.findall(r"[a-z][\w-]+(?=[<>=])", decoders[0]))
-            return f"pixels compressed as {syntax.name}, for which no decoder is installed; pip install {packages}"
-    return "pixel data missing or truncated; export it again"
+def _read_rescale(dataset: pydicom.Dataset, name: str) -> float | None:
+    value = read_number(dataset, name)
+    if value is None and read_text(dataset, name):
+        raise UnreadableError(f"{explain_value(dataset, name, 'one number')}; export it again")
+    return value
 
 
-def _read_dataset(file: str, read: FileReader, tags: list[str]) -> pydicom.FileDataset:
-    # Old exports hold many irregular values; every attribute that matters is checked here, so warnings add nothing.
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+def _check_decoder(syntax: pydicom.uid.UID) -> None:
+    """Check that pixels of a compressed transfer syntax can be decoded.
+
+    Raises:
+        UnreadableError: If no decoder exists or none is installed. The message names the package to install.
+    """
     try:
-        return pydicom.dcmread(
-            BytesIO(read(file)), specific_tags=list(tags), stop_before_pixels="PixelData" not in tags
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise UnreadableError(
+            f"pixels compressed as {syntax.name}, which is not supported; export it uncompressed"
+        ) from error
+    if not decoder.is_available:
+        needed = " ".join(decoder.missing_dependencies)
+        package = "python-gdcm" if "gdcm" in needed else " ".join(re.findall(r"pylibjpeg[\w-]*", needed))
+        raise UnreadableError(
+            f"pixels compressed as {syntax.name}, for which no decoder is installed; pip install {package} (part of "
+            "lss-lightning[codecs]), or export it uncompressed"
         )
-    except InvalidDicomError as error:
-        raise UnreadableError("not a DICOM file") from error
-    except _DAMAGE as error:
-        raise UnreadableError("damaged DICOM file") from error
 
 
-def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, tuple[str, ...]]:
-    """Return the plane, or None and the names of the attributes that are missing or invalid."""
-    lengths = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
-    values = {name: np.array(dataset.get(name) or [], dtype=np.float64) for name in lengths}
-    invalid = [name for name, length in lengths.items() if values[name].shape != (length,)]
-    if not invalid:
+def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]:
+    """Return the plane, or None and the attributes that are missing or invalid, each with a clause that says why."""
+    values = {name: np.array(read_numbers(dataset, name) or (), dtype=np.float64) for name in _PLANE}
+    invalid = [name for name, (length, _) in _PLANE.items() if values[name].shape != (length,)]
+    if "ImageOrientationPatient" not in invalid:
         axes = values["ImageOrientationPatient"].reshape(2, 3)
-        if not np.allclose(axes @ axes.T, np.eye(2), atol=1e-3):
+        if not np.allclose(axes @ axes.T, np.eye(2), atol=_UNIT_TOLERANCE):
             invalid.append("ImageOrientationPatient")
-        if not (values["PixelSpacing"] > 0).all():
-            invalid.append("PixelSpacing")
-    shape = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if not (values["PixelSpacing"] > 0).all():
+        invalid.append("PixelSpacing")
+    problems = {name: explain_value(dataset, name, _PLANE[name][1]) for name in invalid}
+    shape = int(read_number(dataset, "Rows") or 0), int(read_number(dataset, "Columns") or 0)
     if min(shape) < 2:
-        invalid.append("Rows and Columns")
-    if invalid:
-        return None, tuple(invalid)
+        rows_columns = " × ".join(str(length) for length in shape)
+        problems["Rows and Columns"] = f"Rows and Columns={rows_columns}, must be at least 2"
+    if problems:
+        return None, problems
     height, width = (float(step) for step in values["PixelSpacing"])
-    return Plane(values["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), ()
+    return Plane(values["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), {}
 
 
 def _count_frames(dataset: pydicom.Dataset) -> int:
-    if not dataset.get("Rows") or dataset.get("Modality") == "SEG":
+    if not read_number(dataset, "Rows") or read_text(dataset, "Modality") == "SEG":
         return 0
-    return int(dataset.get("NumberOfFrames") or 1)
-
-
-def _read_number(dataset: pydicom.Dataset, name: str) -> float | None:
-    value = dataset.get(name)
-    return None if value in (None, "") else float(value)
+    return int(read_number(dataset, "NumberOfFrames") or 1)

@@ -139,7 +139,7 @@ def enhanced_t2(study: Path) -> None:
 BAD: dict[Callable[[Path], None], str] = {
     compressed: "pixels compressed as JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 [Selection "
     "Value 1]), for which no decoder is installed; pip install pylibjpeg pylibjpeg-libjpeg",
-    truncated: "pixel data missing or truncated; export it again",
+    truncated: "pixel data truncated; export it again",
     sagittal_only: "no axial T1 or T2 images among 7, only sagittal or coronal ones; add the axial series",
     no_t2: "no axial T2 images, only T1; the checkpoint needs T1 and T2 (data.channels=composite)",
     no_t1: "no axial T1 images, only T2; the checkpoint needs",
@@ -209,7 +209,7 @@ def test_a_single_study_that_cannot_be_used_leaves_no_output(checkpoint: Path, s
 def test_a_slice_that_cannot_be_read_is_left_out_and_reported(checkpoint: Path, study: Path, tmp_path: Path) -> None:
     path = files(study, T1_SERIES)[4]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(IncompleteError, match=r"study_1: 1 of \d+ slices left out: pixel data missing or truncated"):
+    with pytest.raises(IncompleteError, match=r"study_1: 1 of \d+ slices left out: pixel data truncated"):
         run(checkpoint, study, tmp_path / "out", *QUICK)
     about = json.loads((tmp_path / "out" / "study_1" / "measurements.json").read_text())
     assert len(about["slices"]) == len(files(study, T1_SERIES)) - 1

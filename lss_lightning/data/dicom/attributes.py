@@ -1,0 +1,167 @@
+"""Reading of DICOM data sets: one guard around pydicom, files without a meta header, odd values, enhanced images."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from lss_lightning.data.dicom.archive import FileReader, UnreadableError
+
+# Every attribute that matters is checked here, and failures are reported as UnreadableError. pydicom would print
+# warnings about unused attributes, and the traceback of each decoder.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+
+_FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_SYNONYMS = {"EffectiveEchoTime": "EchoTime"}
+"""Names of attributes in functional groups, and the names that they have in other images."""
+
+# Longer or other texts are not quoted, because they might name the patient.
+_QUOTABLE = re.compile(r"[-+\d\s.,;:\\/eExX*'\[\]()]{1,80}|nan|[-+]?inf(inity)?", re.IGNORECASE)
+
+
+@contextmanager
+def guard_parser(problem: str) -> Iterator[None]:
+    """Turn any exception of a third-party parser into an error of the file.
+
+    Args:
+        problem: What the parser did, for the message, e.g. ``damaged DICOM header``.
+
+    Raises:
+        UnreadableError: If the block raises any exception.
+    """
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except Exception as error:
+        details = " ".join(str(error).split())[:160]
+        raise UnreadableError(f"{problem} ({type(error).__name__}{': ' * bool(details)}{details})") from error
+
+
+def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydicom.FileDataset:
+    """Read some attributes of a file. The preamble and the meta header may be missing.
+
+    The attributes of an enhanced image of one frame are moved from its functional groups to the data set.
+
+    Raises:
+        UnreadableError: If the file cannot be opened, is damaged, or is not DICOM.
+    """
+    content = read(file)
+    if not content:
+        raise UnreadableError("an empty file; copy it again")
+    options: dict[str, Any] = {
+        "specific_tags": [*keywords, "NumberOfFrames", *_FUNCTIONAL_GROUPS],
+        "stop_before_pixels": "PixelData" not in keywords,
+    }
+    with guard_parser("damaged DICOM file"):
+        try:
+            dataset = pydicom.dcmread(BytesIO(content), **options)
+        except InvalidDicomError:
+            dataset = _read_without_preamble(content, options)
+        if read_number(dataset, "NumberOfFrames") in (None, 1):
+            _move_functional_groups(dataset, keywords)
+        for name in _FUNCTIONAL_GROUPS:
+            dataset.pop(name, None)
+    return dataset
+
+
+def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:
+    """Return the transfer syntax: as stated, or as found while reading a file without meta header."""
+    stated = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    if stated:
+        return UID(stated)
+    is_implicit, is_little_endian = dataset.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
+
+
+def read_value(dataset: pydicom.Dataset, name: str) -> Any:
+    """Return an attribute's value, its text if the value does not conform to its type, or None if it is missing."""
+    try:
+        value = dataset.get(name)
+    except Exception:
+        element: Any = dataset.get_item(name)
+        value = element.value
+    if isinstance(value, bytes):
+        value = value.decode("latin-1").strip("\0 ")
+    return None if value == "" else value
+
+
+def read_text(dataset: pydicom.Dataset, name: str) -> str:
+    """Return an attribute's text; the values of a list are separated by spaces."""
+    value = read_value(dataset, name)
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str) or not isinstance(value, Sequence) else " ".join(map(str, value))
+
+
+def read_numbers(dataset: pydicom.Dataset, name: str) -> tuple[float, ...] | None:
+    """Return an attribute's numbers, which may be stored as one text, or None if it is missing or not numeric."""
+    value = read_value(dataset, name)
+    if isinstance(value, str):
+        value = value.split("\\")
+    elif not isinstance(value, Sequence) and not hasattr(value, "__iter__"):
+        value = [value]
+    try:
+        numbers = tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        return None
+    return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+
+def read_number(dataset: pydicom.Dataset, name: str) -> float | None:
+    """Return an attribute's number, or None if it is missing or is not one number."""
+    numbers = read_numbers(dataset, name)
+    return numbers[0] if numbers and len(numbers) == 1 else None
+
+
+def explain_value(dataset: pydicom.Dataset, name: str, rule: str) -> str:
+    """Describe an attribute that is missing or breaks a rule, with its value.
+
+    Args:
+        dataset: The data set.
+        name: The attribute.
+        rule: The values that are allowed, e.g. ``one number``.
+    """
+    value = read_value(dataset, name)
+    if value is None or (isinstance(value, Sequence) and not len(value)):
+        return f"{name} missing"
+    text = value if isinstance(value, str) or not isinstance(value, Sequence) else "\\".join(map(str, value))
+    quoted = f"={text}" if _QUOTABLE.fullmatch(str(text)) else " holds other text"
+    return f"{name}{quoted}, must be {rule}"
+
+
+def _read_without_preamble(content: bytes, options: dict[str, Any]) -> pydicom.FileDataset:
+    try:
+        dataset = pydicom.dcmread(BytesIO(content), force=True, **options)
+        valid = any(dataset.get_item(name) is not None for name in ("StudyInstanceUID", "SeriesInstanceUID", "Rows"))
+    except Exception:
+        valid = False
+    if not valid:
+        raise UnreadableError("not a DICOM file")
+    return dataset
+
+
+def _move_functional_groups(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
+    """Move attributes of the only frame to the top of the data set, except those that are there already."""
+    for name in _FUNCTIONAL_GROUPS:
+        for groups in dataset.get(name) or ():
+            for group in groups:
+                for item in group.value if group.VR == "SQ" else ():
+                    for element in item:
+                        keyword = _SYNONYMS.get(element.keyword, element.keyword)
+                        if keyword in keywords and read_value(dataset, keyword) is None:
+                            setattr(dataset, keyword, element.value)
