@@ -13,9 +13,17 @@ class UserError(Exception):
 
     The message is one line that names the thing, what was found, what is allowed and the remedy. The command line
     prints it without a traceback and exits with :attr:`exit_code`.
+
+    Attributes:
+        files: The files concerned, if the message does not name them because it is stored: a file name may contain the
+            name of a patient. The terminal shows them.
     """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", files: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
 
 
 class IncompleteError(UserError):

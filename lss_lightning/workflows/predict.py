@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from rich.console import Console
 
 from lss_lightning import __version__
 from lss_lightning.config.predict import PredictConfig
-from lss_lightning.data.studies import InputRequirements, StudySource, find_studies, open_input
+from lss_lightning.data.studies import (
+    FileProblem,
+    InputRequirements,
+    StudySource,
+    find_studies,
+    open_input,
+    summarise_problems,
+)
 from lss_lightning.display import format_count, shorten_path
 from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import atomic_folder
@@ -42,9 +50,12 @@ def run(config: PredictConfig, folder: Path) -> None:
         open_input(Path(config.input).expanduser()) as root,
         output_folder(target, overwrite=config.overwrite) as results,
     ):
-        sources, unreadable = find_studies(root, Path(config.input), results)
+        with _name_files(root):
+            sources, left_out = find_studies(root, Path(config.input), results)
+        for file in (problem for problem in left_out if not problem.is_error):
+            Console().print(f"left out: {_shorten(file.file, root)}: {file.reason}", highlight=False, soft_wrap=True)
         _check_levels(config.levels, len(sources))
-        batch = _Batch(len(sources), unreadable)
+        batch = _Batch(root, len(sources), left_out)
         write_index(results, _describe_batch(config, models, batch))
         for number, source in enumerate(sources, start=1):
             name = f"study_{number}"
@@ -59,19 +70,47 @@ def run(config: PredictConfig, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Whether a study was written, and the problems with it."""
+    """Whether a study was written, the problems with it, and the files that each problem concerns."""
 
     done: bool
     problems: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """The number of studies and unreadable files in the input, and the outcome of each study so far, by name."""
+    """The input, the number of its studies, the files left out, and the outcome of each study so far, by name."""
 
+    root: Path
     studies: int
-    unreadable: int
+    left_out: Sequence[FileProblem]
     outcomes: dict[str, _Outcome] = field(default_factory=dict)
+
+    @property
+    def unreadable(self) -> list[FileProblem]:
+        """The files that should have been used."""
+        return [problem for problem in self.left_out if problem.is_error]
+
+
+@contextmanager
+def _name_files(root: Path) -> Iterator[None]:
+    """Append to an error the files that it concerns. The result is printed, but not stored."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{error}{_list_files(error.files, root)}") from error
+
+
+def _list_files(files: Sequence[str], root: Path) -> str:
+    """Return the first file and the number of the others, in brackets, or an empty text if there is none."""
+    if not files:
+        return ""
+    return f" [{_shorten(files[0], root)}{f' and {len(files) - 1} more' if len(files) > 1 else ''}]"
+
+
+def _shorten(file: str, root: Path) -> str:
+    path = Path(file)
+    return str(path.relative_to(root)) if path.is_relative_to(root) and path != root else path.name
 
 
 def _check_levels(levels: Mapping[str, str], studies: int) -> None:
@@ -93,11 +132,11 @@ def _process_study(
         study = source.read(InputRequirements(models.channels, config.pixel_size), name)
         result = models.predict_study(study, name, config.levels_of(name))
         with atomic_folder(results / name) as draft:
-            write_study_results(result, draft, config.output, study.orientation)
+            unwritten = write_study_results(result, draft, config.output, study.orientation)
     except UserError as error:
-        return _Outcome(False, (str(error),))
+        return _Outcome(False, (str(error),), {str(error): error.files})
     print_study(result)
-    return _Outcome(True, study.problems)
+    return _Outcome(True, (*study.problems, *unwritten), study.files)
 
 
 def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Batch) -> dict[str, Any]:
@@ -109,7 +148,8 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
         "models": [{"name": model.name, "sha256": model.sha256} for model in models.identities],
         "settings": {name: getattr(config, name) for name in ("tta", "levels", "pixel_size", "batch_size")}
         | {"hardware": str(models.engine.hardware), "keep_identity": config.output.keep_identity},
-        "unreadable_files": batch.unreadable,
+        "unreadable_files": len(batch.unreadable),
+        "left_out": [problem.reason for problem in batch.left_out],
         "studies_found": batch.studies,
         "finished": len(batch.outcomes) == batch.studies,
         "studies": [
@@ -126,9 +166,15 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         UserError: If none of the studies could be used.
         IncompleteError: If some study, slice or file could not be used.
     """
-    problems = [f"{name}: {problem}" for name, outcome in batch.outcomes.items() for problem in outcome.problems]
+    problems = [
+        f"{name}: {problem}{_list_files(outcome.files.get(problem, ()), batch.root)}"
+        for name, outcome in batch.outcomes.items()
+        for problem in outcome.problems
+    ]
     if batch.unreadable:
-        problems.append(f"{format_count(batch.unreadable, 'DICOM file')} cannot be read; export them again")
+        files = _list_files([problem.file for problem in batch.unreadable], batch.root)
+        number = format_count(len(batch.unreadable), "DICOM file")
+        problems.append(f"{number} cannot be read: {summarise_problems(batch.unreadable)}; export them again{files}")
     if not problems:
         return
     more = f" (and {len(problems) - 1} more, see {PREDICTION_INDEX})" if len(problems) > 1 else ""

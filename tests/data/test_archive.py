@@ -291,6 +291,7 @@ def test_backslashes_separate_folders_as_in_zips_of_some_windows_programs(tmp_pa
     assert set(contents(tmp_path / "out")) == {"t1/a.dcm", "t2/a.dcm", "readme.txt"}
     assert open_zip_root(tmp_path / "a.zip").joinpath("study/t2/a.dcm").read_bytes() == b"study\\t2\\a.dcm"
     assert ZipMember(tmp_path / "a.zip", "study/t1/a.dcm").read_bytes() == b"study\\t1\\a.dcm"
+    shutil.rmtree(tmp_path / "out")
     archive = write_zip(tmp_path / "b.zip", {"t1\\a.dcm": b"1", "t1/a.dcm": b"2"})
     assert "occurs twice" in refusal(archive, tmp_path)
 

@@ -9,11 +9,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 
@@ -74,7 +83,33 @@ def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydico
             _move_functional_groups(dataset, keywords)
         for name in _FUNCTIONAL_GROUPS:
             dataset.pop(name, None)
+        _restore_types(dataset, keywords)
     return dataset
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Return whether a file begins like a DICOM file, with or without preamble, or cannot be opened to check."""
+    try:
+        if not path.exists():
+            return False
+        with path.open("rb") as stream:
+            start = stream.read(132)
+    except OSError:
+        return True
+    # Without preamble, the first element is in group 2 or 8. Its length, or its type and length, follow.
+    is_element = start[:2] in (b"\2\0", b"\x08\0") and (start[4:6].isalpha() or start[6:8] == b"\0\0")
+    return start[128:132] == b"DICM" or is_element
+
+
+def is_directory_file(path: Path) -> bool:
+    """Return whether a file is a DICOMDIR, the index of a disc, by its name or its meta header."""
+    if path.name.upper() == "DICOMDIR":
+        return True
+    try:
+        meta = pydicom.filereader.read_file_meta_info(path)
+        return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
+    except Exception:
+        return False
 
 
 def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:
@@ -153,6 +188,16 @@ def _read_without_preamble(content: bytes, options: dict[str, Any]) -> pydicom.F
     if not valid:
         raise UnreadableError("not a DICOM file")
     return dataset
+
+
+def _restore_types(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
+    """Store numbers that were saved with the type of a text as numbers again."""
+    for keyword in keywords:
+        element: Any = dataset.get_item(keyword)
+        if element is not None and dictionary_VR(keyword) == "DS" != element.VR:
+            numbers = read_numbers(dataset, keyword)
+            if element.VR is not None and numbers:
+                dataset[element.tag] = DataElement(element.tag, "DS", [f"{number:.12g}" for number in numbers])
 
 
 def _move_functional_groups(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:

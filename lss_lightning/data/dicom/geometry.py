@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.float64]
 """A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
 
-_PARALLEL = math.cos(math.radians(10))
+MAX_TILT = 10.0
+"""Largest angle in degrees between the rows or columns of parallel planes."""
+
+_PARALLEL = math.cos(math.radians(MAX_TILT))
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class Plane:
     def is_parallel_to(self, other: Plane) -> bool:
         """Return whether rows and columns point in the same directions, within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
+
+    def angle_to(self, other: Plane) -> float:
+        """Return the larger of the angles between the rows and between the columns of two planes, in degrees."""
+        cosine = min(float(self.across @ other.across), float(self.down @ other.down))
+        return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
     def upright(self) -> tuple[Plane, tuple[int, ...]]:
         """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE_FOLDER
 from lss_lightning.data.composite import build_composite, stretch_to_uint8
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError, open_reader
-from lss_lightning.data.dicom.geometry import find_facing_plane
+from lss_lightning.data.dicom.geometry import MAX_TILT, find_facing_plane
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short_name
 from lss_lightning.data.dicom.picks import SLICES_CSV, Pick
 from lss_lightning.data.dicom.registration import Registration, register
@@ -160,9 +160,17 @@ def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, floa
     if index is None:
         unusable = len(t2.files) - len(usable)
         details = f" ({unusable} of its {len(t2.files)} images are unreadable or have no position)" if unusable else ""
+        turned = [t1_image.required_plane.angle_to(plane) for plane in planes]
+        near = [abs(t1_image.required_plane.height_of(plane)) <= max_distance for plane in planes]
+        if any(near):
+            angle = min(angle for angle, is_near in zip(turned, near, strict=True) if is_near)
+            problem = f" that is turned by at most {MAX_TILT:.0f} degrees, only by {angle:.1f}"
+            remedy = "choose another"
+        else:
+            problem, remedy = "", "complete the"
         raise UserError(
-            f"no image of {t2.name} within {max_distance:.1f} mm of {short_name(t1_image.file)}{details}; complete "
-            "the series"
+            f"no image of {t2.name} within {max_distance:.1f} mm of {short_name(t1_image.file)}{problem}{details}; "
+            f"{remedy} series"
         )
     return usable[index], abs(t1_image.required_plane.height_of(planes[index]))
 

@@ -65,6 +65,24 @@ class DicomSeries:
         return "T2" if repetition_time >= _T2_MIN_REPETITION_TIME and echo_time >= _T2_MIN_ECHO_TIME else "other"
 
 
+def describe_exclusion(image: DicomImage) -> str:
+    """State the rule by which an image is neither T1 nor T2, with its values."""
+    if match := _NOT_ORIGINAL_SLICES.search(image.description):
+        return f"with {match[0]!r} in ImageType or SeriesDescription"
+    if image.repetition_time is None or image.echo_time is None:
+        times = {"RepetitionTime": image.repetition_time, "EchoTime": image.echo_time}
+        absent = [name for name, value in times.items() if value is None]
+        odd = [problem for problem in image.attribute_problems if problem.startswith(tuple(absent))]
+        reason = " and ".join(odd) or f"without {' and '.join(absent)}"
+        return f"{reason}, and a SeriesDescription that does not begin with t1 or t2"
+    shortest, longest = _T1_REPETITION_TIME
+    return (
+        f"with RepetitionTime {image.repetition_time:g} and EchoTime {image.echo_time:g} ms (T1 has {shortest} to "
+        f"{longest} and at most {_T1_MAX_ECHO_TIME} ms, "
+        f"T2 at least {_T2_MIN_REPETITION_TIME} and {_T2_MIN_ECHO_TIME} ms)"
+    )
+
+
 def find_series_pair(
     images: Iterable[DicomImage], unreadable: Sequence[str], t1_name: str | None = None, t2_name: str | None = None
 ) -> tuple[DicomSeries, DicomSeries]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.archive import UnreadableError
-from lss_lightning.data.dicom.geometry import Plane, find_facing_plane
+from lss_lightning.data.dicom.geometry import MAX_TILT, Plane, find_facing_plane
 from lss_lightning.data.parallel import track_progress
-from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, InputRequirements, Study
+from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, FileProblem, InputRequirements, Study
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
 from lss_lightning.stenosis import Flag, Side, flag_registration
@@ -109,11 +109,11 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
         if len(paired) < len(plans):
             remarks.append(
                 f"{len(plans) - len(paired)} of {len(plans)} T1 slices have no T2 slice within half the slice spacing "
-                "and were left out."
+                f"and {MAX_TILT:.0f} degrees and were left out."
             )
+        if not paired:
+            raise UserError(_explain_no_pair(unique[main], partners))
         plans = paired
-    if not plans:
-        raise UserError("T1 and T2 show no slice in common; complete the series")
     return _assemble_slices(plans, requirements, description, remarks)
 
 
@@ -148,6 +148,23 @@ def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredIma
             yield _SlicePlan(number, stack, image, None if match is None else partners[match])
 
 
+def _explain_no_pair(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> str:
+    """Explain why no T1 image has a T2 image: they are too far apart, or tilted against each other."""
+    pairs = [(abs(image.plane.height_of(partner.plane)), image, partner) for image in images for partner in partners]
+    distance, nearest, _ = min(pairs, key=lambda pair: pair[0] - pair[1].half_spacing)
+    near = [(image, partner) for distance, image, partner in pairs if distance <= image.half_spacing]
+    if near:
+        tilt = min(image.plane.angle_to(partner.plane) for image, partner in near)
+        problem = f"their planes are turned against each other by {tilt:.1f} degrees, and at most {MAX_TILT:.0f}"
+    else:
+        limit = f"half the slice spacing, {nearest.half_spacing:.1f} mm,"
+        problem = f"the nearest are {distance:.1f} mm apart, and at most {limit}"
+    return (
+        f"T1 and T2 show no slice in common: {problem} can be paired; give T1 and T2 series of the same planes, or a "
+        "checkpoint of one of them (data.channels=t1 or t2)"
+    )
+
+
 def _assemble_slices(
     plans: Sequence[_SlicePlan], requirements: InputRequirements, description: str, remarks: Sequence[str]
 ) -> Study:
@@ -156,31 +173,44 @@ def _assemble_slices(
         attempts = pool.map(lambda plan: _try_assemble(plan, requirements), plans)
         results = list(track_progress(attempts, description, len(plans)))
     slices = tuple(result for result in results if isinstance(result, AxialSlice))
-    reasons = Counter(result for result in results if isinstance(result, str))
-    problems = [f"{count} of {len(plans)} slices left out: {reason}" for reason, count in reasons.items()]
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for result in results:
+        if isinstance(result, FileProblem):
+            reasons[result.reason].append(result.file)
     if not slices:
-        raise UserError(next(iter(reasons)))
-    return Study(slices=slices, problems=tuple(problems), remarks=tuple(remarks))
+        reason, files = next(iter(reasons.items()))
+        raise UserError(reason, files)
+    problems = {
+        f"{len(files)} of {len(plans)} slices left out: {reason}": tuple(files) for reason, files in reasons.items()
+    }
+    return Study(slices=slices, problems=tuple(problems), remarks=tuple(remarks), files=problems)
 
 
-def _try_assemble(plan: _SlicePlan, requirements: InputRequirements) -> AxialSlice | str:
+def _try_assemble(plan: _SlicePlan, requirements: InputRequirements) -> AxialSlice | FileProblem:
     """Return the slice, or the reason why it cannot be used."""
     try:
         return _assemble_slice(plan, partner_needed=len(requirements.kinds) > 1)
-    except (UnreadableError, UserError) as error:
-        return str(error)
+    except UserError as error:
+        return FileProblem(next(iter(error.files), str(plan.image.source)), str(error))
+
+
+def _read(image: AcquiredImage) -> NDArray[Any]:
+    try:
+        return image.read_pixels()
+    except UnreadableError as error:
+        raise UserError(str(error), [str(image.source)]) from error
 
 
 def _assemble_slice(plan: _SlicePlan, *, partner_needed: bool) -> AxialSlice:
     """Read a slice, and register the image of the other weighting to it."""
     image, partner = plan.image, plan.partner
-    pixels = image.read_pixels()
+    pixels = _read(image)
     images = {image.kind: _to_uint8(pixels, pixels.dtype, np.ones(pixels.shape, dtype=np.bool_))}
     flags: tuple[Flag, ...] = ()
     if partner:
         try:
             images[partner.kind], flags = _register_partner(partner, pixels, image.plane)
-        except (UnreadableError, UserError) as error:
+        except UserError as error:
             if partner_needed:
                 raise
             flags = (Flag("partner_left_out", f"the {partner.kind} image of the slice cannot be used: {error}"),)
@@ -207,7 +237,7 @@ def _register_partner(
     """Return an image registered to the grid of another one, and the flags of the registration."""
     from lss_lightning.data.dicom.registration import register
 
-    pixels = partner.read_pixels()
+    pixels = _read(partner)
     result = register(fixed.astype(np.float32), plane, pixels.astype(np.float32), partner.plane)
     shift, rotation = math.hypot(result.dx, result.dy), math.degrees(result.rotation)
     flags = flag_registration(shift, rotation, result.information_before, result.information_after)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,8 @@ from lss_lightning.data.dicom.images import DicomImage, read_pixels
 from lss_lightning.data.dicom.series import DicomSeries
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
 from lss_lightning.data.studies.record import InputRequirements, Study
+from lss_lightning.data.studies.refusals import SPLIT, explain_no_axial_images, join_problems
 from lss_lightning.errors import UserError
-
-_SPLIT = "export them as one file for each image, or split them (for example with dcm4che's emf2sf)"
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,15 @@ class DicomStudy:
         if not self.images[0].study_uid:
             raise UserError(
                 f"StudyInstanceUID missing in {len(self.images)} images, which may belong to several patients; export "
-                "them again"
+                "them again",
+                [str(self.root / image.file) for image in self.images],
             )
         weightings = {uid: _to_series(images).weighting for uid, images in _group_by_series(self.images).items()}
         weighted = [image for image in self.images if weightings[image.series_uid] in ("T1", "T2")]
         single_frame = [image for image in weighted if image.number_of_frames == 1]
         axial = [image for image in single_frame if image.plane and image.plane.is_axial]
         if not axial:
-            raise UserError(_explain_no_axial_images(self.images, weighted))
+            raise self._with_paths(explain_no_axial_images(self.images))
         problems = []
         # Enhanced images state their times per frame, not per file.
         if multi_frame := sum(
@@ -59,17 +59,23 @@ class DicomStudy:
             for image in self.images
             if image.number_of_frames > 1
         ):
-            problems.append(f"{multi_frame} multi-frame files left out: {_SPLIT}")
+            problems.append(f"{multi_frame} multi-frame files left out: {SPLIT}")
         if unplaced := [image for image in single_frame if image.plane is None]:
-            problems.append(f"{len(unplaced)} images left out: {_join_invalid(unplaced)} missing or invalid")
+            problems.append(f"{len(unplaced)} images left out: {join_problems(unplaced)}; export them again")
         with open_reader(self.root) as read:
             ordered = sorted(axial, key=lambda image: natural_sort_key(image.file))
             acquired = [self._to_acquired(image, weightings[image.series_uid], read) for image in ordered]
             try:
                 study = assemble_study(acquired, requirements, name)
             except UserError as error:
-                raise UserError("; ".join((str(error), *problems))) from error
-        return Study(slices=study.slices, problems=(*problems, *study.problems), remarks=study.remarks)
+                raise UserError("; ".join((str(error), *problems)), error.files) from error
+        files = dict(study.files)
+        if unplaced:
+            files[problems[-1]] = tuple(str(self.root / image.file) for image in unplaced)
+        return replace(study, problems=(*problems, *study.problems), files=files)
+
+    def _with_paths(self, error: UserError) -> UserError:
+        return UserError(str(error), [str(self.root / file) for file in error.files])
 
     def _to_acquired(self, image: DicomImage, weighting: str, read: FileReader) -> AcquiredImage:
         plane, flipped = image.required_plane.upright()
@@ -94,32 +100,3 @@ def _group_by_series(images: Iterable[DicomImage]) -> dict[str, list[DicomImage]
 def _to_series(images: Sequence[DicomImage]) -> DicomSeries:
     ordered = sorted(images, key=lambda image: natural_sort_key(image.file))
     return DicomSeries(tuple(image.file for image in ordered), {image.file: image for image in ordered})
-
-
-def _explain_no_axial_images(images: Sequence[DicomImage], weighted: Sequence[DicomImage]) -> str:
-    """Explain why a study has no axial T1 or T2 image and give the remedy, without naming a file or series."""
-    multi_frame = [image for image in images if image.number_of_frames > 1]
-    placed = [image for image in images if image.plane]
-    axial = [image for image in placed if image.plane and image.plane.is_axial]
-    unplaced = [image for image in weighted if not image.plane and image.number_of_frames == 1]
-    if multi_frame and not axial:
-        return f"{len(multi_frame)} multi-frame files, which are not supported; {_SPLIT}"
-    if unplaced:
-        return (
-            f"{_join_invalid(unplaced)} missing or invalid in {len(unplaced)} of {len(images)} images; export them "
-            "again"
-        )
-    if not placed:
-        return f"{_join_invalid(images)} missing or invalid in all {len(images)} images; export them again"
-    if axial and not weighted:
-        return (
-            f"{len(axial)} axial images, but none is T1- or T2-weighted by RepetitionTime and EchoTime, or by a "
-            "description that begins with t1 or t2; export the axial spin-echo series"
-        )
-    return f"no axial T1 or T2 images among {len(placed)}, only sagittal or coronal ones; add the axial series"
-
-
-def _join_invalid(images: Iterable[DicomImage]) -> str:
-    """Return the names of the missing or invalid attributes, the most frequent first."""
-    counts = Counter(attribute for image in images for attribute in image.invalid_attributes)
-    return " and ".join(attribute for attribute, _ in counts.most_common())

@@ -16,12 +16,14 @@ from typing import Protocol
 
 from lss_lightning.data.archive import unpack
 from lss_lightning.data.dicom.archive import UnreadableError, natural_sort_key, open_reader
+from lss_lightning.data.dicom.attributes import is_directory_file, may_be_dicom
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image
 from lss_lightning.data.formats import find_suffix
 from lss_lightning.data.studies.dicom import DicomStudy
 from lss_lightning.data.studies.image_files import ImageFileStudy
+from lss_lightning.data.studies.label_maps import LABEL_MAP, is_label_map
 from lss_lightning.data.studies.names import NamedFile, find_sibling_folder, parse_file_name
-from lss_lightning.data.studies.record import InputRequirements, Study
+from lss_lightning.data.studies.record import FileProblem, InputRequirements, Study, summarise_problems
 from lss_lightning.data.studies.volumes import VolumeStudy
 from lss_lightning.errors import UserError
 from lss_lightning.runs.output import PREDICTION_INDEX
@@ -63,14 +65,11 @@ def open_input(path: Path) -> Iterator[Path]:
         try:
             unpack(path, content)
         except UserError as error:
-            raise UserError(
-                f"input={path}: cannot be unpacked because it is broken, encrypted, too large for the disk, or has "
-                "paths that lead outside it; create the zip again, or unpack it yourself and give the folder"
-            ) from error
+            raise UserError(f"input={error}, or unpack it yourself and give the folder") from error
         yield content
 
 
-def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySource], int]:
+def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySource], list[FileProblem]]:
     """Find the studies in a file or folder: DICOM if there is any, else NIfTI and image files.
 
     DICOM images are grouped by StudyInstanceUID, in the natural order of each study's first file. Other files are
@@ -82,11 +81,13 @@ def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySo
         excluded: A folder that is not searched: the folder of the results.
 
     Returns:
-        The studies, and the number of DICOM files that cannot be read.
+        The studies, and the files that were left out: DICOM files that cannot be read, and label maps.
 
     Raises:
         UserError: If there is no study.
     """
+    if root.is_file() and is_directory_file(root):
+        root = root.parent  # the images that a DICOMDIR lists are below its folder
     files = _list_files(root, excluded)
     folder = root if root.is_dir() else root.parent
     images, unreadable = _read_dicom_images(folder, files)
@@ -94,18 +95,28 @@ def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySo
         with_frames = [image for image in images if image.number_of_frames]
         if not with_frames:
             raise UserError(
-                f"input={source}: {len(images)} DICOM files, but none of them holds an image; give a study with images"
+                f"input={source}: {len(images)} DICOM files, but none of them holds an image (Rows above 0, and a "
+                "Modality other than SEG); give a study with images"
             )
         return list(_group_dicom_images(folder, with_frames)), unreadable
     if unreadable:
-        raise UserError(f"input={source}: none of the {unreadable} DICOM files can be read; export them again")
-    studies = [*_group_files(files, volumes=True), *_group_files(_add_siblings(root, files), volumes=False)]
+        raise UserError(
+            f"input={source}: none of the {len(unreadable)} DICOM files can be read: {summarise_problems(unreadable)}; "
+            "export them again",
+            [problem.file for problem in unreadable],
+        )
+    maps = [path for path in files if find_suffix(path.name).startswith(".nii") and is_label_map(path)]
+    left_out = [FileProblem(str(path), LABEL_MAP, is_error=False) for path in maps]
+    volumes = [path for path in files if path not in maps]
+    studies = [*_group_files(volumes, volumes=True), *_group_files(_add_siblings(root, files), volumes=False)]
+    if not studies and maps:
+        raise UserError(f"input={source}: {summarise_problems(left_out)}", map(str, maps))
     if not studies:
         raise UserError(
             f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .png, .tif or .npy; give a "
             "study"
         )
-    return studies, 0
+    return studies, left_out
 
 
 def _list_files(root: Path, excluded: Path) -> list[Path]:
@@ -125,29 +136,19 @@ def _list_files(root: Path, excluded: Path) -> list[Path]:
     return sorted(files, key=lambda path: natural_sort_key(path.relative_to(root).as_posix()))
 
 
-def _read_dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomImage], int]:
-    """Read the headers of all DICOM files. Return them and the number of files that cannot be read."""
-    images, unreadable = [], 0
+def _read_dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomImage], list[FileProblem]]:
+    """Read the headers of all DICOM files. Return them and the files that cannot be read."""
+    images, unreadable = [], []
     with open_reader(root) as read:
         for path in files:
             has_suffix = path.suffix.lower() in _DICOM_SUFFIXES
-            if path.name.upper() == "DICOMDIR" or not (has_suffix or _may_be_dicom(path)):
+            if path.name.upper() == "DICOMDIR" or not (has_suffix or may_be_dicom(path)):
                 continue
             try:
                 images.append(read_dicom_image(path.relative_to(root).as_posix(), read))
-            except UnreadableError:
-                unreadable += 1
+            except UnreadableError as error:
+                unreadable.append(FileProblem(str(path), str(error)))
     return images, unreadable
-
-
-def _may_be_dicom(path: Path) -> bool:
-    """Return whether a file has the DICOM prefix, or exists but cannot be opened to check."""
-    from pydicom.misc import is_dicom
-
-    try:
-        return path.exists() and is_dicom(path)
-    except OSError:
-        return True
 
 
 def _group_dicom_images(root: Path, images: Sequence[DicomImage]) -> Iterator[StudySource]:

@@ -44,6 +44,7 @@ class ImageFileStudy:
             groups[named.pair].append(named)
         slices: list[AxialSlice] = []
         reasons: Counter[str] = Counter()
+        files: dict[str, tuple[str, ...]] = {}
         for pair in sorted(groups, key=natural_sort_key):
             for plane in range(_count_planes(groups[pair])):
                 number = len(slices) + reasons.total() + 1
@@ -51,17 +52,18 @@ class ImageFileStudy:
                     slices.append(_read_slice(f"slice_{number:02d}", groups[pair], plane, requirements))
                 except UserError as error:
                     reasons[str(error)] += 1
+                    files[str(error)] = (*files.get(str(error), ()), *error.files)
         if not slices:
-            raise UserError(next(iter(reasons)))
+            raise UserError(next(iter(reasons)), files[next(iter(reasons))])
         total = len(slices) + reasons.total()
-        problems = tuple(f"{count} of {total} slices left out: {reason}" for reason, count in reasons.items())
+        problems = {f"{count} of {total} slices left out: {reason}": files[reason] for reason, count in reasons.items()}
         remarks = []
         if unknown := sum(slice_.spacing is None for slice_ in slices):
             remarks.append(
                 f"{unknown} of {len(slices)} slices have an unknown pixel spacing, so only ratios are measured; set "
                 "pixel_size=… to the spacing in mm."
             )
-        return Study(slices=tuple(slices), problems=problems, remarks=tuple(remarks))
+        return Study(slices=tuple(slices), problems=tuple(problems), remarks=tuple(remarks), files=problems)
 
 
 def _count_planes(files: list[NamedFile]) -> int:
@@ -123,7 +125,7 @@ def _read_plane_count(named: NamedFile) -> int:
 
 
 def _without_path(error: UserError, named: NamedFile) -> UserError:
-    return UserError(str(error).replace(str(named.path), "an image file"))
+    return UserError(str(error).replace(str(named.path), "an image file"), [str(named.path)])
 
 
 def _split_composite(pixels: NDArray[np.uint8], requirements: InputRequirements) -> ImagesByKind:

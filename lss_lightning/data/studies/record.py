@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,28 @@ class InputRequirements:
             )
 
 
+@dataclass(frozen=True)
+class FileProblem:
+    """A file of the input that is left out.
+
+    Attributes:
+        file: The path. It may contain a name, so it is shown on the terminal, but not stored.
+        reason: The reason, without any part of the path.
+        is_error: Whether the file should have been used.
+    """
+
+    file: str
+    reason: str
+    is_error: bool = True
+
+
+def summarise_problems(problems: Iterable[FileProblem], limit: int = 3) -> str:
+    """Return the most frequent reasons, each with the number of files."""
+    reasons = Counter(problem.reason for problem in problems)
+    text = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(limit))
+    return f"{text}; and {len(reasons) - limit} other reasons" if len(reasons) > limit else text
+
+
 @dataclass(frozen=True, kw_only=True)
 class AxialSlice:
     """A slice to segment.
@@ -94,12 +117,14 @@ class Study:
         problems: Files and slices that should have been used but could not be, one clause each.
         remarks: Other information for the user, one sentence each.
         orientation: Axes of the source NIfTI file, e.g. ``RAS``, or None for other files.
+        files: The files that each problem concerns, for the terminal.
     """
 
     slices: tuple[AxialSlice, ...]
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     orientation: str | None = None
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def build_network_image(

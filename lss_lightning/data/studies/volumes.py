@@ -120,11 +120,12 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
-    except RuntimeError as error:
-        raise UserError(
-            "a NIfTI file that cannot be read because it is broken or truncated, or its axes are not orthogonal; "
-            "replace it"
-        ) from error
+    except Exception as error:
+        if "orthonormal" in str(error):
+            problem = "whose affine is sheared: its axes are not perpendicular; resample it to a regular grid"
+        else:
+            problem = "that is broken or truncated; replace it"
+        raise UserError(f"a NIfTI file {problem}", [str(path)]) from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     if image.GetDimension() == 2:
@@ -133,14 +134,15 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     if image.GetDimension() != 3 or channels != 1:
         raise UserError(
             f"a NIfTI file of {' × '.join(map(str, image.GetSize()))} voxels with {channels} "
-            "value(s) each; save each image of a series as a separate greyscale volume of three dimensions"
+            "value(s) each; save each image of a series as a separate greyscale volume of three dimensions",
+            [str(path)],
         )
     codes = [image.GetMetaData(key) for key in ("qform_code", "sform_code") if image.HasMetaDataKey(key)]
     orientation = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     image = SimpleITK.DICOMOrient(image, _AXIAL)
     across, down, step = image.GetSpacing()
     if image.GetSize()[2] > 1 and max(across, down) > _MAX_ANISOTROPY * step:
-        raise UserError("a NIfTI file of sagittal or coronal slices; add the axial series")
+        raise UserError("a NIfTI file of sagittal or coronal slices; add the axial series", [str(path)])
     pixels = SimpleITK.GetArrayFromImage(image)
     if pixels.dtype != np.uint8:
         pixels = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.dicom.codes import ANATOMY, REGION, identify_scheme, structure_code
 from lss_lightning.reporting.dicom.software import CHARACTER_SET, build_equipment, build_seg_algorithm
-from lss_lightning.reporting.dicom.sources import MatchedSlice, group_by_grid, match_sources
+from lss_lightning.reporting.dicom.sources import MatchedSlice, check_seg_sources, group_by_grid, match_sources
 from lss_lightning.stenosis.study import StudyResult
 
 _FIRST_SERIES = 8801
@@ -44,7 +44,9 @@ def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tu
     Raises:
         UserError: If a source image lacks an attribute that a reference requires.
     """
-    groups = group_by_grid(match_sources(study, keep_identity))
+    slices = match_sources(study, keep_identity)
+    check_seg_sources(slices)
+    groups = group_by_grid(slices)
     filled = [group for group in groups if _segment_numbers(group, study.labels).any()]
     paths = [path]
     if len(filled) != 1:

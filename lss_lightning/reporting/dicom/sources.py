@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.misc import is_dicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 from pydicom.valuerep import DA, TM
 
+from lss_lightning.data.dicom.archive import UnreadableError
+from lss_lightning.data.dicom.attributes import get_transfer_syntax, may_be_dicom, read_dataset
 from lss_lightning.errors import UserError
 from lss_lightning.reporting.dicom.flips import find_flips, flip_slice
 from lss_lightning.stenosis.study import SliceResult, StudyResult
@@ -20,7 +21,6 @@ _GRID = (
     "SOPInstanceUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
-    "FrameOfReferenceUID",
     "Modality",
     "Rows",
     "Columns",
@@ -28,6 +28,8 @@ _GRID = (
     "ImageOrientationPatient",
     "ImagePositionPatient",
 )
+_FRAME = "FrameOfReferenceUID"  # required by SEG, but not by SR, whose coordinates are pixels of an image
+_ENHANCED = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 _THICKNESS = ("SliceThickness", "SpacingBetweenSlices")
 # Patient and study attributes. The standard requires them to be present; they may be empty.
 _IDENTITY = (
@@ -81,7 +83,7 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
     """
     matched = []
     for result in study.slices:
-        headers = [_read_header(path, result.name, keep_identity) for path in result.sources if is_dicom(path)]
+        headers = [_read_header(path, result.name, keep_identity) for path in result.sources if may_be_dicom(path)]
         if headers:
             same_grid = ((header, flips) for header in headers if (flips := find_flips(header, result)) is not None)
             image, flips = next(same_grid, (None, ()))
@@ -101,19 +103,31 @@ def group_by_grid(slices: Iterable[MatchedSlice]) -> list[list[MatchedSlice]]:
     for slice_ in slices:
         image = slice_.image
         numbers = (*image.ImageOrientationPatient, *image.PixelSpacing)
-        key = (image.SeriesInstanceUID, image.FrameOfReferenceUID, image.Rows, image.Columns, *map(float, numbers))
+        key = (image.SeriesInstanceUID, image.get(_FRAME), image.Rows, image.Columns, *map(float, numbers))
         groups.setdefault(key, []).append(slice_)
     return list(groups.values())
 
 
 def _read_header(path: Path, name: str, keep_identity: bool) -> Dataset:
     tags = [*_GRID, *_THICKNESS, *((*_IDENTITY, *_ISSUERS) if keep_identity else ())]
-    header = pydicom.dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
+    try:
+        header = read_dataset(path.name, lambda _: path.read_bytes(), [_FRAME, *tags])
+    except UnreadableError as error:
+        raise UserError(f"{name}: {error}") from error
+    # A file of one frame is referenced as a whole.
+    header.pop("NumberOfFrames", None)
+    if not hasattr(header, "file_meta"):
+        header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = get_transfer_syntax(header)
     missing = [keyword for keyword in _GRID if not _has_value(header.get(keyword))]
     if missing:
         raise UserError(
-            f"{name}: its DICOM file lacks {' and '.join(missing)}, which SEG and SR require; export the images again, "
-            "or set output.seg=false output.sr=false"
+            f"{name}: its DICOM file lacks {' and '.join(missing)}, which SEG and SR require; export the images again"
+        )
+    if UID(header.SOPClassUID).type != "SOP Class":
+        raise UserError(
+            f"{name}: SOPClassUID {header.SOPClassUID} is no class of the DICOM standard, whose modules SEG and SR "
+            "copy; restore the original class, MR Image Storage is 1.2.840.10008.5.1.4.1.1.4"
         )
     for keyword in _IDENTITY:
         setattr(header, keyword, _drop_invalid_date(keyword, str(header.get(keyword) or "")))
@@ -125,6 +139,22 @@ def _read_header(path: Path, name: str, keep_identity: bool) -> Dataset:
     if "SliceThickness" not in header:
         header.SliceThickness = header.get("SpacingBetweenSlices")
     return header
+
+
+def check_seg_sources(slices: Iterable[MatchedSlice]) -> None:
+    """Check that a segmentation can refer to all images.
+
+    Raises:
+        UserError: If one of them does not state its frame of reference, or is an enhanced image.
+    """
+    for slice_ in slices:
+        if slice_.image.SOPClassUID in _ENHANCED:
+            raise UserError(
+                f"{slice_.result.name}: SOPClassUID {slice_.image.SOPClassUID} is an enhanced image, to whose single "
+                "files one SEG cannot refer; export them as MR Image Storage"
+            )
+        if not _has_value(slice_.image.get(_FRAME)):
+            raise UserError(f"{slice_.result.name}: its DICOM file lacks {_FRAME}, which SEG requires; export it again")
 
 
 def _drop_invalid_date(keyword: str, value: str) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lss_lightning.config.sections import OutputConfig
+from lss_lightning.errors import UserError
 from lss_lightning.reporting.dicom import write_seg, write_sr
 from lss_lightning.reporting.prediction.label_maps import write_label_maps, write_nifti
 from lss_lightning.reporting.prediction.measurements import write_study_csv, write_study_json
@@ -14,9 +19,13 @@ from lss_lightning.reporting.prediction.overlays import write_overlays
 from lss_lightning.reporting.study import write_study_report
 from lss_lightning.stenosis import StudyResult
 
+_T = TypeVar("_T")
 
-def write_study_results(study: StudyResult, folder: Path, output: OutputConfig, orientation: str | None = None) -> None:
-    """Write the configured outputs of a study.
+
+def write_study_results(
+    study: StudyResult, folder: Path, output: OutputConfig, orientation: str | None = None
+) -> tuple[str, ...]:
+    """Write the configured outputs of a study. If one of the optional outputs cannot be written, the others are.
 
     ``measurements.csv`` and ``measurements.json`` are always written. Optional are ``label_maps/slice_*.png``,
     ``segmentation*.nii.gz``, ``overlays/slice_*.png``, ``report.html`` and, for DICOM studies,
@@ -28,25 +37,64 @@ def write_study_results(study: StudyResult, folder: Path, output: OutputConfig, 
         output: Which files to write, and whether the DICOM files keep the patient's identity.
         orientation: The axes of the study's NIfTI file, e.g. ``RAS``. None for other studies.
 
-    Raises:
-        UserError: If a source image lacks an attribute that DICOM output requires.
+    Returns:
+        A clause for each output that could not be written, with the reason.
     """
     write_study_csv(study, folder / "measurements.csv")
     write_study_json(study, folder / "measurements.json")
+    attempts = _Attempts(folder)
     if output.label_maps:
-        write_label_maps(study, folder / "label_maps")
+        attempts.write("label_maps", lambda: write_label_maps(study, folder / "label_maps"))
     if output.nifti:
-        write_nifti(study, folder / "segmentation.nii.gz", orientation)
+        attempts.write("nifti", lambda: write_nifti(study, folder / "segmentation.nii.gz", orientation))
     if output.overlays:
-        write_overlays(study, folder / "overlays")
+        attempts.write("overlays", lambda: write_overlays(study, folder / "overlays"))
     if output.seg:
         # They log each copied attribute, and their warnings quote values, e.g. a name with a single component.
         logging.getLogger("highdicom").setLevel(logging.WARNING)
-        logging.getLogger("pydicom").setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            segs = write_seg(study, folder / "segmentation.dcm", output.keep_identity)
+            seg = folder / "segmentation.dcm"
+            # Without segmentations the report describes areas by their outlines.
+            segs = attempts.write("seg", lambda: write_seg(study, seg, output.keep_identity)) or ()
             if output.sr:
-                write_sr(study, folder / "report.dcm", segs, output.keep_identity)
+                attempts.write("sr", lambda: write_sr(study, folder / "report.dcm", segs, output.keep_identity))
     if output.html:
-        write_study_report(study, folder / "report.html")
+        attempts.write("html", lambda: write_study_report(study, folder / "report.html"))
+    return tuple(attempts.problems)
+
+
+class _Attempts:
+    """Attempts to write the outputs of a study to a folder.
+
+    Attributes:
+        problems: A clause for each output that could not be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.problems: list[str] = []
+        self._folder = folder
+
+    def write(self, name: str, write: Callable[[], _T]) -> _T | None:
+        """Write an output. If that fails, remove its files and record the reason.
+
+        A full disk or a folder that cannot be written ends the study, because it concerns every output.
+        """
+        before = set(self._folder.iterdir())
+        try:
+            return write()
+        except OSError:
+            raise
+        except Exception as error:
+            for path in set(self._folder.iterdir()) - before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            # The text of other exceptions may quote attributes of the patient.
+            reason = str(error) if isinstance(error, UserError) else _describe_crash(error)
+            self.problems.append(f"output.{name} not written: {reason}; or set output.{name}=false")
+            return None
+
+
+def _describe_crash(error: Exception) -> str:
+    """Return the type and origin of an exception."""
+    origin = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(origin.filename).name}:{origin.lineno}; report this error"
