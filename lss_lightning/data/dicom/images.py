@@ -235,7 +235,7 @@ def _check_decoder(syntax: pydicom.uid.UID) -> None:
         ) from error
     if not decoder.is_available:
         needed = " ".join(decoder.missing_dependencies)
-        package = "python-gdcm" if "gdcm" in needed else " ".join(re.findall(r"pylibjpeg[\w-]*", needed))
+        package = "python-gdcm" if "gdcm" in needed else " ".join(re.findall(r"pylibjpeg[\w-]*(?=>)", needed))
         raise UnreadableError(
             f"pixels compressed as {syntax.name}, for which no decoder is installed; pip install {package} (part of "
             "lss-lightning[codecs]), or export it uncompressed"

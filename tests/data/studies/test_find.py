@@ -35,10 +35,10 @@ def test_broken_links_pipes_and_locked_files_do_not_stop_the_search(
     with pytest.raises(UserError, match="none of the 1 DICOM files can be read"):
         read_studies(tmp_path, "t2")
 
-    def raise_permission_error(path: Path) -> bool:
+    def raise_permission_error(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pydicom.misc.is_dicom", raise_permission_error)
     (tmp_path / "gone.dcm").unlink()
+    monkeypatch.setattr(Path, "open", raise_permission_error)
     with pytest.raises(UserError, match="DICOM files can be read"):
         read_studies(tmp_path, "t2")

@@ -112,9 +112,12 @@ def predict(root: Path, out: str, *overrides: str) -> tuple[Path, str]:
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: output=")
-    assert "1 of 2 studies left out; study_1: PixelSpacing missing" in last
+    assert "1 of 2 studies left out; study_1: no axial T1 or T2 images among 1: 1 with PixelSpacing missing" in last
+    named = f" [{SECRETS[1]}/{SECRETS[0]}.dcm]"
+    assert named in last
     assert "Traceback" not in done.stderr
-    return root / out, done.stdout + done.stderr
+    # The file that must be corrected is named on the terminal, as the input's path is, and nowhere else.
+    return root / out, (done.stdout + done.stderr).replace(named, "")
 
 
 def secrets_in(path: Path) -> list[str]:
