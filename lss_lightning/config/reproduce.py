@@ -174,12 +174,11 @@ class ReproduceConfig:
         The other training runs differ from it only in model, protocol and seed.
 
         Raises:
-            UserError: If a key or value of the training is not allowed, or the data does not exist.
+            UserError: If a key or value of the training is not allowed.
             HydraException: If Hydra cannot compose the training.
             OmegaConfBaseException: If Hydra cannot resolve its configuration.
         """
         first = build_train_config(*compose_training(self.trainings[0]))
-        first.data.check()
         return replace(self, data=first.data)
 
 
