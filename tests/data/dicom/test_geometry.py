@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.data.dicom.geometry import Plane, find_facing_plane
+from lss_lightning.data.orientation import Turn
 from tests.data.dicom.planes import ACROSS, DOWN, make_plane
 
 SHAPE = (8, 6)
@@ -22,8 +23,8 @@ def test_flipped_images_are_turned_upright_at_their_position(flips: tuple[int, .
         ((SHAPE[axis] - 1) * upright.spacing[axis] * (down, across)[axis] for axis in flips), np.zeros(3)
     )
     signs = [-1 if axis in flips else 1 for axis in (0, 1)]
-    result, axes = Plane(corner, signs[1] * across, signs[0] * down, upright.spacing, upright.shape).upright()
-    assert axes == flips
+    result, turn = Plane(corner, signs[1] * across, signs[0] * down, upright.spacing, upright.shape).upright()
+    assert turn == Turn((0, 1), flips)
     for name in ("corner", "across", "down"):
         assert getattr(result, name) == pytest.approx(getattr(upright, name))
 
