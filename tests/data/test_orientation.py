@@ -24,8 +24,11 @@ from tests.data.studies.test_volumes import segment_bright_pixels
 SHAPE = (3, 14, 18)
 FLIPS = ((), (0,), (1,), (0, 1))
 SPACINGS = {"thick": (0.5, 0.5, 4.0), "cubic": (0.5, 0.5, 0.5)}
-GRIDS = [pytest.param(spacing, axes, id=f"{name}-{kind}")
-         for name, spacing in SPACINGS.items() for kind, axes in (("straight", STRAIGHT), ("oblique", OBLIQUE))]  # fmt: skip
+GRIDS = [
+    pytest.param(spacing, axes, id=f"{name}-{kind}")
+    for name, spacing in SPACINGS.items()
+    for kind, axes in (("straight", STRAIGHT), ("oblique", OBLIQUE))
+]
 
 
 def random_pixels(*shape: int) -> np.ndarray:
