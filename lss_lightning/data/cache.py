@@ -27,7 +27,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, file_lock
 from lss_lightning.labels import LabelSet
 
-FORMAT = 2
+FORMAT = 3
 """Version of decoding and storage. Increase it with any change of either, so that older caches are not used."""
 
 _log = logging.getLogger(__name__)

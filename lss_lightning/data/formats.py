@@ -1,4 +1,4 @@
-"""Images and masks in PNG, TIFF, NPY and NIfTI files; the planes of a stack are images of their own."""
+"""Images and masks in PNG, TIFF, NPY, NIfTI, MHA and NRRD files; the planes of a stack are images of their own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.header import ImageHeader
-from lss_lightning.data.nifti import decode_nifti, read_nifti_header
+from lss_lightning.data.nifti import VOLUME_FORMATS, decode_volume, read_volume_header
 from lss_lightning.data.npy import decode_npy, read_npy_header
 from lss_lightning.data.png_tiff import decode_png_tiff, read_png_tiff_header
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
+IMAGE_SUFFIXES = (*VOLUME_FORMATS, ".npy", ".png", ".tif", ".tiff")
 
 _stack_lock = threading.Lock()
 
@@ -30,7 +30,7 @@ class StackPlane:
     """One plane of a stack, used like a file of its own.
 
     Attributes:
-        path: The NIfTI or TIFF file.
+        path: The file: a volume or TIFF.
         index: Index of the plane.
     """
 
@@ -78,7 +78,7 @@ def read_header(path: Path) -> ImageHeader:
     suffix = find_suffix(path.name)
     if suffix == ".npy":
         return read_npy_header(path)
-    return read_nifti_header(path) if suffix.startswith(".nii") else read_png_tiff_header(path)
+    return read_volume_header(path) if suffix in VOLUME_FORMATS else read_png_tiff_header(path)
 
 
 def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
@@ -147,9 +147,9 @@ def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:
     suffix = find_suffix(file.name)
     if suffix == ".npy":
         return decode_npy(file)
-    if suffix.startswith(".nii"):
+    if suffix in VOLUME_FORMATS:
         _require(file)
-        return decode_nifti(Path(str(file)))[0]
+        return decode_volume(Path(str(file)))[0]
     return decode_png_tiff(file, "PNG" if suffix == ".png" else "TIFF", palette_indices=palette_indices)
 
 
@@ -163,8 +163,8 @@ def _decode_stack(plane: StackPlane, *, as_uint8: bool) -> NDArray[Any]:
 @lru_cache(maxsize=2)
 def _cached_stack(path: Path, as_uint8: bool, size: int, modified: int) -> NDArray[Any]:
     """Decode a stack; ``size`` and ``modified`` make sure that a changed file is decoded again."""
-    if find_suffix(path.name).startswith(".nii"):
-        pixels = decode_nifti(path)
+    if find_suffix(path.name) in VOLUME_FORMATS:
+        pixels = decode_volume(path)
     else:
         pages = range(read_png_tiff_header(path).planes)
         planes = [decode_png_tiff(path, "TIFF", page, palette_indices=not as_uint8) for page in pages]

@@ -215,7 +215,7 @@ class FolderSource(DataSource):
                 "several parts of the split"
             )
         if any(header.planes > 1 for header in headers):
-            yield "each plane of a stack along its third axis is a slice"
+            yield "each page of a TIFF and each image of a volume (axial if its voxels are cubic) is a slice"
 
 
 def _read_header(path: Path) -> ImageHeader | None:

@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.orientation import Turn, find_plane_turn
+
 Vector: TypeAlias = NDArray[np.float64]
 """A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
 
@@ -59,18 +61,20 @@ class Plane:
         """Return whether rows and columns point in the same directions, within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
 
-    def upright(self) -> tuple[Plane, tuple[int, ...]]:
+    def upright(self) -> tuple[Plane, Turn]:
         """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.
 
         Returns:
-            The plane, and the array axes (0, 1) that were flipped. Most images need no flip.
+            The plane, and the turn that brings an array of the image's pixels onto its grid.
         """
-        flipped = tuple(axis for axis, ahead in enumerate((self.down[1], self.across[0])) if ahead < 0)
-        corner, directions = self.corner, [self.down, self.across]
-        for axis in flipped:
-            corner = corner + (self.shape[axis] - 1) * self.spacing[axis] * directions[axis]
+        turn = find_plane_turn(self.across, self.down)
+        first, second = turn.order
+        corner, directions = self.corner, [(self.down, self.across)[axis] for axis in turn.order]
+        shape, spacing = (self.shape[first], self.shape[second]), (self.spacing[first], self.spacing[second])
+        for axis in turn.flips:
+            corner = corner + (shape[axis] - 1) * spacing[axis] * directions[axis]
             directions[axis] = -directions[axis]
-        return Plane(corner, directions[1], directions[0], self.spacing, self.shape), flipped
+        return Plane(corner, directions[1], directions[0], spacing, shape), turn
 
     def map_to(self, other: Plane) -> tuple[Vector, Vector]:
         """Return the affine map that projects points of this plane perpendicularly onto another plane.

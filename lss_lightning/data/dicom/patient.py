@@ -154,9 +154,10 @@ def _get_image(series: DicomSeries, number: int) -> DicomImage:
 def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, float]:
     """Return the T2 image of the same slice, and its distance from the T1 image in mm."""
     usable = [image for image in t2.images.values() if image.plane]
-    planes = [image.required_plane for image in usable]
+    planes = [image.required_plane.upright()[0] for image in usable]
+    t1_plane = t1_image.required_plane.upright()[0]
     max_distance = (t1_image.slice_spacing or _SLICE_SPACING) / 2
-    index = find_facing_plane(t1_image.required_plane, planes, max_distance)
+    index = find_facing_plane(t1_plane, planes, max_distance)
     if index is None:
         unusable = len(t2.files) - len(usable)
         details = f" ({unusable} of its {len(t2.files)} images are unreadable or have no position)" if unusable else ""
@@ -164,7 +165,7 @@ def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, floa
             f"no image of {t2.name} within {max_distance:.1f} mm of {short_name(t1_image.file)}{details}; complete "
             "the series"
         )
-    return usable[index], abs(t1_image.required_plane.height_of(planes[index]))
+    return usable[index], abs(t1_plane.height_of(planes[index]))
 
 
 def _find_flags(
@@ -176,6 +177,8 @@ def _find_flags(
         "frame_of_reference_differs": t1_image.frame_of_reference_uid != t2_image.frame_of_reference_uid,
         "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MAX_SHIFT_MM,
         "rotation_over_5_deg": abs(math.degrees(registration.rotation)) > MAX_ROTATION_DEG,
+        # The published labels are drawn on the stored pixels of T1, so these are not turned.
+        "not_upright": not t1_image.required_plane.upright()[1].changes_nothing,
         "information_fell": not registration.improved,
     }
     return [flag for flag, holds in conditions.items() if holds]

@@ -1,4 +1,4 @@
-"""Reading of a user's studies (DICOM, NIfTI or image files) as axial slices for a network."""
+"""Reading of a user's studies (DICOM, volumes or image files) as axial slices for a network."""
 
 from lss_lightning.data.studies.find import StudySource, find_studies, open_input
 from lss_lightning.data.studies.record import AxialSlice, InputRequirements, Study, build_network_image

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lss_lightning.data.dicom.archive import FileReader, natural_sort_key, open_reader
 from lss_lightning.data.dicom.images import DicomImage, read_pixels
 from lss_lightning.data.dicom.series import DicomSeries
@@ -72,7 +70,7 @@ class DicomStudy:
         return Study(slices=study.slices, problems=(*problems, *study.problems), remarks=study.remarks)
 
     def _to_acquired(self, image: DicomImage, weighting: str, read: FileReader) -> AcquiredImage:
-        plane, flipped = image.required_plane.upright()
+        plane, turn = image.required_plane.upright()
         return AcquiredImage(
             kind=weighting,
             plane=plane,
@@ -80,7 +78,7 @@ class DicomStudy:
             thickness=image.thickness,
             series=image.series_uid,
             source=self.root / image.file,
-            read_pixels=lambda: np.flip(read_pixels(image.file, read), flipped),
+            read_pixels=lambda: turn.apply(read_pixels(image.file, read)),
         )
 
 

@@ -18,6 +18,7 @@ from lss_lightning.data.archive import unpack
 from lss_lightning.data.dicom.archive import UnreadableError, natural_sort_key, open_reader
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image
 from lss_lightning.data.formats import find_suffix
+from lss_lightning.data.nifti import VOLUME_FORMATS
 from lss_lightning.data.studies.dicom import DicomStudy
 from lss_lightning.data.studies.image_files import ImageFileStudy
 from lss_lightning.data.studies.names import NamedFile, find_sibling_folder, parse_file_name
@@ -71,7 +72,7 @@ def open_input(path: Path) -> Iterator[Path]:
 
 
 def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySource], int]:
-    """Find the studies in a file or folder: DICOM if there is any, else NIfTI and image files.
+    """Find the studies in a file or folder: DICOM if there is any, else volumes and image files.
 
     DICOM images are grouped by StudyInstanceUID, in the natural order of each study's first file. Other files are
     grouped by folder; T1 and T2 files belong together if their names are otherwise the same.
@@ -102,8 +103,8 @@ def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySo
     studies = [*_group_files(files, volumes=True), *_group_files(_add_siblings(root, files), volumes=False)]
     if not studies:
         raise UserError(
-            f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .png, .tif or .npy; give a "
-            "study"
+            f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .mha, .nrrd, .png, .tif or "
+            ".npy; give a study"
         )
     return studies, 0
 
@@ -169,11 +170,11 @@ def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
 
 
 def _group_files(files: Sequence[Path], *, volumes: bool) -> Iterator[StudySource]:
-    """Group NIfTI files into studies of one volume or pair of volumes, or image files into studies."""
+    """Group volume files into studies of one volume or pair of volumes, or image files into studies."""
     groups: dict[tuple[str, str], list[NamedFile]] = defaultdict(list)
     for path in files:
         suffix = find_suffix(path.name)
-        if suffix and suffix.startswith(".nii") is volumes and (named := parse_file_name(path)):
+        if suffix and (suffix in VOLUME_FORMATS) is volumes and (named := parse_file_name(path)):
             groups[named.study, named.pair if volumes else ""].append(named)
     for members in groups.values():
         yield VolumeStudy(tuple(members)) if volumes else ImageFileStudy(tuple(members))

@@ -93,7 +93,7 @@ class Study:
             names.
         problems: Files and slices that should have been used but could not be, one clause each.
         remarks: Other information for the user, one sentence each.
-        orientation: Axes of the source NIfTI file, e.g. ``RAS``, or None for other files.
+        orientation: Axes of the source NIfTI, MHA or NRRD file, e.g. ``RAS``, or None for other files.
     """
 
     slices: tuple[AxialSlice, ...]

@@ -26,7 +26,7 @@ def write_study_results(study: StudyResult, folder: Path, output: OutputConfig, 
         study: The study.
         folder: An empty folder.
         output: Which files to write, and whether the DICOM files keep the patient's identity.
-        orientation: The axes of the study's NIfTI file, e.g. ``RAS``. None for other studies.
+        orientation: The axes of the study's volume, e.g. ``RAS``. None for other studies.
 
     Raises:
         UserError: If a source image lacks an attribute that DICOM output requires.
