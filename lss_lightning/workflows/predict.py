@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lss_lightning import __version__
 from lss_lightning.config.predict import PredictConfig
-from lss_lightning.data.studies import InputRequirements, StudySource, find_studies, open_input
+from lss_lightning.data.studies import InputRequirements, StudyListing, StudySource, find_studies, open_input
 from lss_lightning.display import format_count, shorten_path
 from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import atomic_folder
@@ -42,9 +42,12 @@ def run(config: PredictConfig, folder: Path) -> None:
         open_input(Path(config.input).expanduser()) as root,
         output_folder(target, overwrite=config.overwrite) as results,
     ):
-        sources, unreadable = find_studies(root, Path(config.input), results)
+        listing = find_studies(root, Path(config.input), results, config.series_by_kind)
+        sources = listing.studies
         _check_levels(config.levels, len(sources))
-        batch = _Batch(len(sources), unreadable)
+        for remark in listing.remarks:
+            _log.warning("%s", remark)
+        batch = _Batch(listing)
         write_index(results, _describe_batch(config, models, batch))
         for number, source in enumerate(sources, start=1):
             name = f"study_{number}"
@@ -67,10 +70,9 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The number of studies and unreadable files in the input, and the outcome of each study so far, by name."""
+    """The studies and unreadable files in the input, and the outcome of each study so far, by name."""
 
-    studies: int
-    unreadable: int
+    listing: StudyListing
     outcomes: dict[str, _Outcome] = field(default_factory=dict)
 
 
@@ -89,8 +91,9 @@ def _process_study(
     source: StudySource, name: str, models: PredictionModels, config: PredictConfig, results: Path
 ) -> _Outcome:
     """Read, segment and measure a study, and write its folder. A user error ends this study only."""
+    requirements = InputRequirements(models.channels, config.pixel_size, config.series_by_kind)
     try:
-        study = source.read(InputRequirements(models.channels, config.pixel_size), name)
+        study = source.read(requirements, name)
         result = models.predict_study(study, name, config.levels_of(name))
         with atomic_folder(results / name) as draft:
             write_study_results(result, draft, config.output, study.orientation)
@@ -108,10 +111,14 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
         "software": f"lss_lightning {__version__}",
         "models": [{"name": model.name, "sha256": model.sha256} for model in models.identities],
         "settings": {name: getattr(config, name) for name in ("tta", "levels", "pixel_size", "batch_size")}
+        # A description or file name may contain the name of a patient.
+        | {"series": {kind: text if isinstance(text, int) else "by text" for kind, text in config.series.items()}}
         | {"hardware": str(models.engine.hardware), "keep_identity": config.output.keep_identity},
-        "unreadable_files": batch.unreadable,
-        "studies_found": batch.studies,
-        "finished": len(batch.outcomes) == batch.studies,
+        "unreadable_files": batch.listing.unreadable,
+        "problems": list(batch.listing.problems),
+        "remarks": list(batch.listing.remarks),
+        "studies_found": len(batch.listing.studies),
+        "finished": len(batch.outcomes) == len(batch.listing.studies),
         "studies": [
             {"name": name, "done": outcome.done, "problems": list(outcome.problems)}
             for name, outcome in batch.outcomes.items()
@@ -127,14 +134,16 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         IncompleteError: If some study, slice or file could not be used.
     """
     problems = [f"{name}: {problem}" for name, outcome in batch.outcomes.items() for problem in outcome.problems]
-    if batch.unreadable:
-        problems.append(f"{format_count(batch.unreadable, 'DICOM file')} cannot be read; export them again")
+    if unreadable := batch.listing.unreadable:
+        problems.append(f"{format_count(unreadable, 'DICOM file')} cannot be read; export them again")
+    problems += batch.listing.problems
     if not problems:
         return
     more = f" (and {len(problems) - 1} more, see {PREDICTION_INDEX})" if len(problems) > 1 else ""
     failed = sum(not outcome.done for outcome in batch.outcomes.values())
-    if failed == batch.studies:
+    studies = len(batch.listing.studies)
+    if failed == studies:
         summary = f"none of {failed} studies can be used; " if failed > 1 else ""
         raise UserError(f"{summary}{problems[0]}")
-    summary = f"{failed} of {batch.studies} studies left out" if failed else "all studies done, but not all their files"
+    summary = f"{failed} of {studies} studies left out" if failed else "all studies done, but not all their files"
     raise IncompleteError(f"output={shorten_path(target)}: {summary}; {problems[0]}{more}")

@@ -131,7 +131,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
 
 def _describe(training: _Training) -> str:
-    """Return what is trained on which data and hardware, in a few lines."""
+    """Return a few lines that describe the model, data and hardware of the run."""
     config, data, trainer = training.config, training.data, training.trainer
     sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
     batch_size = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches

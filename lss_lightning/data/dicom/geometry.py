@@ -15,6 +15,9 @@ from lss_lightning.data.orientation import Turn, find_plane_turn
 Vector: TypeAlias = NDArray[np.float64]
 """A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
 
+FALLBACK_SLICE_SPACING = 4.4
+"""Slice spacing in mm if the files do not state it, as in the Al-Kafri data. Images are paired within half of it."""
+
 _PARALLEL = math.cos(math.radians(10))
 
 

@@ -1,4 +1,4 @@
-"""Reading of single DICOM files: header and pixels. No attribute that identifies the patient is read."""
+"""Reading of single DICOM files: header and pixels. Of what identifies the patient, only digests are kept."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydicom.pixels import get_decoder
 
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 from lss_lightning.data.dicom.geometry import Plane
+from lss_lightning.data.dicom.traits import TRAITS_HEADER, ImageTraits, read_traits
 from lss_lightning.errors import UserError
 
 _HEADER = [
@@ -65,7 +66,6 @@ class DicomImage:
         file: File name, relative to the root of its reader.
         study_uid: StudyInstanceUID, or an empty string.
         series_uid: SeriesInstanceUID, or an empty string.
-        description: SeriesDescription and ImageType, joined, in lower case.
         frame_of_reference_uid: FrameOfReferenceUID, or an empty string.
         repetition_time: RepetitionTime in ms, or None.
         echo_time: EchoTime in ms, or None.
@@ -74,12 +74,12 @@ class DicomImage:
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
         number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
+        traits: Weighting, derivation and other properties that decide what the image is used for.
     """
 
     file: str
     study_uid: str
     series_uid: str
-    description: str
     frame_of_reference_uid: str
     repetition_time: float | None
     echo_time: float | None
@@ -88,6 +88,7 @@ class DicomImage:
     slice_spacing: float | None
     thickness: float | None
     number_of_frames: int
+    traits: ImageTraits
 
     @property
     def folder(self) -> str:
@@ -119,24 +120,23 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
     Raises:
         UnreadableError: If the file is not DICOM or is damaged.
     """
-    dataset = _read_dataset(file, read, _HEADER)
+    dataset = _read_dataset(file, read, _HEADER + TRAITS_HEADER)
     try:
         plane, invalid_attributes = _read_plane(dataset)
-        kinds = dataset.get("ImageType") or []
-        description = " ".join((str(dataset.get("SeriesDescription") or ""), *kinds)).lower()
+        repetition_time, echo_time = _read_number(dataset, "RepetitionTime"), _read_number(dataset, "EchoTime")
         return DicomImage(
             file=file,
             study_uid=str(dataset.get("StudyInstanceUID") or ""),
             series_uid=str(dataset.get("SeriesInstanceUID") or ""),
-            description=description,
             frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
-            repetition_time=_read_number(dataset, "RepetitionTime"),
-            echo_time=_read_number(dataset, "EchoTime"),
+            repetition_time=repetition_time,
+            echo_time=echo_time,
             plane=plane,
             invalid_attributes=invalid_attributes,
             slice_spacing=_read_number(dataset, "SpacingBetweenSlices") or _read_number(dataset, "SliceThickness"),
             thickness=_read_number(dataset, "SliceThickness"),
             number_of_frames=_count_frames(dataset),
+            traits=read_traits(dataset, repetition_time, echo_time),
         )
     except _DAMAGE as error:
         raise UnreadableError("damaged DICOM header") from error

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE_FOLDER
 from lss_lightning.data.composite import build_composite, stretch_to_uint8
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError, open_reader
-from lss_lightning.data.dicom.geometry import find_facing_plane
+from lss_lightning.data.dicom.geometry import FALLBACK_SLICE_SPACING, find_facing_plane
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short_name
 from lss_lightning.data.dicom.picks import SLICES_CSV, Pick
 from lss_lightning.data.dicom.registration import Registration, register
@@ -25,9 +25,6 @@ from lss_lightning.stenosis import MAX_ROTATION_DEG, MAX_SHIFT_MM
 
 BLANK_LABELS = (f"{INTERMEDIATE_FOLDER}/Blank_Labels", "B1")
 """Folder and file prefix of label files in which Unregistered is marked and all other pixels are Other."""
-
-# Slice spacing of the data set in mm, used if a file does not state it.
-_SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, floa
     usable = [image for image in t2.images.values() if image.plane]
     planes = [image.required_plane.upright()[0] for image in usable]
     t1_plane = t1_image.required_plane.upright()[0]
-    max_distance = (t1_image.slice_spacing or _SLICE_SPACING) / 2
+    max_distance = (t1_image.slice_spacing or FALLBACK_SLICE_SPACING) / 2
     index = find_facing_plane(t1_plane, planes, max_distance)
     if index is None:
         unusable = len(t2.files) - len(usable)

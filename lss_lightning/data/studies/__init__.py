@@ -1,12 +1,13 @@
 """Reading of a user's studies (DICOM, volumes or image files) as axial slices for a network."""
 
-from lss_lightning.data.studies.find import StudySource, find_studies, open_input
+from lss_lightning.data.studies.find import StudyListing, StudySource, find_studies, open_input
 from lss_lightning.data.studies.record import AxialSlice, InputRequirements, Study, build_network_image
 
 __all__ = [
     "AxialSlice",
     "InputRequirements",
     "Study",
+    "StudyListing",
     "StudySource",
     "build_network_image",
     "find_studies",

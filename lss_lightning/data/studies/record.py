@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,13 @@ class InputRequirements:
     Attributes:
         channels: The checkpoint's ``data.channels``, never ``image``.
         pixel_size: Pixel spacing in mm of files that do not state it, or None if unknown.
+        series: The user's choice of T1 and T2, by ``T1`` and ``T2``: the number, UID or description of a DICOM series,
+            or a text in the names of other files. A kind that is not given is chosen by rule.
     """
 
     channels: str
     pixel_size: float | None = None
+    series: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[str, ...]:

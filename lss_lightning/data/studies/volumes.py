@@ -15,7 +15,7 @@ from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.data.nifti import find_volume_format, to_three_axes
 from lss_lightning.data.orientation import MAX_ANISOTROPY, find_volume_turn, name_stored_axes, turn_volume
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
-from lss_lightning.data.studies.names import NamedFile
+from lss_lightning.data.studies.names import NamedFile, describe_rule
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, InputRequirements, Study
 from lss_lightning.errors import UserError
 
@@ -62,7 +62,10 @@ class VolumeStudy:
         acquired: list[AcquiredImage] = []
         volumes: dict[str, _Volume] = {}
         for named in self.files:
+            named.check_weighting(requirements.kinds)
             kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, len(self.files))
+            if kind in volumes:
+                raise UserError(f"several {kind} volumes whose names are otherwise the same; keep one, or rename them")
             volume = _read_volume(named.path, stretch_whole=requirements.kinds == (UNSPECIFIED_KIND,))
             volumes[kind] = volume
             acquired += [
@@ -82,7 +85,8 @@ class VolumeStudy:
         slices = study.slices
         if not main.has_position:
             slices = tuple(replace(slice_, image_left=None) for slice_ in slices)
-        return replace(study, slices=slices, orientation=main.orientation)
+        remarks = (*study.remarks, *describe_rule(self.files))
+        return replace(study, slices=slices, remarks=remarks, orientation=main.orientation)
 
 
 def _infer_kind(requirements: InputRequirements, number_of_files: int) -> str:

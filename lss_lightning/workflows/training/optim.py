@@ -27,7 +27,7 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
         data: The data, set up.
 
     Raises:
-        UserError: If the section ``loss`` names no class or does not fit it.
+        UserError: If the section ``loss`` names no class, or has settings that its class rejects.
     """
     section = dict(config.loss)
     pixels = torch.from_numpy(count_class_pixels(data.part("train"), len(config.data.labels)))
@@ -44,7 +44,7 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
         config: The configuration of the run, with the precision resolved.
 
     Raises:
-        UserError: If the section ``optimizer`` or ``scheduler`` names no class or does not fit it.
+        UserError: If the section ``optimizer`` or ``scheduler`` names no class, or has settings that its class rejects.
     """
 
     def configure(network: nn.Module) -> dict[str, Any]:

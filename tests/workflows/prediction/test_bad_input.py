@@ -313,7 +313,7 @@ def broken_png(folder: Path) -> Path:
         (no_image, "1 DICOM files, but none of them holds an image"),
         (half_a_zip, "not a zip archive, or only part of one"),
         (escaping_zip, "cannot be unpacked"),
-        (broken_nifti, "study_1: a NIfTI file"),
+        (broken_nifti, "study_1: a volume whose name says neither T1 nor T2"),
         (broken_png, "study_1: an image file: "),
     ],
     ids=lambda case: getattr(case, "__name__", ""),
