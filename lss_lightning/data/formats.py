@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.header import ImageHeader
-from lss_lightning.data.nifti import decode_nifti, read_nifti_header
+from lss_lightning.data.nifti import decode_nifti, read_nifti_header, read_nifti_step
 from lss_lightning.data.npy import decode_npy, read_npy_header
 from lss_lightning.data.png_tiff import decode_png_tiff, read_png_tiff_header
 from lss_lightning.data.slices import ImageFile
@@ -116,7 +116,9 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
 def read_mask(file: ImageFile) -> NDArray[np.uint8]:
     """Decode a map of class codes.
 
-    A PNG or TIFF file with a palette of colours holds its codes as indices into the palette.
+    A PNG or TIFF file with a palette of colours holds its codes as indices into the palette. Floating-point values, and
+    values of a NIfTI file with a scale factor, are rounded if they differ from a whole number by no more than the
+    precision with which they were stored.
 
     Returns:
         (H, W), uint8.
@@ -133,13 +135,26 @@ def read_mask(file: ImageFile) -> NDArray[np.uint8]:
     if values.ndim != 2:
         raise UserError(f"{file}: a mask of shape {values.shape}, with colours; it must hold one code per pixel")
     with np.errstate(invalid="ignore"):  # NaN fails the comparison below
-        codes = values.astype(np.uint8)
-    if not (codes == values).all():
+        codes = np.rint(values).astype(np.uint8)
+        is_code = np.abs(values - codes.astype(np.float64)) <= _find_tolerance(file, values)
+    if not is_code.all():
         raise UserError(
             f"{file}: values {values.min():g} to {values.max():g} in a mask; it must hold class codes, whole numbers "
             "from 0 to 255"
         )
     return codes
+
+
+def _find_tolerance(file: ImageFile, values: NDArray[Any]) -> float:
+    """Return the largest error with which a file of these values stores a whole number from 0 to 255."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return 0.0
+    tolerance = 512 * float(np.finfo(values.dtype).eps)
+    if find_suffix(file.name).startswith(".nii"):
+        step = read_nifti_step(file.path if isinstance(file, StackPlane) else Path(str(file)))
+        # With a step of 1 or more, whole numbers would be lost.
+        tolerance += step / 2 if step < 1 else 0.0
+    return tolerance
 
 
 def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:

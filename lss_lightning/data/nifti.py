@@ -66,6 +66,29 @@ def decode_nifti(path: Path) -> NDArray[Any]:
     return np.flip(pixels, _reversed_axes(image))
 
 
+def read_nifti_step(path: Path) -> float:
+    """Read the difference between neighbouring values that a file can store: the slope of its scale factor.
+
+    Returns:
+        The slope, or 0 without a scale factor.
+
+    Raises:
+        UserError: If the file is broken.
+    """
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        stated = [float(reader.GetMetaData(key)) for key in ("scl_slope", "scl_inter") if reader.HasMetaDataKey(key)]
+    except (RuntimeError, ValueError) as error:
+        raise _broken_nifti(path, RuntimeError(str(error))) from error
+    slope, intercept = [*stated, 0.0, 0.0][:2]
+    return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
+
+
 def _reversed_axes(image: Any) -> tuple[int, ...]:
     """Return the axes of (planes, rows, columns) that are stored in the opposite direction to a screen's."""
     axes = np.array(image.GetDirection()).reshape(image.GetDimension(), -1)[:, :2].T
