@@ -44,8 +44,8 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
         config: The configuration of the run, with the precision resolved.
 
     Raises:
-        UserError: If the section ``optimizer`` or ``scheduler`` names no class or does not fit it, or if the gradients of
-            the optimizer cannot be clipped.
+        UserError: If the section ``optimizer`` or ``scheduler`` names no class or does not fit it, or if gradients
+            cannot be clipped with these settings.
     """
     _check_clipping(config)
 
