@@ -57,7 +57,8 @@ def load_cached_slices(
     Raises:
         UserError: If a slice cannot be read, or the folder cannot be written or has too little space.
     """
-    origin = _Origin.of(slices, {"channels": channels, "third": third_channel, "codes": list(labels.codes)})
+    codes = list(labels.mask_colours or labels.codes)
+    origin = _Origin.of(slices, {"channels": channels, "third": third_channel, "codes": codes})
     target = folder / f"{_PREFIX}{origin.key}"
     try:
         if (cached := _read_cache(target, slices)) is not None:

@@ -77,6 +77,29 @@ def find_volume_format(path: Path) -> tuple[str, str]:
     return name, _READERS[name]
 
 
+def read_nifti_step(path: Path) -> float:
+    """Read the difference between neighbouring values that a file can store: the slope of its scale factor.
+
+    Returns:
+        The slope, or 0 without a scale factor.
+
+    Raises:
+        UserError: If the file is broken.
+    """
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        stated = [float(reader.GetMetaData(key)) for key in ("scl_slope", "scl_inter") if reader.HasMetaDataKey(key)]
+    except (RuntimeError, ValueError) as error:
+        raise _broken_volume(path, RuntimeError(str(error))) from error
+    slope, intercept = [*stated, 0.0, 0.0][:2]
+    return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
+
+
 def to_three_axes(image: Any) -> Any:
     """Return a SimpleITK image with three axes: without further axes of one voxel, or with a third one added."""
     import SimpleITK

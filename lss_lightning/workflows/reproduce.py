@@ -123,7 +123,7 @@ def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
     for section in (*FIXED_SECTIONS, "scheduler"):
         value = config[section]
-        free = FREE_SETTINGS.get(section, set()) - {"root"}  # another folder may hold other data
+        free = FREE_SETTINGS.get(section, set()) - {"root", "reports"}  # another folder may hold other data
         settings[section] = {key: value[key] for key in value.keys() - free} if isinstance(value, dict) else value
     return settings
 
