@@ -213,6 +213,20 @@ def test_prediction_reads_and_writes_the_same_slices_in_any_order(
         np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(labels), SimpleITK.GetArrayFromImage(exact))
 
 
+@pytest.mark.parametrize("order", ORDERS[::5], ids=str)
+def test_training_and_prediction_read_the_same_images(tmp_path: Path, order: Any) -> None:
+    for name, values in (("images", make_volume()), ("masks", make_volume() * 0)):
+        (tmp_path / name).mkdir()
+        volume = store(make_axial_volume(values, (0.8, 0.8, 4.4), OBLIQUE), order)
+        SimpleITK.WriteImage(volume, str(tmp_path / name / "a.nii"))
+    source = folder_source(tmp_path, classes={"background": 0, "disc": 1}, channels="grey")
+    trained = in_file_order(load(source), order)[::-1]
+    (study,) = read_studies(tmp_path / "images", "grey")
+    np.testing.assert_array_equal(
+        [loaded.image[0] for loaded in trained], [slice_.images["image"] for slice_ in study.slices]
+    )
+
+
 def test_t1_and_t2_may_be_stored_in_different_orders(tmp_path: Path) -> None:
     pixels = make_volume()
     reference: Any = None
