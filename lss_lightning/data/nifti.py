@@ -43,11 +43,14 @@ def read_volume_header(path: Path) -> ImageHeader:
         directions[:, stored] *= -1
     order = list(turn.order)
     extents = ((size - 1) * spacing * directions)[:, order]
-    corners = tuple(np.concatenate([origin, *(origin[:, None] + extents).T]).tolist())
+    stated = min(reader.GetDimension(), 3)  # a file of two dimensions states no height
+    corners = np.stack([origin, *(origin[:, None] + extents).T])[: stated + 1, :stated]
     across, down, _ = spacing[order].tolist()
     width, _, planes = size[order].tolist()
     is_8_bit = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
-    return ImageHeader(planes, width, reader.GetNumberOfComponents(), is_8_bit, (across, down), corners)
+    return ImageHeader(
+        planes, width, reader.GetNumberOfComponents(), is_8_bit, (across, down), tuple(corners.ravel().tolist())
+    )
 
 
 def decode_volume(path: Path) -> NDArray[Any]:

@@ -15,6 +15,8 @@ _ON_SCREEN = (1, 1, -1)
 _AHEAD, _BACK = "LPS", "RAI"
 # A voxel whose longest side exceeds the others by this factor was acquired across that side.
 MAX_ANISOTROPY = 1.5
+# Difference up to which sums of direction cosines are equal, since files round them.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,19 @@ class Turn:
         return np.ascontiguousarray(moved[..., ::-1])
 
 
+def find_main_axis(direction: NDArray[np.float64]) -> int:
+    """Return the patient axis (x, y, z) nearest to a direction; the last one, if several are equally near."""
+    lengths = np.abs(direction)
+    return int(np.flatnonzero(lengths > lengths.max() - _ROUNDING)[-1])
+
+
 def find_plane_turn(across: NDArray[np.float64], down: NDArray[np.float64]) -> Turn:
     """Find the turn that brings an image into the orientation in which it is displayed.
 
     Axial images are displayed with columns to the patient's left and rows to the back, coronal ones with columns to the
     left and rows to the feet, and sagittal ones with columns to the back and rows to the feet. An oblique image is
-    turned to the nearest of the eight orientations of its pixel grid; nothing is resampled. Halfway between two of
-    them, rows and columns stay as they are.
+    turned to the nearest of the eight orientations of its pixel grid; nothing is resampled. If two are equally near,
+    columns become the diagonal that runs to the left and back (to the left and feet, or to the back and feet).
 
     Args:
         across: Unit vector along a row, towards higher columns, in patient coordinates (left, back, head).
@@ -73,11 +81,14 @@ def find_plane_turn(across: NDArray[np.float64], down: NDArray[np.float64]) -> T
     Returns:
         The turn of an array (rows, columns).
     """
-    through = int(np.abs(np.cross(across, down)).argmax())
+    through = find_main_axis(np.cross(across, down))
     horizontal, vertical = (axis for axis in range(3) if axis != through)
     as_stored = abs(across[horizontal]) + abs(down[vertical])
     transposed = abs(down[horizontal]) + abs(across[vertical])
-    order, directions = ((1, 0), (across, down)) if transposed > as_stored else ((0, 1), (down, across))
+    is_transposed = transposed > as_stored
+    if abs(transposed - as_stored) < _ROUNDING:
+        is_transposed = across[horizontal] * across[vertical] * _ON_SCREEN[vertical] < 0
+    order, directions = ((1, 0), (across, down)) if is_transposed else ((0, 1), (down, across))
     ahead = [
         direction[axis] * _ON_SCREEN[axis] for direction, axis in zip(directions, (vertical, horizontal), strict=True)
     ]
@@ -118,7 +129,10 @@ def _find_slice_axis(axes: NDArray[np.float64], spacing: NDArray[np.float64], si
     shorter, longest = np.argsort(spacing, kind="stable")[1:].tolist()
     if spacing[longest] > MAX_ANISOTROPY * spacing[shorter]:
         return int(longest)
-    return int(np.abs(axes[:, 2]).argmax())
+    heights = np.abs(axes[:, 2])
+    tied = np.flatnonzero(heights > heights.max() - _ROUNDING).tolist()
+    # Any choice that does not depend on the order of storage would do.
+    return int(max(tied, key=lambda axis: float((axes[axis, 0] + axes[axis, 1]) * axes[axis, 2])))
 
 
 def turn_volume(image: Any, turn: Turn) -> Any:

@@ -10,10 +10,17 @@ import SimpleITK
 ORDERS = [(axes, flips) for axes in permutations(range(3)) for flips in product((False, True), repeat=3)]
 
 STRAIGHT = np.eye(3)
-_TURN, _TILT = np.radians(20), np.radians(35)
-OBLIQUE = np.array([[1, 0, 0], [0, np.cos(_TILT), -np.sin(_TILT)], [0, np.sin(_TILT), np.cos(_TILT)]]) @ np.array(
-    [[np.cos(_TURN), -np.sin(_TURN), 0], [np.sin(_TURN), np.cos(_TURN), 0], [0, 0, 1]]
-)
+
+
+def rotate(tilt: float, turn: float) -> np.ndarray:
+    """Return the directions of axial slices that are tilted and turned in their plane, by angles in degrees."""
+    a, b = np.radians((tilt, turn))
+    tilted = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    turned = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    return tilted @ turned
+
+
+OBLIQUE = rotate(35, 20)
 """Axial slices tilted like the disc L5/S1 and turned in their plane."""
 
 

@@ -17,7 +17,7 @@ from lss_lightning.data.orientation import Turn, find_plane_turn, find_turn_to, 
 from lss_lightning.errors import UserError
 from lss_lightning.reporting.prediction.label_maps import write_nifti
 from tests.data.image_files import folder_source, load
-from tests.data.orders import OBLIQUE, ORDERS, STRAIGHT, make_axial_volume, store
+from tests.data.orders import OBLIQUE, ORDERS, STRAIGHT, make_axial_volume, rotate, store
 from tests.data.studies.reading import make_volume, read_studies
 from tests.data.studies.test_volumes import segment_bright_pixels
 
@@ -28,6 +28,11 @@ GRIDS = [
     pytest.param(spacing, axes, id=f"{name}-{kind}")
     for name, spacing in SPACINGS.items()
     for kind, axes in (("straight", STRAIGHT), ("oblique", OBLIQUE))
+]
+# Exactly between two orientations, any choice is right if it is the same for all orders.
+HALFWAY = [
+    pytest.param(SPACINGS[name], rotate(*angles), id=f"{name}-halfway{angles}")
+    for name, angles in (("thick", (45, 0)), ("cubic", (-45, 0)), ("cubic", (0, 45)))
 ]
 
 
@@ -68,9 +73,11 @@ def test_planes_are_displayed_as_usual(through: int, columns: int, rows: int) ->
             np.testing.assert_array_equal(directions, [down, right])
 
 
-def test_rows_and_columns_stay_halfway_between_two_orders() -> None:
-    half = np.sqrt(0.5)
-    assert find_plane_turn(np.array((half, half, 0)), np.array((-half, half, 0))) == Turn((0, 1))
+def test_orders_halfway_between_two_orientations_agree() -> None:
+    right, down = np.sqrt(0.5) * np.array(((1, 1, 0), (-1, 1, 0)))
+    assert find_plane_turn(right, down) == Turn((0, 1))
+    assert find_plane_turn(down, right) == Turn((1, 0))
+    assert find_plane_turn(-down, right * (1 + 1e-9)) == Turn((1, 0), (0,))
 
 
 def test_orientation_names_are_those_of_other_software() -> None:
@@ -144,6 +151,20 @@ def test_an_image_and_its_mask_may_be_stored_in_different_orders(tmp_path: Path)
         folder_source(tmp_path, classes={"background": 0, "disc": 1}).find()
 
 
+def test_a_flat_image_may_have_a_mask_at_any_height(tmp_path: Path) -> None:
+    pixels = random_pixels(*SHAPE[1:])
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    mask = make_axial_volume(pixels[None] % 2, SPACINGS["thick"])
+    image = SimpleITK.GetImageFromArray(pixels)
+    image.CopyInformation(mask[:, :, 0])
+    SimpleITK.WriteImage(image, str(tmp_path / "images/a.nii"))
+    SimpleITK.WriteImage(mask, str(tmp_path / "masks/a.nii"))
+    (slice_,) = load(folder_source(tmp_path, classes={"background": 0, "disc": 1}))
+    np.testing.assert_array_equal(slice_.image[0], pixels)
+    np.testing.assert_array_equal(slice_.label, pixels % 2)
+
+
 def test_sagittal_and_coronal_slices_stay_slices(tmp_path: Path) -> None:
     """A volume of thick slices is divided along the axis of acquisition, and each slice is upright."""
     stack = random_pixels(*SHAPE)
@@ -164,7 +185,7 @@ def test_sagittal_and_coronal_slices_stay_slices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".mha", ".nrrd"])
-@pytest.mark.parametrize(("spacing", "directions"), GRIDS)
+@pytest.mark.parametrize(("spacing", "directions"), [*GRIDS, *HALFWAY])
 def test_prediction_reads_and_writes_the_same_slices_in_any_order(
     tmp_path: Path, spacing: tuple[float, float, float], directions: np.ndarray, suffix: str
 ) -> None:
@@ -190,6 +211,20 @@ def test_prediction_reads_and_writes_the_same_slices_in_any_order(
         upright = np.stack([slice_.classes for slice_ in result.slices][::-1])
         exact = store(make_axial_volume(result.labels.to_codes(upright), spacing, directions), order)
         np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(labels), SimpleITK.GetArrayFromImage(exact))
+
+
+@pytest.mark.parametrize("order", ORDERS[::5], ids=str)
+def test_training_and_prediction_read_the_same_images(tmp_path: Path, order: Any) -> None:
+    for name, values in (("images", make_volume()), ("masks", make_volume() * 0)):
+        (tmp_path / name).mkdir()
+        volume = store(make_axial_volume(values, (0.8, 0.8, 4.4), OBLIQUE), order)
+        SimpleITK.WriteImage(volume, str(tmp_path / name / "a.nii"))
+    source = folder_source(tmp_path, classes={"background": 0, "disc": 1}, channels="grey")
+    trained = in_file_order(load(source), order)[::-1]
+    (study,) = read_studies(tmp_path / "images", "grey")
+    np.testing.assert_array_equal(
+        [loaded.image[0] for loaded in trained], [slice_.images["image"] for slice_ in study.slices]
+    )
 
 
 def test_t1_and_t2_may_be_stored_in_different_orders(tmp_path: Path) -> None:

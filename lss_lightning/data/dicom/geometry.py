@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.data.orientation import Turn, find_plane_turn
+from lss_lightning.data.orientation import Turn, find_main_axis, find_plane_turn
 
 Vector: TypeAlias = NDArray[np.float64]
 """A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
@@ -54,7 +54,7 @@ class Plane:
     @property
     def is_axial(self) -> bool:
         """Whether the normal's largest component points to the head or the feet."""
-        return bool(np.argmax(np.abs(self.normal)) == 2)
+        return find_main_axis(self.normal) == 2
 
     def height_of(self, other: Plane) -> float:
         """Return the signed distance of another image's centre from this plane, along this plane's normal, in mm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,13 @@ from numpy.typing import NDArray
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.data.nifti import find_volume_format, to_three_axes
-from lss_lightning.data.orientation import MAX_ANISOTROPY, find_volume_turn, name_stored_axes, turn_volume
+from lss_lightning.data.orientation import (
+    MAX_ANISOTROPY,
+    find_main_axis,
+    find_volume_turn,
+    name_stored_axes,
+    turn_volume,
+)
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
 from lss_lightning.data.studies.names import NamedFile, describe_rule
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, InputRequirements, Study
@@ -63,7 +70,7 @@ class VolumeStudy:
         volumes: dict[str, _Volume] = {}
         for named in self.files:
             named.check_weighting(requirements.kinds)
-            kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, len(self.files))
+            kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, self.files)
             if kind in volumes:
                 raise UserError(f"several {kind} volumes whose names are otherwise the same; keep one, or rename them")
             volume = _read_volume(named.path, stretch_whole=requirements.kinds == (UNSPECIFIED_KIND,))
@@ -89,16 +96,16 @@ class VolumeStudy:
         return replace(study, slices=slices, remarks=remarks, orientation=main.orientation)
 
 
-def _infer_kind(requirements: InputRequirements, number_of_files: int) -> str:
+def _infer_kind(requirements: InputRequirements, files: Sequence[NamedFile]) -> str:
     """Return the kind of a file whose name does not state it: the only kind that is needed.
 
     Raises:
         UserError: If the checkpoint needs two kinds, or there are several files.
     """
-    if len(requirements.kinds) > 1 or number_of_files > 1:
+    if len(requirements.kinds) > 1 or len(files) > 1:
         raise UserError(
-            f"a volume whose name says neither T1 nor T2, but the checkpoint needs "
-            f"{' and '.join(requirements.kinds)}; give the two files the same name except for T1 and T2, e.g. "
+            f"a {find_volume_format(files[0].path)[0]} file whose name says neither T1 nor T2, but the checkpoint "
+            f"needs {' and '.join(requirements.kinds)}; give the two files the same name except for T1 and T2, e.g. "
             "scan_T1.nii.gz and scan_T2.nii.gz"
         )
     return requirements.kinds[0]
@@ -139,8 +146,7 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     image = turn_volume(image, turn)
     across, down, step = image.GetSpacing()
     axes = np.array(image.GetDirection()).reshape(3, 3)
-    is_axial = np.abs(axes[:, 2]).argmax() == 2
-    if not is_axial or (image.GetSize()[2] > 1 and max(across, down) > MAX_ANISOTROPY * step):
+    if find_main_axis(axes[:, 2]) != 2 or (image.GetSize()[2] > 1 and max(across, down) > MAX_ANISOTROPY * step):
         raise UserError(f"a {kind} file of sagittal or coronal slices; add the axial series")
     pixels = SimpleITK.GetArrayFromImage(image)
     if pixels.dtype != np.uint8:
