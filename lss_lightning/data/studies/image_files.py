@@ -83,8 +83,8 @@ def _read_slice(name: str, files: list[NamedFile], plane: int, requirements: Inp
     for kind, count in Counter(named.kind for named in files if named.level is None).items():
         if count > 1:
             raise UserError(
-                f"{count} {f'{kind} files' if kind else 'files'} of one slice, whose names are otherwise the same; keep "
-                "one, or rename them"
+                f"{count} {f'{kind} files' if kind else 'files'} of one slice, whose names are otherwise the same; "
+                "keep one, or rename them"
             )
     if len({_read_plane_count(named) for named in files}) > 1:
         raise UserError("the T1 and T2 files hold different numbers of images; give stacks of the same slices")
