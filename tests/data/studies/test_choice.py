@@ -82,6 +82,16 @@ def test_a_series_that_does_not_state_the_patient_stays_in_its_study(study: Path
     assert not any("patients" in remark for remark in read.remarks)
 
 
+def test_a_screen_capture_of_another_patient_makes_no_study(study: Path) -> None:
+    capture = pydicom.dcmread(files(study, T2_SERIES)[0])
+    capture.PatientID, capture.Modality, capture.SeriesDescription = "1", "OT", "screen"
+    capture.SeriesInstanceUID, capture.SOPInstanceUID = generate_uid(), generate_uid()
+    del capture.PixelSpacing, capture.ImageOrientationPatient, capture.RepetitionTime
+    capture.save_as(study / "A.dcm")
+    (read,) = read_studies(study, "composite")
+    assert (len(read.slices), read.problems, read.remarks) == (3, (), ())
+
+
 def test_dual_echo_series_is_divided_by_echo_time(study: Path) -> None:
     for path in files(study, T2_SERIES):
         dataset = pydicom.dcmread(path)
@@ -154,6 +164,13 @@ def test_the_later_of_two_equal_series_is_used(study: Path, number: int, folder:
     (read,) = read_studies(study, "composite")
     assert find_folders(read) == {folder}
     assert any("(acquired earlier)" in remark for remark in read.remarks)
+
+
+def test_of_equal_series_the_first_file_is_used(study: Path) -> None:
+    repeat(study, T2_SERIES, 4)
+    (read,) = read_studies(study, "composite")
+    assert find_folders(read) == {"A_4"}
+    assert any("3 of series 4 (equal, but later by file name)" in remark for remark in read.remarks)
 
 
 def test_time_decides_before_the_number(study: Path) -> None:
