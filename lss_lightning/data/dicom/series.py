@@ -82,14 +82,14 @@ def group_into_studies(images: Sequence[DicomImage]) -> list[StudyGroup]:
     return sorted(groups, key=lambda group: position[group.images[0].file])
 
 
-def _split_by_patient(images: Iterable[DicomImage]) -> list[list[DicomImage]]:
-    by_identity: dict[tuple[frozenset[str], ...], list[DicomImage]] = defaultdict(list)
-    for image in images:
-        by_identity[image.traits.identity].append(image)
+def _split_by_patient(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
+    # Screen captures and the like may state another patient, or none; they make no study and are never used.
+    usable = [i for i in images if i.plane or i.number_of_frames > 1 or i.traits.weighting != "other"]
+    by_identity = {image.traits.identity: image.traits for image in usable or images[:1]}
     patients: list[list[ImageTraits]] = []
     patient_of = {}
     for identity in sorted(by_identity, key=lambda identity: -sum(map(bool, identity))):
-        traits = by_identity[identity][0].traits
+        traits = by_identity[identity]
         matches = [
             index for index, known in enumerate(patients) if all(are_same_patient(traits, other) for other in known)
         ]
@@ -99,7 +99,7 @@ def _split_by_patient(images: Iterable[DicomImage]) -> list[list[DicomImage]]:
         patients[patient_of[identity]].append(traits)
     groups: list[list[DicomImage]] = [[] for _ in patients]
     for image in images:
-        groups[patient_of[image.traits.identity]].append(image)
+        groups[patient_of.get(image.traits.identity, 0)].append(image)
     return groups
 
 

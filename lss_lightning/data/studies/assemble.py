@@ -158,7 +158,7 @@ def _explain_repeat(image: AcquiredImage, kept: AcquiredImage, sizes: Counter[st
         return f"{label} (fewer slices than {kept.label or 'the other'})"
     if image.series.split()[:1] == kept.series.split()[:1]:
         return f"{label} (another echo)"
-    return f"{label} ({'acquired earlier' if image.rank > kept.rank else 'a copy'})"
+    return f"{label} ({'acquired earlier' if image.rank > kept.rank else 'equal, but later by file name'})"
 
 
 def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_SlicePlan]:

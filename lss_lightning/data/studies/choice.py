@@ -10,8 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lss_lightning.data.dicom.archive import natural_sort_key
 from lss_lightning.data.dicom.images import DicomImage
 from lss_lightning.data.dicom.series import keep_preferred
+from lss_lightning.display import format_count
 from lss_lightning.errors import UserError
 
 # Echo time in ms of a usual T2-weighted image. Of several echoes of a series, the nearest is used.
@@ -137,7 +139,8 @@ def _describe(images: Iterable[DicomImage], kind: str) -> str:
         for image in images
     )
     return "; ".join(
-        f"{label} ({count} images{', ' if reason else ''}{reason})" for (label, reason), count in counts.items()
+        f"{label} ({format_count(count, 'image')}{', ' if reason else ''}{reason})"
+        for (label, reason), count in counts.items()
     )
 
 
@@ -151,7 +154,8 @@ def _list_series(images: Iterable[DicomImage]) -> str:
     for image in images:
         members[label_series(image)].append(image)
     texts = []
-    for label, group in members.items():
+    for label in sorted(members, key=natural_sort_key):
+        group = members[label]
         weightings = " and ".join(dict.fromkeys(image.traits.weighting for image in group))
         is_axial = any(image.plane and image.plane.is_axial for image in group)
         texts.append(f"{label} ({weightings}{'' if is_axial else ', not axial'})")

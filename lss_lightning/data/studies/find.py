@@ -132,14 +132,12 @@ def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, 
         *_group_files(files, series, volumes=True),
         *_group_files(_add_siblings(root, files), series, volumes=False),
     )
-    if not sources and series and any(find_suffix(path.name) for path in files):
-        raise UserError(f"series={{{', '.join(series).lower()}: …}}: no file has this text in its name; correct it")
-    if not sources:
+    if not sources and not any(find_suffix(path.name) for path in files):
         raise UserError(
             f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .mha, .nrrd, .png, .tif or "
             ".npy; give a study"
         )
-    return StudyListing(sources, problems=problems)
+    return StudyListing(sources, problems=problems, remarks=_check_choice(files, series))
 
 
 def _list_files(root: Path, excluded: Path) -> list[Path]:
@@ -191,6 +189,17 @@ def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
     pairs = {named.pair for named in parse_file_names(files, {})}
     candidates = [path for path in sorted(sibling.iterdir()) if find_suffix(path.name) and path.is_file()]
     return [*files, *(named.path for named in parse_file_names(candidates, {}) if named.pair in pairs)]
+
+
+def _check_choice(files: Sequence[Path], series: Mapping[str, str]) -> tuple[str, ...]:
+    """Check that the user's texts occur in names, and return a remark on files that are left out because of them."""
+    paths = [path for path in files if find_suffix(path.name)]
+    named = parse_file_names(paths, series)
+    for kind in series:
+        if not any(file.kind == kind for file in named):
+            raise UserError(f"series={{{kind.lower()}: …}}: no file or folder has this text in its name; correct it")
+    left_out = len(parse_file_names(paths, {})) - len(named)
+    return (f"{format_count(left_out, 'file')} left out, because series= chooses others.",) if left_out else ()
 
 
 def _group_files(files: Sequence[Path], series: Mapping[str, str], *, volumes: bool) -> Iterator[StudySource]:
