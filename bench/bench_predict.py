@@ -118,7 +118,7 @@ def main() -> None:
     engine = InferenceEngine(ensemble, spacing, trainer, args.batch)
     with tempfile.TemporaryDirectory() as folder:
         write_phantom(Path(folder), seed=0, patient=1, image_size=args.size)
-        (source,), _ = find_studies(Path(folder), Path(folder), Path(folder) / "out")
+        (source,) = find_studies(Path(folder), Path(folder), Path(folder) / "out").studies
         start = time.perf_counter()
         study = source.read(InputRequirements(CHANNELS), "study_1")
         count = len(study.slices)

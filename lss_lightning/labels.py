@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,11 @@ and vermilion are reserved for backgrounds and differences.
 
 NEUTRAL_PALETTE = ("#000000", "#999999", "#555555", "#cccccc")
 """Colours of classes that are not anatomical."""
+
+_MAX_CODES = 12
+"""Number of codes in a label file from which on it was probably resampled, or is no label file."""
+
+_RESTORE = "The file was probably resampled or saved by another program; restore the original"
 
 MAX_NAME_LENGTH = 40
 """Maximum length of a class name in characters, so that it fits into tables and legends."""
@@ -73,12 +78,17 @@ class LabelSet(Sequence[Label]):
 
     Attributes:
         labels: The classes.
+        is_configurable: Whether the user gives the classes, as ``data.classes``, which error messages then refer to.
+        mask_colours: The colour of each code from 0 in label files that mark the classes with colours, as ``#rrggbb``;
+            empty for label files that hold codes.
 
     Raises:
         UserError: If there are fewer than 2 or more than 255 classes, or two classes share a key or code.
     """
 
     labels: tuple[Label, ...]
+    is_configurable: bool = field(default=False, compare=False)
+    mask_colours: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.labels) <= IGNORE_INDEX:
@@ -156,11 +166,27 @@ class LabelSet(Sequence[Label]):
         if unknown:
             listed = ", ".join(f"{code} ({counts[code]} px)" for code in unknown[:8])
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+            present = np.flatnonzero(counts).tolist()
             raise UserError(
                 f"{source}: label codes {listed}{more} belong to no class; allowed: {', '.join(map(str, self.codes))}. "
-                "The file was probably resampled or saved by another program; restore the original"
+                f"{self._advise(present) or _RESTORE}"
             )
         return table[codes]
+
+    def _advise(self, present: Sequence[int]) -> str:
+        """Return what to do about a label file with these codes, or an empty string if it is probably damaged."""
+        if not self.is_configurable or len(present) > max(len(self), _MAX_CODES):
+            return ""
+        codes = ", ".join(map(str, present))
+        if len(present) == len(self):
+            classes = ", ".join(f"{label.name.lower()}: {code}" for label, code in zip(self, present, strict=True))
+            return f"If these are the codes of the classes, set data.classes={{{classes}}}"
+        if list(present) == [0, 255]:
+            return (
+                "0 and 255 mark one structure and its background: for two classes set data.classes={background: 0, "
+                "structure: 255}; for more, combine the masks of all structures into one with a code for each"
+            )
+        return f"The file holds the codes {codes}: give each code a class in data.classes, or restore the file"
 
     def to_codes(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Convert class indices into the codes of a label file, both uint8 arrays of the same shape."""
@@ -173,11 +199,12 @@ class LabelSet(Sequence[Label]):
         return [asdict(label) for label in self.labels]
 
     @classmethod
-    def from_codes(cls, codes: Mapping[str, int], background: Collection[str]) -> LabelSet:
+    def from_codes(cls, codes: Mapping[str, int] | Mapping[str, str], background: Collection[str]) -> LabelSet:
         """Make a label set from names and codes, which determine keys and colours.
 
         Args:
-            codes: Code by class name, in the order of the indices.
+            codes: Code by class name, in the order of the indices; or the colour in label files by class name, as
+                ``#rrggbb``.
             background: The names of the classes that are not a structure of the body.
 
         Raises:
@@ -185,13 +212,17 @@ class LabelSet(Sequence[Label]):
         """
         colours = {True: cycle(PALETTE), False: cycle(NEUTRAL_PALETTE)}
         labels = []
-        for name, code in codes.items():
+        for index, (name, code) in enumerate(codes.items()):
             if len(name) > MAX_NAME_LENGTH:
                 raise UserError(f"class {name}: {len(name)} characters; use at most {MAX_NAME_LENGTH}")
             anatomical = name not in background
             title = name[:1].upper() + name[1:].replace("_", " ")
-            labels.append(Label(title, _make_key(name), title, code, next(colours[anatomical]), anatomical))
-        return cls(tuple(labels))
+            number = code if isinstance(code, int) else index
+            labels.append(Label(title, _make_key(name), title, number, next(colours[anatomical]), anatomical))
+        mask_colours = tuple(code.lower() for code in codes.values() if isinstance(code, str))
+        if len(set(mask_colours)) < len(mask_colours):
+            raise UserError("one colour is given to two classes; give each class its own")
+        return cls(tuple(labels), is_configurable=True, mask_colours=mask_colours)
 
     @classmethod
     def from_plain(cls, labels: list[dict[str, Any]]) -> LabelSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
@@ -11,7 +12,11 @@ from lss_lightning.config.overrides import find_override, quote_path
 from lss_lightning.config.stored import load_stored_config
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder
+from lss_lightning.runs.results import read_working_directory
 from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
+
+_PATHS = (("data", "root"), ("data", "reports"), ("split", "file"))
+"""Settings that are paths, and may differ when a run is resumed."""
 
 RESUMED_CONFIG = "resumed_run"
 """Name under which Hydra finds the stored configuration."""
@@ -52,7 +57,9 @@ def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str
         raise UserError(
             f"hydra.run.dir={run_dir}: a resumed run continues in its own directory, {run.path}; leave it out"
         )
-    ConfigStore.instance().store(RESUMED_CONFIG, load_stored_config(configurations[-1], trusted))
+    stored = load_stored_config(configurations[-1], trusted)
+    _relocate_paths(stored, read_working_directory(run.path))
+    ConfigStore.instance().store(RESUMED_CONFIG, stored)
     return [
         f"--config-name={RESUMED_CONFIG}",
         "hydra/job_logging=plain",
@@ -61,3 +68,14 @@ def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str
         "hydra.job.name=train",
         *arguments,
     ]
+
+
+def _relocate_paths(stored: dict[str, Any], origin: Path) -> None:
+    """Make relative paths of a stored configuration absolute if they exist in the folder where the run was started."""
+    if origin == Path.cwd():
+        return
+    for section, key in _PATHS:
+        values = stored.get(section)
+        text = values.get(key) if isinstance(values, dict) else None
+        if isinstance(text, str) and "${" not in text and (path := origin / Path(text).expanduser()).exists():
+            stored[section][key] = str(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
 from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt
@@ -38,6 +38,8 @@ class PredictConfig:
         calibration: An evaluation of the same checkpoints that calibrates the 95 % intervals, or None.
         input: A study, or a folder or zip archive of studies.
         levels: The disc that a slice shows, by slice. Empty if none is given.
+        series: The series to use as T1 and as T2 (number, UID or description; of other files a text in their names).
+            Empty chooses by rule.
         pixel_size: Spacing in mm of images that do not state theirs. None leaves it unknown.
         batch_size: Number of images that are segmented at once.
         overwrite: Whether to replace earlier results in the output folder.
@@ -55,6 +57,7 @@ class PredictConfig:
     calibration: str | None
     input: str
     levels: Annotated[dict[str, str], BeforeValidator(lambda levels: levels or {})]
+    series: Annotated[dict[Literal["t1", "t2"], int | str], BeforeValidator(lambda series: series or {})]
     pixel_size: PositiveFloat | None
     batch_size: PositiveInt
     overwrite: bool
@@ -68,6 +71,9 @@ class PredictConfig:
                 raise UserError(f"levels.{key}: not a slice; give slice_03, or study_2/slice_03 of several studies")
             if level not in LUMBAR_DISCS:
                 raise UserError(f"levels={{{key}: {level}}}: not a lumbar disc; allowed: {', '.join(LUMBAR_DISCS)}")
+        for kind, text in self.series.items():
+            if not str(text).strip():
+                raise UserError(f"series.{kind}: empty; give the number, UID or description of a series")
 
     def find_checkpoints(self) -> tuple[Path, ...]:
         """Return the checkpoint files that ``ckpt_path`` refers to.
@@ -76,6 +82,11 @@ class PredictConfig:
             UserError: As :func:`~lss_lightning.runs.checkpoints.find_checkpoint_files`.
         """
         return find_checkpoint_files(self.ckpt_path)
+
+    @property
+    def series_by_kind(self) -> dict[str, str]:
+        """The given series by ``T1`` and ``T2``."""
+        return {kind.upper(): str(text) for kind, text in self.series.items()}
 
     def levels_of(self, study: str) -> dict[str, str]:
         """Return the given levels of a study's slices, by slice."""

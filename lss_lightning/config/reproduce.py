@@ -1,4 +1,4 @@
-"""The configuration of ``reproduce.py``, and the trainings that it plans."""
+"""The configuration of ``reproduce.py``, and the training runs that it plans."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ReproduceSettings:
-    """``reproduce``: the trainings of the reproduction.
+    """``reproduce``: the training runs of the reproduction.
 
     Attributes:
         size: A key of ``sizes``.
@@ -129,10 +129,10 @@ class ReproduceConfig:
     Attributes:
         name: Name of the folder under ``logs/reproduce`` that keeps runs and reports.
         reproduce: Which models, protocols and seeds are trained.
-        data: The data of all trainings.
-        trainer: Devices, precision and length of all trainings.
-        callbacks: Callbacks of all trainings.
-        logger: Loggers of all trainings.
+        data: The data of all training runs.
+        trainer: Devices, precision and length of all training runs.
+        callbacks: Callbacks of all training runs.
+        logger: Loggers of all training runs.
         paths: Where runs and data are written.
         forwarded: Overrides that every training gets, after those of the size.
 
@@ -153,7 +153,7 @@ class ReproduceConfig:
         if self.reproduce.size == "small" and self.data.name != "phantom":
             raise UserError(
                 f"reproduce.size=small with data={self.data.name}: the small size is for the phantom only; leave "
-                "reproduce.size out, or shorten the trainings with trainer.max_epochs=…"
+                "reproduce.size out, or shorten the training runs with trainer.max_epochs=…"
             )
 
     @cached_property
@@ -171,15 +171,14 @@ class ReproduceConfig:
     def with_data_of_trainings(self) -> ReproduceConfig:
         """Check the first training and return the configuration with its data, which the size may change.
 
-        The other trainings differ from it only in model, protocol and seed.
+        The other training runs differ from it only in model, protocol and seed.
 
         Raises:
-            UserError: If a key or value of the training is not allowed, or the data does not exist.
+            UserError: If a key or value of the training is not allowed.
             HydraException: If Hydra cannot compose the training.
             OmegaConfBaseException: If Hydra cannot resolve its configuration.
         """
         first = build_train_config(*compose_training(self.trainings[0]))
-        first.data.check()
         return replace(self, data=first.data)
 
 

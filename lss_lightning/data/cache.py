@@ -27,7 +27,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, file_lock
 from lss_lightning.labels import LabelSet
 
-FORMAT = 2
+FORMAT = 3
 """Version of decoding and storage. Increase it with any change of either, so that older caches are not used."""
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ def load_cached_slices(
     Raises:
         UserError: If a slice cannot be read, or the folder cannot be written or has too little space.
     """
-    origin = _Origin.of(slices, {"channels": channels, "third": third_channel, "codes": list(labels.codes)})
+    codes = list(labels.mask_colours or labels.codes)
+    origin = _Origin.of(slices, {"channels": channels, "third": third_channel, "codes": codes})
     target = folder / f"{_PREFIX}{origin.key}"
     try:
         if (cached := _read_cache(target, slices)) is not None:

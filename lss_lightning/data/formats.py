@@ -1,9 +1,10 @@
-"""Images and masks in PNG, TIFF, NPY and NIfTI files; the planes of a stack are images of their own."""
+"""Images and masks in PNG, TIFF, NPY, NIfTI, MHA and NRRD files; the planes of a stack are images of their own."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.header import ImageHeader
-from lss_lightning.data.nifti import decode_nifti, read_nifti_header
+from lss_lightning.data.mask_colours import convert_colours, refuse_colours
+from lss_lightning.data.nifti import VOLUME_FORMATS, decode_volume, read_nifti_step, read_volume_header
 from lss_lightning.data.npy import decode_npy, read_npy_header
 from lss_lightning.data.png_tiff import decode_png_tiff, read_png_tiff_header
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".npy", ".png", ".tif", ".tiff")
+IMAGE_SUFFIXES = (*VOLUME_FORMATS, ".npy", ".png", ".tif", ".tiff")
 
 _stack_lock = threading.Lock()
 
@@ -30,7 +32,7 @@ class StackPlane:
     """One plane of a stack, used like a file of its own.
 
     Attributes:
-        path: The NIfTI or TIFF file.
+        path: The file: a volume or TIFF.
         index: Index of the plane.
     """
 
@@ -78,7 +80,7 @@ def read_header(path: Path) -> ImageHeader:
     suffix = find_suffix(path.name)
     if suffix == ".npy":
         return read_npy_header(path)
-    return read_nifti_header(path) if suffix.startswith(".nii") else read_png_tiff_header(path)
+    return read_volume_header(path) if suffix in VOLUME_FORMATS else read_png_tiff_header(path)
 
 
 def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
@@ -113,28 +115,41 @@ def read_image(file: ImageFile, kind: str) -> NDArray[np.uint8]:
     return _to_grey(file, pixels)[..., None]
 
 
-def read_mask(file: ImageFile) -> NDArray[np.uint8]:
+def read_mask(file: ImageFile, colours: Sequence[str] = ()) -> NDArray[np.uint8]:
     """Decode a map of class codes.
 
-    A PNG or TIFF file with a palette of colours holds its codes as indices into the palette.
+    A PNG or TIFF file with a palette of colours holds its codes as indices into the palette. Floating-point values, and
+    values of a NIfTI file with a scale factor, are rounded if they differ from a whole number by no more than the
+    precision with which they were stored.
+
+    Args:
+        file: A ``Path``, a :class:`StackPlane` or a member of an archive (PNG only).
+        colours: The colour of each code from 0, as ``#rrggbb``, for a file that marks the classes with colours. Without
+            them, the file holds codes.
 
     Returns:
         (H, W), uint8.
 
     Raises:
-        UserError: If the file is missing, broken or of another format, has colours, or holds values that are not codes.
+        UserError: If the file is missing, broken or of another format, or holds values that are not codes, or colours
+            that are not in ``colours``.
     """
-    if find_suffix(file.name) == ".png":
-        return _to_grey(file, _narrow(file, _decode(file, palette_indices=True)))
     if isinstance(file, StackPlane):
-        values = _decode_stack(file, as_uint8=False)[file.index]
+        values = _decode_stack(file, as_uint8=False, palette_indices=not colours)[file.index]
     else:
-        values = _decode(file, palette_indices=True)
+        values = _decode(file, palette_indices=not colours)
+    if colours:
+        return convert_colours(file, _narrow(file, values), colours)
+    if values.ndim == 3 and values.dtype == np.uint8 and not (values == values[..., :1]).all():
+        raise refuse_colours(file, values)
+    if find_suffix(file.name) == ".png":
+        return _to_grey(file, _narrow(file, values))
     if values.ndim != 2:
         raise UserError(f"{file}: a mask of shape {values.shape}, with colours; it must hold one code per pixel")
     with np.errstate(invalid="ignore"):  # NaN fails the comparison below
-        codes = values.astype(np.uint8)
-    if not (codes == values).all():
+        codes = np.rint(values).astype(np.uint8)
+        is_code = np.abs(values - codes.astype(np.float64)) <= _find_tolerance(file, values)
+    if not is_code.all():
         raise UserError(
             f"{file}: values {values.min():g} to {values.max():g} in a mask; it must hold class codes, whole numbers "
             "from 0 to 255"
@@ -142,32 +157,44 @@ def read_mask(file: ImageFile) -> NDArray[np.uint8]:
     return codes
 
 
+def _find_tolerance(file: ImageFile, values: NDArray[Any]) -> float:
+    """Return the largest error with which a file of these values stores a whole number from 0 to 255."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return 0.0
+    tolerance = 512 * float(np.finfo(values.dtype).eps)
+    if find_suffix(file.name).startswith(".nii"):
+        step = read_nifti_step(file.path if isinstance(file, StackPlane) else Path(str(file)))
+        # With a step of 1 or more, whole numbers would be lost.
+        tolerance += step / 2 if step < 1 else 0.0
+    return tolerance
+
+
 def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:
     """Return a file's pixels as stored, (H, W) or (H, W, 3)."""
     suffix = find_suffix(file.name)
     if suffix == ".npy":
         return decode_npy(file)
-    if suffix.startswith(".nii"):
+    if suffix in VOLUME_FORMATS:
         _require(file)
-        return decode_nifti(Path(str(file)))[0]
+        return decode_volume(Path(str(file)))[0]
     return decode_png_tiff(file, "PNG" if suffix == ".png" else "TIFF", palette_indices=palette_indices)
 
 
-def _decode_stack(plane: StackPlane, *, as_uint8: bool) -> NDArray[Any]:
+def _decode_stack(plane: StackPlane, *, as_uint8: bool, palette_indices: bool = False) -> NDArray[Any]:
     """Return all planes of a stack, (N, H, W) or (N, H, W, 3); the planes that follow reuse the result."""
     status = _require(plane)
     with _stack_lock:  # other threads need planes of the same stack
-        return _cached_stack(plane.path, as_uint8, status.st_size, status.st_mtime_ns)
+        return _cached_stack(plane.path, as_uint8, palette_indices, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _cached_stack(path: Path, as_uint8: bool, size: int, modified: int) -> NDArray[Any]:
+def _cached_stack(path: Path, as_uint8: bool, palette_indices: bool, size: int, modified: int) -> NDArray[Any]:
     """Decode a stack; ``size`` and ``modified`` make sure that a changed file is decoded again."""
-    if find_suffix(path.name).startswith(".nii"):
-        pixels = decode_nifti(path)
+    if find_suffix(path.name) in VOLUME_FORMATS:
+        pixels = decode_volume(path)
     else:
         pages = range(read_png_tiff_header(path).planes)
-        planes = [decode_png_tiff(path, "TIFF", page, palette_indices=not as_uint8) for page in pages]
+        planes = [decode_png_tiff(path, "TIFF", page, palette_indices=palette_indices) for page in pages]
         if len({plane.shape for plane in planes}) > 1:
             raise UserError(f"{path}: pages of different sizes or channels; save each image in a file of its own")
         pixels = np.stack(planes)

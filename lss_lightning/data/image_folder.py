@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from lss_lightning.data.formats import StackPlane, read_header
 from lss_lightning.data.header import ImageHeader
@@ -25,6 +25,10 @@ _TOLERANCE = 0.01
 
 _MAX_OFFSET = 0.1
 """Distance in pixels up to which two voxels are at the same position, since files round their coordinates."""
+
+
+MaskColour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+"""A colour in masks, as ``#rrggbb``."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class FolderSource(DataSource):
         images: Pattern of the images, relative to ``root`` or absolute; see
             :class:`~lss_lightning.data.pairing.FilePattern`.
         masks: Pattern of the masks.
-        classes: Codes in the masks by class name, in the order of the class indices.
+        classes: Codes in the masks by class name, in the order of the class indices; or colours, as ``#rrggbb``.
         background: Names of the classes that are not anatomical structures and do not count in ``mean_iou_anatomy``.
-            None takes the class of code 0, if there is one.
+            None takes the class of code 0 or colour ``#000000``, if there is one.
         patient: Regular expression whose first group is the patient in an image's name. None makes each file a patient.
         pixel_size: Pixel spacing in mm of files that do not state theirs, or None if unknown.
     """
@@ -56,7 +60,7 @@ class FolderSource(DataSource):
     channels: Literal["image", "grey", "rgb", "composite", "t1", "t2"] = "image"
     images: str = "images/*"
     masks: str = "masks/*"
-    classes: dict[str, int]
+    classes: dict[str, int] | dict[str, MaskColour]
     background: list[str] | None = None
     patient: str | None = None
     pixel_size: PositiveFloat | None = None
@@ -90,7 +94,7 @@ class FolderSource(DataSource):
         """The classes."""
         background = self.background
         if background is None:
-            background = [name for name, code in self.classes.items() if code == 0]
+            background = [name for name, code in self.classes.items() if code in (0, "#000000")]
         try:
             return LabelSet.from_codes(self.classes, background)
         except UserError as error:
@@ -215,7 +219,7 @@ class FolderSource(DataSource):
                 "several parts of the split"
             )
         if any(header.planes > 1 for header in headers):
-            yield "each plane of a stack along its third axis is a slice"
+            yield "each page of a TIFF and each image of a volume (axial if its voxels are cubic) is a slice"
 
 
 def _read_header(path: Path) -> ImageHeader | None:

@@ -128,7 +128,7 @@ def count_inner_pixels(mask: NDArray[np.bool_]) -> int:
 
 def _examine(slice_: Slice, labels: LabelSet) -> ExaminedSlice:
     result = ExaminedSlice(slice_)
-    label = _read("label", slice_.label, result)
+    label = _read("label", slice_.label, result, labels.mask_colours)
     if label is not None:
         result.size = label.shape[0], label.shape[1]
         counts = np.bincount(label.ravel(), minlength=256)
@@ -148,10 +148,10 @@ def _examine(slice_: Slice, labels: LabelSet) -> ExaminedSlice:
     return result
 
 
-def _read(kind: str, file: ImageFile, result: ExaminedSlice) -> NDArray[np.uint8] | None:
+def _read(kind: str, file: ImageFile, result: ExaminedSlice, colours: Sequence[str] = ()) -> NDArray[np.uint8] | None:
     """Read a file and record its hash, or record the problem."""
     try:
-        pixels = read_mask(file) if kind == "label" else read_image(file, kind)
+        pixels = read_mask(file, colours) if kind == "label" else read_image(file, kind)
     except UserError as error:
         result.broken[str(file)] = str(error).removeprefix(f"{file}: ")
         return None

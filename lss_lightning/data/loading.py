@@ -61,7 +61,7 @@ def load_slice(slice_: Slice, channels: str, labels: LabelSet, third_channel: st
         UserError: If a file is broken or of another format, if images and label differ in size, or if a label code
             belongs to no class.
     """
-    label = labels.to_indices(read_mask(slice_.label), slice_.label)
+    label = labels.to_indices(read_mask(slice_.label, labels.mask_colours), slice_.label)
     is_stored = "composite" in slice_.images
     kinds = ("t1", "t2") if channels == "composite" and not is_stored else CHANNELS[channels]
     planes = np.concatenate([_read_image(slice_, kind, label.shape) for kind in kinds], axis=2)

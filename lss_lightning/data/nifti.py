@@ -1,4 +1,4 @@
-"""NIfTI files, with planes turned upright."""
+"""NIfTI, MHA and NRRD files, with their images turned upright."""
 
 from __future__ import annotations
 
@@ -10,18 +10,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lss_lightning.data.header import ImageHeader
+from lss_lightning.data.orientation import find_volume_turn, turn_volume
 from lss_lightning.errors import UserError
 
-_UPRIGHT = (1, 1, -1)
-"""Directions of columns and rows on a screen along the axes of a NIfTI file as SimpleITK returns them: to the patient's
-left, back and feet, as in DICOM's axial slices."""
+VOLUME_FORMATS = {".nii.gz": "NIfTI", ".nii": "NIfTI", ".mha": "MetaImage", ".nrrd": "NRRD"}
+"""Names of the supported formats by suffix."""
+
+_READERS = {"NIfTI": "NiftiImageIO", "MetaImage": "MetaImageIO", "NRRD": "NrrdImageIO"}
 
 
-def read_nifti_header(path: Path) -> ImageHeader:
-    """Read the size, spacing and position of a file.
+def read_volume_header(path: Path) -> ImageHeader:
+    """Read the size, spacing and position of a file, after its images are turned upright.
 
     Raises:
         UserError: If the file is broken, or is neither an image nor a stack of images.
+    """
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(find_volume_format(path)[1])
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _broken_volume(path, error) from error
+    _check_shape(path, reader.GetSize(), reader.GetNumberOfComponents())
+    origin, directions, spacing, size = _read_grid(reader)
+    turn = find_volume_turn(directions, spacing, size)
+    for axis in turn.flips:
+        stored = turn.order[axis]
+        origin = origin + (size[stored] - 1) * spacing[stored] * directions[:, stored]
+        directions[:, stored] *= -1
+    order = list(turn.order)
+    extents = ((size - 1) * spacing * directions)[:, order]
+    stated = min(reader.GetDimension(), 3)  # a file of two dimensions states no height
+    corners = np.stack([origin, *(origin[:, None] + extents).T])[: stated + 1, :stated]
+    across, down, _ = spacing[order].tolist()
+    width, _, planes = size[order].tolist()
+    is_8_bit = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
+    return ImageHeader(
+        planes, width, reader.GetNumberOfComponents(), is_8_bit, (across, down), tuple(corners.ravel().tolist())
+    )
+
+
+def decode_volume(path: Path) -> NDArray[Any]:
+    """Read all voxels of a file.
+
+    Returns:
+        (N, H, W) or (N, H, W, 3), values as stored, with each plane turned upright. Planes are ordered as in the file.
+
+    Raises:
+        UserError: If the file is broken, or is neither an image nor a stack of images.
+    """
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path), imageIO=find_volume_format(path)[1])
+    except RuntimeError as error:
+        raise _broken_volume(path, error) from error
+    _check_shape(path, image.GetSize(), image.GetNumberOfComponentsPerPixel())
+    image = to_three_axes(image)
+    image = turn_volume(image, find_volume_turn(image.GetDirection(), image.GetSpacing(), image.GetSize()))
+    return SimpleITK.GetArrayFromImage(image)
+
+
+def find_volume_format(path: Path) -> tuple[str, str]:
+    """Return the name of a file's format, e.g. ``NIfTI``, and of SimpleITK's reader for it."""
+    name = next(name for suffix, name in VOLUME_FORMATS.items() if path.name.lower().endswith(suffix))
+    return name, _READERS[name]
+
+
+def read_nifti_step(path: Path) -> float:
+    """Read the difference between neighbouring values that a file can store: the slope of its scale factor.
+
+    Returns:
+        The slope, or 0 without a scale factor.
+
+    Raises:
+        UserError: If the file is broken.
     """
     import SimpleITK
 
@@ -30,58 +96,42 @@ def read_nifti_header(path: Path) -> ImageHeader:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _broken_nifti(path, error) from error
-    size, channels = reader.GetSize(), reader.GetNumberOfComponents()
-    planes = _count_planes(path, size, channels)
-    across, down = reader.GetSpacing()[:2]
-    is_8_bit = reader.GetPixelID() in (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
-    return ImageHeader(planes, size[0], channels, is_8_bit, (across, down), _corners(reader))
+        stated = [float(reader.GetMetaData(key)) for key in ("scl_slope", "scl_inter") if reader.HasMetaDataKey(key)]
+    except (RuntimeError, ValueError) as error:
+        raise _broken_volume(path, RuntimeError(str(error))) from error
+    slope, intercept = [*stated, 0.0, 0.0][:2]
+    return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
 
 
-def _corners(volume: Any) -> tuple[float, ...]:
-    origin, axes = np.array(volume.GetOrigin()), np.array(volume.GetDirection()).reshape(volume.GetDimension(), -1)
-    extent = (np.array(volume.GetSize()) - 1) * volume.GetSpacing()
-    return tuple(np.concatenate([origin, *(origin + extent * axes).T]).tolist())
-
-
-def decode_nifti(path: Path) -> NDArray[Any]:
-    """Read all voxels of a file.
-
-    Returns:
-        (N, H, W) or (N, H, W, 3), values as stored, with each plane turned upright.
-
-    Raises:
-        UserError: If the file is broken, or is neither an image nor a stack of images.
-    """
+def to_three_axes(image: Any) -> Any:
+    """Return a SimpleITK image with three axes: without further axes of one voxel, or with a third one added."""
     import SimpleITK
 
-    try:
-        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
-    except RuntimeError as error:
-        raise _broken_nifti(path, error) from error
-    size, channels = image.GetSize(), image.GetNumberOfComponentsPerPixel()
-    planes = _count_planes(path, size, channels)
-    pixels = SimpleITK.GetArrayFromImage(image).reshape(planes, size[1], size[0], *((3,) if channels == 3 else ()))
-    return np.flip(pixels, _reversed_axes(image))
+    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
+        image = image[..., 0]
+    return SimpleITK.JoinSeries(image) if image.GetDimension() == 2 else image
 
 
-def _reversed_axes(image: Any) -> tuple[int, ...]:
-    """Return the axes of (planes, rows, columns) that are stored in the opposite direction to a screen's."""
-    axes = np.array(image.GetDirection()).reshape(image.GetDimension(), -1)[:, :2].T
-    main = np.abs(axes).argmax(axis=1)
-    return tuple(2 - index for index, axis in enumerate(axes) if axis[main[index]] * _UPRIGHT[main[index]] < 0)
+def _read_grid(reader: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return origin, directions (in columns), spacing and size of three axes."""
+    axes = min(reader.GetDimension(), 3)
+    origin, directions, spacing, size = np.zeros(3), np.eye(3), np.ones(3), np.ones(3, np.int64)
+    stored = np.reshape(reader.GetDirection(), (reader.GetDimension(), -1))
+    directions[:axes, :axes] = stored[:axes, :axes]
+    origin[:axes], spacing[:axes], size[:axes] = (
+        values[:axes] for values in (reader.GetOrigin(), reader.GetSpacing(), reader.GetSize())
+    )
+    return origin, directions, spacing, size
 
 
-def _count_planes(path: Path, size: Sequence[int], channels: int) -> int:
+def _check_shape(path: Path, size: Sequence[int], channels: int) -> None:
     if len(size) < 2 or any(length > 1 for length in size[3:]) or channels not in (1, 3):
         raise UserError(
             f"{path}: a volume of {' × '.join(map(str, size))} with {channels} value(s) each; it must have two or "
             "three dimensions and be grey or RGB: save each image of a series on its own"
         )
-    return size[2] if len(size) > 2 else 1
 
 
-def _broken_nifti(path: Path, error: RuntimeError) -> UserError:
+def _broken_volume(path: Path, error: RuntimeError) -> UserError:
     reason = str(error).strip().splitlines()[-1].strip()
-    return UserError(f"{path}: not a NIfTI file that can be read ({reason}); replace it")
+    return UserError(f"{path}: not a {find_volume_format(path)[0]} file that can be read ({reason}); replace it")

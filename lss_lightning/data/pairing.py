@@ -11,6 +11,11 @@ from lss_lightning.data.formats import IMAGE_SUFFIXES, find_suffix, strip_suffix
 from lss_lightning.errors import UserError
 
 _MAX_NAMES = 5  # names in an error message
+
+_SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
+"""Files and folders that operating systems and network storage add, in lower case: thumbnails and folder settings."""
+
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jp2", ".jfif")
 _OTHER_WILDCARDS = re.compile(r"[?\[\]]|\*\*")
 
 
@@ -44,7 +49,7 @@ class FilePattern:
         return self.text.count("*")
 
     def find(self, root: Path) -> dict[str, Path]:
-        """Return the matching files by name, without hidden files.
+        """Return the matching files by name, without hidden files and those of the operating system.
 
         Raises:
             UserError: If no file matches, a file has an unsupported format, or two files have one name.
@@ -55,14 +60,23 @@ class FilePattern:
         starred = re.compile("([^/]*)".join(map(re.escape, below.split("*"))))
         files: dict[str, Path] = {}
         for path in sorted(top.glob(below)):
-            if path.name.startswith(".") or not path.is_file():
+            below_top = path.relative_to(top)
+            if any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in below_top.parts):
                 continue
+            if not path.is_file():
+                continue
+            if path.name.lower().endswith(_JPEG_SUFFIXES):
+                raise UserError(
+                    f"{path}: a JPEG file, whose compression changes grey values and the codes of a mask; export it "
+                    f"from the original as PNG, TIFF or NIfTI, or convert images (never masks) to PNG, or narrow "
+                    f"{self.key}={self.text}"
+                )
             if not find_suffix(path.name):
                 raise UserError(
                     f"{path}: unsupported format (supported: {', '.join(IMAGE_SUFFIXES)}); convert it, or narrow "
                     f"{self.key}={self.text}"
                 )
-            match = starred.fullmatch(path.relative_to(top).as_posix())
+            match = starred.fullmatch(below_top.as_posix())
             assert match is not None
             name = strip_suffix("_".join(match.groups()))
             if name in files:

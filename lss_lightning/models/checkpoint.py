@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,6 +19,9 @@ from lss_lightning.models.unet import UNet
 
 CHECKPOINT_SCHEMA = 3
 """Version of :class:`CheckpointMetadata` in files."""
+
+_DATA_PATHS = ("root", "reports")
+"""Settings of the ``data`` section that are paths."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class CheckpointMetadata:
         config: Complete configuration of the training run.
         seen: Digests of the slices that the weights were trained or selected on.
         seen_labels: Digests of the labels of these slices.
+        test_slices: Digests of the slices of the test set. None if unknown, in checkpoints of earlier versions.
+        test_labels: Digests of the labels of these slices.
+        working_directory: The folder that relative paths in ``config`` are relative to. None if unknown.
         schema: Version of the metadata, :data:`CHECKPOINT_SCHEMA`.
     """
 
@@ -78,6 +84,9 @@ class CheckpointMetadata:
     config: dict[str, Any]
     seen: list[str] = field(repr=False)
     seen_labels: list[str] = field(repr=False)
+    test_slices: list[str] | None = field(default=None, repr=False)
+    test_labels: list[str] | None = field(default=None, repr=False)
+    working_directory: str | None = None
     schema: int = CHECKPOINT_SCHEMA
 
     def to_plain(self) -> dict[str, Any]:
@@ -102,6 +111,19 @@ class CheckpointMetadata:
         if trained != "image":
             return trained
         return "rgb" if self.network.in_channels == 3 else "grey"
+
+    @property
+    def data_section(self) -> dict[str, Any]:
+        """The ``data`` section of the run.
+
+        A relative path is that in the run's working directory if it exists there, and otherwise as set.
+        """
+        section: dict[str, Any] = dict(self.config["data"])
+        if self.working_directory is None or Path(self.working_directory) == Path.cwd():
+            return section
+        paths = {key: Path(section[key]).expanduser() for key in _DATA_PATHS if section.get(key)}
+        absolute = {key: Path(self.working_directory, path) for key, path in paths.items()}
+        return {**section, **{key: str(path) for key, path in absolute.items() if path.exists()}}
 
     @property
     def third_channel(self) -> str | None:
@@ -150,7 +172,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"ckpt_path={path}: written by another version (schema {schema}, this version reads {CHECKPOINT_SCHEMA}); "
             "train again, or use the version that wrote it"
         )
-    if missing := sorted({entry.name for entry in fields(CheckpointMetadata)} - content[METADATA_KEY].keys()):
+    required = {entry.name for entry in fields(CheckpointMetadata) if entry.default is MISSING}
+    if missing := sorted(required - content[METADATA_KEY].keys()):
         raise UserError(f"ckpt_path={path}: its metadata lack {', '.join(missing)}; use the version that wrote it")
     return content
 

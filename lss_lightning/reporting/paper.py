@@ -56,8 +56,8 @@ TABLE_2_NOTES = (
     "ResUNet of 0.987 (abstract) and 0.98 (Table 3), whereas its Table 2 averages to 0.988.",
     "The paper splits 1545 images at random into 1390 and 155. With three images per patient the split is not "
     "patient-disjoint: test images share patients with training images.",
-    "The paper names its encoders ResNet, Inception and VGG16 without depth; here they are resnet34, inception_v3 and "
-    "vgg16.",
+    "The paper names its encoders ResNet, Inception and VGG16 without stating their depth; here they are "
+    "resnet34, inception_v3 and vgg16.",
 )
 """Notes for comparing scores with the paper's."""
 

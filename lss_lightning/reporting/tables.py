@@ -105,7 +105,7 @@ def make_table2_rows(results: Mapping[str, Metrics], labels: LabelSet) -> list[l
 
     Args:
         results: Content of ``metrics.json`` of each of our results, by the heading of its column.
-        labels: The classes. For those of the paper, the columns of the paper come first.
+        labels: The classes. If they are the paper's classes, the paper's columns come first.
 
     Returns:
         The heading, then the rows.

@@ -14,8 +14,8 @@ from rich.console import Console
 from lss_lightning import __version__
 from lss_lightning.config.predict import PredictConfig
 from lss_lightning.data.studies import (
-    FileProblem,
     InputRequirements,
+    StudyListing,
     StudySource,
     find_studies,
     open_input,
@@ -51,11 +51,14 @@ def run(config: PredictConfig, folder: Path) -> None:
         output_folder(target, overwrite=config.overwrite) as results,
     ):
         with _name_files(root):
-            sources, left_out = find_studies(root, Path(config.input), results)
-        for file in (problem for problem in left_out if not problem.is_error):
+            listing = find_studies(root, Path(config.input), results, config.series_by_kind)
+        sources = listing.studies
+        for file in (problem for problem in listing.left_out if not problem.is_error):
             Console().print(f"left out: {_shorten(file.file, root)}: {file.reason}", highlight=False, soft_wrap=True)
         _check_levels(config.levels, len(sources))
-        batch = _Batch(root, len(sources), left_out)
+        for remark in listing.remarks:
+            _log.warning("%s", remark)
+        batch = _Batch(root, listing)
         write_index(results, _describe_batch(config, models, batch))
         for number, source in enumerate(sources, start=1):
             name = f"study_{number}"
@@ -79,17 +82,11 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The input, the number of its studies, the files left out, and the outcome of each study so far, by name."""
+    """The input, its studies and the files left out, and the outcome of each study so far, by name."""
 
     root: Path
-    studies: int
-    left_out: Sequence[FileProblem]
+    listing: StudyListing
     outcomes: dict[str, _Outcome] = field(default_factory=dict)
-
-    @property
-    def unreadable(self) -> list[FileProblem]:
-        """The files that should have been used."""
-        return [problem for problem in self.left_out if problem.is_error]
 
 
 @contextmanager
@@ -128,8 +125,9 @@ def _process_study(
     source: StudySource, name: str, models: PredictionModels, config: PredictConfig, results: Path
 ) -> _Outcome:
     """Read, segment and measure a study, and write its folder. A user error ends this study only."""
+    requirements = InputRequirements(models.channels, config.pixel_size, config.series_by_kind)
     try:
-        study = source.read(InputRequirements(models.channels, config.pixel_size), name)
+        study = source.read(requirements, name)
         result = models.predict_study(study, name, config.levels_of(name))
         with atomic_folder(results / name) as draft:
             unwritten = write_study_results(result, draft, config.output, study.orientation)
@@ -147,11 +145,15 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
         "software": f"lss_lightning {__version__}",
         "models": [{"name": model.name, "sha256": model.sha256} for model in models.identities],
         "settings": {name: getattr(config, name) for name in ("tta", "levels", "pixel_size", "batch_size")}
+        # A description or file name may contain the name of a patient.
+        | {"series": {kind: text if isinstance(text, int) else "by text" for kind, text in config.series.items()}}
         | {"hardware": str(models.engine.hardware), "keep_identity": config.output.keep_identity},
-        "unreadable_files": len(batch.unreadable),
-        "left_out": [problem.reason for problem in batch.left_out],
-        "studies_found": batch.studies,
-        "finished": len(batch.outcomes) == batch.studies,
+        "unreadable_files": len(batch.listing.unreadable),
+        "left_out": [problem.reason for problem in batch.listing.left_out],
+        "problems": list(batch.listing.problems),
+        "remarks": list(batch.listing.remarks),
+        "studies_found": len(batch.listing.studies),
+        "finished": len(batch.outcomes) == len(batch.listing.studies),
         "studies": [
             {"name": name, "done": outcome.done, "problems": list(outcome.problems)}
             for name, outcome in batch.outcomes.items()
@@ -171,16 +173,18 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         for name, outcome in batch.outcomes.items()
         for problem in outcome.problems
     ]
-    if batch.unreadable:
-        files = _list_files([problem.file for problem in batch.unreadable], batch.root)
-        number = format_count(len(batch.unreadable), "DICOM file")
-        problems.append(f"{number} cannot be read: {summarise_problems(batch.unreadable)}; export them again{files}")
+    if unreadable := batch.listing.unreadable:
+        files = _list_files([problem.file for problem in unreadable], batch.root)
+        number = format_count(len(unreadable), "DICOM file")
+        problems.append(f"{number} cannot be read: {summarise_problems(unreadable)}; export them again{files}")
+    problems += batch.listing.problems
     if not problems:
         return
     more = f" (and {len(problems) - 1} more, see {PREDICTION_INDEX})" if len(problems) > 1 else ""
     failed = sum(not outcome.done for outcome in batch.outcomes.values())
-    if failed == batch.studies:
+    studies = len(batch.listing.studies)
+    if failed == studies:
         summary = f"none of {failed} studies can be used; " if failed > 1 else ""
         raise UserError(f"{summary}{problems[0]}")
-    summary = f"{failed} of {batch.studies} studies left out" if failed else "all studies done, but not all their files"
+    summary = f"{failed} of {studies} studies left out" if failed else "all studies done, but not all their files"
     raise IncompleteError(f"output={shorten_path(target)}: {summary}; {problems[0]}{more}")

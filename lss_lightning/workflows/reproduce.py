@@ -22,7 +22,7 @@ from lss_lightning.workflows.comparison.trained_runs import Reproduction, Traine
 from lss_lightning.workflows.training.identity import FIXED_SECTIONS, FREE_SETTINGS
 
 RUNS_FOLDER = "runs"
-"""The folder of the trainings, beside the directories of the reports."""
+"""The folder of the training runs, beside the directories of the reports."""
 
 _LENGTH = ("max_epochs", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches", "limit_test_batches")
 
@@ -44,14 +44,14 @@ class TrainingFailure:
 
 
 def run(config: ReproduceConfig, folder: Path) -> None:
-    """Run all trainings that are not finished yet, and write the report.
+    """Run all training runs that are not finished yet, and write the report.
 
     Args:
         config: The checked configuration.
-        folder: The run directory, for the report. The trainings are kept beside it.
+        folder: The run directory, for the report. The training runs are kept beside it.
 
     Raises:
-        UserError: If trainings failed. The report contains the others.
+        UserError: If training runs failed. The report contains the others.
         SystemExit: If a training was stopped by a signal.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -77,11 +77,11 @@ def _run_trainings(
 
     Args:
         config: The checked configuration.
-        root: The folder of the trainings.
+        root: The folder of the training runs.
         console: Where the progress is printed.
 
     Returns:
-        The run directories of the finished trainings, and the trainings that failed.
+        The run directories of the finished training runs, and the training runs that failed.
     """
     folders, failures = {}, []
     for number, training in enumerate(config.trainings, 1):
@@ -123,7 +123,7 @@ def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
     for section in (*FIXED_SECTIONS, "scheduler"):
         value = config[section]
-        free = FREE_SETTINGS.get(section, set()) - {"root"}  # another folder may hold other data
+        free = FREE_SETTINGS.get(section, set()) - {"root", "reports"}  # another folder may hold other data
         settings[section] = {key: value[key] for key in value.keys() - free} if isinstance(value, dict) else value
     return settings
 

@@ -42,7 +42,7 @@ from lss_lightning.workflows.training.history import History
 
 
 class TrackingCallback(Checkpoint):
-    """Passes each epoch of a training to the trackers.
+    """Passes each epoch of a training run to the trackers.
 
     It is a checkpoint callback because Lightning calls those after the module has logged its epoch. It must come after
     the :class:`~lss_lightning.workflows.training.history.History`.

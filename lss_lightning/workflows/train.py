@@ -30,6 +30,7 @@ from lss_lightning.workflows.training.hardware import Hardware, resolve_precisio
 from lss_lightning.workflows.training.history import History
 from lss_lightning.workflows.training.identity import check_unchanged, make_metadata
 from lss_lightning.workflows.training.optim import is_optimizer_fused, make_loss, make_optimizers
+from lss_lightning.workflows.training.preflight import check_before_training
 from lss_lightning.workflows.training.progress import print_model
 from lss_lightning.workflows.training.trainer import compile_network, fit, make_trainer
 
@@ -108,6 +109,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if has_objective else 0,
     )
+    check_before_training(data, config.trainer, trainer.world_size)
     is_fused = is_optimizer_fused(config, trainer.strategy.root_device.type)
     hardware = Hardware.from_trainer(trainer, config.trainer, reason, is_fused=is_fused)
     training = _Training(config, run_folder, data, module, trainer, hardware, history)
@@ -131,7 +133,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
 
 def _describe(training: _Training) -> str:
-    """Return what is trained on which data and hardware, in a few lines."""
+    """Return a few lines that describe the model, data and hardware of the run."""
     config, data, trainer = training.config, training.data, training.trainer
     sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
     batch_size = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches

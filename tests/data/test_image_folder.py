@@ -146,7 +146,7 @@ def test_an_unsupported_format_is_named(data):
     (data / "masks/notes.txt").write_text("")
     message = refusal(data)
     assert message.startswith(str(data / "masks/notes.txt"))
-    assert ": unsupported format (supported: .nii.gz, .nii, .npy, .png, .tif, .tiff)" in message
+    assert ": unsupported format (supported: .nii.gz, .nii, .mha, .nrrd, .npy, .png, .tif, .tiff)" in message
 
 
 def test_unknown_codes_are_named_with_their_file(data):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from PIL.PngImagePlugin import PngImageFile
@@ -23,6 +24,7 @@ from tests.workflows.prediction.studies import (
     SIZE,
     T1_SERIES,
     T2_SERIES,
+    edit,
     files,
     keep,
     run,
@@ -273,3 +275,28 @@ def test_results_inside_the_input_are_not_read_as_input(checkpoint: Path, study:
     for _ in range(2):
         run(checkpoint, copy, copy / "report", "overwrite=true", "output.overlays=false")
     assert {path.name for path in (copy / "report").iterdir()} == {"predict.json", "study_1"}
+
+
+def test_series_of_the_user_and_what_is_not_used_are_stated(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    light = ("output.overlays=false", "output.nifti=false", "output.label_maps=false")
+    edit(files(copy := Path(shutil.copytree(study, tmp_path / "study")), T2_SERIES), make_stir)
+    with pytest.raises(UserError, match=r"no axial T2 images.*series 4 \(\d+ images, STIR\)"):
+        run(checkpoint, copy, tmp_path / "out", *light)
+    out = run(checkpoint, copy, tmp_path / "out", "series={t1: T1_TSE_TRA, t2: 4}", *light)
+    remarks = read_measurements(out / "study_1")["remarks"]
+    assert "T2 is series 4, as set with series=." in remarks
+    assert json.loads((out / "predict.json").read_text())["settings"]["series"] == {"t1": "by text", "t2": 4}
+
+
+def make_stir(dataset: pydicom.FileDataset) -> None:
+    dataset.SeriesDescription = "t2_stir_tra"
+
+
+def test_patients_that_share_a_study_uid_get_a_folder_each(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    keep(first := Path(shutil.copytree(study, tmp_path / "in" / "a")), T1_SERIES, T2_SERIES)
+    second = Path(shutil.copytree(first, tmp_path / "in" / "b"))
+    edit(files(second), lambda dataset: setattr(dataset, "PatientID", "another"))
+    out = run(checkpoint, tmp_path / "in", tmp_path / "out", "output.overlays=false", "output.nifti=false")
+    for name in ("study_1", "study_2"):
+        assert len(rows(out / name)) == len(files(first, T1_SERIES))
+        assert read_measurements(out / name)["remarks"][0].startswith("2 patients (by PatientID")

@@ -128,7 +128,7 @@ def test_markdown_and_its_files_can_be_copied(report, tmp_path):
     assert all((report / name).is_file() for name in named)
     assert "Phantom data: no clinical meaning" in text
     assert str(report) not in text
-    assert "Of them seen in training" in text
+    assert "Seen in training" in text
 
 
 def test_protocol_effects_are_differences_of_scores(root, report):
@@ -152,7 +152,7 @@ def test_protocol_effects_are_differences_of_scores(root, report):
     assert seen.endswith("| 0 (0 %) |")
     ceiling = rows(report / "reproduction/ceiling.csv")
     sac = next(row for row in ceiling if row["Class"] == "Thecal Sac")
-    half, one, two = (float(sac[f"Moved by {distance} px"]) for distance in ("0.5", "1", "2"))
+    half, one, two = (float(sac[f"Shifted by {distance} px"]) for distance in ("0.5", "1", "2"))
     assert 1 > half > one > two > 0
     assert "IoU of 60 labels with themselves" in (report / "reproduction.md").read_text()
 

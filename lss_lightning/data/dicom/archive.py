@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from lss_lightning.data.archive import translate_separators
+from lss_lightning.data.walk import list_files
 from lss_lightning.errors import UserError
 
 RAW_FOLDER = "01_MRI_Data"
@@ -92,7 +93,7 @@ def open_reader(root: Path) -> Iterator[FileReader]:
 
 def _list_names(root: Path) -> list[str]:
     if root.is_dir():
-        return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        return [path.relative_to(root).as_posix() for path in list_files(root) if path.is_file()]
     try:
         with zipfile.ZipFile(root) as archive:
             return [translate_separators(name) for name in archive.namelist()]

@@ -10,11 +10,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.orientation import Turn, find_main_axis, find_plane_turn
+
 Vector: TypeAlias = NDArray[np.float64]
 """A point or direction in patient coordinates, of shape (3,), or in an image plane, of shape (2,)."""
 
 MAX_TILT = 10.0
 """Largest angle in degrees between the rows or columns of parallel planes."""
+
+FALLBACK_SLICE_SPACING = 4.4
+"""Slice spacing in mm if the files do not state it, as in the Al-Kafri data. Images are paired within half of it."""
 
 _PARALLEL = math.cos(math.radians(MAX_TILT))
 
@@ -52,7 +57,7 @@ class Plane:
     @property
     def is_axial(self) -> bool:
         """Whether the normal's largest component points to the head or the feet."""
-        return bool(np.argmax(np.abs(self.normal)) == 2)
+        return find_main_axis(self.normal) == 2
 
     def height_of(self, other: Plane) -> float:
         """Return the signed distance of another image's centre from this plane, along this plane's normal, in mm."""
@@ -67,18 +72,20 @@ class Plane:
         cosine = min(float(self.across @ other.across), float(self.down @ other.down))
         return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
-    def upright(self) -> tuple[Plane, tuple[int, ...]]:
+    def upright(self) -> tuple[Plane, Turn]:
         """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.
 
         Returns:
-            The plane, and the array axes (0, 1) that were flipped. Most images need no flip.
+            The plane, and the turn that brings an array of the image's pixels onto its grid.
         """
-        flipped = tuple(axis for axis, ahead in enumerate((self.down[1], self.across[0])) if ahead < 0)
-        corner, directions = self.corner, [self.down, self.across]
-        for axis in flipped:
-            corner = corner + (self.shape[axis] - 1) * self.spacing[axis] * directions[axis]
+        turn = find_plane_turn(self.across, self.down)
+        first, second = turn.order
+        corner, directions = self.corner, [(self.down, self.across)[axis] for axis in turn.order]
+        shape, spacing = (self.shape[first], self.shape[second]), (self.spacing[first], self.spacing[second])
+        for axis in turn.flips:
+            corner = corner + (shape[axis] - 1) * spacing[axis] * directions[axis]
             directions[axis] = -directions[axis]
-        return Plane(corner, directions[1], directions[0], self.spacing, self.shape), flipped
+        return Plane(corner, directions[1], directions[0], spacing, shape), turn
 
     def map_to(self, other: Plane) -> tuple[Vector, Vector]:
         """Return the affine map that projects points of this plane perpendicularly onto another plane.

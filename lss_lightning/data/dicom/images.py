@@ -1,4 +1,4 @@
-"""Reading of single DICOM files: header and pixels. No attribute that identifies the patient is read."""
+"""Reading of single DICOM files: header and pixels. Of what identifies the patient, only digests are kept."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from lss_lightning.data.dicom.attributes import (
     read_text,
 )
 from lss_lightning.data.dicom.geometry import Plane
+from lss_lightning.data.dicom.traits import TRAITS_HEADER, ImageTraits, read_traits
 from lss_lightning.errors import UserError
 
 _HEADER = [
@@ -79,7 +80,6 @@ class DicomImage:
         file: File name, relative to the root of its reader.
         study_uid: StudyInstanceUID, or an empty string.
         series_uid: SeriesInstanceUID, or an empty string.
-        description: SeriesDescription and ImageType, joined, in lower case.
         frame_of_reference_uid: FrameOfReferenceUID, or an empty string.
         repetition_time: RepetitionTime in ms, or None.
         echo_time: EchoTime in ms, or None.
@@ -90,12 +90,12 @@ class DicomImage:
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
         number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
+        traits: Weighting, derivation and other properties that decide what the image is used for.
     """
 
     file: str
     study_uid: str
     series_uid: str
-    description: str
     frame_of_reference_uid: str
     repetition_time: float | None
     echo_time: float | None
@@ -105,6 +105,7 @@ class DicomImage:
     slice_spacing: float | None
     thickness: float | None
     number_of_frames: int
+    traits: ImageTraits
 
     @property
     def folder(self) -> str:
@@ -134,7 +135,7 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
     Raises:
         UnreadableError: If the file is not DICOM or is damaged.
     """
-    dataset = read_dataset(file, read, _HEADER)
+    dataset = read_dataset(file, read, _HEADER + TRAITS_HEADER)
     with guard_parser("damaged DICOM header"):
         plane, problems = _read_plane(dataset)
         numbers = {name: read_number(dataset, name) for name in _NUMBERS}
@@ -143,7 +144,6 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
             file=file,
             study_uid=read_text(dataset, "StudyInstanceUID"),
             series_uid=read_text(dataset, "SeriesInstanceUID"),
-            description=" ".join((read_text(dataset, "SeriesDescription"), read_text(dataset, "ImageType"))).lower(),
             frame_of_reference_uid=read_text(dataset, "FrameOfReferenceUID"),
             repetition_time=numbers["RepetitionTime"],
             echo_time=numbers["EchoTime"],
@@ -153,6 +153,7 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
             slice_spacing=numbers["SpacingBetweenSlices"] or numbers["SliceThickness"],
             thickness=numbers["SliceThickness"],
             number_of_frames=_count_frames(dataset),
+            traits=read_traits(dataset, numbers["RepetitionTime"], numbers["EchoTime"]),
         )
 
 

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from lss_lightning.data.alkafri_layout import IMAGES, INTERMEDIATE_FOLDER
 from lss_lightning.data.composite import build_composite, stretch_to_uint8
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError, open_reader
-from lss_lightning.data.dicom.geometry import MAX_TILT, find_facing_plane
+from lss_lightning.data.dicom.geometry import FALLBACK_SLICE_SPACING, MAX_TILT, find_facing_plane
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image, read_pixels, short_name
 from lss_lightning.data.dicom.picks import SLICES_CSV, Pick
 from lss_lightning.data.dicom.registration import Registration, register
@@ -25,9 +25,6 @@ from lss_lightning.stenosis import MAX_ROTATION_DEG, MAX_SHIFT_MM
 
 BLANK_LABELS = (f"{INTERMEDIATE_FOLDER}/Blank_Labels", "B1")
 """Folder and file prefix of label files in which Unregistered is marked and all other pixels are Other."""
-
-# Slice spacing of the data set in mm, used if a file does not state it.
-_SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
@@ -154,14 +151,15 @@ def _get_image(series: DicomSeries, number: int) -> DicomImage:
 def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, float]:
     """Return the T2 image of the same slice, and its distance from the T1 image in mm."""
     usable = [image for image in t2.images.values() if image.plane]
-    planes = [image.required_plane for image in usable]
-    max_distance = (t1_image.slice_spacing or _SLICE_SPACING) / 2
-    index = find_facing_plane(t1_image.required_plane, planes, max_distance)
+    planes = [image.required_plane.upright()[0] for image in usable]
+    t1_plane = t1_image.required_plane.upright()[0]
+    max_distance = (t1_image.slice_spacing or FALLBACK_SLICE_SPACING) / 2
+    index = find_facing_plane(t1_plane, planes, max_distance)
     if index is None:
         unusable = len(t2.files) - len(usable)
         details = f" ({unusable} of its {len(t2.files)} images are unreadable or have no position)" if unusable else ""
-        turned = [t1_image.required_plane.angle_to(plane) for plane in planes]
-        near = [abs(t1_image.required_plane.height_of(plane)) <= max_distance for plane in planes]
+        turned = [t1_plane.angle_to(plane) for plane in planes]
+        near = [abs(t1_plane.height_of(plane)) <= max_distance for plane in planes]
         if any(near):
             angle = min(angle for angle, is_near in zip(turned, near, strict=True) if is_near)
             problem = f" that is turned by at most {MAX_TILT:.0f} degrees, only by {angle:.1f}"
@@ -172,7 +170,7 @@ def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, floa
             f"no image of {t2.name} within {max_distance:.1f} mm of {short_name(t1_image.file)}{problem}{details}; "
             f"{remedy} series"
         )
-    return usable[index], abs(t1_image.required_plane.height_of(planes[index]))
+    return usable[index], abs(t1_plane.height_of(planes[index]))
 
 
 def _find_flags(
@@ -184,6 +182,8 @@ def _find_flags(
         "frame_of_reference_differs": t1_image.frame_of_reference_uid != t2_image.frame_of_reference_uid,
         "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MAX_SHIFT_MM,
         "rotation_over_5_deg": abs(math.degrees(registration.rotation)) > MAX_ROTATION_DEG,
+        # The published labels are drawn on the stored pixels of T1, so these are not turned.
+        "not_upright": not t1_image.required_plane.upright()[1].changes_nothing,
         "information_fell": not registration.improved,
     }
     return [flag for flag, holds in conditions.items() if holds]

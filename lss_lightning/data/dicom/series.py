@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lss_lightning.data.dicom.archive import natural_sort_key
 from lss_lightning.data.dicom.images import DicomImage
+from lss_lightning.data.dicom.traits import ImageTraits, are_same_patient
 from lss_lightning.errors import UserError
 
-# Repetition and echo times in ms of T1- and T2-weighted spin echoes. Localisers are gradient echoes with far shorter
-# times; inversion recoveries and proton-density images have times in between.
-_T1_REPETITION_TIME, _T1_MAX_ECHO_TIME = (200, 1300), 40
-_T2_MIN_REPETITION_TIME, _T2_MIN_ECHO_TIME = 1500, 60
-_NOT_ORIGINAL_SLICES = re.compile(r"locali[sz]er|scout|posdisp|derived|secondary")
+
+@dataclass(frozen=True)
+class StudyGroup:
+    """The images of one study.
+
+    Attributes:
+        images: At least one.
+        patients: Number of patients whose images have this StudyInstanceUID. It should be 1.
+    """
+
+    images: tuple[DicomImage, ...]
+    patients: int
 
 
 @dataclass(frozen=True)
@@ -51,36 +58,59 @@ class DicomSeries:
 
     @property
     def weighting(self) -> str:
-        """``T1``, ``T2`` or ``other``, by the first image's times or, if these are missing, by its description."""
-        image = next(iter(self.images.values()))
-        if _NOT_ORIGINAL_SLICES.search(image.description):
-            return "other"
-        repetition_time, echo_time = image.repetition_time, image.echo_time
-        if repetition_time is None or echo_time is None:
-            match = re.match(r"t([12])(?![0-9])", image.description.replace("_", " ").strip())
-            return f"T{match[1]}" if match else "other"
-        shortest, longest = _T1_REPETITION_TIME
-        if shortest <= repetition_time <= longest and echo_time <= _T1_MAX_ECHO_TIME:
-            return "T1"
-        return "T2" if repetition_time >= _T2_MIN_REPETITION_TIME and echo_time >= _T2_MIN_ECHO_TIME else "other"
+        """``T1``, ``T2``, ``PD``, ``STIR`` or ``other``, by the majority of the images."""
+        ((weighting, _),) = Counter(image.traits.weighting for image in self.images.values()).most_common(1)
+        return weighting
 
 
-def describe_exclusion(image: DicomImage) -> str:
-    """State the rule by which an image is neither T1 nor T2, with its values."""
-    if match := _NOT_ORIGINAL_SLICES.search(image.description):
-        return f"with {match[0]!r} in ImageType or SeriesDescription"
-    if image.repetition_time is None or image.echo_time is None:
-        times = {"RepetitionTime": image.repetition_time, "EchoTime": image.echo_time}
-        absent = [name for name, value in times.items() if value is None]
-        odd = [problem for problem in image.attribute_problems if problem.startswith(tuple(absent))]
-        reason = " and ".join(odd) or f"without {' and '.join(absent)}"
-        return f"{reason}, and a SeriesDescription that does not begin with t1 or t2"
-    shortest, longest = _T1_REPETITION_TIME
-    return (
-        f"with RepetitionTime {image.repetition_time:g} and EchoTime {image.echo_time:g} ms (T1 has {shortest} to "
-        f"{longest} and at most {_T1_MAX_ECHO_TIME} ms, "
-        f"T2 at least {_T2_MIN_REPETITION_TIME} and {_T2_MIN_ECHO_TIME} ms)"
-    )
+def group_into_studies(images: Sequence[DicomImage]) -> list[StudyGroup]:
+    """Group images by StudyInstanceUID and patient, in the order of the first images.
+
+    Some de-identification gives several patients one StudyInstanceUID. They are told apart by PatientID, name, birth
+    date and sex; an image that states too little to belong to only one of them becomes a study of its own.
+    """
+    by_uid: dict[str, list[DicomImage]] = defaultdict(list)
+    for image in images:
+        by_uid[image.study_uid].append(image)
+    groups = [
+        StudyGroup(tuple(members), len(patients))
+        for study in by_uid.values()
+        for patients in [_split_by_patient(study)]
+        for members in patients
+    ]
+    position = {image.file: index for index, image in enumerate(images)}
+    return sorted(groups, key=lambda group: position[group.images[0].file])
+
+
+def _split_by_patient(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
+    # Screen captures and the like may state another patient, or none; they make no study and are never used.
+    usable = [i for i in images if i.plane or i.number_of_frames > 1 or i.traits.weighting != "other"]
+    by_identity = {image.traits.identity: image.traits for image in usable or images[:1]}
+    patients: list[list[ImageTraits]] = []
+    patient_of = {}
+    for identity in sorted(by_identity, key=lambda identity: -sum(map(bool, identity))):
+        traits = by_identity[identity]
+        matches = [
+            index for index, known in enumerate(patients) if all(are_same_patient(traits, other) for other in known)
+        ]
+        if len(matches) != 1:
+            patients.append([])
+        patient_of[identity] = matches[0] if len(matches) == 1 else len(patients) - 1
+        patients[patient_of[identity]].append(traits)
+    groups: list[list[DicomImage]] = [[] for _ in patients]
+    for image in images:
+        groups[patient_of.get(image.traits.identity, 0)].append(image)
+    return groups
+
+
+def keep_preferred(images: Sequence[DicomImage]) -> list[DicomImage]:
+    """Return the images that depart least from a plain original.
+
+    Originals come before derived copies, then images without contrast agent before those with it, then images in phase
+    or without fat suppression before water and fat.
+    """
+    best = min((image.traits.departures for image in images), default=None)
+    return [image for image in images if image.traits.departures == best]
 
 
 def find_series_pair(
@@ -101,16 +131,17 @@ def find_series_pair(
         UserError: If no series or several series match, if the matching series is not axial, or if several studies
             contain a pair.
     """
-    studies: dict[str, list[DicomImage]] = defaultdict(list)
-    for image in images:
-        studies[image.study_uid].append(image)
+    studies = group_into_studies(tuple(images))
     if not studies:
         raise UserError("no readable DICOM image; give the folder as downloaded")
     pairs, problems = [], []
-    for study in studies.values():
+    for study in studies:
         try:
             pairs.append(
-                (_choose_series(study, unreadable, "T1", t1_name), _choose_series(study, unreadable, "T2", t2_name)),
+                (
+                    _choose_series(study.images, unreadable, "T1", t1_name),
+                    _choose_series(study.images, unreadable, "T2", t2_name),
+                ),
             )
         except UserError as problem:
             problems.append(problem)
@@ -123,11 +154,13 @@ def find_series_pair(
 
 
 def _choose_series(
-    images: list[DicomImage], unreadable: Sequence[str], weighting: str, name: str | None
+    images: Sequence[DicomImage], unreadable: Sequence[str], weighting: str, name: str | None
 ) -> DicomSeries:
     if name is None:
         all_series = _group_into_series(images, unreadable, by_folder=False)
         matches = [series for series in all_series if series.weighting == weighting and series.orientation == "axial"]
+        preferred = {image.file for image in keep_preferred([i for series in matches for i in series.images.values()])}
+        matches = [series for series in matches if preferred.intersection(series.images)]
         target, remedy = f"axial {weighting} series", f"name the folder in {weighting}_Subfolders.csv"
     else:
         all_series = _group_into_series(images, unreadable, by_folder=True)
@@ -143,16 +176,20 @@ def _choose_series(
     raise UserError(f"{'more than one' if matches else 'no'} {target}; found {candidates}; {remedy}")
 
 
-def _group_into_series(images: list[DicomImage], unreadable: Sequence[str], *, by_folder: bool) -> list[DicomSeries]:
-    """Group images by folder or, within each folder, by SeriesInstanceUID.
+def _group_into_series(
+    images: Sequence[DicomImage], unreadable: Sequence[str], *, by_folder: bool
+) -> list[DicomSeries]:
+    """Group images by folder or, within each folder, by SeriesInstanceUID, weighting and departure from the original.
 
     Unreadable files are added to every series of their folder.
     """
-    groups: dict[tuple[str, str], list[DicomImage]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[DicomImage]] = defaultdict(list)
     for image in images:
-        groups[image.folder, "" if by_folder else image.series_uid].append(image)
+        traits = image.traits
+        key = () if by_folder else (image.series_uid, traits.weighting, traits.departures)
+        groups[image.folder, *key].append(image)
     all_series = []
-    for (folder, _), members in groups.items():
+    for (folder, *_), members in groups.items():
         unreadable_members = [file for file in unreadable if str(PurePosixPath(file).parent) == folder]
         files = sorted([*(image.file for image in members), *unreadable_members], key=natural_sort_key)
         all_series.append(DicomSeries(tuple(files), {image.file: image for image in members}))

@@ -1,6 +1,6 @@
-"""Reading of a user's studies (DICOM, NIfTI or image files) as axial slices for a network."""
+"""Reading of a user's studies (DICOM, volumes or image files) as axial slices for a network."""
 
-from lss_lightning.data.studies.find import StudySource, find_studies, open_input
+from lss_lightning.data.studies.find import StudyListing, StudySource, find_studies, open_input
 from lss_lightning.data.studies.record import (
     AxialSlice,
     FileProblem,
@@ -15,6 +15,7 @@ __all__ = [
     "FileProblem",
     "InputRequirements",
     "Study",
+    "StudyListing",
     "StudySource",
     "build_network_image",
     "find_studies",

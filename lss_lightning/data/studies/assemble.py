@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.archive import UnreadableError
-from lss_lightning.data.dicom.geometry import MAX_TILT, Plane, find_facing_plane
+from lss_lightning.data.dicom.geometry import FALLBACK_SLICE_SPACING, MAX_TILT, Plane, find_facing_plane
 from lss_lightning.data.parallel import track_progress
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, FileProblem, InputRequirements, Study
 from lss_lightning.data.studies.stacks import find_stacks
@@ -25,8 +25,6 @@ from lss_lightning.stenosis import Flag, Side, flag_registration
 
 # Two images of one weighting nearer than this share of the slice spacing show the same slice.
 _REPEATED = 0.25
-# Slice spacing in mm, used if no file states it.
-_SLICE_SPACING = 4.4
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,8 @@ class AcquiredImage:
         source: The file.
         read_pixels: Function that returns the pixels, of shape (H, W): floating-point values, or uint8 if they are to
             be used unchanged. It raises :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
+        label: Name of the acquisition for the user, or an empty string.
+        rank: Rank among images of one slice, 0 for the best.
     """
 
     kind: str
@@ -51,11 +51,13 @@ class AcquiredImage:
     series: str
     source: Path
     read_pixels: Callable[[], NDArray[Any]]
+    label: str = ""
+    rank: int = 0
 
     @property
     def half_spacing(self) -> float:
         """Half the distance to the next slice, mm."""
-        return (self.slice_spacing or _SLICE_SPACING) / 2
+        return (self.slice_spacing or FALLBACK_SLICE_SPACING) / 2
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,14 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
     if requirements.kinds == (UNSPECIFIED_KIND,):
         by_kind = {UNSPECIFIED_KIND: _get_only_kind(by_kind, requirements)}
     requirements.check(by_kind)
-    unique = {kind: _remove_repeats(members) for kind, members in by_kind.items()}
-    remarks = [
-        f"{repeated} {kind} images show the same slices as others and were left out: copies, or the smaller of two "
-        "series."
-        for kind in unique
-        if (repeated := len(by_kind[kind]) - len(unique[kind]))
-    ]
+    unique, remarks = {}, []
+    for kind, members in by_kind.items():
+        unique[kind], repeats = _remove_repeats(members)
+        if repeats:
+            counts = ", ".join(f"{count} of {source}" for source, count in repeats.items())
+            remarks.append(
+                f"{repeats.total()} {kind} images show the same slices as others and were left out: {counts}."
+            )
     main = requirements.kinds[0]
     partners = [image for kind, members in unique.items() if kind != main for image in members]
     plans = list(_plan_slices(unique[main], partners))
@@ -127,15 +130,35 @@ def _get_only_kind(by_kind: dict[str, list[AcquiredImage]], requirements: InputR
     return [replace(image, kind=UNSPECIFIED_KIND) for members in by_kind.values() for image in members]
 
 
-def _remove_repeats(images: Sequence[AcquiredImage]) -> list[AcquiredImage]:
-    """Keep one image at each position, from the largest series."""
-    sizes = Counter(image.series for image in images)
+def _remove_repeats(images: Sequence[AcquiredImage]) -> tuple[list[AcquiredImage], Counter[str]]:
+    """Keep one image at each position: from the series with most positions, then the best rank.
+
+    Returns:
+        The images kept, and the number of the others by series and reason.
+    """
+    positions = {(image.series, *np.round(image.plane.centre, 1), *np.round(image.plane.normal, 2)) for image in images}
+    sizes = Counter(series for series, *_ in positions)
     kept: list[AcquiredImage] = []
-    for image in sorted(images, key=lambda image: -sizes[image.series]):
+    repeats: Counter[str] = Counter()
+    for image in sorted(images, key=lambda image: (-sizes[image.series], image.rank)):
         max_distance = _REPEATED * 2 * image.half_spacing
-        if find_facing_plane(image.plane, [other.plane for other in kept], max_distance) is None:
+        match = find_facing_plane(image.plane, [other.plane for other in kept], max_distance)
+        if match is None:
             kept.append(image)
-    return kept
+        else:
+            repeats[_explain_repeat(image, kept[match], sizes)] += 1
+    return kept, repeats
+
+
+def _explain_repeat(image: AcquiredImage, kept: AcquiredImage, sizes: Counter[str]) -> str:
+    label = image.label or "the volume"
+    if image.series == kept.series:
+        return f"{label} (copies)"
+    if sizes[image.series] < sizes[kept.series]:
+        return f"{label} (fewer slices than {kept.label or 'the other'})"
+    if image.series.split()[:1] == kept.series.split()[:1]:
+        return f"{label} (another echo)"
+    return f"{label} ({'acquired earlier' if image.rank > kept.rank else 'equal, but later by file name'})"
 
 
 def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_SlicePlan]:

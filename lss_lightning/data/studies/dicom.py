@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from lss_lightning.data.dicom.archive import FileReader, natural_sort_key, open_reader
 from lss_lightning.data.dicom.images import DicomImage, read_pixels
-from lss_lightning.data.dicom.series import DicomSeries
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
+from lss_lightning.data.studies.choice import choose_images, label_series, rank_images
 from lss_lightning.data.studies.record import InputRequirements, Study
 from lss_lightning.data.studies.refusals import SPLIT, explain_no_axial_images, join_problems
 from lss_lightning.errors import UserError
@@ -20,15 +17,17 @@ from lss_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class DicomStudy:
-    """The images of one StudyInstanceUID.
+    """The images of one StudyInstanceUID and patient.
 
     Attributes:
         root: The folder that file names are relative to.
         images: At least one.
+        patients: Number of patients in the input whose images have this StudyInstanceUID. It should be 1.
     """
 
     root: Path
     images: tuple[DicomImage, ...]
+    patients: int = 1
 
     def read(self, requirements: InputRequirements, name: str) -> Study:
         """Select, pair, register and read the axial slices.
@@ -44,18 +43,25 @@ class DicomStudy:
             raise UserError(
                 f"StudyInstanceUID missing in {len(self.images)} images, which may belong to several patients; export "
                 "them again",
-                [str(self.root / image.file) for image in self.images],
+                self._add_root(image.file for image in self.images),
             )
-        weightings = {uid: _to_series(images).weighting for uid, images in _group_by_series(self.images).items()}
-        weighted = [image for image in self.images if weightings[image.series_uid] in ("T1", "T2")]
+        shared = ""
+        if self.patients > 1:
+            shared = (
+                f"{self.patients} patients (by PatientID, name, birth date or sex) have the same StudyInstanceUID and "
+                "are separate studies here"
+            )
+        choice = choose_images(self.images, requirements.series)
+        weighted = [image for image in self.images if image.file in choice.weighted]
         single_frame = [image for image in weighted if image.number_of_frames == 1]
-        axial = [image for image in single_frame if image.plane and image.plane.is_axial]
+        axial = [image for image in single_frame if image.file in choice.preferred]
         if not axial:
-            raise self._with_paths(explain_no_axial_images(self.images))
+            error = explain_no_axial_images(self.images)
+            raise UserError("; ".join(filter(None, (str(error), shared))), self._add_root(error.files))
         problems = []
         # Enhanced images state their times per frame, not per file.
         if multi_frame := sum(
-            weightings[image.series_uid] != "other" or image.repetition_time is None
+            image.file in choice.weighted or image.repetition_time is None
             for image in self.images
             if image.number_of_frames > 1
         ):
@@ -64,39 +70,43 @@ class DicomStudy:
             problems.append(f"{len(unplaced)} images left out: {join_problems(unplaced)}; export them again")
         with open_reader(self.root) as read:
             ordered = sorted(axial, key=lambda image: natural_sort_key(image.file))
-            acquired = [self._to_acquired(image, weightings[image.series_uid], read) for image in ordered]
+            ranks = {
+                file: rank
+                for kind in ("T1", "T2")
+                for file, rank in rank_images(i for i in ordered if choice.weighted[i.file] == kind).items()
+            }
+            acquired = [
+                self._to_acquired(image, choice.weighted[image.file], ranks[image.file], read) for image in ordered
+            ]
             try:
                 study = assemble_study(acquired, requirements, name)
             except UserError as error:
-                raise UserError("; ".join((str(error), *problems)), error.files) from error
+                remarks = [remark.removesuffix(".") for remark in choice.remarks]
+                text = "; ".join(filter(None, (str(error), *problems, shared, *remarks)))
+                raise UserError(text, error.files) from error
         files = dict(study.files)
         if unplaced:
-            files[problems[-1]] = tuple(str(self.root / image.file) for image in unplaced)
-        return replace(study, problems=(*problems, *study.problems), files=files)
+            files[problems[-1]] = self._add_root(image.file for image in unplaced)
+        return replace(
+            study,
+            problems=(*problems, *study.problems),
+            remarks=(*([f"{shared}."] if shared else []), *study.remarks, *choice.remarks),
+            files=files,
+        )
 
-    def _with_paths(self, error: UserError) -> UserError:
-        return UserError(str(error), [str(self.root / file) for file in error.files])
+    def _add_root(self, files: Iterable[str]) -> tuple[str, ...]:
+        return tuple(str(self.root / file) for file in files)
 
-    def _to_acquired(self, image: DicomImage, weighting: str, read: FileReader) -> AcquiredImage:
-        plane, flipped = image.required_plane.upright()
+    def _to_acquired(self, image: DicomImage, weighting: str, rank: int, read: FileReader) -> AcquiredImage:
+        plane, turn = image.required_plane.upright()
         return AcquiredImage(
             kind=weighting,
             plane=plane,
             slice_spacing=image.slice_spacing,
             thickness=image.thickness,
-            series=image.series_uid,
+            series=f"{image.series_uid} {image.echo_time}",
+            label=label_series(image),
+            rank=rank,
             source=self.root / image.file,
-            read_pixels=lambda: np.flip(read_pixels(image.file, read), flipped),
+            read_pixels=lambda: turn.apply(read_pixels(image.file, read)),
         )
-
-
-def _group_by_series(images: Iterable[DicomImage]) -> dict[str, list[DicomImage]]:
-    groups: dict[str, list[DicomImage]] = defaultdict(list)
-    for image in images:
-        groups[image.series_uid].append(image)
-    return groups
-
-
-def _to_series(images: Sequence[DicomImage]) -> DicomSeries:
-    ordered = sorted(images, key=lambda image: natural_sort_key(image.file))
-    return DicomSeries(tuple(image.file for image in ordered), {image.file: image for image in ordered})

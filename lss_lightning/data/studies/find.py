@@ -5,29 +5,35 @@ Messages do not name files below the input, because file names may contain a pat
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from lss_lightning.data.archive import unpack
 from lss_lightning.data.dicom.archive import UnreadableError, natural_sort_key, open_reader
 from lss_lightning.data.dicom.attributes import is_directory_file, may_be_dicom
 from lss_lightning.data.dicom.images import DicomImage, read_dicom_image
+from lss_lightning.data.dicom.series import group_into_studies
 from lss_lightning.data.formats import find_suffix
+from lss_lightning.data.nifti import VOLUME_FORMATS
 from lss_lightning.data.studies.dicom import DicomStudy
 from lss_lightning.data.studies.image_files import ImageFileStudy
 from lss_lightning.data.studies.label_maps import LABEL_MAP, is_label_map
-from lss_lightning.data.studies.names import NamedFile, find_sibling_folder, parse_file_name
+from lss_lightning.data.studies.names import NamedFile, find_sibling_folder, parse_file_names
 from lss_lightning.data.studies.record import FileProblem, InputRequirements, Study, summarise_problems
 from lss_lightning.data.studies.volumes import VolumeStudy
+from lss_lightning.data.walk import list_files
+from lss_lightning.display import format_count
 from lss_lightning.errors import UserError
 from lss_lightning.runs.output import PREDICTION_INDEX
 
+_BY_RULE: Mapping[str, str] = MappingProxyType({})
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
@@ -69,19 +75,39 @@ def open_input(path: Path) -> Iterator[Path]:
         yield content
 
 
-def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySource], list[FileProblem]]:
-    """Find the studies in a file or folder: DICOM if there is any, else NIfTI and image files.
+@dataclass(frozen=True)
+class StudyListing:
+    """The studies in the input, and the files that belong to none.
 
-    DICOM images are grouped by StudyInstanceUID, in the natural order of each study's first file. Other files are
-    grouped by folder; T1 and T2 files belong together if their names are otherwise the same.
+    Attributes:
+        studies: At least one.
+        left_out: DICOM files that cannot be read, and label maps.
+        problems: Other files that should have been used but could not be, one clause each.
+        remarks: Files that were left out on purpose, one sentence each.
+    """
+
+    studies: tuple[StudySource, ...]
+    left_out: tuple[FileProblem, ...] = ()
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def unreadable(self) -> list[FileProblem]:
+        """The files that should have been used."""
+        return [problem for problem in self.left_out if problem.is_error]
+
+
+def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, str] = _BY_RULE) -> StudyListing:
+    """Find the studies in a file or folder: DICOM if there is any, else volumes and image files.
+
+    DICOM images are grouped by StudyInstanceUID and patient, in the natural order of each study's first file. Other
+    files are grouped by folder; T1 and T2 files belong together if their names are otherwise the same.
 
     Args:
         root: The file or folder to search.
         source: The path that the user gave, for messages.
         excluded: A folder that is not searched: the folder of the results.
-
-    Returns:
-        The studies, and the files that were left out: DICOM files that cannot be read, and label maps.
+        series: The user's choice of T1 and T2 by texts in file names, by ``T1`` and ``T2``.
 
     Raises:
         UserError: If there is no study.
@@ -90,6 +116,8 @@ def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySo
         root = root.parent  # the images that a DICOMDIR lists are below its folder
     files = _list_files(root, excluded)
     folder = root if root.is_dir() else root.parent
+    broken = sum(not path.exists() and not _has_suffix(path) for path in files)
+    problems = (f"{format_count(broken, 'symbolic link')} lead{'s' if broken == 1 else ''} nowhere",) if broken else ()
     images, unreadable = _read_dicom_images(folder, files)
     if images:
         with_frames = [image for image in images if image.number_of_frames]
@@ -98,25 +126,35 @@ def find_studies(root: Path, source: Path, excluded: Path) -> tuple[list[StudySo
                 f"input={source}: {len(images)} DICOM files, but none of them holds an image (Rows above 0, and a "
                 "Modality other than SEG); give a study with images"
             )
-        return list(_group_dicom_images(folder, with_frames)), unreadable
+        studies = [DicomStudy(folder, group.images, group.patients) for group in group_into_studies(with_frames)]
+        others = sum(bool(find_suffix(path.name)) for path in files)
+        remarks = (
+            f"{format_count(others, 'NIfTI or image file')} left out, because the input contains DICOM; give them as "
+            "another input.",
+        )
+        return StudyListing(tuple(studies), tuple(unreadable), problems, remarks if others else ())
     if unreadable:
         raise UserError(
             f"input={source}: none of the {len(unreadable)} DICOM files can be read: {summarise_problems(unreadable)}; "
             "export them again",
             [problem.file for problem in unreadable],
         )
-    maps = [path for path in files if find_suffix(path.name).startswith(".nii") and is_label_map(path)]
-    left_out = [FileProblem(str(path), LABEL_MAP, is_error=False) for path in maps]
-    volumes = [path for path in files if path not in maps]
-    studies = [*_group_files(volumes, volumes=True), *_group_files(_add_siblings(root, files), volumes=False)]
-    if not studies and maps:
+    maps = [path for path in files if find_suffix(path.name) in VOLUME_FORMATS and is_label_map(path)]
+    files = [path for path in files if path not in maps]
+    left_out = tuple(FileProblem(str(path), LABEL_MAP, is_error=False) for path in maps)
+    has_images = any(find_suffix(path.name) for path in files)
+    if maps and not has_images:
         raise UserError(f"input={source}: {summarise_problems(left_out)}", map(str, maps))
-    if not studies:
+    if not has_images:
         raise UserError(
-            f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .png, .tif or .npy; give a "
-            "study"
+            f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .mha, .nrrd, .png, .tif or "
+            ".npy; give a study"
         )
-    return studies, left_out
+    sources = (
+        *_group_files(files, series, volumes=True),
+        *_group_files(_add_siblings(root, files), series, volumes=False),
+    )
+    return StudyListing(sources, left_out, problems, _check_choice(files, series))
 
 
 def _list_files(root: Path, excluded: Path) -> list[Path]:
@@ -124,15 +162,9 @@ def _list_files(root: Path, excluded: Path) -> list[Path]:
     if root.is_file():
         return [root]
     excluded = excluded.expanduser().resolve()
-    files: list[Path] = []
-    for folder, subfolders, names in os.walk(root):
-        if PREDICTION_INDEX in names or Path(folder).resolve() == excluded:
-            subfolders.clear()
-            continue
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        paths = (Path(folder, name) for name in names if not name.startswith("."))
-        # Reading a pipe would block. A broken link is kept, so that it is reported as unreadable.
-        files += [path for path in paths if path.is_file() or path.is_symlink()]
+    paths = list_files(root, lambda folder, names: PREDICTION_INDEX in names or folder.resolve() == excluded)
+    # Reading a pipe would block. A broken link is kept, so that it is reported as unreadable.
+    files = [path for path in paths if not path.name.startswith(".") and (path.is_file() or path.is_symlink())]
     return sorted(files, key=lambda path: natural_sort_key(path.relative_to(root).as_posix()))
 
 
@@ -151,12 +183,9 @@ def _read_dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomIma
     return images, unreadable
 
 
-def _group_dicom_images(root: Path, images: Sequence[DicomImage]) -> Iterator[StudySource]:
-    studies: dict[str, list[DicomImage]] = defaultdict(list)
-    for image in images:
-        studies[image.study_uid].append(image)
-    for members in studies.values():
-        yield DicomStudy(root, tuple(members))
+def _has_suffix(path: Path) -> bool:
+    """Return whether a file has the suffix of a format that is read, so that reading it reports a fault."""
+    return path.suffix.lower() in _DICOM_SUFFIXES or bool(find_suffix(path.name))
 
 
 def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
@@ -164,17 +193,34 @@ def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
     sibling = find_sibling_folder(root) if root.is_dir() else None
     if sibling is None:
         return list(files)
-    pairs = {named.pair for named in map(parse_file_name, files) if named}
+    pairs = {named.pair for named in parse_file_names(files, {})}
     candidates = [path for path in sorted(sibling.iterdir()) if find_suffix(path.name) and path.is_file()]
-    return [*files, *(path for path in candidates if (named := parse_file_name(path)) and named.pair in pairs)]
+    return [*files, *(named.path for named in parse_file_names(candidates, {}) if named.pair in pairs)]
 
 
-def _group_files(files: Sequence[Path], *, volumes: bool) -> Iterator[StudySource]:
-    """Group NIfTI files into studies of one volume or pair of volumes, or image files into studies."""
+def _check_choice(files: Sequence[Path], series: Mapping[str, str]) -> tuple[str, ...]:
+    """Check that the user's texts occur in names, and return a remark on files that are left out because of them."""
+    paths = [path for path in files if find_suffix(path.name)]
+    named = parse_file_names(paths, series)
+    for kind in series:
+        if not any(file.kind == kind for file in named):
+            raise UserError(f"series={{{kind.lower()}: …}}: no file or folder has this text in its name; correct it")
+    left_out = len(parse_file_names(paths, {})) - len(named)
+    return (f"{format_count(left_out, 'file')} left out, because series= chooses others.",) if left_out else ()
+
+
+def _group_files(files: Sequence[Path], series: Mapping[str, str], *, volumes: bool) -> Iterator[StudySource]:
+    """Group volume files into studies of one volume or pair of volumes, or image files into studies."""
+    suffixes = ((path, find_suffix(path.name)) for path in files)
+    paths = [path for path, suffix in suffixes if suffix and (suffix in VOLUME_FORMATS) is volumes]
+    all_named = parse_file_names(paths, series)
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for named in all_named:
+        kinds[named.study].append(str(named.kind))
     groups: dict[tuple[str, str], list[NamedFile]] = defaultdict(list)
-    for path in files:
-        suffix = find_suffix(path.name)
-        if suffix and suffix.startswith(".nii") is volumes and (named := parse_file_name(path)):
-            groups[named.study, named.pair if volumes else ""].append(named)
+    for named in all_named:
+        # A user who chooses both files pairs them, whatever their names.
+        is_pair = len(series) == 2 and sorted(kinds[named.study]) == ["T1", "T2"]
+        groups[named.study, named.pair if volumes and not is_pair else ""].append(named)
     for members in groups.values():
         yield VolumeStudy(tuple(members)) if volumes else ImageFileStudy(tuple(members))

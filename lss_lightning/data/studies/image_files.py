@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lss_lightning.data.dicom.archive import natural_sort_key
 from lss_lightning.data.formats import StackPlane, read_header, read_image
 from lss_lightning.data.slices import ImageFile
-from lss_lightning.data.studies.names import COMPOSITE_KIND, NamedFile
+from lss_lightning.data.studies.names import COMPOSITE_KIND, NamedFile, describe_rule
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, InputRequirements, Study
 from lss_lightning.errors import UserError
 
@@ -63,6 +63,7 @@ class ImageFileStudy:
                 f"{unknown} of {len(slices)} slices have an unknown pixel spacing, so only ratios are measured; set "
                 "pixel_size=… to the spacing in mm."
             )
+        remarks += describe_rule(self.files)
         return Study(slices=tuple(slices), problems=tuple(problems), remarks=tuple(remarks), files=problems)
 
 
@@ -79,6 +80,14 @@ def _count_planes(files: list[NamedFile]) -> int:
 
 
 def _read_slice(name: str, files: list[NamedFile], plane: int, requirements: InputRequirements) -> AxialSlice:
+    for named in files:
+        named.check_weighting(requirements.kinds)
+    for kind, count in Counter(named.kind for named in files if named.level is None).items():
+        if count > 1:
+            raise UserError(
+                f"{count} {f'{kind} files' if kind else 'files'} of one slice, whose names are otherwise the same; "
+                "keep one, or rename them"
+            )
     if len({_read_plane_count(named) for named in files}) > 1:
         raise UserError("the T1 and T2 files hold different numbers of images; give stacks of the same slices")
     images: ImagesByKind = {}

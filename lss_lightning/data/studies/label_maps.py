@@ -1,10 +1,12 @@
-"""Recognition of label maps among the NIfTI files of an input."""
+"""Recognition of label maps among the volumes of an input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+
+from lss_lightning.data.nifti import find_volume_format
 
 LABEL_MAP = "a label map, not an image: few whole numbers in connected areas; give the image that it belongs to"
 """Reason for leaving out a label map."""
@@ -17,7 +19,7 @@ _NIFTI_INTENT_LABEL = "1002"
 
 
 def is_label_map(path: Path) -> bool:
-    """Return whether a NIfTI file holds labels rather than an image, by its header or by its values.
+    """Return whether a volume holds labels rather than an image, by its header or by its values.
 
     The name is not used: it may say "seg" of an image or nothing of a mask. Files that cannot be read return False.
     """
@@ -25,7 +27,7 @@ def is_label_map(path: Path) -> bool:
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
+        image = SimpleITK.ReadImage(str(path), imageIO=find_volume_format(path)[1])
         if image.HasMetaDataKey("intent_code") and image.GetMetaData("intent_code").strip() == _NIFTI_INTENT_LABEL:
             return True
         voxels = SimpleITK.GetArrayViewFromImage(image)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lss_lightning.data.alkafri_layout import FIELD_OF_VIEW
 from lss_lightning.data.formats import strip_suffix
+from lss_lightning.data.weighting import choose_token, find_tokens, find_weighting
+from lss_lightning.errors import UserError
 from lss_lightning.stenosis import LEVEL_KEYS
 
 COMPOSITE_KIND = "composite"
 
-_KIND = re.compile(r"(?<![a-z0-9])(t1|t2|c1)(?!\d)", re.IGNORECASE)
+_BIDS = re.compile(r"(?:^|_)(T[12])w$", re.IGNORECASE)
+_COMPOSITE = re.compile(r"(?<![a-z0-9])c1(?!\d)", re.IGNORECASE)
+_NUMBERED = re.compile(r"t[12][\W_]*\d+", re.IGNORECASE)
+_QUANTITATIVE = re.compile(r"(?<![a-z0-9])t[12]_?(star|map)", re.IGNORECASE)
 _ALKAFRI = re.compile(r"(?:T1|T2|C1)_(\d+)_(D[345])", re.IGNORECASE)
 _ALKAFRI_LABEL = re.compile(r"[LB]1_\d+_D[345]", re.IGNORECASE)
 
@@ -23,11 +30,14 @@ class NamedFile:
 
     Attributes:
         path: The file.
-        kind: ``T1``, ``T2``, ``composite``, or None if neither the file name nor the folder name states it.
+        kind: ``T1``, ``T2``, ``composite``, another weighting such as ``STIR``, or None if neither the file name nor
+            the folder name states it.
         study: Key that all files of one study share.
         pair: Key that the T1 and T2 files of one slice or volume share within a study.
         level: The disc level, e.g. ``L4/5``, of Al-Kafri files, or None.
         field_of_view: Width in mm of Al-Kafri images, or None.
+        contradiction: Whether the name says both T1 and T2 and no rule decides.
+        by_rule: Whether the name says T1 or T2 several times, and a rule decides.
     """
 
     path: Path
@@ -36,34 +46,125 @@ class NamedFile:
     pair: str
     level: str | None = None
     field_of_view: float | None = None
+    contradiction: bool = False
+    by_rule: bool = False
+
+    def check_weighting(self, kinds: Sequence[str]) -> None:
+        """Check that the name states at most one weighting, and none but T1 or T2.
+
+        Args:
+            kinds: The kinds that the checkpoint needs. If none is T1 or T2, every name is allowed.
+
+        Raises:
+            UserError: If it does not. The message does not contain the name.
+        """
+        if not set(kinds) & {"T1", "T2"}:
+            return
+        remedy = "or choose the files with series={t1: …, t2: …}, texts that only their names contain"
+        if self.contradiction:
+            raise UserError(
+                "a file whose name says both T1 and T2, as weighting or as time point, vertebra or group; rename it so "
+                f"that it ends in _T1w or _T2w, e.g. pat01_tp1_T2w, {remedy}"
+            )
+        if self.kind not in ("T1", "T2", COMPOSITE_KIND, None):
+            raise UserError(f"a file whose name says {self.kind}, which is neither T1 nor T2; leave it out, {remedy}")
 
 
-def parse_file_name(path: Path) -> NamedFile | None:
-    """Parse the name of an image file or volume. Label maps of the Al-Kafri data give None."""
-    name = strip_suffix(path.name)
-    if _ALKAFRI_LABEL.fullmatch(name):
+def parse_file_names(paths: Iterable[Path], series: Mapping[str, str]) -> list[NamedFile]:
+    """Parse the names of image files or volumes. Label maps of the Al-Kafri data are left out.
+
+    The weighting is that of a BIDS suffix (``_T1w``), else of the token T1 or T2 beside a word such as ax, tra or tse,
+    else of the last token. T1 and T2 may also be folders, unless names of files in the folder contradict it.
+
+    Args:
+        paths: The files of all studies.
+        series: Texts by ``T1`` and ``T2``; a file whose name or folder contains one has that kind, whatever it says
+            otherwise, and no other file has it.
+    """
+    names = {path: strip_suffix(path.name) for path in paths}
+    names = {path: name for path, name in names.items() if not _ALKAFRI_LABEL.fullmatch(name)}
+    kinds: dict[Path, set[str | None]] = defaultdict(set)
+    for path, name in names.items():
+        kinds[path.parent].add(_parse(name).kind)
+    parsed = [_parse_path(path, name, kinds[path.parent], series) for path, name in names.items()]
+    return [named for named in parsed if named]
+
+
+@dataclass(frozen=True)
+class _ParsedText:
+    """What a name states: the kind, and the rest of the name without it."""
+
+    kind: str | None
+    rest: str
+    contradiction: bool = False
+    by_rule: bool = False
+
+
+def _parse(name: str) -> _ParsedText:
+    if match := _BIDS.search(name):
+        return _ParsedText(match[1].upper(), name[: match.start(1)])
+    if match := _QUANTITATIVE.search(name):
+        return _ParsedText(match[0].upper(), name)
+    tokens = find_tokens(name)
+    stated = find_weighting(name)
+    if stated in ("STIR", "FLAIR", "PD"):
+        return _ParsedText(stated, name)
+    token = choose_token(tokens)
+    if token:
+        by_rule = len({other.kind for other in tokens}) > 1
+        return _ParsedText(token.kind, name[: token.start] + name[token.end :], by_rule=by_rule)
+    if tokens:
+        return _ParsedText(None, name, contradiction=True)
+    if match := _COMPOSITE.search(name):
+        return _ParsedText(COMPOSITE_KIND, name[: match.start()] + name[match.end() :])
+    return _ParsedText(None, name)
+
+
+def _parse_path(path: Path, name: str, kinds: set[str | None], series: Mapping[str, str]) -> NamedFile | None:
+    """Parse a name among files of the given kinds in the same folder. A file that ``series`` leaves out gives None."""
+    folder = path.parent
+    for wanted, text in series.items():
+        for place, study in ((name, folder), (folder.name, folder.parent)):
+            if text.lower() in place.lower():
+                start = place.lower().index(text.lower())
+                pair = place[:start] + place[start + len(text) :]
+                return NamedFile(path, wanted, str(study), pair if place is name else name)
+    parsed, in_folder = _parse(name), _parse_folder(folder.name)
+    kind_of_folder = in_folder if kinds <= {in_folder, None} else None
+    kind = parsed.kind or (None if parsed.contradiction else kind_of_folder)
+    if kind in series:
         return None
-    in_name, in_folder = _KIND.search(name), _KIND.search(path.parent.name)
-    kind = _get_kind(in_name or in_folder)
-    # T1 and T2 may be in separate folders.
-    study_folder = path.parent.parent if in_folder else path.parent
-    pair = _KIND.sub("", name, count=1) if in_name else name
     if match := _ALKAFRI.fullmatch(name):
         levels = {key: level for level, key in LEVEL_KEYS.items()}
         # The data set's folders are nested differently, so the patient number identifies the study.
-        return NamedFile(path, kind, match[1], pair, levels[match[2].upper()], FIELD_OF_VIEW)
-    return NamedFile(path, kind, str(study_folder), pair)
+        return NamedFile(path, kind, match[1], parsed.rest, levels[match[2].upper()], FIELD_OF_VIEW)
+    # T1 and T2 may be in separate folders.
+    study = folder.parent if kind_of_folder else folder
+    return NamedFile(path, kind, str(study), parsed.rest, contradiction=parsed.contradiction, by_rule=parsed.by_rule)
+
+
+def _parse_folder(name: str) -> str | None:
+    """Return the kind that a folder's name states. ``T2-07`` is the number of a patient in a group T2."""
+    return None if _NUMBERED.fullmatch(name) else _parse(name).kind
+
+
+def describe_rule(files: Sequence[NamedFile]) -> tuple[str, ...]:
+    """Return a remark if a rule decided between T1 and T2 in the names of files."""
+    count = sum(named.by_rule for named in files)
+    if not count:
+        return ()
+    return (
+        f"The names of {count} of {len(files)} files say both T1 and T2; the one beside a word such as ax, tra or tse, "
+        "or else the last one, is taken for the weighting. series={t1: …, t2: …} chooses otherwise.",
+    )
 
 
 def find_sibling_folder(folder: Path) -> Path | None:
     """Return the folder whose name has T1 where this one has T2, or T2 where it has T1, or None if there is none."""
-    match = _KIND.search(folder.name)
-    if not match or match[1].lower() == "c1":
+    token = choose_token(find_tokens(folder.name))
+    if token is None or _NUMBERED.fullmatch(folder.name):
         return None
-    counterpart = match[1][0] + {"1": "2", "2": "1"}[match[1][1]]
-    sibling = folder.with_name(folder.name[: match.start()] + counterpart + folder.name[match.end() :])
+    digit = token.start + 1
+    counterpart = {"1": "2", "2": "1"}[folder.name[digit]]
+    sibling = folder.with_name(folder.name[:digit] + counterpart + folder.name[token.end :])
     return sibling if sibling.is_dir() else None
-
-
-def _get_kind(match: re.Match[str] | None) -> str | None:
-    return None if match is None else {"t1": "T1", "t2": "T2", "c1": COMPOSITE_KIND}[match[1].lower()]

@@ -29,10 +29,13 @@ class InputRequirements:
     Attributes:
         channels: The checkpoint's ``data.channels``, never ``image``.
         pixel_size: Pixel spacing in mm of files that do not state it, or None if unknown.
+        series: The user's choice of T1 and T2, by ``T1`` and ``T2``: the number, UID or description of a DICOM series,
+            or a text in the names of other files. A kind that is not given is chosen by rule.
     """
 
     channels: str
     pixel_size: float | None = None
+    series: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -116,7 +119,7 @@ class Study:
             names.
         problems: Files and slices that should have been used but could not be, one clause each.
         remarks: Other information for the user, one sentence each.
-        orientation: Axes of the source NIfTI file, e.g. ``RAS``, or None for other files.
+        orientation: Axes of the source NIfTI, MHA or NRRD file, e.g. ``RAS``, or None for other files.
         files: The files that each problem concerns, for the terminal.
     """
 

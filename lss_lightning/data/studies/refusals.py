@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lss_lightning.data.dicom.images import DicomImage
-from lss_lightning.data.dicom.series import describe_exclusion
+from lss_lightning.data.dicom.traits import explain_times
 from lss_lightning.errors import UserError
 
 SPLIT = "export them as one file for each image, or split them (for example with dcm4che's emf2sf)"
@@ -34,6 +34,8 @@ def explain_no_axial_images(images: Sequence[DicomImage]) -> UserError:
         remedy = "export them again"
     else:
         remedy = "export the axial spin-echo series"
+        if any(image.traits.weighting in ("STIR", "PD") for image in others):
+            remedy += ", or choose a series with series={t2: …}"
     files = [image.file for image in images if reasons[image.file] == order[0]]
     return UserError(f"no axial T1 or T2 images among {len(images)}: {text}; {remedy}", files)
 
@@ -51,4 +53,19 @@ def _explain(image: DicomImage) -> str:
         return f"with {' and '.join(image.attribute_problems)}"
     if not image.plane.is_axial:
         return _NOT_AXIAL
-    return f"axial {describe_exclusion(image)}"
+    traits = image.traits
+    if traits.weighting in ("T1", "T2"):
+        return f"axial {traits.weighting}, but not of the series that series= chooses"
+    name = "" if traits.weighting == "other" else f"{traits.weighting} "
+    return f"axial {name}{traits.exclusion or _explain_weighting(image)}"
+
+
+def _explain_weighting(image: DicomImage) -> str:
+    """State the rule by which the times or else the description make an image neither T1 nor T2."""
+    times = {"RepetitionTime": image.repetition_time, "EchoTime": image.echo_time}
+    if image.repetition_time and image.echo_time:
+        return explain_times(image.repetition_time, image.echo_time)
+    absent = tuple(name for name, value in times.items() if not value)
+    odd = [problem for problem in image.attribute_problems if problem.startswith(absent)]
+    reason = " and ".join(odd) or f"without {' and '.join(absent)}"
+    return f"{reason}, and a SeriesDescription that does not say t1 or t2, or says what EchoTime contradicts"

@@ -1,7 +1,8 @@
-"""NIfTI studies: one volume of axial slices, or a T1 volume and a T2 volume."""
+"""NIfTI, MHA and NRRD studies: one volume of axial slices, or a T1 volume and a T2 volume."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,18 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.geometry import Plane
+from lss_lightning.data.nifti import find_volume_format, to_three_axes
+from lss_lightning.data.orientation import (
+    MAX_ANISOTROPY,
+    find_main_axis,
+    find_volume_turn,
+    name_stored_axes,
+    turn_volume,
+)
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
-from lss_lightning.data.studies.names import NamedFile
+from lss_lightning.data.studies.names import NamedFile, describe_rule
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, InputRequirements, Study
 from lss_lightning.errors import UserError
-
-# Axes of a volume whose columns run to the patient's left, rows to the back and slices to the head.
-_AXIAL = "LPS"
-# A voxel whose longest side exceeds the others by this factor was acquired across that side.
-_MAX_ANISOTROPY = 1.5
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,10 @@ class VolumeStudy:
         acquired: list[AcquiredImage] = []
         volumes: dict[str, _Volume] = {}
         for named in self.files:
-            kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, len(self.files))
+            named.check_weighting(requirements.kinds)
+            kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, self.files)
+            if kind in volumes:
+                raise UserError(f"several {kind} volumes whose names are otherwise the same; keep one, or rename them")
             volume = _read_volume(named.path, stretch_whole=requirements.kinds == (UNSPECIFIED_KIND,))
             volumes[kind] = volume
             acquired += [
@@ -85,19 +92,20 @@ class VolumeStudy:
         slices = study.slices
         if not main.has_position:
             slices = tuple(replace(slice_, image_left=None) for slice_ in slices)
-        return replace(study, slices=slices, orientation=main.orientation)
+        remarks = (*study.remarks, *describe_rule(self.files))
+        return replace(study, slices=slices, remarks=remarks, orientation=main.orientation)
 
 
-def _infer_kind(requirements: InputRequirements, number_of_files: int) -> str:
+def _infer_kind(requirements: InputRequirements, files: Sequence[NamedFile]) -> str:
     """Return the kind of a file whose name does not state it: the only kind that is needed.
 
     Raises:
         UserError: If the checkpoint needs two kinds, or there are several files.
     """
-    if len(requirements.kinds) > 1 or number_of_files > 1:
+    if len(requirements.kinds) > 1 or len(files) > 1:
         raise UserError(
-            f"a NIfTI file whose name says neither T1 nor T2, but the checkpoint needs "
-            f"{' and '.join(requirements.kinds)}; give the two files the same name except for T1 and T2, e.g. "
+            f"a {find_volume_format(files[0].path)[0]} file whose name says neither T1 nor T2, but the checkpoint "
+            f"needs {' and '.join(requirements.kinds)}; give the two files the same name except for T1 and T2, e.g. "
             "scan_T1.nii.gz and scan_T2.nii.gz"
         )
     return requirements.kinds[0]
@@ -107,7 +115,7 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     """Read a file.
 
     Args:
-        path: The NIfTI file.
+        path: The file.
         stretch_whole: Whether to stretch the whole volume to 8 bits at once, as training on such files does, rather
             than each slice.
 
@@ -116,41 +124,46 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     """
     import SimpleITK
 
+    kind, reader = find_volume_format(path)
     # The warnings would name the file.
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO")
+        image = SimpleITK.ReadImage(str(path), imageIO=reader)
     except Exception as error:
         if "orthonormal" in str(error):
             problem = "whose affine is sheared: its axes are not perpendicular; resample it to a regular grid"
         else:
             problem = "that is broken or truncated; replace it"
-        raise UserError(f"a NIfTI file {problem}", [str(path)]) from error
-    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
-        image = image[..., 0]
-    if image.GetDimension() == 2:
-        image = SimpleITK.JoinSeries(image)
+        raise UserError(f"a {kind} file {problem}", [str(path)]) from error
+    image = to_three_axes(image)
     channels = image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() != 3 or channels != 1:
         raise UserError(
-            f"a NIfTI file of {' × '.join(map(str, image.GetSize()))} voxels with {channels} "
+            f"a {kind} file of {' × '.join(map(str, image.GetSize()))} voxels with {channels} "
             "value(s) each; save each image of a series as a separate greyscale volume of three dimensions",
             [str(path)],
         )
-    codes = [image.GetMetaData(key) for key in ("qform_code", "sform_code") if image.HasMetaDataKey(key)]
-    orientation = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    image = SimpleITK.DICOMOrient(image, _AXIAL)
+    has_position = _has_position(image, kind)
+    turn = find_volume_turn(image.GetDirection(), image.GetSpacing(), image.GetSize(), upwards=True)
+    image = turn_volume(image, turn)
     across, down, step = image.GetSpacing()
-    if image.GetSize()[2] > 1 and max(across, down) > _MAX_ANISOTROPY * step:
-        raise UserError("a NIfTI file of sagittal or coronal slices; add the axial series", [str(path)])
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    if find_main_axis(axes[:, 2]) != 2 or (image.GetSize()[2] > 1 and max(across, down) > MAX_ANISOTROPY * step):
+        raise UserError(f"a {kind} file of sagittal or coronal slices; add the axial series", [str(path)])
     pixels = SimpleITK.GetArrayFromImage(image)
     if pixels.dtype != np.uint8:
         pixels = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
         if stretch_whole:
             pixels = stretch_to_uint8(pixels, np.ones(pixels.shape, dtype=np.bool_))
-    axes = np.array(image.GetDirection()).reshape(3, 3)
     corners = (np.array(image.TransformIndexToPhysicalPoint((0, 0, k))) for k in range(len(pixels)))
     shape = pixels.shape[1], pixels.shape[2]
     planes = tuple(Plane(corner, axes[:, 0], axes[:, 1], (down, across), shape) for corner in corners)
-    has_position = not codes or any(int(code) > 0 for code in codes)
-    return _Volume(pixels, planes, step, orientation, has_position)
+    return _Volume(pixels, planes, step, name_stored_axes(turn), has_position)
+
+
+def _has_position(image: Any, kind: str) -> bool:
+    """Return whether a file states the directions of its axes in the patient. MetaImage files always do."""
+    if kind == "NRRD":
+        return bool(image.HasMetaDataKey("NRRD_space"))
+    codes = [image.GetMetaData(key) for key in ("qform_code", "sform_code") if image.HasMetaDataKey(key)]
+    return not codes or any(int(code) > 0 for code in codes)

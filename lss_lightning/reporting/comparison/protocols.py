@@ -127,7 +127,7 @@ def make_ceiling_table(
 
     Args:
         distances: D distances in pixels.
-        shifts: IoU of the labels with themselves moved by each distance, (D, K).
+        shifts: IoU of the labels with themselves shifted by each distance, (D, K).
         agreement: IoU between annotators, (K,), or None if their label maps are not available.
         labels: The K classes.
         caption: Caption of the table, which names the labels.
@@ -136,7 +136,7 @@ def make_ceiling_table(
     anatomy = list(labels.anatomical)
     rows = [[label.name, *(format_score(values[index]) for values in columns)] for index, label in enumerate(labels)]
     means = [format_score(float(np.mean(values[anatomy]))) for values in columns]
-    headings = [f"Moved by {distance:g} px" for distance in distances]
+    headings = [f"Shifted by {distance:g} px" for distance in distances]
     headings += [] if agreement is None else ["Between annotators"]
     return Table(["Class", *headings], rows, caption, foot=[[MEAN_ANATOMY_ROW, *means]])
 
@@ -223,7 +223,7 @@ def _draw_legend(body: Any, models: Sequence[ModelScores], moved: Mapping[float,
             markersize=11,
             markeredgewidth=1.6,
             linestyle="",
-            label=f"Label moved by {distance:g} px",
+            label=f"Label shifted by {distance:g} px",
         )
         for distance, shade in zip(moved, _make_shades(len(moved)), strict=True)
     ]

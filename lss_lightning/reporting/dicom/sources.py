@@ -13,7 +13,7 @@ from pydicom.valuerep import DA, TM
 from lss_lightning.data.dicom.archive import UnreadableError
 from lss_lightning.data.dicom.attributes import get_transfer_syntax, may_be_dicom, read_dataset
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.dicom.flips import find_flips, flip_slice
+from lss_lightning.reporting.dicom.pixel_order import find_turn_to_stored, turn_slice
 from lss_lightning.stenosis.study import SliceResult, StudyResult
 
 _GRID = (
@@ -85,15 +85,15 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
     for result in study.slices:
         headers = [_read_header(path, result.name, keep_identity) for path in result.sources if may_be_dicom(path)]
         if headers:
-            same_grid = ((header, flips) for header in headers if (flips := find_flips(header, result)) is not None)
-            image, flips = next(same_grid, (None, ()))
-            if image is None:
+            same_grid = ((header, turn) for header in headers if (turn := find_turn_to_stored(header, result)))
+            image, turn = next(same_grid, (None, None))
+            if image is None or turn is None:
                 raise UserError(
                     f"{study.name}, {result.name}: the label map matches the grid of none of its {len(headers)} source "
                     "images, which SEG and SR require; provide the original T1 images"
                 )
             others = tuple(header for header in headers if header is not image)
-            matched.append(MatchedSlice(flip_slice(result, flips), image, others))
+            matched.append(MatchedSlice(turn_slice(result, turn), image, others))
     return matched
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from lss_lightning.data.orientation import find_turn_to, turn_volume
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis import Geometry, SliceResult, StudyResult
 
@@ -43,7 +44,7 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
     Args:
         study: The segmented study.
         path: The file to write. Several files are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz`` and so on.
-        orientation: The orientation of the voxel axes as named by SimpleITK, e.g. ``RAS``. None keeps axial slices.
+        orientation: The axes of the file that the study was read from, e.g. ``RAS``. None keeps axial slices.
 
     Returns:
         The files. Empty if no slice has a geometry.
@@ -63,7 +64,7 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
         image.SetSpacing((width, height, step))
         image.SetDirection(np.stack((first.row, first.column, normal), axis=1).ravel().tolist())
         if orientation:
-            image = SimpleITK.DICOMOrient(image, orientation)
+            image = turn_volume(image, find_turn_to(orientation))
         image.SetMetaData("ITK_FileNotes", format_provenance(study)[:_MAX_NOTES])
         SimpleITK.WriteImage(image, str(file), imageIO="NiftiImageIO")
     return tuple(paths)

@@ -35,7 +35,7 @@ def write_study_results(
         study: The study.
         folder: An empty folder.
         output: Which files to write, and whether the DICOM files keep the patient's identity.
-        orientation: The axes of the study's NIfTI file, e.g. ``RAS``. None for other studies.
+        orientation: The axes of the study's volume, e.g. ``RAS``. None for other studies.
 
     Returns:
         A clause for each output that could not be written, with the reason.

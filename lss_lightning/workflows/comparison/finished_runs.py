@@ -64,7 +64,7 @@ class FinishedRun:
         if len(self.all_metadata) < len(self.checkpoints):
             raise UserError(f"{', '.join(map(str, self.checkpoints))}: no such file; restore it")
         metadata = self.all_metadata[0]
-        trained = metadata.config["data"]
+        trained = metadata.data_section
         section = self.data if self.data.get("_target_") else {**trained, **self.data}
         fixed = {
             "channels": metadata.channels,

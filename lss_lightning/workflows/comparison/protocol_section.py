@@ -147,7 +147,7 @@ def _make_seen_table(reproduction: Reproduction) -> Table:
         slices = fmean(run.result.metrics["data"]["images"] for run in runs)
         share = f"{counts.seen} ({100 * counts.seen / counts.patients:.0f} %)"
         rows.append([protocol, f"{counts.trained / len(runs):g}", f"{slices:g}", str(counts.patients), share])
-    columns = ["Protocol", "Training slices", "Test slices", "Test patients", "Of them seen in training"]
+    columns = ["Protocol", "Training slices", "Test slices", "Test patients", "Seen in training"]
     return Table(columns, rows, "Test patients whose slices were seen in training; patients summed over the seeds")
 
 

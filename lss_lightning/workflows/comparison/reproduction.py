@@ -76,10 +76,10 @@ def write_reproduction(reproduction: Reproduction, run_folder: RunFolder) -> Pat
         make_related_section(report),
     ]
     page = Page(
-        title=f"Reproduction of Altun & Alkan (2023) on {config.data.name}",
+        title=f"Reproduction of Altun & Alkan (2023) on data={config.data.name}",
         lead=(
-            "Lumbar Spinal Stenosis Analysis with Deep Learning Based Decision Support Systems, GU J Sci 36(3): its "
-            f"models, tables and figures, each model trained under {len(protocols)} protocols."
+            "The models, tables and figures of Lumbar Spinal Stenosis Analysis with Deep Learning Based Decision "
+            f"Support Systems, GU J Sci 36(3). Each model is trained under {len(protocols)} protocols."
         ),
         disclaimer=disclaimer,
         sections=sections,

@@ -82,7 +82,7 @@ def make_scores_section(report: ComparisonReport, runs: Sequence[FinishedRun], *
     columns = {result.name: result.metrics for result in results}
     write_table2_csv(report.folder / "table2.csv", columns, report.labels, report.note)
     remarks = [f"{result.name}: {remark}" for result in results for remark in result.metrics["data"].get("remarks", [])]
-    caption = "Table 2: intersection over union by class; in brackets 95 % intervals over patients"
+    caption = "Table 2: intersection over union by class, with 95 % intervals over patients in brackets"
     blocks: list[Block] = [make_table2(results, report.labels, caption), make_runs_table(results, report.labels)]
     if texts := [*(list_table2_notes(report.labels) if notes else []), *dict.fromkeys(remarks)]:
         blocks.append(Bullets(texts))

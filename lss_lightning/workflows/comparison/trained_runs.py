@@ -1,4 +1,4 @@
-"""The trainings of a reproduction and the runs that they became."""
+"""The training runs of a reproduction and the runs that they became."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class TrainedRun:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The finished trainings of a reproduction.
+    """The finished training runs of a reproduction.
 
     Attributes:
         config: The checked configuration.
         trained: At least one finished training.
-        failures: Descriptions of the trainings that failed.
+        failures: Descriptions of the training runs that failed.
     """
 
     config: ReproduceConfig

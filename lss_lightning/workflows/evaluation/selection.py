@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lss_lightning.config.data import build_data_source, build_split_protocol
@@ -48,7 +49,7 @@ def make_source(config: EvaluateConfig, metadata: CheckpointMetadata) -> DataSou
     Raises:
         UserError: If the user's settings contradict the checkpoint or one another, or if the classes differ.
     """
-    trained = metadata.config["data"]
+    trained = metadata.data_section
     fixed: dict[str, Any] = {
         "channels": metadata.channels,
         "third_channel": trained["third_channel"],
@@ -65,6 +66,8 @@ def make_source(config: EvaluateConfig, metadata: CheckpointMetadata) -> DataSou
         if key in changed and changed[key] != value:
             raise UserError(f"data.{key}={changed[key]}: the checkpoint was trained with {value}; remove data.{key}")
     source = build_data_source(section)
+    if config.own_data and "root" not in changed:
+        _check_root(source, metadata)
     if source.read_notes() and not config.measurements:
         raise UserError(
             "data.reports: notes are compared with measurements, which measurements=false turns off; set "
@@ -103,6 +106,8 @@ def select_slices(
     data.spacing = all_metadata[0].spacing
     data.prepare_data()
     data.setup()
+    if own:
+        _check_test_slices(data, all_metadata[0])
     warnings = [split.warning for split in splits]
     if own and subset == "test":
         warnings += describe_shared_patients(first, data.slices, data.parts)
@@ -128,6 +133,8 @@ def select_slices(
             f"The labels of {count} of these slices are identical to labels that trained or selected the checkpoint. "
             "They may be other images of the same slices."
         )
+    if own and (count := _count_changed_labels(data, all_metadata[0])):
+        remarks.append(f"The labels of {count} of these slices have changed since the checkpoint was trained.")
     same = all(split == first for split in splits)
     description = first.description if same else f"{first.description} (the split of the first checkpoint)"
     return SliceSelection(
@@ -138,6 +145,43 @@ def select_slices(
         excluded_seen=len(excluded),
         remarks=tuple(filter(None, remarks)),
     )
+
+
+def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
+    """Check that the folder of the checkpoint's data exists or can be made.
+
+    Raises:
+        UserError: If it does not. The message names the folders that a relative path was looked for in.
+    """
+    root, origin = Path(source.root).expanduser(), metadata.working_directory
+    try:
+        source.check()
+    except UserError as error:
+        if root.is_absolute() or root.exists():
+            raise
+        folders = str(Path.cwd())
+        if origin not in (None, folders):
+            folders += f", nor in {origin}, where the checkpoint was trained"
+        raise UserError(
+            f"data.root={source.root}: no such folder in {folders}; set data.root=… to the folder that now holds the "
+            "checkpoint's data"
+        ) from error
+
+
+def _check_test_slices(data: SliceDataModule, metadata: CheckpointMetadata) -> None:
+    """Check that the checkpoint's own data still holds its test slices, whatever folder it is in now.
+
+    Raises:
+        UserError: If a slice is missing.
+    """
+    expected = set(metadata.test_slices or ())
+    if missing := expected - {loaded.digest for loaded in data.slices}:
+        source = data.source
+        raise UserError(
+            f"data.root={source.root}: the checkpoint's test slices are not there ({len(missing)} of {len(expected)} "
+            "missing), so this is other data, or it has changed; set data.root=… to the folder that holds them, or "
+            f"test on this data as data={source.name} data.root={source.root}"
+        )
 
 
 def _check_channels(source: DataSource, metadata: CheckpointMetadata) -> None:
@@ -165,6 +209,14 @@ def _describe_empty(subset: str, splits: Sequence[SplitProtocol], seen: int) -> 
     if len(splits) > 1 and {split.protocol for split in splits} == {"kfold"}:
         remedy += ", or use folds=… instead of ckpt_path=… to test each fold on the slices that it held out"
     return f"{subset}: no slices left to test, since {who} trained or selected on all {seen} slices; {remedy}"
+
+
+def _count_changed_labels(data: SliceDataModule, metadata: CheckpointMetadata) -> int:
+    """Return the number of slices whose label was not in the checkpoint's test set when it was trained."""
+    if metadata.test_slices is None or metadata.test_labels is None:
+        return 0
+    slices, labels = set(metadata.test_slices), set(metadata.test_labels)
+    return sum(loaded.digest in slices and loaded.label_digest not in labels for loaded in data.part("test"))
 
 
 def _count_seen_labels(data: SliceDataModule, all_metadata: Sequence[CheckpointMetadata]) -> int:

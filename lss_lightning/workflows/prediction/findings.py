@@ -48,7 +48,7 @@ class SegmentedSlice:
         probabilities: The class probabilities (K, H, W), mean over members and views.
         measurements: The measurements, or None if the checkpoint lacks classes that they need.
         intervals: 95 % intervals by measurement name.
-        flags: Doubts whether this is an axial lumbar slice at all.
+        flags: Doubts about whether this is an axial lumbar slice at all.
     """
 
     slice: AxialSlice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from lss_lightning.config.train import TrainConfig
@@ -16,7 +17,7 @@ FIXED_SECTIONS = ("model", "encoder", "data", "split", "augmentation", "seed", "
 """Sections of the configuration that a resume must not change, except for :data:`FREE_SETTINGS`."""
 
 FREE_SETTINGS = {
-    "data": {"root", "num_workers", "download", "raw", "unpack", "download_url"},
+    "data": {"root", "reports", "num_workers", "download", "raw", "unpack", "download_url"},
     "split": {"file", "content"},
     "callbacks": {"early_stopping", "progress_bar", "model_summary"},
 }
@@ -33,7 +34,7 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         config: The configuration of the run.
         data: The data, set up, with the working spacing chosen.
     """
-    training = data.part("train")
+    training, test = data.part("train"), data.part("test")
     mean, std = compute_intensity_moments(training)
     selection = [] if data.split.selection_part is None else data.part(data.split.selection_part)
     labels = config.data.labels
@@ -55,6 +56,9 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
         seen=sorted({slice_.digest for slice_ in [*training, *selection]}),
         seen_labels=sorted({slice_.label_digest for slice_ in [*training, *selection]}),
+        test_slices=sorted({slice_.digest for slice_ in test}),
+        test_labels=sorted({slice_.label_digest for slice_ in test}),
+        working_directory=str(Path.cwd()),
     )
 
 

@@ -27,7 +27,7 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
         data: The data, set up.
 
     Raises:
-        UserError: If the section ``loss`` names no class or does not fit it.
+        UserError: If the section ``loss`` names no class, or has settings that its class rejects.
     """
     section = dict(config.loss)
     pixels = torch.from_numpy(count_class_pixels(data.part("train"), len(config.data.labels)))
@@ -44,8 +44,10 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
         config: The configuration of the run, with the precision resolved.
 
     Raises:
-        UserError: If the section ``optimizer`` or ``scheduler`` names no class or does not fit it.
+        UserError: If the section ``optimizer`` or ``scheduler`` names no class, or has settings that its class rejects,
+            or if gradients cannot be clipped with these settings.
     """
+    _check_clipping(config)
 
     def configure(network: nn.Module) -> dict[str, Any]:
         parameters = list(network.parameters())
@@ -73,10 +75,32 @@ def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
         parameters = inspect.signature(get_class(config.optimizer["_target_"])).parameters
     except (ImportError, ValueError):
         return False  # instantiating the optimizer reports the mistake
-    # Lightning cannot clip gradients between unscaling and update if one kernel does both.
-    clips = config.trainer.precision == "16-mixed" and config.trainer.gradient_clip_val is not None
     is_set = bool({"fused", "foreach"} & config.optimizer.keys())
-    return device in ("cpu", "cuda") and "fused" in parameters and not is_set and not clips
+    return device in ("cpu", "cuda") and "fused" in parameters and not is_set and not _clips_mixed(config)
+
+
+def _clips_mixed(config: TrainConfig) -> bool:
+    """Whether gradients are clipped in mixed precision.
+
+    Lightning refuses to do so with a fused optimizer. With float16, one kernel unscales and applies the gradients, and
+    bfloat16 follows the same rule.
+    """
+    return config.trainer.precision.endswith("-mixed") and config.trainer.gradient_clip_val is not None
+
+
+def _check_clipping(config: TrainConfig) -> None:
+    setting = f"trainer.gradient_clip_val={config.trainer.gradient_clip_val}"
+    if config.optimizer.get("fused") and _clips_mixed(config):
+        raise UserError(
+            f"optimizer.fused=true with {setting} and trainer.precision={config.trainer.precision}: Lightning does not "
+            "clip the gradients of a fused optimizer in mixed precision; remove optimizer.fused, or set "
+            "trainer.precision=32-true"
+        )
+    if config.trainer.gradient_clip_val is not None and "fsdp" in config.trainer.strategy:
+        raise UserError(
+            f"{setting} with trainer.strategy={config.trainer.strategy}: Lightning does not clip gradients that are "
+            "divided among devices; remove it, or set trainer.strategy=ddp"
+        )
 
 
 def _instantiate(name: str, section: Mapping[str, Any], **extra: Any) -> Any:

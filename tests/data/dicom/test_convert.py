@@ -7,19 +7,22 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from lss_lightning.data.dicom import REGISTRATION_CSV, RegistrationRecord, convert_studies
 from lss_lightning.data.dicom.archive import RAW_FOLDER, find_patient_files
 from lss_lightning.data.dicom.picks import PICKS_FOLDER, SLICES_CSV
 from lss_lightning.errors import UserError
-from lss_lightning.phantom.dicom import T1_SERIES
+from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES
 from lss_lightning.phantom.study import StudySlice
 from tests.data.dicom.raw_studies import (
     FOLDERS,
     SIZE,
     assert_no_identity,
     contents,
+    convert,
+    edit_files,
     find_study,
     read_pixels,
     read_table,
@@ -66,6 +69,29 @@ def test_table_gives_the_known_offsets(converted: Path, phantom: tuple[Path, lis
         assert float(row["information_after"]) > float(row["information_before"]) > 0
         sizes = "size_differs;" if true.patient_id == 2 else ""
         assert (row["flags"], row["problem"]) == (f"{sizes}frame_of_reference_differs", "")
+
+
+@pytest.mark.parametrize("series", [T1_SERIES, T2_SERIES])
+def test_transposed_series_are_registered_on_the_pixels_of_t1(converted: Path, raw: Path, series: str) -> None:
+    """The published labels are drawn on the stored pixels of T1, so its orientation is kept and flagged."""
+
+    def transpose(dataset: pydicom.FileDataset) -> None:
+        pixels = dataset.pixel_array.T.copy()
+        first, second = dataset.ImageOrientationPatient[:3], dataset.ImageOrientationPatient[3:]
+        dataset.ImageOrientationPatient = [*second, *first]
+        dataset.PixelData = pixels.tobytes()
+
+    edit_files(find_study(raw) / series, transpose)
+    records = convert(raw)
+    is_t1 = series == T1_SERIES
+    for level in ("D3", "D4", "D5"):
+        name = f"0001_{level}"
+        assert records[name].status == "registered"
+        assert ("not_upright" in records[name].flags) == is_t1
+        for prefix in ("T1", "T2"):
+            expected, actual = (read_pixels(root, prefix, name).astype(int) for root in (converted, raw.parent / "out"))
+            actual = actual.T if is_t1 else actual
+            assert np.abs(actual - expected).mean() < (1 if prefix == "T1" else 4)
 
 
 def test_bytes_do_not_depend_on_the_workers(

@@ -8,24 +8,31 @@ import numpy as np
 import pytest
 
 from lss_lightning.data.dicom.geometry import Plane, find_facing_plane
+from lss_lightning.data.orientation import Turn
 from tests.data.dicom.planes import ACROSS, DOWN, make_plane
 
 SHAPE = (8, 6)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["", "transposed"])
 @pytest.mark.parametrize("flips", [(), (0,), (1,), (0, 1)], ids=str)
-def test_flipped_images_are_turned_upright_at_their_position(flips: tuple[int, ...]) -> None:
-    angle = np.radians(12)
-    across, down = np.array((np.cos(angle), np.sin(angle), 0)), np.array((-np.sin(angle), np.cos(angle), 0))
+def test_images_are_turned_upright_at_their_position(flips: tuple[int, ...], order: tuple[int, int]) -> None:
+    """The image is rotated in its plane, and tilted like a disc."""
+    angle, tilt = np.radians(12), np.radians(30)
+    tilted = np.array(((1, 0, 0), (0, np.cos(tilt), -np.sin(tilt)), (0, np.sin(tilt), np.cos(tilt))))
+    across, down = tilted[:, :2] @ (np.cos(angle), np.sin(angle)), tilted[:, :2] @ (-np.sin(angle), np.cos(angle))
     upright = Plane(np.array((-3.0, 5.0, 7.0)), across, down, (0.5, 0.7), SHAPE)
-    corner = upright.corner + sum(
-        ((SHAPE[axis] - 1) * upright.spacing[axis] * (down, across)[axis] for axis in flips), np.zeros(3)
-    )
-    signs = [-1 if axis in flips else 1 for axis in (0, 1)]
-    result, axes = Plane(corner, signs[1] * across, signs[0] * down, upright.spacing, upright.shape).upright()
-    assert axes == flips
-    for name in ("corner", "across", "down"):
+    corner, directions = upright.corner, [down, across]
+    for axis in flips:
+        corner = corner + (SHAPE[axis] - 1) * upright.spacing[axis] * directions[axis]
+        directions[axis] = -directions[axis]
+    first, second = order
+    spacing, shape = (upright.spacing[first], upright.spacing[second]), (SHAPE[first], SHAPE[second])
+    result, turn = Plane(corner, directions[1 - first], directions[1 - second], spacing, shape).upright()
+    assert turn == Turn(order, flips)
+    for name in ("corner", "across", "down", "spacing"):
         assert getattr(result, name) == pytest.approx(getattr(upright, name))
+    assert result.shape == SHAPE
 
 
 def test_facing_plane_is_parallel_and_within_the_distance() -> None:

@@ -129,7 +129,7 @@ def test_weighting_is_determined_by_times_and_then_by_description(raw: Path) -> 
 
     assert find_weighting(set_times(500, 10)) == "T1"
     assert find_weighting(set_times(3500, 90)) == "T2"
-    assert find_weighting(set_times(3500, 20)) == "other"
+    assert find_weighting(set_times(3500, 20)) == "PD"
     assert find_weighting(set_times(8, 4)) == "other"
     assert find_weighting(set_times(None, None)) == "T1"
     assert find_weighting(set_description("T2 TSE TRA")) == "T2"

@@ -35,6 +35,9 @@ def write_volume(
     return path
 
 
-def read_studies(path: Path, channels: str, pixel_size: float | None = None) -> list[Study]:
-    sources, _ = find_studies(path, path, path / "out")
-    return [source.read(InputRequirements(channels, pixel_size), "study") for source in sources]
+def read_studies(
+    path: Path, channels: str, pixel_size: float | None = None, series: dict[str, str] | None = None
+) -> list[Study]:
+    requirements = InputRequirements(channels, pixel_size, series or {})
+    listing = find_studies(path, path, path / "out", requirements.series)
+    return [source.read(requirements, "study") for source in listing.studies]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lss_lightning.data.studies import find_studies
 from lss_lightning.errors import UserError
 from tests.data.studies.reading import read_studies
+from tests.workflows.prediction.studies import write_dicom
 
 
 def test_earlier_results_are_not_studies(tmp_path: Path) -> None:
@@ -42,3 +44,24 @@ def test_broken_links_pipes_and_locked_files_do_not_stop_the_search(
     monkeypatch.setattr(Path, "open", raise_permission_error)
     with pytest.raises(UserError, match="DICOM files can be read"):
         read_studies(tmp_path, "t2")
+
+
+def test_what_is_left_out_beside_the_studies_is_counted(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    (tmp_path / "patient").symlink_to(tmp_path / "nowhere")
+    listing = find_studies(tmp_path, tmp_path, tmp_path / "out")
+    assert (listing.problems, listing.remarks) == (("1 symbolic link leads nowhere",), ())
+    write_dicom(tmp_path / "dicom")
+    listing = find_studies(tmp_path, tmp_path, tmp_path / "out")
+    assert len(listing.studies) == 1
+    assert listing.remarks == (
+        "1 NIfTI or image file left out, because the input contains DICOM; give them as another input.",
+    )
+
+
+def test_linked_folders_are_searched(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "disk" / "t2.png")
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "cohort" / "0001").symlink_to(tmp_path / "disk")
+    assert len(read_studies(tmp_path / "cohort", "t2")) == 1

@@ -61,7 +61,8 @@ def test_label_maps_beside_images_are_left_out_by_name(tmp_path: Path) -> None:
     write_volume(tmp_path / "scan_T2.nii.gz", make_volume(1))
     for name in ("scan_T1_dseg.nii.gz", "mask.nii", "scan.nii.gz"):
         write_volume(tmp_path / name, make_labels())
-    studies, left_out = find_studies(tmp_path, tmp_path, tmp_path / "out")
+    listing = find_studies(tmp_path, tmp_path, tmp_path / "out")
+    studies, left_out = listing.studies, listing.left_out
     assert len(studies) == 1
     assert [Path(problem.file).name for problem in left_out] == ["mask.nii", "scan.nii.gz", "scan_T1_dseg.nii.gz"]
     assert {problem.reason.partition(":")[0] for problem in left_out} == {"a label map, not an image"}

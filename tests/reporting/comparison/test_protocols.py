@@ -66,7 +66,7 @@ def test_effects_in_table_and_csv(tmp_path):
 def test_ceiling_table():
     shifts = np.array([[math.nan, 0.9, 0.8, 0.7, 0.6, 1.0], [math.nan, 0.8, 0.6, 0.4, 0.2, 0.9]])
     table = make_ceiling_table((0.5, 1.0), shifts, shifts[0], LUMBAR, "caption")
-    assert table.columns == ["Class", "Moved by 0.5 px", "Moved by 1 px", "Between annotators"]
+    assert table.columns == ["Class", "Shifted by 0.5 px", "Shifted by 1 px", "Between annotators"]
     assert table.foot == [["Mean over anatomical classes", "0.750", "0.500", "0.750"]]
     assert table.rows[0] == ["Unregistered", "–", "–", "–"]
     assert len(make_ceiling_table((0.5, 1.0), shifts, None, LUMBAR, "caption").columns) == 3

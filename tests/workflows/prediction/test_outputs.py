@@ -82,7 +82,7 @@ def lose_frame(dataset: pydicom.FileDataset) -> None:
 
 
 def lose_class(dataset: pydicom.FileDataset) -> None:
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.826.0.1.3680043.9.999.1"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID("1.2.826.0.1.3680043.9.999.1")
 
 
 def lose_thickness(dataset: pydicom.FileDataset) -> None:

@@ -17,6 +17,8 @@ from tests.conftest import configure
         (["+optimizer.foreach=true"], False),
         (["trainer.precision=16-mixed"], True),
         (["trainer.precision=16-mixed", "trainer.gradient_clip_val=1"], False),
+        (["trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1"], False),
+        (["trainer.precision=32-true", "trainer.gradient_clip_val=1"], True),
     ],
 )
 def test_optimizers_are_fused_if_possible(overrides, expected):

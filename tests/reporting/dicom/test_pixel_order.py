@@ -16,29 +16,36 @@ from lss_lightning.stenosis import MEASUREMENTS
 from tests.reporting.dicom.files import read_groups, read_header
 
 
-@pytest.mark.parametrize("axes", [(0,), (0, 1)], ids=str)
-def test_seg_and_sr_refer_to_the_stored_pixels(study, tmp_path, axes):
+@pytest.mark.parametrize("transposed", [False, True], ids=["", "transposed"])
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)], ids=str)
+def test_seg_and_sr_refer_to_the_stored_pixels(study, tmp_path, axes, transposed):
     """Slices are read upright, but SEG and SR must refer to the pixel order of the file."""
+
+    def store(pixels):
+        return np.flip(pixels.T if transposed else pixels, axes)
+
     (disc, *_) = (result for result in study.slices if result.level == "L4/5")
     dataset = pydicom.dcmread(disc.sources[0])
     directions = np.reshape(dataset.ImageOrientationPatient, (2, 3)).astype(float)[::-1]
     corner = np.array(dataset.ImagePositionPatient, dtype=float)
+    if transposed:
+        directions = directions[::-1].copy()
     for axis in axes:
         corner += (disc.classes.shape[axis] - 1) * float(dataset.PixelSpacing[axis]) * directions[axis]
         directions[axis] *= -1
     dataset.ImagePositionPatient = [f"{value:.8f}" for value in corner]
     dataset.ImageOrientationPatient = [f"{value:.8f}" for value in directions[::-1].ravel()]
-    dataset.PixelData = np.flip(dataset.pixel_array, axes).tobytes()
-    dataset.save_as(tmp_path / "flipped.dcm")
-    flipped = replace(study, slices=(replace(disc, sources=(tmp_path / "flipped.dcm",)),))
+    dataset.PixelData = store(dataset.pixel_array).tobytes()
+    dataset.save_as(tmp_path / "stored.dcm")
+    stored = replace(study, slices=(replace(disc, sources=(tmp_path / "stored.dcm",)),))
 
-    segs = write_seg(flipped, tmp_path / "seg.dcm")
+    segs = write_seg(stored, tmp_path / "seg.dcm")
     seg = hd.seg.segread(segs[0])
     pixels = seg.get_pixels_by_source_instance([dataset.SOPInstanceUID])[0]
     for segment, index in enumerate(LUMBAR.anatomical):
-        np.testing.assert_array_equal(np.flip(pixels[..., segment], axes) > 0, disc.classes == index)
+        np.testing.assert_array_equal(pixels[..., segment] > 0, store(disc.classes == index))
 
-    sr = write_sr(flipped, tmp_path / "sr.dcm", segs)
+    sr = write_sr(stored, tmp_path / "sr.dcm", segs)
     stored_to_patient = ImageToReferenceTransformer(
         dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing
     )
