@@ -59,12 +59,17 @@ def test_label_maps_are_recognised_by_their_header_and_broken_files_are_not(tmp_
 def test_label_maps_beside_images_are_left_out_by_name(tmp_path: Path) -> None:
     write_volume(tmp_path / "scan_T1.nii.gz", make_volume())
     write_volume(tmp_path / "scan_T2.nii.gz", make_volume(1))
-    for name in ("scan_T1_dseg.nii.gz", "mask.nii", "scan.nii.gz"):
+    for name in ("scan_T1_dseg.nii.gz", "mask.nii", "mask.nrrd", "scan.nii.gz"):
         write_volume(tmp_path / name, make_labels())
     listing = find_studies(tmp_path, tmp_path, tmp_path / "out")
     studies, left_out = listing.studies, listing.left_out
     assert len(studies) == 1
-    assert [Path(problem.file).name for problem in left_out] == ["mask.nii", "scan.nii.gz", "scan_T1_dseg.nii.gz"]
+    assert [Path(problem.file).name for problem in left_out] == [
+        "mask.nii",
+        "mask.nrrd",
+        "scan.nii.gz",
+        "scan_T1_dseg.nii.gz",
+    ]
     assert {problem.reason.partition(":")[0] for problem in left_out} == {"a label map, not an image"}
     assert not any(problem.is_error for problem in left_out)
 
