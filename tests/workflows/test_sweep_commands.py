@@ -124,6 +124,9 @@ def test_each_job_has_its_own_folder_devices_and_objective_also_when_resumed(lin
     stopped.write_text(stopped.read_text().replace("finished", "running"))
     metrics.unlink()
     done = train(f"sweep={folder}")
+    assert done.returncode == 2
+    assert f"{record}: this setting can run code; if you trust it, give it again on the command line" in done.stderr
+    done = train(f"sweep={folder}", record)
     assert done.returncode == 0, done.stderr
     assert "2 × cpu" in done.stdout
     assert listed(folder) == dict.fromkeys("01", "finished")
