@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -22,6 +24,20 @@ from lss_lightning.cli.hydra_compat import (
 )
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo the logging configuration that Hydra sets up in this process, for the tests that run after these."""
+    root = logging.getLogger()
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    before = [(logger, logger.disabled, logger.level, logger.propagate) for logger in (root, *loggers)]
+    handlers = list(root.handlers)
+    yield
+    for logger, disabled, level, propagate in before:
+        logger.disabled, logger.level, logger.propagate = disabled, level, propagate
+    root.handlers[:] = handlers
+    logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # the levels that loggers have cached
 
 
 def describe(*overrides, command="train", chosen=()):
