@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, open_dict
 from PIL import Image
 
@@ -33,6 +34,13 @@ def work_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.chdir(tmp_path_factory.mktemp("work"))
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for processes that tests start there
         yield
+
+
+@pytest.fixture(autouse=True)
+def _first_rank() -> Iterator[None]:
+    """Make the process rank 0 again after a test that gave it another rank, because other ranks print no warnings."""
+    yield
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
 
 @pytest.fixture
