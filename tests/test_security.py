@@ -187,9 +187,11 @@ def test_no_payload_runs(attacks, place, sign):
 def test_a_class_is_used_once_the_user_trusts_it(place):
     from lss_lightning.config.stored import load_stored_config
     from lss_lightning.errors import UserError
+    from lss_lightning.runs.trust import trust_classes
 
     write_run(place / "trusted", optimizer={"_target_": "torch.optim.NAdam", "lr": 0.1})
     file = place / "trusted" / ".hydra" / "config.yaml"
     with pytest.raises(UserError, match=r"if you trust this one, add trust=\[torch.optim.NAdam\]"):
-        load_stored_config(file, ())
-    assert load_stored_config(file, ["torch.optim.NAdam"])["optimizer"]["_target_"] == "torch.optim.NAdam"
+        load_stored_config(file)
+    trust_classes(["torch.optim.NAdam"])
+    assert load_stored_config(file)["optimizer"]["_target_"] == "torch.optim.NAdam"

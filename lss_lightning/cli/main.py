@@ -31,6 +31,7 @@ from lss_lightning.cli.resume import expand_checkpoint_argument
 from lss_lightning.config.overrides import expand_shorthands, get_task_overrides, take_trust
 from lss_lightning.config.stored import find_untrusted_classes
 from lss_lightning.errors import UserError, fail, suggest_nearest
+from lss_lightning.runs.trust import trust_classes
 from lss_lightning.sweeps import JobProcessError, expand_sweep_argument, record_outcome, run_job
 from lss_lightning.sweeps.folder import store_configuration
 from lss_lightning.sweeps.launcher import adapt_to_launcher
@@ -75,10 +76,11 @@ def run(command: str, arguments: Sequence[str] | None = None) -> None:
 
 def _expand_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep or a run, or be one of several processes."""
-    if command != "train":
-        return adapt_to_launcher(arguments)
     given, trusted = take_trust(arguments)
-    return expand_checkpoint_argument(adapt_to_launcher(expand_sweep_argument(given, trusted)), trusted)
+    trust_classes(trusted)
+    if command != "train":
+        return adapt_to_launcher(given)
+    return expand_checkpoint_argument(adapt_to_launcher(expand_sweep_argument(given)))
 
 
 def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], cfg: DictConfig) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ RESUMED_CONFIG = "resumed_run"
 """Name under which Hydra finds the stored configuration."""
 
 
-def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str] = ()) -> list[str]:
+def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a run.
 
     With ``ckpt_path=`` Hydra starts from the configuration that the run stored last, which only the overrides on this
@@ -31,7 +31,6 @@ def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str
 
     Args:
         arguments: Overrides and flags of ``train.py``.
-        trusted: Full names of further classes that the stored configuration may name.
 
     Raises:
         UserError: If the checkpoint does not exist or is not in a run directory, its stored configuration is not
@@ -57,7 +56,7 @@ def expand_checkpoint_argument(arguments: Sequence[str], trusted: Collection[str
         raise UserError(
             f"hydra.run.dir={run_dir}: a resumed run continues in its own directory, {run.path}; leave it out"
         )
-    stored = load_stored_config(configurations[-1], trusted)
+    stored = load_stored_config(configurations[-1])
     _relocate_paths(stored, read_working_directory(run.path))
     ConfigStore.instance().store(RESUMED_CONFIG, stored)
     return [

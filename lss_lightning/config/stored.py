@@ -1,14 +1,14 @@
 """Settings that a run directory or a sweep stores. They may come from somebody else, so they are data and never code.
 
-The command line and the YAML files of the user may name any class. Stored settings may only name the classes in
-:data:`TRUSTED_CLASSES`, and hold plain values. Hydra's own settings are never taken from them, because those can make
-Hydra call any function.
+The command line and the YAML files of the user may name any class. Stored settings may only name the classes that
+:mod:`lss_lightning.runs.trust` lists or the user trusts, and hold plain values. Hydra's own settings are never taken
+from them, because those can make Hydra call any function.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,39 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lss_lightning.config.overrides import parse_overrides
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import TrainConfig
-from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
-
-TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
-    "data": frozenset(
-        {
-            "lss_lightning.data.alkafri.AlKafri",
-            "lss_lightning.data.image_folder.FolderSource",
-            "lss_lightning.phantom.source.Phantom",
-        }
-    ),
-    "split": frozenset(
-        {
-            "lss_lightning.data.splits.file.FileSplit",
-            "lss_lightning.data.splits.fractions.ImageSplit",
-            "lss_lightning.data.splits.fractions.PatientSplit",
-            "lss_lightning.data.splits.fractions.Resubstitution",
-            "lss_lightning.data.splits.kfold.KFoldSplit",
-        }
-    ),
-    "loss": frozenset(
-        {
-            "lss_lightning.models.losses.CrossEntropy",
-            "lss_lightning.models.losses.DiceCrossEntropy",
-            "lss_lightning.models.losses.Focal",
-        }
-    ),
-    "optimizer": frozenset({"torch.optim.Adam", "torch.optim.AdamW", "torch.optim.RMSprop", "torch.optim.SGD"}),
-    "scheduler": frozenset(
-        {"torch.optim.lr_scheduler.CosineAnnealingLR", "torch.optim.lr_scheduler.PolynomialLR"},
-    ),
-}
-"""The classes that stored settings may name, by section."""
+from lss_lightning.runs.trust import check_trusted, is_listed
 
 _PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 _CHOICE = re.compile(r"\w[\w.+-]*")
@@ -67,12 +36,11 @@ _HYDRA_SETTINGS = (
 """Hydra's settings that a sweep may store. They choose how jobs are run, and cannot name code or a command."""
 
 
-def load_stored_config(file: Path, trusted: Collection[str]) -> dict[str, Any]:
+def load_stored_config(file: Path) -> dict[str, Any]:
     """Load the configuration of a training from its run directory.
 
     Args:
         file: A ``config.yaml`` that Hydra or a resume has written.
-        trusted: Full names of further classes that the user trusts.
 
     Returns:
         The sections of ``train.py``, interpolations unresolved.
@@ -94,17 +62,16 @@ def load_stored_config(file: Path, trusted: Collection[str]) -> dict[str, Any]:
                 f"{file}: has the section {section}, which no run stores; it was changed, so remove the section if you "
                 "trust the file, or start a new run"
             )
-    check_stored_values(stored, str(file), trusted)
+    check_stored_values(stored, str(file))
     return {str(section): values for section, values in stored.items()}
 
 
-def check_stored_values(config: Mapping[str, Any], source: str, trusted: Collection[str]) -> None:
+def check_stored_values(config: Mapping[str, Any], source: str) -> None:
     """Check that stored settings name only trusted classes and hold only plain values.
 
     Args:
         config: The settings by section.
         source: The file they come from, for messages.
-        trusted: Full names of further classes that the user trusts.
 
     Raises:
         UserError: If they do not.
@@ -115,17 +82,16 @@ def check_stored_values(config: Mapping[str, Any], source: str, trusted: Collect
                 raise UserError(
                     f"{source}: {path}={value}: stored settings must not call resolvers; replace it by a plain value"
                 )
-            if path.rpartition(".")[2] == "_target_":
-                _check_class(path, value, source, trusted)
+            if path.rpartition(".")[2] == "_target_" and value is not None:
+                check_trusted(path, value, source)
 
 
-def check_stored_overrides(overrides: Sequence[str], source: str, trusted: Collection[str]) -> None:
+def check_stored_overrides(overrides: Sequence[str], source: str) -> None:
     """Check the overrides of the jobs of a stored sweep in the same way.
 
     Args:
         overrides: The overrides, without Hydra's own settings.
         source: The file they come from, for messages.
-        trusted: Full names of further classes that the user trusts.
 
     Raises:
         UserError: If they name another class, a file outside the configuration, or one of Hydra's settings.
@@ -144,7 +110,7 @@ def check_stored_overrides(overrides: Sequence[str], source: str, trusted: Colle
             section: Any = choice
             for part in reversed(key.split(".")):
                 section = {part: section}
-            check_stored_values(section, source, trusted)
+            check_stored_values(section, source)
 
 
 def check_stored_hydra_settings(settings: Sequence[str], source: str) -> None:
@@ -163,12 +129,12 @@ def check_stored_hydra_settings(settings: Sequence[str], source: str) -> None:
 
 
 def find_untrusted_classes(config: Mapping[str, Any]) -> list[str]:
-    """Return the classes that a configuration names and :data:`TRUSTED_CLASSES` does not list."""
+    """Return the classes that a configuration names and stored settings may not name."""
     targets = {
         value: None
         for section, values in config.items()
         for path, value in _walk(values, section)
-        if path.endswith("._target_") and value is not None and value not in TRUSTED_CLASSES.get(section, ())
+        if path.endswith("._target_") and value is not None and not is_listed(path, value)
     }
     return list(targets)
 
@@ -185,16 +151,3 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _walk(item, path)
     else:
         yield path, value
-
-
-def _check_class(path: str, target: Any, source: str, trusted: Collection[str]) -> None:
-    """Check a stored ``_target_``. It must be the section's own, and one of the trusted classes."""
-    section = path.partition(".")[0]
-    known = TRUSTED_CLASSES.get(section, frozenset())
-    if path == f"{section}._target_" and (target is None or target in known):
-        return
-    if target not in trusted:
-        raise UserError(
-            f"{source}: {path}={format_setting(target)}: stored settings may only name classes that this project "
-            f"lists; if you trust this one, add trust=[{target}]"
-        )

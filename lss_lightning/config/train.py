@@ -25,9 +25,9 @@ from lss_lightning.config.sections import (
     TrainerConfig,
     config_folder,
 )
+from lss_lightning.config.targets import check_target
 from lss_lightning.config.validation import build_config, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
-from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
 
@@ -43,9 +43,8 @@ def _check_encoder(encoder: EncoderConfig) -> EncoderConfig:
 def _check_class_section(name: str, values: Any) -> dict[str, Any]:
     """Check a section that names a class by ``_target_`` and gives its arguments."""
     section = validate_open(_COMMON_KEYS[name], values, name)
-    target = section.get("_target_")
-    if not isinstance(target, str) and (name != "scheduler" or target is not None):
-        raise UserError(f"{name}._target_={format_setting(target)}: not a class; choose one with {name}=…")
+    if name != "scheduler" or section.get("_target_") is not None:
+        check_target(section, name, f"choose one with {name}=…")
     return section
 
 

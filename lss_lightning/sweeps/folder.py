@@ -22,7 +22,7 @@ MIXED_NAME = "sweep"
 """Name of a sweep whose jobs have different names."""
 
 
-def expand_sweep_argument(arguments: Sequence[str], trusted: Collection[str] = ()) -> list[str]:
+def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep.
 
     ``sweep=<folder>`` is replaced by the arguments with which that sweep was started. Only Hydra's own settings, such
@@ -30,7 +30,6 @@ def expand_sweep_argument(arguments: Sequence[str], trusted: Collection[str] = (
 
     Args:
         arguments: Overrides and flags of ``train.py``.
-        trusted: Full names of further classes that the stored settings may name.
 
     Raises:
         UserError: If the directory holds no sweep, its stored settings are not allowed, or other settings are given as
@@ -54,7 +53,7 @@ def expand_sweep_argument(arguments: Sequence[str], trusted: Collection[str] = (
     replaced = {*map(_override_key, changes), "hydra.sweep.dir", "hydra.mode"}
     kept = [text for text in stored["hydra"] if _override_key(text) not in replaced]
     check_stored_hydra_settings(kept, f"sweep={name}")
-    check_stored_overrides(stored["task"], f"sweep={name}", trusted)
+    check_stored_overrides(stored["task"], f"sweep={name}")
     for flag in stored["flags"]:
         if not flag.startswith("--config-dir="):
             raise UserError(f"sweep={name}: {SWEEP_FILE} holds the flag {flag}, which no sweep stores; remove it")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from torch import nn
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import count_class_pixels
 from lss_lightning.errors import UserError
+from lss_lightning.models.instantiate import instantiate_section
 from lss_lightning.models.losses import class_weights
 from lss_lightning.models.segmentation import OptimizerFactory
 
@@ -32,7 +31,7 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
     section = dict(config.loss)
     pixels = torch.from_numpy(count_class_pixels(data.part("train"), len(config.data.labels)))
     weights = class_weights(pixels, section.pop("class_weights"))
-    loss = _instantiate("loss", section, weights=weights)
+    loss = instantiate_section("loss", section, weights=weights)
     assert isinstance(loss, nn.Module)
     return loss
 
@@ -52,12 +51,12 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
     def configure(network: nn.Module) -> dict[str, Any]:
         parameters = list(network.parameters())
         extra = {"fused": True} if is_optimizer_fused(config, parameters[0].device.type) else {}
-        optimizer = _instantiate("optimizer", config.optimizer, params=parameters, **extra)
+        optimizer = instantiate_section("optimizer", config.optimizer, params=parameters, **extra)
         if config.scheduler.get("_target_") is None:
             return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
-            "lr_scheduler": _instantiate("scheduler", config.scheduler, optimizer=optimizer),
+            "lr_scheduler": instantiate_section("scheduler", config.scheduler, optimizer=optimizer),
         }
 
     configure(nn.Linear(1, 1))  # reports a mistake now, not after the data has been read
@@ -101,16 +100,3 @@ def _check_clipping(config: TrainConfig) -> None:
             f"{setting} with trainer.strategy={config.trainer.strategy}: Lightning does not clip gradients that are "
             "divided among devices; remove it, or set trainer.strategy=ddp"
         )
-
-
-def _instantiate(name: str, section: Mapping[str, Any], **extra: Any) -> Any:
-    try:
-        return instantiate(dict(section), **extra, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):
-            raise
-        reason = " ".join(str(cause).split())
-        raise UserError(
-            f"{name}: {section.get('_target_')} cannot be instantiated with these settings ({reason}); correct them"
-        ) from error

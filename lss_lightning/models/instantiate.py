@@ -1,0 +1,34 @@
+"""Instantiation of the classes that sections of the configuration name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from lss_lightning.errors import UserError
+
+
+def instantiate_section(key: str, section: Mapping[str, Any], **extra: Any) -> Any:
+    """Instantiate the class of a section, and the classes in its arguments.
+
+    Args:
+        key: The dotted key of the section, e.g. ``loss`` or ``callbacks.ema``, for messages.
+        section: The class as ``_target_``, and its arguments.
+        extra: Further arguments, such as the parameters of an optimizer.
+
+    Raises:
+        UserError: If there is no such class, or it rejects its arguments.
+    """
+    try:
+        return instantiate(dict(section), **extra, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):
+            raise
+        reason = " ".join(str(cause).split())
+        raise UserError(
+            f"{key}: {section.get('_target_')} cannot be instantiated with these settings ({reason}); correct them"
+        ) from error
