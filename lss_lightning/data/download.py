@@ -102,7 +102,7 @@ def download(
 
 
 class _FinalError(Exception):
-    """A failure that a retry cannot change."""
+    """A failure that retrying cannot fix."""
 
 
 class _TransientError(Exception):

@@ -41,7 +41,7 @@ class WeightingToken:
 
 
 def find_tokens(text: str) -> list[WeightingToken]:
-    """Return every T1 and T2 in a text that is a word of its own, in order."""
+    """Return every T1 and T2 that is a separate word in a string, in order."""
     return [
         WeightingToken(
             match[1].upper(),

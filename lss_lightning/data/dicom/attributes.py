@@ -191,7 +191,7 @@ def _read_without_preamble(content: bytes, options: dict[str, Any]) -> pydicom.F
 
 
 def _restore_types(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
-    """Store numbers that were saved with the type of a text as numbers again."""
+    """Convert numbers that were stored with a text VR back to a numeric VR."""
     for keyword in keywords:
         element: Any = dataset.get_item(keyword)
         if element is not None and dictionary_VR(keyword) == "DS" != element.VR:

@@ -139,5 +139,5 @@ class Resubstitution(SplitProtocol):
 
     @property
     def is_resubstitution(self) -> bool:
-        """True."""
+        """Whether the split tests on its training slices: True."""
         return True

@@ -88,7 +88,7 @@ class Table:
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Whether each column is sorted by number."""
+        """Whether each column is sorted numerically."""
         columns = list(zip(*self.rows, *self.foot, strict=True))[1:]
         return [False, *map(_is_numeric, columns)] if columns else [False] * len(self.columns)
 

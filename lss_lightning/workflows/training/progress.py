@@ -37,7 +37,7 @@ class TrainingProgressBar(RichProgressBar):
         self._start, self._first_step = time.monotonic(), trainer.fit_loop.total_batch_idx + 1
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Return a short bar, without Lightning's time and speed of the epoch."""
+        """Return the columns of a short bar, without Lightning's time and speed."""
         description, _, batches, *_ = super().configure_columns(trainer)
         return [description, BarColumn(bar_width=14), batches]
 
