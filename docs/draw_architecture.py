@@ -14,6 +14,7 @@ PACKAGE = "lss_lightning"
 PICTURE = Path(__file__).with_name("architecture.svg")
 
 LAYERS = {
+    "api": "the commands as Python functions",
     "cli": "Hydra around the workflows, errors in one line",
     "workflows": "one recipe per command",
     "reporting": "tables, figures, pages, DICOM objects, trackers",
