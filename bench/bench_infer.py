@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from lss_lightning.config.sections import TrainerConfig
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices
+from lss_lightning.data.processors import count_processors
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="images per batch (8)")
     parser.add_argument("--batches", type=int, default=6, help="batches per pass (6)")
     parser.add_argument("--passes", type=int, default=5, help="timed passes (5)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=count_processors())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--checkpoint", help="checkpoint whose test set shows the effect of bf16")
     args = parser.parse_args()

@@ -13,7 +13,6 @@ meaningful.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ import torch
 
 from bench.timing import measure_medians, print_table
 from lss_lightning.config.sections import OutputConfig, TrainerConfig
+from lss_lightning.data.processors import count_processors
 from lss_lightning.data.studies import InputRequirements, Study, build_network_image, find_studies
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import NetworkSpec
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--tta", default="none", choices=TTA_VIEWS)
     parser.add_argument("--only-discs", action="store_true", help="exclude slices through vertebrae, like predict.py")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=count_processors())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--checkpoint", nargs="+", type=Path, help="checkpoints trained on composites, instead of random weights"

@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders.setting import Result, Setting
+from lss_lightning.data.processors import count_processors
 from lss_lightning.phantom import write_phantom
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +128,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=count_processors())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     peak = matmul_peak(args.device, torch.bfloat16)

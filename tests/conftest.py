@@ -18,6 +18,7 @@ from lss_lightning.config.reproduce import ReproduceConfig, build_reproduce_conf
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import TrainConfig, build_train_config
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS
+from lss_lightning.data.processors import count_processors
 from lss_lightning.labels import LUMBAR
 
 pytest_plugins = ["tests.browser"]
@@ -25,6 +26,11 @@ pytest_plugins = ["tests.browser"]
 # The processes of pytest-xdist and those that tests start share the cores.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start as many test processes as there are processors for this process, not as the machine has."""
+    return count_processors()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,7 @@ from lss_lightning.data.batches import Batch, EpochSampler, SliceDataset, SliceI
 from lss_lightning.data.cache import load_cached_slices
 from lss_lightning.data.composite import THIRD_CHANNELS
 from lss_lightning.data.loading import LoadedSlice, load_slices
+from lss_lightning.data.processors import count_processors
 from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import Split, SplitProtocol, count_unassigned_slices
 
@@ -124,7 +125,7 @@ class SliceDataModule(pl.LightningDataModule):
         dataset = SliceDataset(self.part(part), self.spacing, label_on_working_grid=shuffle)
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(len(dataset), shuffle=shuffle, seed=self.seed, rank=rank, ranks=ranks)
-        workers = min(self.source.num_workers, -(-len(sampler) // self.source.batch_size))
+        workers = min(self.source.num_workers, count_processors(), -(-len(sampler) // self.source.batch_size))
         return DataLoader(
             dataset,
             batch_size=self.source.batch_size,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.data.dicom.picks import PICKS_FOLDER, SLICES_CSV, T1_FOLDERS_CSV, T2_FOLDERS_CSV
 from lss_lightning.data.parallel import map_parallel
+from lss_lightning.data.processors import count_processors
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, atomic_write
 from lss_lightning.phantom.render import check_request
@@ -75,9 +75,7 @@ def write_studies(
     jobs = [(patient_id, sizes.get(patient_id, image_size)) for patient_id in range(1, patients + 1)]
     with atomic_folder(root) as draft:
         work = partial(_write_job, draft, seed, image_size)
-        studies = list(
-            map_parallel(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "Phantom studies")
-        )
+        studies = list(map_parallel(work, jobs, count_processors() if workers is None else workers, "Phantom studies"))
         _write_picks(draft / PICKS_FOLDER, studies)
         slices = [slice_ for study in studies for slice_ in study]
         write_truth(draft / TRUTH_CSV, [slice_.truth for slice_ in slices])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
@@ -12,6 +11,7 @@ from pathlib import Path
 from lss_lightning.data.alkafri_layout import ALKAFRI_LEVELS, IMAGES, LABELS
 from lss_lightning.data.composite import build_composite
 from lss_lightning.data.parallel import map_parallel
+from lss_lightning.data.processors import count_processors
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, write_json
 from lss_lightning.labels import LUMBAR
@@ -78,7 +78,7 @@ def write_phantom(
         with atomic_folder(root) as draft:
             for folder, _ in (*IMAGES.values(), LABELS):
                 (draft / folder).mkdir(parents=True)
-            _write_slices(draft, manifest, (os.cpu_count() or 1) if workers is None else workers)
+            _write_slices(draft, manifest, count_processors() if workers is None else workers)
             write_json(draft / _MANIFEST, asdict(manifest))
     except OSError:
         # Another process may have written the same phantom in the meantime.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from functools import partial
 from itertools import chain
@@ -13,6 +12,7 @@ from lss_lightning.data.dicom.archive import find_patient_files, find_raw_data
 from lss_lightning.data.dicom.patient import BLANK_LABELS, RegistrationRecord, convert_patient
 from lss_lightning.data.dicom.picks import read_picks
 from lss_lightning.data.parallel import map_parallel
+from lss_lightning.data.processors import count_processors
 from lss_lightning.errors import UserError
 from lss_lightning.files import atomic_folder, write_csv
 
@@ -49,9 +49,7 @@ def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None
             (draft / folder).mkdir(parents=True)
         work = partial(convert_patient, raw_data, draft)
         records = list(
-            chain.from_iterable(
-                map_parallel(work, jobs, (os.cpu_count() or 1) if workers is None else workers, "DICOM")
-            )
+            chain.from_iterable(map_parallel(work, jobs, count_processors() if workers is None else workers, "DICOM"))
         )
         if all(record.status == "left_out" for record in records):
             raise UserError(

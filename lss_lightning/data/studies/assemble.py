@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.archive import UnreadableError
 from lss_lightning.data.dicom.geometry import FALLBACK_SLICE_SPACING, MAX_TILT, Plane, find_facing_plane
 from lss_lightning.data.parallel import track_progress
+from lss_lightning.data.processors import count_processors
 from lss_lightning.data.studies.record import UNSPECIFIED_KIND, AxialSlice, FileProblem, InputRequirements, Study
 from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
@@ -192,7 +192,7 @@ def _assemble_slices(
     plans: Sequence[_SlicePlan], requirements: InputRequirements, description: str, remarks: Sequence[str]
 ) -> Study:
     # Threads suffice because SimpleITK releases Python's lock while it registers.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(count_processors()) as pool:
         attempts = pool.map(lambda plan: _try_assemble(plan, requirements), plans)
         results = list(track_progress(attempts, description, len(plans)))
     slices = tuple(result for result in results if isinstance(result, AxialSlice))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.data.processors import count_processors
 from lss_lightning.workflows.training.memory import can_keep_freed_memory
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -93,6 +95,17 @@ class Hardware:
     def __str__(self) -> str:
         fast = ", ".join(self.fast)
         return f"{self.processes} × {self.device}, precision {self.precision} ({self.reason}), {fast}"
+
+
+def limit_threads() -> None:
+    """Let torch use no more threads than there are processors for this process.
+
+    torch counts the processors of the machine, also in a container with a quota. ``OMP_NUM_THREADS``, which joblib sets
+    for jobs side by side, takes precedence.
+    """
+    processors = count_processors()
+    if "OMP_NUM_THREADS" not in os.environ and processors < torch.get_num_threads():
+        torch.set_num_threads(processors)
 
 
 def read_cpu_flags() -> frozenset[str]:

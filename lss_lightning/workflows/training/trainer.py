@@ -24,7 +24,7 @@ from lss_lightning.display import shorten_path
 from lss_lightning.errors import UserError
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.workflows.training.checkpoint_io import AtomicCheckpointIO
-from lss_lightning.workflows.training.hardware import resolve_precision
+from lss_lightning.workflows.training.hardware import limit_threads, resolve_precision
 from lss_lightning.workflows.training.memory import explain_out_of_memory, keep_freed_memory
 
 OWN_SETTINGS = {"compile", "max_time", "check_every"}
@@ -76,6 +76,7 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
         torch.set_float32_matmul_precision("high")  # TF32 in matrix products, as cuDNN uses it in convolutions
     elif device == "cpu":
         keep_freed_memory()
+        limit_threads()
     return trainer
 
 

@@ -81,3 +81,17 @@ def test_hardware_lists_the_optimisations_of_a_gpu():
         description = Hardware.from_trainer(trainer, settings, "as set", is_fused=True)
     fast = "channels last, TF32, cuDNN benchmark, fused optimizer, compiled"
     assert str(description) == f"4 × Some GPU, precision 32-true (as set), {fast}"
+
+
+@pytest.mark.parametrize(("processors", "setting", "expected"), [(3, None, 3), (9, None, 6), (3, "6", 6)])
+def test_torch_uses_the_processors_of_this_process(monkeypatch, processors, setting, expected):
+    """A quota lowers the number of threads, and OMP_NUM_THREADS takes precedence."""
+    threads = [6]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if setting is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(hardware, "count_processors", lambda: processors)
+    hardware.limit_threads()
+    assert threads[-1] == expected
