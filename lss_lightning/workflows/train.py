@@ -9,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from rich.console import Console
 
+from lss_lightning.config.stored import find_untrusted_classes
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
@@ -18,6 +19,7 @@ from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
+from lss_lightning.runs.trust import trust_further_classes
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
 from lss_lightning.workflows.evaluation.model_card import write_model_card
@@ -72,6 +74,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     Raises:
         UserError: If the data, the checkpoint or the device does not fit the configuration.
     """
+    # The report reads the checkpoint of this run, whose classes are those of this configuration.
+    trust_further_classes(find_untrusted_classes(config.plain))
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
