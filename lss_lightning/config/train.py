@@ -26,10 +26,11 @@ from lss_lightning.config.sections import (
     config_folder,
 )
 from lss_lightning.config.targets import check_target
-from lss_lightning.config.validation import build_config, check_same_type, read_plain, validate_open
+from lss_lightning.config.validation import build_config, check_is_section, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
+from lss_lightning.runs.trust import is_share
 
 _COMMON_KEYS: dict[str, Any] = {"loss": LossSettings, "optimizer": OptimizerSettings, "scheduler": SchedulerSettings}
 """The sections that name a class and its arguments, and the keys that most of these classes share."""
@@ -42,7 +43,9 @@ def _check_encoder(encoder: EncoderConfig) -> EncoderConfig:
 
 def _check_class_section(name: str, values: Any) -> dict[str, Any]:
     """Check a section that names a class by ``_target_`` and gives its arguments."""
-    section = validate_open(_COMMON_KEYS[name], values, name)
+    check_is_section(values, name)
+    shares = {key: value for key, value in values.items() if name == "scheduler" and is_share(value)}
+    section = {**validate_open(_COMMON_KEYS[name], {**values, **dict.fromkeys(shares, 1)}, name), **shares}
     if name != "scheduler" or section.get("_target_") is not None:
         check_target(section, name, f"choose one with {name}=…")
     return section

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lss_lightning.errors import UserError
+from lss_lightning.errors import UserError, suggest_nearest
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.base import BaseSegmentationModule, to_label_grid
 from lss_lightning.models.epoch_scores import EpochScores
@@ -16,8 +17,8 @@ from lss_lightning.models.epoch_scores import EpochScores
 if TYPE_CHECKING:
     from lss_lightning.data.batches import Batch
 
-OptimizerFactory = Callable[[nn.Module], dict[str, Any]]
-"""Function from the network to the return value of ``configure_optimizers``."""
+OptimizerFactory = Callable[[nn.Module, pl.Trainer | None], dict[str, Any]]
+"""Function from the modules to train and the trainer to the return value of ``configure_optimizers``."""
 
 METADATA_KEY = "lss_lightning"
 """Key of the metadata in a checkpoint."""
@@ -90,7 +91,9 @@ class SegmentationModule(BaseSegmentationModule):
     def on_train_epoch_end(self) -> None:
         """Log the training scores and the learning rate of the epoch."""
         self._log_epoch("train", self.train_scores)
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
+        if (rate := self.trainer.optimizers[0].param_groups[0].get("lr")) is not None:
+            self.log("lr", rate, sync_dist=self.trainer.world_size > 1)
+        self._check_monitored()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch."""
@@ -99,11 +102,39 @@ class SegmentationModule(BaseSegmentationModule):
     def configure_optimizers(self) -> Any:
         """Create the optimizer and learning-rate scheduler."""
         assert self.optimizer_factory is not None, "a module without optimizers cannot be trained"
-        return self.optimizer_factory(self.network)
+        return self.optimizer_factory(nn.ModuleList(filter(None, (self.network, self.loss))), self._trainer)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Advance a learning-rate scheduler.
+
+        Raises:
+            UserError: If it has come to its end.
+        """
+        try:
+            super().lr_scheduler_step(scheduler, metric)
+        except ValueError as error:
+            raise UserError(
+                f"scheduler: {' '.join(str(error).split())}; a schedule ends with the training that it was made for: "
+                "choose another one, or start a new run"
+            ) from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metadata to the checkpoint."""
         checkpoint[METADATA_KEY] = self.metadata
+
+    def _check_monitored(self) -> None:
+        """Check that the values exist that learning-rate schedulers monitor.
+
+        Raises:
+            UserError: If one does not.
+        """
+        values = self.trainer.callback_metrics
+        for schedule in self.trainer.lr_scheduler_configs:
+            if schedule.monitor is not None and schedule.strict and schedule.monitor not in values:
+                raise UserError(
+                    f"scheduler.monitor={schedule.monitor}: no such value{suggest_nearest(schedule.monitor, values)}; "
+                    f"allowed: {', '.join(sorted(values))}"
+                )
 
     def _step(self, batch: Batch, scores: EpochScores) -> Tensor | None:
         logits = to_label_grid(self(batch["image"]), batch)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -46,8 +47,8 @@ def package(tmp_path, monkeypatch):
         ({"name": "x"}, "data.name=x: not a data source; choose one"),
         ({"_target_": "os.system"}, "data._target_=os.system: not a data source"),
         ({"_target_": "nope"}, "data._target_=nope: cannot be imported"),
-        ({"_target_": "lss_lightning.data.nope.Nope"}, "data._target_=lss_lightning.data.nope.Nope: cannot be imported"),
-        ({"_target_": "lss_lightning.data.alkafri.Nope"}, "data._target_=lss_lightning.data.alkafri.Nope: cannot be im"),
+        ({"_target_": "lss_lightning.data.nope.Nope"}, "data._target_=lss_lightning.data.nope.Nope: cannot be i"),
+        ({"_target_": "lss_lightning.data.alkafri.Nope"}, "data._target_=lss_lightning.data.alkafri.Nope: cannot"),
         ({"_target_": "lss_lightning.data.alkafri.find_slices"}, "data._target_=lss_lightning.data.alkafri.find_s"),
         ({"_target_": "lss_lightning.data.source.DataSource"}, "data._target_=lss_lightning.data.source.DataSource:"),
     ],
@@ -60,13 +61,13 @@ def test_other_names_are_refused(section, message):
 
 def test_classes_of_the_user_are_built_and_their_fields_validated(package):
     section = {"_target_": f"{package}.Hospital", "name": "mine", "root": "x"}
-    assert build_data_source({**section, "ward": 3}).ward == 3
+    assert asdict(build_data_source({**section, "ward": 3}))["ward"] == 3
     with pytest.raises(UserError, match=r"^data\.ward=0: out of range; it must be at least 1$"):
         build_data_source({**section, "ward": 0})
     with pytest.raises(UserError, match=r"^data\.wart: no such setting; did you mean 'data\.ward'\?"):
         build_data_source({**section, "wart": 3})
     split = build_split_protocol({"_target_": f"{package}.EveryOther", "offset": 1})
-    assert (split.offset, split.protocol) == (1, "EveryOther")
+    assert (asdict(split), split.protocol) == ({"offset": 1}, "EveryOther")
 
 
 def test_a_stored_class_is_not_imported_unless_the_user_trusts_it(package):
@@ -75,7 +76,7 @@ def test_a_stored_class_is_not_imported_unless_the_user_trusts_it(package):
         build_data_source(section, stored_by="run")
     assert package not in sys.modules
     trust_classes([f"{package}.Hospital"])
-    assert build_data_source(section, stored_by="run").ward == 1
+    assert asdict(build_data_source(section, stored_by="run"))["ward"] == 1
 
 
 def test_stored_classes_of_this_package_must_be_listed():
