@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from lss_lightning.config.sections import (
     TrainerConfig,
     config_folder,
 )
-from lss_lightning.config.targets import check_target
+from lss_lightning.config.targets import MetricsSection, check_target
 from lss_lightning.config.validation import build_config, check_is_section, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.errors import UserError
@@ -73,6 +73,7 @@ class TrainConfig:
         logger: Where every epoch is recorded.
         paths: Where runs and data are written.
         plain: The whole configuration as plain data, which checkpoints carry.
+        metrics: Further metrics of validation and test: class and arguments, by name.
 
     Raises:
         UserError: If sections contradict each other.
@@ -94,6 +95,7 @@ class TrainConfig:
     logger: LoggerConfig
     paths: PathsConfig
     plain: dict[str, Any]
+    metrics: MetricsSection = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.callbacks.early_stopping is not None and self.split.selection_part is None:

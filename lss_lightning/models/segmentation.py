@@ -73,7 +73,7 @@ class SegmentationModule(BaseSegmentationModule):
             UserError: If the batch is so small that batch norm has a single value per channel.
         """
         try:
-            return self._step(batch, self.train_scores)
+            return self._step(batch, self.train_scores)[1]
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -84,16 +84,16 @@ class SegmentationModule(BaseSegmentationModule):
                 "over, or use larger images"
             ) from error
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add a validation batch to the scores of the epoch."""
-        self._step(batch, self.val_scores)
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Add a validation batch to the scores of the epoch, and return its logits for callbacks."""
+        return self._step(batch, self.val_scores)[0]
 
     def on_train_epoch_end(self) -> None:
         """Log the training scores and the learning rate of the epoch."""
         self._log_epoch("train", self.train_scores)
         if (rate := self.trainer.optimizers[0].param_groups[0].get("lr")) is not None:
             self.log("lr", rate, sync_dist=self.trainer.world_size > 1)
-        self._check_monitored()
+        self._advance_monitoring_schedulers()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch."""
@@ -105,11 +105,39 @@ class SegmentationModule(BaseSegmentationModule):
         return self.optimizer_factory(nn.ModuleList(filter(None, (self.network, self.loss))), self._trainer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Advance a learning-rate scheduler.
+        """Advance a learning-rate scheduler, unless it monitors a value and has been advanced before the checkpoint.
 
         Raises:
             UserError: If it has come to its end.
         """
+        if metric is None:
+            self._advance(scheduler)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the metadata to the checkpoint."""
+        checkpoint[METADATA_KEY] = self.metadata
+
+    def _advance_monitoring_schedulers(self) -> None:
+        """Advance the schedulers that monitor a value.
+
+        Lightning does so after the checkpoint of the epoch has been written, and not at all when it resumes from it.
+
+        Raises:
+            UserError: If there is no such value.
+        """
+        values = self.trainer.callback_metrics
+        is_validated = (self.trainer.current_epoch + 1) % (self.trainer.check_val_every_n_epoch or 1) == 0
+        for schedule in self.trainer.lr_scheduler_configs:
+            if schedule.monitor is None or (schedule.monitor.startswith("val/") and not is_validated):
+                continue
+            if schedule.monitor not in values:
+                raise UserError(
+                    f"scheduler.monitor={schedule.monitor}: no such value{suggest_nearest(schedule.monitor, values)}; "
+                    f"allowed: {', '.join(sorted(values))}"
+                )
+            self._advance(schedule.scheduler, values[schedule.monitor])
+
+    def _advance(self, scheduler: Any, metric: Any = None) -> None:
         try:
             super().lr_scheduler_step(scheduler, metric)
         except ValueError as error:
@@ -118,32 +146,15 @@ class SegmentationModule(BaseSegmentationModule):
                 "choose another one, or start a new run"
             ) from error
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the metadata to the checkpoint."""
-        checkpoint[METADATA_KEY] = self.metadata
-
-    def _check_monitored(self) -> None:
-        """Check that the values exist that learning-rate schedulers monitor.
-
-        Raises:
-            UserError: If one does not.
-        """
-        values = self.trainer.callback_metrics
-        for schedule in self.trainer.lr_scheduler_configs:
-            if schedule.monitor is not None and schedule.strict and schedule.monitor not in values:
-                raise UserError(
-                    f"scheduler.monitor={schedule.monitor}: no such value{suggest_nearest(schedule.monitor, values)}; "
-                    f"allowed: {', '.join(sorted(values))}"
-                )
-
-    def _step(self, batch: Batch, scores: EpochScores) -> Tensor | None:
+    def _step(self, batch: Batch, scores: EpochScores) -> tuple[Tensor, Tensor | None]:
+        """Return the logits on the grid of the labels, and the loss."""
         logits = to_label_grid(self(batch["image"]), batch)
         scores.update(logits, batch["label"], batch["index"])
         if self.loss is None:
-            return None
+            return logits, None
         loss: Tensor = self.loss(logits, batch["label"])
         scores.update_loss(loss, batch["label"])
-        return loss
+        return logits, loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
         # The scores are gathered from all ranks, so all ranks log the same value; Lightning still requires sync_dist.

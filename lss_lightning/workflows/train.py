@@ -16,6 +16,7 @@ from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.display import shorten_path
 from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, read_checkpoint
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.user_metrics import make_user_metrics
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
@@ -26,6 +27,7 @@ from lss_lightning.workflows.evaluation.model_card import write_model_card
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.result import EvaluationResult
 from lss_lightning.workflows.evaluation.tester import combine_parts, run_test
+from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback
 from lss_lightning.workflows.tracking import TrackingCallback, describe_training, track_result, track_run
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor, make_callbacks, make_checkpoints
 from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
@@ -103,6 +105,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     history = History(folder if config.logger.csv else None, throughput)
     tracking = TrackingCallback(config.logger, data, history)
     callbacks = make_callbacks(config, data, has_objective=has_objective)
+    callbacks.append(UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)))
     checkpoints = make_checkpoints(folder, has_objective=has_objective)
     trainer = make_trainer(
         config.trainer,

@@ -81,13 +81,12 @@ def _make_scheduler(config: TrainConfig, optimizer: Optimizer, trainer: pl.Train
         section.setdefault("mode", "max")
     if monitor is not None:
         _check_monitor(config, monitor, interval)
-    every_epoch = trainer is None or trainer.check_val_every_n_epoch == 1
     return {
         "scheduler": _instantiate_scheduler(section, optimizer, partial(_find_length, trainer, interval)),
         "interval": interval,
         "reduce_on_plateau": monitor is not None,
         "monitor": monitor,
-        "strict": every_epoch,
+        "strict": False,  # the module checks that the value exists
     }
 
 
