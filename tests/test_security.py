@@ -72,7 +72,7 @@ def sign(place) -> Path:
     return place / "PAYLOAD_RAN"
 
 
-def write_run(folder: Path, text: str = "", **changes: object) -> str:
+def write_run(folder: Path, text: str = "", /, **changes: object) -> str:
     """Write a run directory whose stored configuration is changed, and return the override that resumes it."""
     (folder / "checkpoints").mkdir(parents=True)
     (folder / ".hydra").mkdir()
@@ -95,10 +95,102 @@ def write_sweep(folder: Path, **parts: list[str]) -> str:
     return f"sweep={folder}"
 
 
+PLANTED = """
+import os
+from dataclasses import dataclass
+
+from torch import nn
+
+from lss_lightning.data.source import DataSource
+from lss_lightning.data.splits.fractions import Resubstitution
+
+os.system("touch {sign}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(DataSource):
+    pass
+
+
+@dataclass(frozen=True)
+class Split(Resubstitution):
+    pass
+
+
+class Loss(nn.Module):
+    pass
+"""
+"""A module whose import is noticed."""
+
+INTERNAL_SPLIT = "lss_lightning.data.splits.fractions._FractionSplit"
+
+
+def write_altered_checkpoint(path: Path, section: str, **changes: object) -> Path:
+    """Write a checkpoint with changes in a section of its configuration."""
+    content = torch.load(write_checkpoint(path), weights_only=True)
+    content["lss_lightning"]["config"][section].update(changes)
+    torch.save(content, path)
+    return path
+
+
 @pytest.fixture(scope="module")
-def attacks(place, sign) -> list[list[str]]:
+def class_attacks(place) -> list[list[str]]:
+    """Command lines that read classes and arguments which stored settings may not have."""
+    cross_entropy = "lss_lightning.models.losses.CrossEntropy"
+    step = {"_target_": "torch.optim.lr_scheduler.LinearLR"}
+    sequence = {"_target_": "torch.optim.lr_scheduler.SequentialLR", "schedulers": [step], "milestones": []}
+    runs: dict[str, dict[str, object]] = {
+        "planted data": {"data___target_": "planted.Source"},
+        "planted split": {"split___target_": "planted.Split"},
+        "planted loss": {"loss___target_": "planted.Loss"},
+        "planted metric": {"metrics__x": {"_target_": "planted.Loss"}},
+        "internal split": {"split___target_": INTERNAL_SPLIT},
+        "listed elsewhere": {"optimizer___target_": cross_entropy},
+        "listed, but nested": {"optimizer__weight_decay": {"_target_": "torch.optim.Adam"}},
+        "nested by reference": {"optimizer__weight_decay": "${loss}"},
+        "nested in a list": {"scheduler": sequence},
+        "unlisted scheduler": {"scheduler": step},
+        "metric function": {"metrics__x": {"_target_": "os.system", "command": "true"}},
+        "unknown argument": {"loss__evil": 1},
+        "positional arguments": {"loss___args_": [1]},
+        "partial": {"loss___partial_": True},
+        "wrong type": {"optimizer__betas": "planted.Loss"},
+        "callable by name": {"loss": {"_target_": "monai.losses.TverskyLoss", "other_act": "os.system"}},
+        "mapping": {"scheduler": {"_target_": "torch.optim.lr_scheduler.PolynomialLR", "power": {"a": 1}}},
+    }
+    lines = [
+        [f"run: {name}", "train", write_run(place / f"run {index}", **changes)]
+        for index, (name, changes) in enumerate(runs.items())
+    ]
+    checkpoints: dict[str, tuple[str, dict[str, object]]] = {
+        "planted data": ("data", {"_target_": "planted.Source"}),
+        "data function": ("data", {"_target_": "os.system"}),
+        "nested": ("data", {"spacing": {"_target_": "os.system", "command": "true"}}),
+        "unknown argument": ("data", {"evil": 1}),
+        "planted split": ("split", {"_target_": "planted.Split"}),
+        "internal split": ("split", {"_target_": INTERNAL_SPLIT}),
+        "split argument": ("split", {"evil": 1}),
+    }
+    study = place / "clean"
+    study.mkdir()
+    for kind in ("T1", "T2"):
+        np.save(study / f"a_{kind}.npy", np.full((64, 64), 9, dtype=np.uint8))
+    for index, (name, (section, changes)) in enumerate(checkpoints.items()):
+        file = write_altered_checkpoint(place / f"altered_{index}.ckpt", section, **changes)
+        lines.append([f"evaluate: {name}", "evaluate", f"ckpt_path={file}", "trainer=cpu"])
+        if section == "split":
+            lines.append([f"folds: {name}", "evaluate", f"folds=[{file}]", "trainer=cpu"])
+        else:
+            output = f"output={place}/clean_{index}"
+            lines.append([f"predict: {name}", "predict", f"ckpt_path={file}", f"input={study}", output, "trainer=cpu"])
+    return lines
+
+
+@pytest.fixture(scope="module")
+def attacks(place, sign, class_attacks) -> list[list[str]]:
     """Command lines, each of which reads a file with a payload."""
     payload = Payload(sign)
+    (place / "planted.py").write_text(PLANTED.format(sign=sign))
     pickled = place / "payload.pkl"
     pickled.write_bytes(pickle.dumps(payload))
     call = {"_target_": "os.system", "command": f"touch {sign}"}
@@ -154,6 +246,7 @@ def attacks(place, sign) -> list[list[str]]:
     split.write_text(f'patient,part\n"!!python/object/apply:os.system [touch {sign}]",train\n=os.system(),test\n')
     return [
         *([name, "train", line] for name, line in {**runs, **sweeps}.items()),
+        *class_attacks,
         ["flag: rerun", "train", f"--experimental-rerun={pickled}"],
         ["checkpoint: evaluate", "evaluate", f"ckpt_path={checkpoint}"],
         ["checkpoint: predict", "predict", f"ckpt_path={checkpoint}", f"input={study}", f"output={place}/o1"],
@@ -168,20 +261,52 @@ def attacks(place, sign) -> list[list[str]]:
     ]
 
 
-def test_no_payload_runs(attacks, place, sign):
+def run_all(lines: list[list[str]], folder: Path) -> list[tuple[str, int, str, str, list[str]]]:
+    """Run command lines in a process, and return name, exit code, errors, traceback and events of each."""
     program = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(
-        program, input=json.dumps(attacks), capture_output=True, text=True, check=False, cwd=place, timeout=600
+        program, input=json.dumps(lines), capture_output=True, text=True, check=False, cwd=folder, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)
-    assert len(results) == len(attacks)
+    results: list[tuple[str, int, str, str, list[str]]] = json.loads(done.stdout)
+    assert len(results) == len(lines)
+    return results
+
+
+def test_no_payload_runs(attacks, class_attacks, place, sign):
+    results = run_all(attacks, place)
     assert not sign.exists()
     for name, code, errors, trace, ran in results:
         assert not ran, name
         assert not trace, (name, trace)
         assert code in (1, 2), (name, code, errors)
         assert errors.startswith("error: ") or "\nerror: " in errors, (name, errors)
+    refusals = {name: errors for name, _, errors, _, _ in results}
+    for name, *_ in class_attacks:
+        reasons = ("stored settings may only name classes", "has no such argument", "not of the type that", "_partial_")
+        assert any(reason in refusals[name] for reason in reasons), (name, refusals[name])
+    assert "if you trust this one, add trust=[planted.Source]" in refusals["evaluate: planted data"]
+    assert "if you trust this one, add trust=[planted.Split]" in refusals["folds: planted split"]
+    assert "CrossEntropy has no such argument" in refusals["run: unknown argument"]
+
+
+def test_trusted_classes_are_imported(place):
+    lines = []
+    for number, (section, name) in enumerate({"data": "Source", "split": "Split"}.items()):
+        for command in ("train", "evaluate"):
+            module, target = f"planted_{command}_{number}", f"planted_{command}_{number}.{name}"
+            (place / f"{module}.py").write_text(PLANTED.format(sign=place / module))
+            run = write_run(place / f"run of {module}", **{f"{section}___target_": target})
+            checkpoint = write_altered_checkpoint(place / f"{module}.ckpt", section, _target_=target)
+            line = run if command == "train" else f"ckpt_path={checkpoint}"
+            small = ["data.patients=2", "data.image_size=64"] if (command, section) == ("evaluate", "split") else []
+            arguments = [command, line, "trainer=cpu", *small]
+            lines += [[trust, *arguments, f"trust=[{trust}]"] for trust in ("os.path.join", target)]
+    for trust, code, errors, trace, ran in run_all(lines, place):
+        is_trusted = trust.startswith("planted")
+        assert (code, trace) == (2, ""), errors
+        assert ("stored settings may only name classes" in errors) is not is_trusted
+        assert ran == ["os.system"] * is_trusted
 
 
 def test_a_class_is_used_once_the_user_trusts_it(place):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -14,43 +13,44 @@ from lss_lightning.data.source import DataSource
 from lss_lightning.data.splits import SplitProtocol
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
+from lss_lightning.runs.arguments import import_name
+from lss_lightning.runs.trust import check_stored_section
 
 Base = TypeVar("Base")
 
 
-def build_data_source(section: Mapping[str, Any]) -> DataSource:
+def build_data_source(section: Mapping[str, Any], *, stored_by: str | None = None) -> DataSource:
     """Build the data source that a ``data`` section describes.
 
+    Args:
+        section: The section. ``_target_`` names any :class:`~lss_lightning.data.source.DataSource`.
+        stored_by: The name of the run that stores the section, or None if the user gives it. A stored section may only
+            name trusted classes.
+
     Raises:
-        UserError: If the section does not name a data source of this package, or one of its values is not allowed.
+        UserError: If the section does not name a data source or one that is not trusted, or a value is not allowed.
     """
     check_is_section(section, "data")
-    target = section.get("_target_")
-    if target is None:
+    if section.get("_target_") is None:
         raise UserError(
             f"data.name={section.get('name')}: not a data source; choose one with data=alkafri or data=phantom"
         )
-    source = _find_class(str(target), DataSource)
-    if source is None:
-        raise UserError(f"data._target_={target}: not a data source; give the class of a DataSource of lss_lightning")
-    return build(source, section, "data")
+    return _build("data", section, DataSource, "give the class of a DataSource", stored_by)
 
 
-def build_split_protocol(section: Mapping[str, Any]) -> SplitProtocol:
+def build_split_protocol(section: Mapping[str, Any], *, stored_by: str | None = None) -> SplitProtocol:
     """Build the split protocol that a ``split`` section describes.
 
+    Args:
+        section: The section. ``_target_`` names any :class:`~lss_lightning.data.splits.SplitProtocol`.
+        stored_by: As for :func:`build_data_source`.
+
     Raises:
-        UserError: If the section does not name a protocol of this package, or one of its values is not allowed.
+        UserError: If the section does not name a protocol or one that is not trusted, or a value is not allowed.
     """
     check_is_section(section, "split")
-    target = section.get("_target_")
-    protocol = _find_class(str(target), SplitProtocol)
-    if protocol is None:
-        names = ", ".join(sorted(path.stem for path in (config_folder() / "split").glob("*.yaml")))
-        raise UserError(
-            f"split._target_={format_setting(target)}: not a split protocol; choose one with split=…: {names}"
-        )
-    return build(protocol, section, "split")
+    names = ", ".join(sorted(path.stem for path in (config_folder() / "split").glob("*.yaml")))
+    return _build("split", section, SplitProtocol, f"choose one with split=…: {names}", stored_by)
 
 
 DataSection = Annotated[DataSource, PlainValidator(build_data_source)]
@@ -60,19 +60,15 @@ SplitSection = Annotated[SplitProtocol, PlainValidator(build_split_protocol)]
 """The type of a ``split`` section, which is built as its split protocol."""
 
 
-def _find_class(target: str, base: type[Base]) -> type[Base] | None:
-    """Return the class with a dotted name if it is a subclass of ``base`` in this package.
-
-    Only this package's modules are imported, because the name may come from an untrusted checkpoint.
-    """
-    module, _, name = target.rpartition(".")
-    if not module.startswith(("lss_lightning.data.", "lss_lightning.phantom.")):
-        return None
+def _build(key: str, section: Mapping[str, Any], base: type[Base], hint: str, stored_by: str | None) -> Base:
+    if stored_by is not None:
+        check_stored_section(key, section, f"{stored_by}: settings of the checkpoint")
+    target = section.get("_target_")
     try:
-        candidate: Any = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        return None
-    is_subclass = isinstance(candidate, type) and issubclass(candidate, base) and candidate is not base
-    return candidate if is_subclass else None
+        schema = import_name(target) if isinstance(target, str) else None
+    except ImportError as error:
+        raise UserError(f"{key}._target_={target}: cannot be imported ({error}); {hint}") from error
+    if not isinstance(schema, type) or not issubclass(schema, base) or schema is base:
+        kind = {"data": "data source", "split": "split protocol"}[key]
+        raise UserError(f"{key}._target_={format_setting(target)}: not a {kind}; {hint}")
+    return build(schema, section, key)

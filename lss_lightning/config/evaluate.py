@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PlainValidator
 
 from lss_lightning.config.data import build_data_source
 from lss_lightning.config.sections import LoggerConfig, PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.targets import MetricsSection
 from lss_lightning.config.validation import build_config, check_is_section, validate_open
 from lss_lightning.data.source import DataSource
 from lss_lightning.display import format_setting
@@ -58,6 +59,7 @@ class EvaluateConfig:
         logger: Where the result is recorded.
         paths: Where the result is written.
         given: The keys that the command line sets.
+        metrics: Further metrics: class and arguments, by name.
 
     Raises:
         UserError: If settings contradict each other.
@@ -75,6 +77,7 @@ class EvaluateConfig:
     logger: LoggerConfig
     paths: PathsConfig
     given: frozenset[str]
+    metrics: MetricsSection = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.folds is None and self.ckpt_path is None:

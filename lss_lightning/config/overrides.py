@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -135,3 +135,17 @@ def parse_overrides(overrides: list[str]) -> dict[str, Any]:
     """Parse the overrides of a job into keys and values."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     return {override.get_key_element().lstrip("+"): override.value() for override in parsed}
+
+
+def parse_choices(text: str) -> tuple[str, list[Any]]:
+    """Parse an override that may be a sweep.
+
+    Returns:
+        The key, and the values that it can take. Empty for numbers of a range and file names of a pattern.
+    """
+    [override] = OverridesParser.create().parse_overrides([text])
+    key = override.get_key_element()
+    if isinstance(override.value(), ChoiceSweep):
+        choices = [f"{key}={choice}" for choice in override.sweep_string_iterator()]
+        return key.lstrip("+~"), [value for choice in choices for value in parse_overrides([choice]).values()]
+    return key.lstrip("+~"), [] if override.is_sweep_override() else [override.value()]

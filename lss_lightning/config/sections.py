@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Required
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, StrictStr
 from typing_extensions import TypedDict
@@ -233,13 +233,13 @@ class LossSettings(TypedDict, total=False):
     """Keys of ``loss`` that several losses share.
 
     Attributes:
-        class_weights: How classes are weighted, by the training labels.
+        class_weights: How classes are weighted, by the training labels. Only for losses that take class weights.
         gamma: Exponent of the focal loss.
         lambda_dice: Weight of the Dice term.
         lambda_ce: Weight of the cross-entropy term.
     """
 
-    class_weights: Required[Literal["none", "inverse", "effective"]]
+    class_weights: Literal["none", "inverse", "effective"]
     gamma: NonNegativeFloat
     lambda_dice: NonNegativeFloat
     lambda_ce: NonNegativeFloat
@@ -254,7 +254,7 @@ class OptimizerSettings(TypedDict, total=False):
         momentum: Momentum.
     """
 
-    lr: Required[PositiveFloat]
+    lr: PositiveFloat
     weight_decay: NonNegativeFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
 
@@ -265,14 +265,18 @@ class SchedulerSettings(TypedDict, total=False):
     Attributes:
         eta_min: Minimum learning rate of cosine annealing.
         power: Exponent of polynomial decay.
-        T_max: Epochs until cosine annealing reaches its minimum.
-        total_iters: Epochs until polynomial decay reaches zero.
+        T_max: Steps of the scheduler until cosine annealing reaches its minimum.
+        total_iters: Steps of the scheduler until polynomial decay reaches zero.
+        interval: Whether the scheduler takes a step after every epoch or every step of the optimizer.
+        monitor: The logged value that a scheduler such as ``ReduceLROnPlateau`` receives.
     """
 
     eta_min: NonNegativeFloat
     power: PositiveFloat
     T_max: PositiveInt
     total_iters: PositiveInt
+    interval: Literal["epoch", "step"]
+    monitor: str
 
 
 def config_folder() -> Path:

@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from lss_lightning.config.overrides import parse_overrides
+from lss_lightning.config.overrides import parse_choices
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.errors import UserError
-from lss_lightning.runs.trust import check_trusted, is_listed
+from lss_lightning.runs.trust import check_stored_section, is_listed
 
 _PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 _CHOICE = re.compile(r"\w[\w.+-]*")
@@ -82,8 +82,12 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
                 raise UserError(
                     f"{source}: {path}={value}: stored settings must not call resolvers; replace it by a plain value"
                 )
-            if path.rpartition(".")[2] == "_target_" and value is not None:
-                check_trusted(path, value, source)
+    try:
+        resolved: Any = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
+    except InterpolationResolutionError:  # an override of a sweep refers to another setting
+        resolved = config
+    for section, values in resolved.items():
+        check_stored_section(str(section), values, source)
 
 
 def check_stored_overrides(overrides: Sequence[str], source: str) -> None:
@@ -97,16 +101,15 @@ def check_stored_overrides(overrides: Sequence[str], source: str) -> None:
         UserError: If they name another class, a file outside the configuration, or one of Hydra's settings.
     """
     for text in overrides:
-        [(key, value)] = parse_overrides([text]).items()
+        key, choices = parse_choices(text)
         group = re.split(r"[@.]", key)[0]
         if group == "hydra" or key.startswith("hydra/"):
             raise UserError(f"{source}: {text}: not a setting of a training; {_REMEDY}")
-        values = value if isinstance(value, list) else [value]
-        if "." not in key and (config_folder() / group).is_dir():
-            for choice in values:
-                if choice is not None and not _CHOICE.fullmatch(str(choice)):
-                    raise UserError(f"{source}: {text}: not the name of a file in conf/{group}; {_REMEDY}")
-        for choice in values:
+        is_group = "." not in key and (config_folder() / group).is_dir()
+        for choice in choices:
+            files = choice if isinstance(choice, list) else [choice]
+            if is_group and not all(file is None or _CHOICE.fullmatch(str(file)) for file in files):
+                raise UserError(f"{source}: {text}: not the name of a file in conf/{group}; {_REMEDY}")
             section: Any = choice
             for part in reversed(key.split(".")):
                 section = {part: section}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
 
 from lss_lightning.config.validation import check_is_section
 from lss_lightning.display import format_setting
@@ -46,3 +49,7 @@ def check_named_targets(values: Any, section: str) -> dict[str, dict[str, Any]]:
         check_is_section(entry, key)
         check_target(entry, key, f"give the full name of a class, {key}._target_=…, or {key}=null to leave it out")
     return {name: dict(entry) for name, entry in entries.items()}
+
+
+MetricsSection = Annotated[dict[str, dict[str, Any]], PlainValidator(partial(check_named_targets, section="metrics"))]
+"""The type of a ``metrics`` section: classes and their arguments by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +25,12 @@ from lss_lightning.config.sections import (
     TrainerConfig,
     config_folder,
 )
-from lss_lightning.config.targets import check_target
-from lss_lightning.config.validation import build_config, check_same_type, read_plain, validate_open
+from lss_lightning.config.targets import MetricsSection, check_target
+from lss_lightning.config.validation import build_config, check_is_section, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.errors import UserError
 from lss_lightning.models.encoder_names import check_encoder_name
+from lss_lightning.runs.trust import is_share
 
 _COMMON_KEYS: dict[str, Any] = {"loss": LossSettings, "optimizer": OptimizerSettings, "scheduler": SchedulerSettings}
 """The sections that name a class and its arguments, and the keys that most of these classes share."""
@@ -42,7 +43,9 @@ def _check_encoder(encoder: EncoderConfig) -> EncoderConfig:
 
 def _check_class_section(name: str, values: Any) -> dict[str, Any]:
     """Check a section that names a class by ``_target_`` and gives its arguments."""
-    section = validate_open(_COMMON_KEYS[name], values, name)
+    check_is_section(values, name)
+    shares = {key: value for key, value in values.items() if name == "scheduler" and is_share(value)}
+    section = {**validate_open(_COMMON_KEYS[name], {**values, **dict.fromkeys(shares, 1)}, name), **shares}
     if name != "scheduler" or section.get("_target_") is not None:
         check_target(section, name, f"choose one with {name}=…")
     return section
@@ -70,6 +73,7 @@ class TrainConfig:
         logger: Where every epoch is recorded.
         paths: Where runs and data are written.
         plain: The whole configuration as plain data, which checkpoints carry.
+        metrics: Further metrics of validation and test: class and arguments, by name.
 
     Raises:
         UserError: If sections contradict each other.
@@ -91,6 +95,7 @@ class TrainConfig:
     logger: LoggerConfig
     paths: PathsConfig
     plain: dict[str, Any]
+    metrics: MetricsSection = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.callbacks.early_stopping is not None and self.split.selection_part is None:

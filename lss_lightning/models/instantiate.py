@@ -9,21 +9,32 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from lss_lightning.errors import UserError
+from lss_lightning.runs.arguments import import_name
 
 
-def instantiate_section(key: str, section: Mapping[str, Any], **extra: Any) -> Any:
+def find_class(target: Any) -> type[Any] | None:
+    """Return the class with a full name, or None if there is none."""
+    try:
+        found = import_name(target) if isinstance(target, str) else None
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None
+
+
+def instantiate_section(key: str, section: Mapping[str, Any], *arguments: Any, **extra: Any) -> Any:
     """Instantiate the class of a section, and the classes in its arguments.
 
     Args:
         key: The dotted key of the section, e.g. ``loss`` or ``callbacks.ema``, for messages.
         section: The class as ``_target_``, and its arguments.
-        extra: Further arguments, such as the parameters of an optimizer.
+        arguments: The first arguments, by position, such as the parameters of an optimizer.
+        extra: Further arguments by name.
 
     Raises:
         UserError: If there is no such class, or it rejects its arguments.
     """
     try:
-        return instantiate(dict(section), **extra, _convert_="all")
+        return instantiate(dict(section), *arguments, **extra, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
         if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):

@@ -14,11 +14,12 @@ class CrossEntropy(nn.Module):
 
     Args:
         weights: Class weights, (K,) float, or None.
+        ignore_index: The value of padding in label maps.
     """
 
-    def __init__(self, weights: Tensor | None = None) -> None:
+    def __init__(self, weights: Tensor | None = None, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__()
-        self.loss = nn.CrossEntropyLoss(weight=weights, ignore_index=IGNORE_INDEX)
+        self.loss = nn.CrossEntropyLoss(weight=weights, ignore_index=ignore_index)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the mean loss of (B, K, H, W) float logits and (B, H, W) uint8 class indices."""
@@ -32,12 +33,19 @@ class DiceCrossEntropy(nn.Module):
         weights: Class weights of both terms, (K,) float, or None.
         lambda_dice: Weight of the Dice term, at least 0.
         lambda_ce: Weight of the cross-entropy, at least 0.
+        ignore_index: The value of padding in label maps.
     """
 
-    def __init__(self, weights: Tensor | None = None, lambda_dice: float = 1.0, lambda_ce: float = 1.0) -> None:
+    def __init__(
+        self,
+        weights: Tensor | None = None,
+        lambda_dice: float = 1.0,
+        lambda_ce: float = 1.0,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> None:
         super().__init__()
-        self.dice = DiceLoss(softmax=True, to_onehot_y=True, batch=True, weight=weights, ignore_index=IGNORE_INDEX)
-        self.cross_entropy = CrossEntropy(weights)
+        self.dice = DiceLoss(softmax=True, to_onehot_y=True, batch=True, weight=weights, ignore_index=ignore_index)
+        self.cross_entropy = CrossEntropy(weights, ignore_index)
         self.lambda_dice, self.lambda_ce = lambda_dice, lambda_ce
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -52,12 +60,13 @@ class Focal(nn.Module):
     Args:
         weights: Class weights, (K,) float, or None.
         gamma: Down-weighting of well-classified pixels, at least 0; 0 is cross-entropy.
+        ignore_index: The value of padding in label maps.
     """
 
-    def __init__(self, weights: Tensor | None = None, gamma: float = 2.0) -> None:
+    def __init__(self, weights: Tensor | None = None, gamma: float = 2.0, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__()
         self.loss = FocalLoss(
-            use_softmax=True, to_onehot_y=True, gamma=gamma, weight=weights, ignore_index=IGNORE_INDEX
+            use_softmax=True, to_onehot_y=True, gamma=gamma, weight=weights, ignore_index=ignore_index
         )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lss_lightning.errors import UserError
+from lss_lightning.errors import UserError, suggest_nearest
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.base import BaseSegmentationModule, to_label_grid
 from lss_lightning.models.epoch_scores import EpochScores
@@ -16,8 +17,8 @@ from lss_lightning.models.epoch_scores import EpochScores
 if TYPE_CHECKING:
     from lss_lightning.data.batches import Batch
 
-OptimizerFactory = Callable[[nn.Module], dict[str, Any]]
-"""Function from the network to the return value of ``configure_optimizers``."""
+OptimizerFactory = Callable[[nn.Module, pl.Trainer | None], dict[str, Any]]
+"""Function from the modules to train and the trainer to the return value of ``configure_optimizers``."""
 
 METADATA_KEY = "lss_lightning"
 """Key of the metadata in a checkpoint."""
@@ -72,7 +73,7 @@ class SegmentationModule(BaseSegmentationModule):
             UserError: If the batch is so small that batch norm has a single value per channel.
         """
         try:
-            return self._step(batch, self.train_scores)
+            return self._step(batch, self.train_scores)[1]
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -83,14 +84,16 @@ class SegmentationModule(BaseSegmentationModule):
                 "over, or use larger images"
             ) from error
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add a validation batch to the scores of the epoch."""
-        self._step(batch, self.val_scores)
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Add a validation batch to the scores of the epoch, and return its logits for callbacks."""
+        return self._step(batch, self.val_scores)[0]
 
     def on_train_epoch_end(self) -> None:
         """Log the training scores and the learning rate of the epoch."""
         self._log_epoch("train", self.train_scores)
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
+        if (rate := self.trainer.optimizers[0].param_groups[0].get("lr")) is not None:
+            self.log("lr", rate, sync_dist=self.trainer.world_size > 1)
+        self._advance_monitoring_schedulers()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch."""
@@ -99,20 +102,59 @@ class SegmentationModule(BaseSegmentationModule):
     def configure_optimizers(self) -> Any:
         """Create the optimizer and learning-rate scheduler."""
         assert self.optimizer_factory is not None, "a module without optimizers cannot be trained"
-        return self.optimizer_factory(self.network)
+        return self.optimizer_factory(nn.ModuleList(filter(None, (self.network, self.loss))), self._trainer)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Advance a learning-rate scheduler, unless it monitors a value and has been advanced before the checkpoint.
+
+        Raises:
+            UserError: If it has come to its end.
+        """
+        if metric is None:
+            self._advance(scheduler)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metadata to the checkpoint."""
         checkpoint[METADATA_KEY] = self.metadata
 
-    def _step(self, batch: Batch, scores: EpochScores) -> Tensor | None:
+    def _advance_monitoring_schedulers(self) -> None:
+        """Advance the schedulers that monitor a value.
+
+        Lightning does so after the checkpoint of the epoch has been written, and not at all when it resumes from it.
+
+        Raises:
+            UserError: If there is no such value.
+        """
+        values = self.trainer.callback_metrics
+        is_validated = (self.trainer.current_epoch + 1) % (self.trainer.check_val_every_n_epoch or 1) == 0
+        for schedule in self.trainer.lr_scheduler_configs:
+            if schedule.monitor is None or (schedule.monitor.startswith("val/") and not is_validated):
+                continue
+            if schedule.monitor not in values:
+                raise UserError(
+                    f"scheduler.monitor={schedule.monitor}: no such value{suggest_nearest(schedule.monitor, values)}; "
+                    f"allowed: {', '.join(sorted(values))}"
+                )
+            self._advance(schedule.scheduler, values[schedule.monitor])
+
+    def _advance(self, scheduler: Any, metric: Any = None) -> None:
+        try:
+            super().lr_scheduler_step(scheduler, metric)
+        except ValueError as error:
+            raise UserError(
+                f"scheduler: {' '.join(str(error).split())}; a schedule ends with the training that it was made for: "
+                "choose another one, or start a new run"
+            ) from error
+
+    def _step(self, batch: Batch, scores: EpochScores) -> tuple[Tensor, Tensor | None]:
+        """Return the logits on the grid of the labels, and the loss."""
         logits = to_label_grid(self(batch["image"]), batch)
         scores.update(logits, batch["label"], batch["index"])
         if self.loss is None:
-            return None
+            return logits, None
         loss: Tensor = self.loss(logits, batch["label"])
         scores.update_loss(loss, batch["label"])
-        return loss
+        return logits, loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
         # The scores are gathered from all ranks, so all ranks log the same value; Lightning still requires sync_dist.

@@ -45,6 +45,8 @@ def make_score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
         _make_failure_table(metrics["failures"], labels),
         _make_calibration_table(metrics["calibration"], labels),
     ]
+    if "metrics" in metrics:
+        tables.append(_make_user_table(metrics["metrics"]))
     for grouping, groups in metrics["by"].items():
         if len(groups) > 1:
             tables += _make_group_tables(grouping, groups, labels)
@@ -92,6 +94,12 @@ def _make_overlap_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
         rows,
         (make_mean_row(MEAN_ROW, "mean_{}"), make_mean_row(MEAN_ANATOMY_ROW, "mean_{}_anatomy")),
     )
+
+
+def _make_user_table(values: Mapping[str, float | None]) -> ReportTable:
+    convention = "The metrics of the section metrics, over all pixels or images of the subset."
+    rows = [[name, format_score(value)] for name, value in values.items()]
+    return ReportTable("metrics", "Further metrics", convention, ["Metric", "Value"], rows)
 
 
 def _make_averaged_overlap_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
@@ -220,6 +228,8 @@ def _list_scores(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
             yield (score, key, value, *(metrics[f"{score}_ci95"][key] or (None, None)), None)
         for mean in (f"mean_{score}", f"mean_{score}_anatomy"):
             yield (mean, None, metrics[mean], *(metrics[f"{mean}_ci95"] or (None, None)), None)
+    for name, value in metrics.get("metrics", {}).items():
+        yield (name, None, value, None, None, None)
     for key, value in metrics["mean_iou_without"].items():
         yield ("mean_iou_without", key, value, *(metrics["mean_iou_without_ci95"][key] or (None, None)), None)
     for score in ("precision", "recall"):

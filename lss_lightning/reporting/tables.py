@@ -152,7 +152,7 @@ def write_table2_csv(path: Path, results: Mapping[str, Metrics], labels: LabelSe
 def print_table(
     metrics: Metrics, labels: LabelSet, *, title: str, caption: str, console: Console | None = None
 ) -> None:
-    """Print IoU with its interval, Dice, precision and recall of each class, and the means of IoU and Dice.
+    """Print IoU with its interval, Dice, precision and recall of each class, their means, and the user's metrics.
 
     Args:
         metrics: Content of ``metrics.json``.
@@ -176,6 +176,11 @@ def print_table(
         table.add_row(name, format_interval(score, interval), format_score(metrics[f"mean_dice{suffix}"]))
     console = console or Console()
     console.print(table)
+    if "metrics" in metrics:
+        further = Table("Further metric", "Value")
+        for name, value in metrics["metrics"].items():
+            further.add_row(Text(name), format_score(value))
+        console.print(further)
     console.print(Text(caption), soft_wrap=True)  # Wrapping is left to the terminal, so paths can be copied.
 
 

@@ -6,11 +6,13 @@ A checkpoint, run directory or sweep may come from somebody else, so its setting
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
+from lss_lightning.runs.arguments import find_parameters, import_name, is_accepted
 
 TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
     "data": frozenset(
@@ -34,17 +36,47 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
             "lss_lightning.models.losses.CrossEntropy",
             "lss_lightning.models.losses.DiceCrossEntropy",
             "lss_lightning.models.losses.Focal",
+            "monai.losses.DiceCELoss",
+            "monai.losses.DiceFocalLoss",
+            "monai.losses.DiceLoss",
+            "monai.losses.FocalLoss",
+            "monai.losses.GeneralizedDiceLoss",
+            "monai.losses.TverskyLoss",
+            "torch.nn.CrossEntropyLoss",
         }
     ),
     "optimizer": frozenset({"torch.optim.Adam", "torch.optim.AdamW", "torch.optim.RMSprop", "torch.optim.SGD"}),
     "scheduler": frozenset(
-        {"torch.optim.lr_scheduler.CosineAnnealingLR", "torch.optim.lr_scheduler.PolynomialLR"},
+        {
+            "lss_lightning.models.schedulers.WarmupCosine",
+            "torch.optim.lr_scheduler.CosineAnnealingLR",
+            "torch.optim.lr_scheduler.OneCycleLR",
+            "torch.optim.lr_scheduler.PolynomialLR",
+            "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        }
+    ),
+    "metrics": frozenset(
+        {
+            "torchmetrics.classification.MulticlassCalibrationError",
+            "torchmetrics.classification.MulticlassCohenKappa",
+            "torchmetrics.classification.MulticlassF1Score",
+            "torchmetrics.classification.MulticlassJaccardIndex",
+            "torchmetrics.classification.MulticlassMatthewsCorrCoef",
+            "torchmetrics.classification.MulticlassSpecificity",
+        }
     ),
 }
 """The classes that stored settings may name, by section of the configuration."""
 
 NAMED_SECTIONS = frozenset({"callbacks", "logger", "metrics"})
 """The sections that hold named entries, each with a class: ``callbacks.early_stopping._target_``."""
+
+OWN_SETTINGS: Mapping[str, frozenset[str]] = {
+    "loss": frozenset({"class_weights"}),
+    "scheduler": frozenset({"interval", "monitor"}),
+    "metrics": frozenset({"input"}),
+}
+"""The settings of a section that this project reads itself, beside the arguments of the class."""
 
 _trusted_by_user: set[str] = set()
 
@@ -59,6 +91,15 @@ def trust_classes(names: Collection[str]) -> None:
     _trusted_by_user.update(names)
 
 
+def trust_further_classes(names: Collection[str]) -> None:
+    """Trust classes in this process besides those of :func:`trust_classes`.
+
+    Args:
+        names: Full names of classes in the user's own configuration.
+    """
+    _trusted_by_user.update(names)
+
+
 def is_listed(key: str, target: Any) -> bool:
     """Whether the project lists a class for a key of the configuration. A nested class is never listed.
 
@@ -68,7 +109,7 @@ def is_listed(key: str, target: Any) -> bool:
     """
     section, *names = key.split(".")
     is_own = len(names) == (2 if section in NAMED_SECTIONS else 1)
-    return is_own and target in TRUSTED_CLASSES.get(section, ())
+    return is_own and isinstance(target, str) and target in TRUSTED_CLASSES.get(section, ())
 
 
 def check_trusted(key: str, target: Any, source: str) -> None:
@@ -82,8 +123,54 @@ def check_trusted(key: str, target: Any, source: str) -> None:
     Raises:
         UserError: If the project does not list the class for this key and the user does not trust it.
     """
-    if not is_listed(key, target) and target not in _trusted_by_user:
+    if not is_listed(key, target) and str(target) not in _trusted_by_user:
+        remedy = f"if you trust this one, add trust=[{target}]" if isinstance(target, str) else f"remove {key}"
         raise UserError(
             f"{source}: {key}={format_setting(target)}: stored settings may only name classes that this project "
-            f"lists; if you trust this one, add trust=[{target}]"
+            f"lists; {remedy}"
         )
+
+
+def check_stored_section(key: str, value: Any, source: str) -> None:
+    """Check the classes in a stored section, and the arguments of those that the project lists.
+
+    Args:
+        key: The dotted key of the section, e.g. ``loss``.
+        value: The section as plain data, or a value in it. Interpolations must be resolved.
+        source: The file that it comes from, for messages.
+
+    Raises:
+        UserError: If it names a class that is not trusted, or an argument that a listed class does not accept.
+    """
+    if isinstance(value, list):
+        for item in value:
+            check_stored_section(f"{key}[]", item, source)
+    if not isinstance(value, Mapping):
+        return
+    target = value.get("_target_")
+    if target is not None:
+        check_trusted(f"{key}._target_", target, source)
+    for name, argument in value.items():
+        check_stored_section(f"{key}.{name}", argument, source)
+    if target is not None and str(target) not in _trusted_by_user:
+        _check_arguments(key, value, source)
+
+
+def _check_arguments(key: str, section: Mapping[str, Any], source: str) -> None:
+    """Check the arguments of a listed class by its signature."""
+    target, own = section["_target_"], OWN_SETTINGS.get(key.partition(".")[0], frozenset())
+    parameters = find_parameters(import_name(target))
+    for name, value in section.items():
+        if name == "_target_" or name in own:
+            continue
+        setting = f"{source}: {key}.{name}={format_setting(value)}"
+        if name not in parameters:
+            raise UserError(f"{setting}: {target} has no such argument; allowed: {', '.join([*own, *parameters])}")
+        is_late = isinstance(value, str) and value.startswith("${")  # refers to a setting that is checked later
+        if not (is_late or (key == "scheduler" and is_share(value)) or is_accepted(value, parameters[name])):
+            raise UserError(f"{setting}: not of the type that {target} accepts; correct it")
+
+
+def is_share(value: Any) -> bool:
+    """Whether an argument of a scheduler is a share of the training, such as ``5 %``."""
+    return isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)? ?%", value) is not None

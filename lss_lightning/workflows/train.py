@@ -9,21 +9,25 @@ from pathlib import Path
 import pytorch_lightning as pl
 from rich.console import Console
 
+from lss_lightning.config.stored import find_untrusted_classes
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.display import shorten_path
 from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, read_checkpoint
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.user_metrics import make_user_metrics
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
+from lss_lightning.runs.trust import trust_further_classes
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
 from lss_lightning.workflows.evaluation.model_card import write_model_card
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.result import EvaluationResult
 from lss_lightning.workflows.evaluation.tester import combine_parts, run_test
+from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback
 from lss_lightning.workflows.tracking import TrackingCallback, describe_training, track_result, track_run
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor, make_callbacks, make_checkpoints
 from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
@@ -72,6 +76,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     Raises:
         UserError: If the data, the checkpoint or the device does not fit the configuration.
     """
+    # The report reads the checkpoint of this run, whose classes are those of this configuration.
+    trust_further_classes(find_untrusted_classes(config.plain))
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
@@ -99,6 +105,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     history = History(folder if config.logger.csv else None, throughput)
     tracking = TrackingCallback(config.logger, data, history)
     callbacks = make_callbacks(config, data, has_objective=has_objective)
+    callbacks.append(UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)))
     checkpoints = make_checkpoints(folder, has_objective=has_objective)
     trainer = make_trainer(
         config.trainer,

@@ -73,7 +73,7 @@ def test_padding_is_ignored_in_scores_and_loss():
     module = SegmentationModule(Brightness(), LUMBAR, [0.5], [0.5], loss=loss)
     batch = collate([item(image, label), item(wide, np.full((32, 64), 5, dtype=np.uint8), 1)])
     assert (batch["label"][0, :, 32:] == IGNORE_INDEX).all()
-    assert module.validation_step(batch, 0) is None  # type: ignore[func-returns-value]
+    assert module.validation_step(batch, 0).shape == (2, 6, 32, 64)
     scores = module.val_scores.compute()
     assert scores["iou/other"] == 1.0
     unpadded = loss(module(batch["image"][1:]), batch["label"][1:])

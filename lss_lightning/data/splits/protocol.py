@@ -19,10 +19,16 @@ class SplitProtocol:
     """A protocol that divides slices into parts; the fields of each subclass are the keys of the ``split`` section.
 
     Attributes:
-        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``.
+        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``. By default the name of
+            the class.
     """
 
     protocol: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not hasattr(cls, "protocol"):
+            cls.protocol = cls.__name__
 
     def divide(self, slices: Sequence[Slice]) -> Split:
         """Divide slices into parts.

@@ -63,9 +63,9 @@ class TrackedResult:
     """The result of a test.
 
     Attributes:
-        metrics: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, the validation ``objective`` and, for a
-            cross-validation, ``folds/mean/mean_iou`` and ``folds/sd/mean_iou``, the mean and standard deviation over
-            its folds.
+        metrics: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, those of the section ``metrics``, the validation
+            ``objective`` and, for a cross-validation, ``folds/mean/mean_iou`` and ``folds/sd/mean_iou``, the mean and
+            standard deviation over its folds.
         confusion: The confusion matrix, (K, K), int64, in pixels. Rows are true classes, columns predicted ones.
         rows: The test slices.
         figures: The PNG files of the report, by name.
@@ -114,6 +114,7 @@ def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     flat = {f"test/{name}": metrics[name] for name in _MEAN_METRICS}
     for name in _CLASS_METRICS:
         flat |= {f"test/{name}/{key}": score for key, score in metrics[name].items()}
+    flat |= {f"test/{name}": value for name, value in metrics.get("metrics", {}).items()}
     if "folds" in metrics:
         for statistic in ("mean", "sd"):
             flat |= {f"folds/{statistic}/{name}": metrics["folds"][statistic][name] for name in _MEAN_METRICS}

@@ -71,7 +71,7 @@ class FinishedRun:
             "third_channel": trained["third_channel"],
             "spacing": metadata.spacing,
         }
-        return build_data_source({**section, **fixed})
+        return build_data_source({**section, **fixed}, stored_by=self.name)
 
 
 def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:

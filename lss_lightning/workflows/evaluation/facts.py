@@ -50,7 +50,8 @@ def _collect_facts(metadata: CheckpointMetadata, network: nn.Module) -> dict[str
     spacing = "native pixels" if metadata.spacing is None else f"{metadata.spacing:g} mm pixels"
     channels = "1 channel" if spec.in_channels == 1 else f"{spec.in_channels} channels"
     parameters = sum(weights.numel() for weights in network.parameters())
-    split, scheduler = build_split_protocol(config["split"]).description, config["scheduler"]
+    split = build_split_protocol(config["split"], stored_by=config["name"]).description
+    scheduler = config["scheduler"]
     return {
         "Network": f"{spec.model}, encoder {spec.encoder}, {spec.upsampling} up-sampling, decoder filters "
         f"{', '.join(map(str, spec.decoder_channels))}",
@@ -62,7 +63,7 @@ def _collect_facts(metadata: CheckpointMetadata, network: nn.Module) -> dict[str
         "Trained on": f"{data['name']}, {split}; {len(metadata.seen)} slices trained or selected the weights",
         "Loss": _describe_class(config["loss"]),
         "Optimizer": _describe_class(config["optimizer"]),
-        "Learning-rate schedule": _describe_class(scheduler) if scheduler["_target_"] else "constant",
+        "Learning-rate schedule": _describe_class(scheduler) if scheduler.get("_target_") else "constant",
         "Batch": f"{data['batch_size']} per device and step, {trainer['accumulate_grad_batches']} step(s) per update",
         "Epochs": f"{trainer['max_epochs']} at most",
         "Augmentation": _describe_augmentation(config["augmentation"]),

@@ -66,7 +66,7 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
     first = folds[0]
     for fold in folds:
         where = f"folds: {shorten_path(fold.checkpoint)}"
-        split = build_split_protocol(fold.metadata.config["split"])
+        split = build_split_protocol(fold.metadata.config["split"], stored_by=fold.metadata.config["name"])
         if not isinstance(split, KFoldSplit):
             raise UserError(
                 f"{where} was trained with split={split.protocol}; give runs of python train.py -m split=kfold "

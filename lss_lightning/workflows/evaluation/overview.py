@@ -112,6 +112,7 @@ def write_overview(result: EvaluationResult) -> None:
     sections = [
         Section("summary", "Summary", _make_summary(metrics)),
         Section("classes", "By class", make_tables("overlap")),
+        Section("metrics", "Further metrics", make_tables("metrics")),
         Section("folds", "Cross-validation", [*make_figures("folds"), *make_tables("folds")]),
         Section("previous", "Previous work", _make_previous(result)),
         Section("curves", "Learning curves", make_figures("curves")),

@@ -57,6 +57,7 @@ def make_source(config: EvaluateConfig, metadata: CheckpointMetadata) -> DataSou
     }
     if config.own_data:
         changed = {key: value for key, value in config.data.items() if value is not None and key != "name"}
+        build_data_source(trained, stored_by=metadata.config["name"])
         section = {**trained, **changed, **fixed}
     else:
         _check_channels(build_data_source(config.data), metadata)
@@ -97,7 +98,9 @@ def select_slices(
     Raises:
         UserError: If no slice is left to test.
     """
-    splits = [build_split_protocol(metadata.config["split"]) for metadata in all_metadata]
+    splits = [
+        build_split_protocol(metadata.config["split"], stored_by=metadata.config["name"]) for metadata in all_metadata
+    ]
     own, first = config.own_data, splits[0]
     subset = config.subset or ("test" if own else "all")
 

@@ -22,6 +22,7 @@ from lss_lightning.metrics import Records, overlap_scores
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.ensemble import EnsembleModule
 from lss_lightning.models.unet import UNet
+from lss_lightning.models.user_metrics import make_user_metrics
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.stenosis import Calibration, find_missing_classes
 from lss_lightning.workflows.evaluation.cases import choose_cases
@@ -29,6 +30,7 @@ from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.measurement_callback import MeasurementCallback, find_measured_values
 from lss_lightning.workflows.evaluation.measurement_report import make_measurement_table
 from lss_lightning.workflows.evaluation.result import EvaluationResult, PartialResult
+from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback, find_user_values
 from lss_lightning.workflows.training.trainer import compile_network, make_trainer
 
 
@@ -55,13 +57,15 @@ def make_tester(
             for network in filter(lambda module: isinstance(module, UNet), ensemble.modules()):
                 compile_network(network)
     labels = ensembles[0].labels
-    measures = config.measurements and not find_missing_classes(labels)
+    callbacks: list[pl.Callback] = [UserMetricsCallback(make_user_metrics(config.metrics, labels))]
+    if config.measurements and not find_missing_classes(labels):
+        callbacks.append(MeasurementCallback(labels, calibration))
     trainer = make_trainer(
         config.trainer,
         default_root_dir=run_folder.path,
         logger=False,
         enable_model_summary=False,
-        callbacks=[MeasurementCallback(labels, calibration)] if measures else [],
+        callbacks=callbacks,
     )
     if trainer.is_global_zero:
         run_folder.check_unused()
@@ -144,7 +148,7 @@ def combine_parts(
         source=source,
         cases=cases,
         run_folder=run_folder,
-        extra=extra or {},
+        extra={**(extra or {}), **({"metrics": values} if (values := find_user_values(trainer)) else {})},
     )
 
 

@@ -59,7 +59,10 @@ class PredictionModels:
     @property
     def disclaimer(self) -> str:
         """The disclaimer of every output, with a sentence for each data source that the checkpoints were trained on."""
-        sources = [build_data_source(metadata.config["data"]) for metadata in self.all_metadata]
+        sources = [
+            build_data_source(metadata.config["data"], stored_by=metadata.config["name"])
+            for metadata in self.all_metadata
+        ]
         # The first sentence is part of DISCLAIMER already.
         remarks = [source.disclaimer.replace("Research use only.", "").strip() for source in sources]
         training = [f"Trained on data={source.name}. {remark}" for source, remark in zip(sources, remarks, strict=True)]

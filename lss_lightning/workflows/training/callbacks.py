@@ -120,7 +120,7 @@ class DivergenceMonitor(Callback):
             DivergenceError: If a loss since the last check is not finite.
         """
         number = trainer.fit_loop.total_batch_idx + 1
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        lr = trainer.optimizers[0].param_groups[0].get("lr", math.nan)
         self.recent.append(TrainingStep(number, trainer.current_epoch, lr, batch["digests"]))
         is_finite = torch.isfinite(outputs["loss"])
         self.first_step = torch.where(is_finite, self.first_step, self.first_step.clamp(max=number))

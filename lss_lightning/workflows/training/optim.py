@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import count_class_pixels
 from lss_lightning.errors import UserError
-from lss_lightning.models.instantiate import instantiate_section
+from lss_lightning.models.adapted_loss import make_adapted_loss
+from lss_lightning.models.epoch_scores import MONITORED_METRIC
+from lss_lightning.models.instantiate import find_class, instantiate_section
 from lss_lightning.models.losses import class_weights
 from lss_lightning.models.segmentation import OptimizerFactory
+from lss_lightning.runs.trust import is_share
+
+_EXAMPLE_LENGTH = 100
+"""The length of a training whose length is not known yet."""
 
 
 def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
@@ -26,14 +37,13 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
         data: The data, set up.
 
     Raises:
-        UserError: If the section ``loss`` names no class, or has settings that its class rejects.
+        UserError: If the section ``loss`` names no loss, or has settings that its class rejects.
     """
-    section = dict(config.loss)
-    pixels = torch.from_numpy(count_class_pixels(data.part("train"), len(config.data.labels)))
-    weights = class_weights(pixels, section.pop("class_weights"))
-    loss = instantiate_section("loss", section, weights=weights)
-    assert isinstance(loss, nn.Module)
-    return loss
+    section, classes = dict(config.loss), len(config.data.labels)
+    scheme, weights = section.pop("class_weights", "none"), None
+    if scheme != "none":
+        weights = class_weights(torch.from_numpy(count_class_pixels(data.part("train"), classes)), scheme)
+    return make_adapted_loss(section, weights, classes)
 
 
 def make_optimizers(config: TrainConfig) -> OptimizerFactory:
@@ -44,23 +54,82 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
 
     Raises:
         UserError: If the section ``optimizer`` or ``scheduler`` names no class, or has settings that its class rejects,
-            or if gradients cannot be clipped with these settings.
+            if the split has no part that the scheduler can monitor, or if gradients cannot be clipped with these
+            settings.
     """
     _check_clipping(config)
 
-    def configure(network: nn.Module) -> dict[str, Any]:
-        parameters = list(network.parameters())
+    def configure(module: nn.Module, trainer: pl.Trainer | None = None) -> dict[str, Any]:
+        parameters = list(module.parameters())
         extra = {"fused": True} if is_optimizer_fused(config, parameters[0].device.type) else {}
-        optimizer = instantiate_section("optimizer", config.optimizer, params=parameters, **extra)
+        optimizer = instantiate_section("optimizer", config.optimizer, parameters, **extra)
         if config.scheduler.get("_target_") is None:
             return {"optimizer": optimizer}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": instantiate_section("scheduler", config.scheduler, optimizer=optimizer),
-        }
+        return {"optimizer": optimizer, "lr_scheduler": _make_scheduler(config, optimizer, trainer)}
 
     configure(nn.Linear(1, 1))  # reports a mistake now, not after the data has been read
     return configure
+
+
+def _make_scheduler(config: TrainConfig, optimizer: Optimizer, trainer: pl.Trainer | None) -> dict[str, Any]:
+    """Return the scheduler in Lightning's form, with its interval and the value that it monitors."""
+    section = dict(config.scheduler)
+    interval, monitor = section.pop("interval", "epoch"), section.pop("monitor", None)
+    scheduler_class = find_class(section["_target_"])
+    if scheduler_class is not None and issubclass(scheduler_class, ReduceLROnPlateau) and monitor is None:
+        monitor = MONITORED_METRIC
+        section.setdefault("mode", "max")
+    if monitor is not None:
+        _check_monitor(config, monitor, interval)
+    return {
+        "scheduler": _instantiate_scheduler(section, optimizer, partial(_find_length, trainer, interval)),
+        "interval": interval,
+        "reduce_on_plateau": monitor is not None,
+        "monitor": monitor,
+        "strict": False,  # the module checks that the value exists
+    }
+
+
+def _instantiate_scheduler(section: Mapping[str, Any], optimizer: Optimizer, find_length: Callable[[], int]) -> Any:
+    """Instantiate a scheduler and those in its arguments, with shares of the training as numbers of steps."""
+
+    def resolve(value: Any) -> Any:
+        if is_share(value):
+            return max(1, round(float(value.rstrip(" %")) / 100 * find_length()))
+        if isinstance(value, list):
+            return [resolve(item) for item in value]
+        if isinstance(value, Mapping) and issubclass(find_class(value.get("_target_")) or object, LRScheduler):
+            return _instantiate_scheduler(value, optimizer, find_length)
+        return value
+
+    # By name, because Hydra would copy the schedulers in a section.
+    arguments = {key: resolve(value) for key, value in section.items() if key != "_target_"}
+    return instantiate_section("scheduler", {"_target_": section["_target_"]}, optimizer, **arguments)
+
+
+def _find_length(trainer: pl.Trainer | None, interval: str) -> int:
+    """Return the number of steps of a scheduler in a training."""
+    if trainer is None:
+        return _EXAMPLE_LENGTH
+    length = trainer.estimated_stepping_batches if interval == "step" else trainer.max_epochs
+    if length is None or not 0 < length < math.inf:
+        raise UserError(
+            "scheduler: a share such as 5 % needs a training of known length; set trainer.max_epochs, or give numbers"
+        )
+    return int(length)
+
+
+def _check_monitor(config: TrainConfig, monitor: str, interval: str) -> None:
+    if interval == "step":
+        raise UserError(
+            f"scheduler.interval=step with scheduler.monitor={monitor}: this value is known after each epoch only; set "
+            "scheduler.interval=epoch"
+        )
+    if monitor.startswith("val/") and config.split.selection_part is None:
+        raise UserError(
+            f"scheduler.monitor={monitor}: split={config.split.protocol}, as set here, has no part to monitor; choose "
+            "another scheduler, or give the split a validation set"
+        )
 
 
 def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
@@ -70,10 +139,10 @@ def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
         config: The configuration of the run, with the precision resolved.
         device: The torch device type, e.g. ``cuda``.
     """
-    try:
-        parameters = inspect.signature(get_class(config.optimizer["_target_"])).parameters
-    except (ImportError, ValueError):
-        return False  # instantiating the optimizer reports the mistake
+    optimizer_class = find_class(config.optimizer["_target_"])
+    if optimizer_class is None:
+        return False  # a function, or a mistake that instantiating it reports
+    parameters = inspect.signature(optimizer_class).parameters
     is_set = bool({"fused", "foreach"} & config.optimizer.keys())
     return device in ("cpu", "cuda") and "fused" in parameters and not is_set and not _clips_mixed(config)
 

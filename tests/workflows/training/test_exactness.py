@@ -49,6 +49,32 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dropout, untested, tree, tmp_
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ("scheduler=warmup_cosine", "scheduler.total=12", "scheduler.warmup=2"),
+        ("scheduler=one_cycle", "scheduler.total_steps=20", "optimizer=sgd", "optimizer.momentum=0.8"),
+        ("scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=1", "metrics=kappa"),
+        ("scheduler=polynomial", "scheduler.interval=step", "scheduler.total_iters=15"),
+    ],
+    ids=lambda schedule: schedule[0],
+)
+def test_every_schedule_resumes_exactly(schedule, untested, tree, tmp_path):
+    start(tmp_path / "whole", tree, *EXACT, *schedule, "trainer.max_epochs=3")
+    start(tmp_path / "parts", tree, *EXACT, *schedule, "trainer.max_epochs=1")
+    resume(tmp_path / "parts", tree, *schedule, "trainer.max_epochs=3")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    rates = [row["lr"] for row in rows(tmp_path / "whole/metrics.csv")]
+    assert len(set(rates)) > 1
+
+
+def test_a_schedule_that_has_ended_is_explained(untested, tree, tmp_path):
+    schedule = ("scheduler=one_cycle", "trainer.limit_train_batches=1")
+    start(tmp_path, tree, *EXACT, *schedule, "trainer.max_epochs=2")
+    with pytest.raises(UserError, match=r"^scheduler: Tried to step .* choose another one, or start a new run$"):
+        resume(tmp_path, tree, *schedule, "trainer.max_epochs=4")
+
+
 @pytest.fixture
 def alkafri(tree) -> tuple[str, ...]:
     return ("data=alkafri", f"data.root={tree}", *QUICK, *EXACT)
