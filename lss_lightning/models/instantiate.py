@@ -7,8 +7,15 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.errors import UserError
+
+_MISTAKES = (
+    *(TypeError, ValueError, KeyError, AttributeError, ImportError, AssertionError, RuntimeError),
+    *(InstantiationException, OmegaConfBaseException),
+)
+"""Errors by which classes reject their arguments, and Hydra a class that it cannot find."""
 
 
 def instantiate_section(key: str, section: Mapping[str, Any], **extra: Any) -> Any:
@@ -24,9 +31,9 @@ def instantiate_section(key: str, section: Mapping[str, Any], **extra: Any) -> A
     """
     try:
         return instantiate(dict(section), **extra, _convert_="all")
-    except InstantiationException as error:
+    except (InstantiationException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):
+        if not isinstance(cause, _MISTAKES):
             raise
         reason = " ".join(str(cause).split())
         raise UserError(

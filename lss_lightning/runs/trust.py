@@ -6,7 +6,8 @@ A checkpoint, run directory or sweep may come from somebody else, so its setting
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from lss_lightning.display import format_setting
@@ -18,6 +19,15 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
             "lss_lightning.data.alkafri.AlKafri",
             "lss_lightning.data.image_folder.FolderSource",
             "lss_lightning.phantom.source.Phantom",
+        }
+    ),
+    "model": frozenset(
+        {
+            "monai.networks.nets.DynUNet",
+            "monai.networks.nets.SwinUNETR",
+            "segmentation_models_pytorch.DeepLabV3Plus",
+            "segmentation_models_pytorch.Segformer",
+            "segmentation_models_pytorch.UnetPlusPlus",
         }
     ),
     "split": frozenset(
@@ -45,6 +55,8 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
 
 NAMED_SECTIONS = frozenset({"callbacks", "logger", "metrics"})
 """The sections that hold named entries, each with a class: ``callbacks.early_stopping._target_``."""
+
+_PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 
 _trusted_by_user: set[str] = set()
 
@@ -87,3 +99,35 @@ def check_trusted(key: str, target: Any, source: str) -> None:
             f"{source}: {key}={format_setting(target)}: stored settings may only name classes that this project "
             f"lists; if you trust this one, add trust=[{target}]"
         )
+
+
+def check_stored_values(config: Mapping[str, Any], source: str) -> None:
+    """Check that stored settings name only trusted classes and hold only plain values.
+
+    Args:
+        config: The settings by section.
+        source: The file they come from, for messages.
+
+    Raises:
+        UserError: If they do not.
+    """
+    for section, values in config.items():
+        for path, value in iterate_values(values, str(section)):
+            if isinstance(value, str) and "${" in _PLAIN_INTERPOLATION.sub("", value):
+                raise UserError(
+                    f"{source}: {path}={value}: stored settings must not call resolvers; replace it by a plain value"
+                )
+            if path.rpartition(".")[2] == "_target_" and value is not None:
+                check_trusted(path, value, source)
+
+
+def iterate_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and value of each plain value in nested settings. Items of a list have its key."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from iterate_values(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from iterate_values(item, path)
+    else:
+        yield path, value

@@ -21,7 +21,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.metrics import Records, overlap_scores
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.ensemble import EnsembleModule
-from lss_lightning.models.unet import UNet
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.stenosis import Calibration, find_missing_classes
 from lss_lightning.workflows.evaluation.cases import choose_cases
@@ -52,8 +52,9 @@ def make_tester(
     """
     if config.trainer.compile:
         for ensemble in ensembles:
-            for network in filter(lambda module: isinstance(module, UNet), ensemble.modules()):
-                compile_network(network)
+            for member in ensemble.members:
+                assert isinstance(member, SegmentationModule)
+                compile_network(member.network)
     labels = ensembles[0].labels
     measures = config.measurements and not find_missing_classes(labels)
     trainer = make_trainer(
