@@ -37,8 +37,8 @@ from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices
 from lss_lightning.data.processors import count_processors
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.phantom import write_phantom
 from lss_lightning.workflows.training.trainer import make_trainer
 
@@ -77,7 +77,7 @@ def make_smp_pass(setting: Setting) -> Callable[[], LabelMaps]:
 
 def make_our_pass(setting: Setting, precision: Literal["32-true", "auto"]) -> Callable[[], LabelMaps]:
     """Return a pass with data loading, trainer and module of this package, and the same architecture."""
-    spec = NetworkSpec("unet", setting.encoder, 3, CLASSES, "nearest", [256, 128, 64, 32, 16])
+    spec = UNetSpec("unet", setting.encoder, 3, CLASSES, "nearest", [256, 128, 64, 32, 16])
     module = SegmentationModule(spec.build(), LUMBAR, [MEAN] * 3, [STD] * 3)
     trainer = make_trainer(
         TrainerConfig(accelerator="gpu" if setting.device == "cuda" else "cpu", devices=1, precision=precision),

@@ -29,9 +29,9 @@ from lss_lightning.config.sections import OutputConfig, TrainerConfig
 from lss_lightning.data.processors import count_processors
 from lss_lightning.data.studies import InputRequirements, Study, build_network_image, find_studies
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.ensemble import EnsembleModule, load_ensemble
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.models.views import TTA_VIEWS
 from lss_lightning.phantom.dicom import write_study as write_phantom
 from lss_lightning.reporting.prediction import write_study_results
@@ -47,7 +47,7 @@ TARGET = 8.0
 def build_untrained(encoder: str, members: int, tta: str) -> EnsembleModule:
     """Build an ensemble of U-Nets with random weights."""
     torch.manual_seed(0)
-    spec = NetworkSpec("resunet", encoder, 3, len(LUMBAR), "transpose", [256, 128, 64, 32, 16])
+    spec = UNetSpec("resunet", encoder, 3, len(LUMBAR), "transpose", [256, 128, 64, 32, 16])
     return EnsembleModule(
         [SegmentationModule(spec.build(), LUMBAR, [0.2] * 3, [0.2] * 3) for _ in range(members)], TTA_VIEWS[tta]
     )

@@ -22,6 +22,7 @@ from bench.contenders.setting import (
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import build_train_config
 from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.workflows.training.identity import make_metadata
 from lss_lightning.workflows.training.optim import make_loss, make_optimizers
 from lss_lightning.workflows.training.trainer import make_trainer
@@ -51,9 +52,8 @@ def run(setting: Setting) -> Result:
     data.choose_spacing()
     data.parts["train"] = [index % len(data.slices) for index in range(len(list_files(setting)))]
     metadata = make_metadata(config, data)
-    module = metadata.build_module(
-        metadata.network.build(), loss=make_loss(config, data), optimizers=make_optimizers(config)
-    )
+    loss, optimizers = make_loss(config, data), make_optimizers(config)
+    module = SegmentationModule.from_metadata(metadata, metadata.network.build(), loss=loss, optimizers=optimizers)
 
     clock = Clock(setting.device)
     timer = StepTimer(clock, setting)
@@ -74,7 +74,7 @@ def run(setting: Setting) -> Result:
     )
     loss_function = module.loss
     assert loss_function is not None
-    clock.time_method("network", module, "forward")
+    clock.time_method("network", module, "forward_heads")
     clock.time_method("network", loss_function, "forward")
     clock.time_method("network", trainer.strategy, "backward")
     original = trainer.strategy.setup_optimizers

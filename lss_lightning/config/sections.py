@@ -1,4 +1,4 @@
-"""The sections of the configuration that several commands share, and those of the network and its training."""
+"""The sections of the configuration that several commands share, and those of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, StrictStr
 from typing_extensions import TypedDict
 
-from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 
 
@@ -24,39 +23,6 @@ def _check_run_name(name: str) -> str:
 
 RunName = Annotated[str, AfterValidator(_check_run_name)]
 """The ``name`` of a command, which becomes the name of a directory."""
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """``encoder``: the encoder of the U-Net.
-
-    Attributes:
-        name: Name of a timm network.
-    """
-
-    name: str
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """``model``: the U-Net around the encoder.
-
-    Attributes:
-        name: Name in tables and default run names.
-        pretrained: Whether the encoder starts from timm's ImageNet weights, or the path of a weights file.
-        upsampling: ``transpose`` (transposed convolution, as in the paper), ``nearest`` or ``bilinear``.
-        decoder_channels: Filters of the decoder's blocks, from the deepest to full resolution.
-    """
-
-    name: str
-    pretrained: bool | StrictStr = False
-    upsampling: Literal["transpose", "nearest", "bilinear"] = "transpose"
-    decoder_channels: list[int] = field(default_factory=lambda: [256, 128, 64, 32, 16])
-
-    def __post_init__(self) -> None:
-        if not self.decoder_channels or min(self.decoder_channels) < 1:
-            channels = format_setting(self.decoder_channels)
-            raise UserError(f"model.decoder_channels={channels}: give one or more whole numbers from 1")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from them, because those can make Hydra call any function.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from lss_lightning.config.overrides import parse_choices
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.errors import UserError
-from lss_lightning.runs.trust import check_stored_section, is_listed
+from lss_lightning.runs.trust import check_no_resolver, check_stored_section, is_listed, iterate_values
 
-_PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 _CHOICE = re.compile(r"\w[\w.+-]*")
 
 _HYDRA_SETTINGS = (
@@ -77,11 +76,7 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
         UserError: If they do not.
     """
     for section, values in config.items():
-        for path, value in _walk(values, str(section)):
-            if isinstance(value, str) and "${" in _PLAIN_INTERPOLATION.sub("", value):
-                raise UserError(
-                    f"{source}: {path}={value}: stored settings must not call resolvers; replace it by a plain value"
-                )
+        check_no_resolver(str(section), values, source)
     try:
         resolved: Any = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except InterpolationResolutionError:  # an override of a sweep refers to another setting
@@ -136,21 +131,10 @@ def find_untrusted_classes(config: Mapping[str, Any]) -> list[str]:
     targets = {
         value: None
         for section, values in config.items()
-        for path, value in _walk(values, section)
+        for path, value in iterate_values(values, section)
         if path.endswith("._target_") and value is not None and not is_listed(path, value)
     }
     return list(targets)
 
 
 _REMEDY = "give it again on the command line, or start a new sweep"
-
-
-def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _walk(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for item in value:
-            yield from _walk(item, path)
-    else:
-        yield path, value

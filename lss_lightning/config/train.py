@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
 from lss_lightning.config.data import DataSection, SplitSection
+from lss_lightning.config.model import (
+    EncoderConfig,
+    ModelConfig,
+    NetworkConfig,
+    NetworkSettings,
+    build_model,
+    check_encoder_is_used,
+)
 from lss_lightning.config.sections import (
     CallbacksConfig,
-    EncoderConfig,
     LoggerConfig,
     LossSettings,
-    ModelConfig,
     OptimizerSettings,
     PathsConfig,
     RunName,
@@ -29,16 +35,11 @@ from lss_lightning.config.targets import MetricsSection, check_target
 from lss_lightning.config.validation import build_config, check_is_section, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.errors import UserError
-from lss_lightning.models.encoder_names import check_encoder_name
+from lss_lightning.models.specs import check_installed
 from lss_lightning.runs.trust import is_share
 
 _COMMON_KEYS: dict[str, Any] = {"loss": LossSettings, "optimizer": OptimizerSettings, "scheduler": SchedulerSettings}
 """The sections that name a class and its arguments, and the keys that most of these classes share."""
-
-
-def _check_encoder(encoder: EncoderConfig) -> EncoderConfig:
-    check_encoder_name(encoder.name)
-    return encoder
 
 
 def _check_class_section(name: str, values: Any) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class TrainConfig:
         seed: Seed of the initial weights and the order of the slices.
         ckpt_path: The checkpoint that is resumed, or None.
         encoder: The encoder of the U-Net.
-        model: The U-Net around the encoder.
+        model: The U-Net around the encoder, or the class of another network (``_target_``) and its arguments.
         data: The data to train and test on.
         split: How the data is split into parts.
         augmentation: How strongly training slices are augmented.
@@ -82,8 +83,8 @@ class TrainConfig:
     name: RunName
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     ckpt_path: str | None
-    encoder: Annotated[EncoderConfig, AfterValidator(_check_encoder)]
-    model: ModelConfig
+    encoder: EncoderConfig
+    model: Annotated[ModelConfig | NetworkConfig, PlainValidator(build_model)]
     data: DataSection
     split: SplitSection
     augmentation: AugmentationConfig
@@ -98,6 +99,10 @@ class TrainConfig:
     metrics: MetricsSection = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, ModelConfig) and self.encoder.name is None:
+            raise UserError(
+                f"encoder=none: model={self.model.name} needs an encoder; choose one, e.g. encoder=resnet34"
+            )
         if self.callbacks.early_stopping is not None and self.split.selection_part is None:
             raise UserError(
                 f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
@@ -121,11 +126,15 @@ def build_train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConf
         UserError: If a key or value is not allowed.
     """
     config = build_config(TrainConfig, cfg, plain=read_plain(cfg))
-    for group, common in _COMMON_KEYS.items():
+    sections: dict[str, dict[str, Any]] = {group: getattr(config, group) for group in _COMMON_KEYS}
+    if isinstance(config.model, NetworkConfig):
+        sections["model"] = config.model.arguments
+        check_encoder_is_used(config.model, config.encoder, OmegaConf.to_container(cfg.model, resolve=False))
+    for group, section in sections.items():
         shipped = config_folder() / group / f"{choices.get(group)}.yaml"
         if shipped.is_file():
             examples: Any = OmegaConf.to_container(OmegaConf.load(shipped))
-            section: dict[str, Any] = getattr(config, group)
+            common = _COMMON_KEYS.get(group, NetworkSettings)
             for key in sorted(section.keys() - common.__annotations__.keys()):
                 check_same_type(f"{group}.{key}", section[key], examples.get(key))
     return config
@@ -142,6 +151,8 @@ def check_train(cfg: DictConfig, hydra_cfg: Any) -> TrainConfig:
         UserError: If a key or value is not allowed, or a file does not exist.
     """
     config = build_train_config(cfg, hydra_cfg.runtime.choices)
+    if isinstance(config.model, NetworkConfig):
+        check_installed(config.model.target)
     weights = config.model.pretrained
     if isinstance(weights, str) and not Path(weights).is_file():
         raise UserError(f"model.pretrained={weights}: no such file; give true, false or the path of a weights file")

@@ -10,51 +10,20 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch import nn
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
-from lss_lightning.models.encoders import build_encoder
-from lss_lightning.models.segmentation import METADATA_KEY, SegmentationModule
-from lss_lightning.models.unet import UNet
+from lss_lightning.models.specs import NetworkSpec, read_spec
 
-CHECKPOINT_SCHEMA = 3
+METADATA_KEY = "lss_lightning"
+"""Key of the metadata in a checkpoint."""
+
+CHECKPOINT_SCHEMA = 4
 """Version of :class:`CheckpointMetadata` in files."""
 
 _DATA_PATHS = ("root", "reports")
 """Settings of the ``data`` section that are paths."""
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The architecture of a network.
-
-    Attributes:
-        model: Name of the model, e.g. ``resunet``.
-        encoder: Name of the encoder in timm.
-        in_channels: Number of image channels.
-        classes: Number of classes.
-        upsampling: ``transpose``, ``nearest`` or ``bilinear``.
-        decoder_channels: Filters of the decoder blocks, from the deepest one to full resolution.
-    """
-
-    model: str
-    encoder: str
-    in_channels: int
-    classes: int
-    upsampling: str
-    decoder_channels: list[int]
-
-    def build(self, pretrained: bool | str = False) -> UNet:
-        """Build the network.
-
-        Args:
-            pretrained: Weights of the encoder, as for :func:`~lss_lightning.models.encoders.build_encoder`.
-
-        Raises:
-            UserError: If the encoder cannot be built.
-        """
-        encoder = build_encoder(self.encoder, self.in_channels, pretrained)
-        return UNet(encoder, self.classes, self.decoder_channels, self.upsampling)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -97,7 +66,7 @@ class CheckpointMetadata:
     def from_checkpoint(cls, content: dict[str, Any]) -> CheckpointMetadata:
         """Create the metadata from the content of a checkpoint, as returned by :func:`read_checkpoint`."""
         metadata = content[METADATA_KEY]
-        return cls(**{**metadata, "network": NetworkSpec(**metadata["network"])})
+        return cls(**{**metadata, "network": read_spec(metadata["network"])})
 
     @property
     def label_set(self) -> LabelSet:
@@ -130,18 +99,13 @@ class CheckpointMetadata:
         """The value of ``data.third_channel`` for composites, or None for other images."""
         return self.config["data"]["third_channel"] if self.channels == "composite" else None
 
-    def build_module(self, network: UNet, **training: Any) -> SegmentationModule:
-        """Create the LightningModule of a network.
 
-        Args:
-            network: The network.
-            training: Arguments that :class:`~lss_lightning.models.segmentation.SegmentationModule` needs for training.
-        """
-        return SegmentationModule(network, self.label_set, self.mean, self.std, metadata=self.to_plain(), **training)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Read the tensors and plain data of a checkpoint, without running code from it.
+
+    Args:
+        path: The checkpoint.
+        map_location: Where its tensors are put, as for ``torch.load``.
 
     Raises:
         UserError: If the file does not exist, is truncated, contains code, or was written by another program or
@@ -154,7 +118,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"ckpt_path={path}: truncated, or not a checkpoint; use another one, e.g. last.ckpt of the same run"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
         raise UserError(
             f"ckpt_path={path}: contains Python objects, which could run code when loaded; use a checkpoint that "
@@ -178,20 +142,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_module(path: Path) -> tuple[SegmentationModule, CheckpointMetadata]:
-    """Load a trained network for evaluation, from its checkpoint alone.
-
-    Raises:
-        UserError: If the file cannot be read, or its weights do not fit its network.
-    """
-    content = read_checkpoint(path)
-    metadata = CheckpointMetadata.from_checkpoint(content)
-    module = metadata.build_module(metadata.network.build())
-    load_weights(module, content, path)
-    return module, metadata
-
-
-def load_weights(module: SegmentationModule, content: dict[str, Any], path: Path) -> None:
+def load_weights(module: nn.Module, content: dict[str, Any], path: Path) -> None:
     """Load the weights of a checkpoint into a network of the same architecture.
 
     Args:

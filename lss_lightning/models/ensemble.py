@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.base import BaseSegmentationModule
-from lss_lightning.models.checkpoint import CheckpointMetadata, load_module
-from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.segmentation import SegmentationModule, load_module
 from lss_lightning.models.views import TTA_VIEWS, TTAView
 
 

@@ -7,9 +7,16 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.errors import UserError
 from lss_lightning.runs.arguments import import_name
+
+_MISTAKES = (
+    *(TypeError, ValueError, KeyError, AttributeError, ImportError, AssertionError, RuntimeError),
+    *(InstantiationException, OmegaConfBaseException),
+)
+"""Errors by which classes reject their arguments, and Hydra a class that it cannot find."""
 
 
 def find_class(target: Any) -> type[Any] | None:
@@ -35,9 +42,9 @@ def instantiate_section(key: str, section: Mapping[str, Any], *arguments: Any, *
     """
     try:
         return instantiate(dict(section), *arguments, **extra, _convert_="all")
-    except InstantiationException as error:
+    except (InstantiationException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):
+        if not isinstance(cause, _MISTAKES):
             raise
         reason = " ".join(str(cause).split())
         raise UserError(

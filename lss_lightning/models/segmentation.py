@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from lss_lightning.errors import UserError, suggest_nearest
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.base import BaseSegmentationModule, to_label_grid
+from lss_lightning.models.checkpoint import METADATA_KEY, CheckpointMetadata, load_weights, read_checkpoint
 from lss_lightning.models.epoch_scores import EpochScores
 
 if TYPE_CHECKING:
@@ -20,15 +22,13 @@ if TYPE_CHECKING:
 OptimizerFactory = Callable[[nn.Module, pl.Trainer | None], dict[str, Any]]
 """Function from the modules to train and the trainer to the return value of ``configure_optimizers``."""
 
-METADATA_KEY = "lss_lightning"
-"""Key of the metadata in a checkpoint."""
-
 
 class SegmentationModule(BaseSegmentationModule):
     """A segmentation network with its intensity normalisation, loss and optimizer.
 
     Args:
-        network: The network, from (B, C, H, W) float images to (B, K, H, W) logits of the same height and width.
+        network: The network, from (B, C, H, W) float images to (B, K, H, W) logits of the same height and width, or in
+            training to a tuple of them (deep supervision), of which the first is the prediction.
         labels: The K classes.
         mean: Mean of each channel over the training images, as a fraction of 255.
         std: Standard deviation of each channel, as a fraction of 255, above 0.
@@ -61,10 +61,73 @@ class SegmentationModule(BaseSegmentationModule):
         self.metadata = dict(metadata or {})
         self.train_scores, self.val_scores = EpochScores(labels), EpochScores(labels)
 
+    @classmethod
+    def from_metadata(cls, metadata: CheckpointMetadata, network: nn.Module, **training: Any) -> Self:
+        """Create the module of a network.
+
+        Args:
+            metadata: The metadata of its checkpoints.
+            network: The network, built from the metadata.
+            training: The arguments that training needs: ``loss`` and ``optimizers``.
+        """
+        plain = metadata.to_plain()
+        return cls(network, metadata.label_set, metadata.mean, metadata.std, metadata=plain, **training)
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Rebuild the module from a checkpoint of ``train.py``, in training mode like any new module.
+
+        No code of the checkpoint runs: it is read with ``weights_only``, and a network that this project does not list
+        must be trusted first, with :func:`~lss_lightning.runs.trust.trust_classes`.
+
+        Args:
+            checkpoint_path: Path of the checkpoint.
+            map_location: The device of the module, as for ``torch.load``. None is the CPU.
+            hparams_file: Not supported, because the checkpoint has all settings.
+            strict: Not supported if False, because the weights must fit.
+            weights_only: Not supported if False.
+            kwargs: The arguments that training needs: ``loss`` and ``optimizers``.
+
+        Raises:
+            UserError: If the file cannot be read, its network is not trusted, or its weights do not fit.
+        """
+        if hparams_file is not None or strict is False or weights_only is False:
+            raise UserError(
+                f"load_from_checkpoint({checkpoint_path}): hparams_file, strict=False and weights_only=False are not "
+                "supported; the checkpoint has all settings, and its weights must fit them"
+            )
+        path = Path(checkpoint_path)
+        content = read_checkpoint(path, map_location or "cpu")
+        metadata = CheckpointMetadata.from_checkpoint(content)
+        metadata.network.check_trusted(f"ckpt_path={path}")
+        module = cls.from_metadata(metadata, metadata.network.build(), **kwargs)
+        load_weights(module, content, path)
+        return module.to(content["state_dict"]["mean"].device)
+
     def forward(self, image: Tensor) -> Tensor:
         """Compute the logits (B, K, H, W) float32 of images (B, C, H, W) uint8."""
+        return self.forward_heads(image)[0]
+
+    def forward_heads(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Compute the logits of all heads of the network, which are several only in training with deep supervision.
+
+        Args:
+            image: (B, C, H, W) uint8.
+
+        Returns:
+            Logits (B, K, H, W) float32 of each head. The first is the prediction.
+        """
         scaled = (image.float() / 255 - self.mean) / self.std
-        return self.network(scaled.contiguous(memory_format=torch.channels_last)).float()
+        output = self.network(scaled.contiguous(memory_format=torch.channels_last))
+        return tuple(head.float() for head in output) if isinstance(output, tuple) else (output.float(),)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         """Return the loss of a training batch, and add the batch to the scores of the epoch.
@@ -79,7 +142,7 @@ class SegmentationModule(BaseSegmentationModule):
                 raise
             count, _, height, width = batch["image"].shape
             raise UserError(
-                f"a training batch of {count} image of {height}x{width} pixels gives the encoder a single value per "
+                f"a training batch of {count} image of {height}x{width} pixels gives the network a single value per "
                 "channel, which batch norm cannot normalise; choose data.batch_size so that no single image is left "
                 "over, or use larger images"
             ) from error
@@ -148,16 +211,41 @@ class SegmentationModule(BaseSegmentationModule):
 
     def _step(self, batch: Batch, scores: EpochScores) -> tuple[Tensor, Tensor | None]:
         """Return the logits on the grid of the labels, and the loss."""
-        logits = to_label_grid(self(batch["image"]), batch)
-        scores.update(logits, batch["label"], batch["index"])
+        heads = [to_label_grid(logits, batch) for logits in self.forward_heads(batch["image"])]
+        scores.update(heads[0], batch["label"], batch["index"])
         if self.loss is None:
-            return logits, None
-        loss: Tensor = self.loss(logits, batch["label"])
+            return heads[0], None
+        loss = average_head_losses([self.loss(logits, batch["label"]) for logits in heads])
         scores.update_loss(loss, batch["label"])
-        return logits, loss
+        return heads[0], loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
         # The scores are gathered from all ranks, so all ranks log the same value; Lightning still requires sync_dist.
         several = self.trainer.world_size > 1
         for name, value in scores.compute().items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "mean_iou_anatomy", sync_dist=several)
+
+
+def average_head_losses(losses: Sequence[Tensor]) -> Tensor:
+    """Compute the loss of a network with deep supervision from those of its heads.
+
+    The weights are 1, 1/2, 1/4, … divided by their sum, as in nnU-Net (Isensee et al., Nature Methods 18, 2021, section
+    "Architecture template"). Unlike its code, which gives the coarsest head no weight, every head counts.
+
+    Args:
+        losses: The scalar loss of each head, the prediction first.
+    """
+    if len(losses) == 1:
+        return losses[0]
+    weights = [0.5**level for level in range(len(losses))]
+    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum() / sum(weights)
+
+
+def load_module(path: Path) -> tuple[SegmentationModule, CheckpointMetadata]:
+    """Load a trained network for evaluation, from its checkpoint alone.
+
+    Raises:
+        UserError: If the file cannot be read, its network is not trusted, or its weights do not fit.
+    """
+    module = SegmentationModule.load_from_checkpoint(path)
+    return module, CheckpointMetadata.from_checkpoint({METADATA_KEY: module.metadata})

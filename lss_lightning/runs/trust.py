@@ -7,7 +7,7 @@ A checkpoint, run directory or sweep may come from somebody else, so its setting
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from lss_lightning.display import format_setting
@@ -20,6 +20,15 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
             "lss_lightning.data.alkafri.AlKafri",
             "lss_lightning.data.image_folder.FolderSource",
             "lss_lightning.phantom.source.Phantom",
+        }
+    ),
+    "model": frozenset(
+        {
+            "monai.networks.nets.DynUNet",
+            "monai.networks.nets.SwinUNETR",
+            "segmentation_models_pytorch.DeepLabV3Plus",
+            "segmentation_models_pytorch.Segformer",
+            "segmentation_models_pytorch.UnetPlusPlus",
         }
     ),
     "split": frozenset(
@@ -71,7 +80,13 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
 NAMED_SECTIONS = frozenset({"callbacks", "logger", "metrics"})
 """The sections that hold named entries, each with a class: ``callbacks.early_stopping._target_``."""
 
+_PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
+
+_AUTOMATIC = frozenset({"auto_channels", "auto_classes"})
+"""Arguments of a network that the data determines."""
+
 OWN_SETTINGS: Mapping[str, frozenset[str]] = {
+    "model": frozenset({"name", "divisor", "min_size", "pretrained"}),
     "loss": frozenset({"class_weights"}),
     "scheduler": frozenset({"interval", "monitor"}),
     "metrics": frozenset({"input"}),
@@ -131,6 +146,36 @@ def check_trusted(key: str, target: Any, source: str) -> None:
         )
 
 
+def check_no_resolver(key: str, value: Any, source: str) -> None:
+    """Check that stored settings call no resolver. References to other settings are allowed.
+
+    Args:
+        key: The dotted key of the settings.
+        value: The settings as plain data, interpolations unresolved.
+        source: The file that they come from, for messages.
+
+    Raises:
+        UserError: If they do.
+    """
+    for path, item in iterate_values(value, key):
+        if isinstance(item, str) and "${" in _PLAIN_INTERPOLATION.sub("", item):
+            raise UserError(
+                f"{source}: {path}={item}: stored settings must not call resolvers; replace it by a plain value"
+            )
+
+
+def iterate_values(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and value of each plain value in nested settings. Items of a list have its key."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from iterate_values(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from iterate_values(item, key)
+    else:
+        yield key, value
+
+
 def check_stored_section(key: str, value: Any, source: str) -> None:
     """Check the classes in a stored section, and the arguments of those that the project lists.
 
@@ -166,7 +211,7 @@ def _check_arguments(key: str, section: Mapping[str, Any], source: str) -> None:
         setting = f"{source}: {key}.{name}={format_setting(value)}"
         if name not in parameters:
             raise UserError(f"{setting}: {target} has no such argument; allowed: {', '.join([*own, *parameters])}")
-        is_late = isinstance(value, str) and value.startswith("${")  # refers to a setting that is checked later
+        is_late = isinstance(value, str) and (value.startswith("${") or value in _AUTOMATIC)  # checked later
         if not (is_late or (key == "scheduler" and is_share(value)) or is_accepted(value, parameters[name])):
             raise UserError(f"{setting}: not of the type that {target} accepts; correct it")
 

@@ -95,7 +95,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = metadata.network.build(config.model.pretrained)
-    module = metadata.build_module(network, loss=make_loss(config, data), optimizers=optimizers)
+    module = SegmentationModule.from_metadata(metadata, network, loss=make_loss(config, data), optimizers=optimizers)
     if config.trainer.compile:
         compile_network(network)
 

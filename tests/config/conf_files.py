@@ -23,4 +23,8 @@ def required_overrides(group: str, name: str, folder: Path) -> list[str]:
         return ["data.root=/data/lss"]
     if (group, name) == ("data", "folder"):
         return ["data.root=/data/mine", "data.classes={background: 0, disc: 1}"]
+    if (group, name) == ("model", "custom"):
+        return ["model._target_=mine.Net", "model.name=mine"]
+    if (group, name) == ("encoder", "none"):
+        return ["model=dynunet"]
     return ["encoder.name=resnet26"] if name == "timm" else []

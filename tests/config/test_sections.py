@@ -6,10 +6,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from omegaconf import OmegaConf
 
+from lss_lightning.config.model import ModelConfig
 from lss_lightning.config.sections import (
     CallbacksConfig,
     LoggerConfig,
-    ModelConfig,
     OutputConfig,
     PathsConfig,
     TrainerConfig,

@@ -7,8 +7,9 @@ import torch
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec, load_module, read_checkpoint
-from lss_lightning.models.segmentation import METADATA_KEY
+from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
+from lss_lightning.models.segmentation import METADATA_KEY, SegmentationModule, load_module
+from lss_lightning.models.specs import UNetSpec
 
 
 class Payload:
@@ -20,7 +21,7 @@ class Payload:
 
 @pytest.fixture(scope="module")
 def metadata() -> CheckpointMetadata:
-    spec = NetworkSpec("resunet", "resnet10t", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
+    spec = UNetSpec("resunet", "resnet10t", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
     return CheckpointMetadata(
         spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, {"name": "test"}, ["00ff"], ["ff00"]
     )
@@ -29,7 +30,7 @@ def metadata() -> CheckpointMetadata:
 @pytest.fixture(scope="module")
 def content(metadata) -> dict:
     torch.manual_seed(0)
-    module = metadata.build_module(metadata.network.build())
+    module = SegmentationModule.from_metadata(metadata, metadata.network.build())
     content = {"state_dict": module.state_dict(), "epoch": 3}
     module.on_save_checkpoint(content)
     return content
@@ -122,7 +123,7 @@ def change_shape(path, content):
         (write_foreign, "not a checkpoint of lss_lightning"),
         (write_list, "not a checkpoint of lss_lightning"),
         (write_code, "could run code"),
-        (write_other_schema, r"written by another version \(schema 2, this version reads 3\); train again, or use"),
+        (write_other_schema, r"written by another version \(schema 2, this version reads 4\); train again, or use"),
         (remove_entry, "its metadata lack seen_labels"),
         (remove_weight, "network.head.weight"),
         (change_shape, "network.head.weight"),
@@ -142,3 +143,46 @@ def test_reading_does_not_run_code(path, content, capsys):
     with pytest.raises(UserError):
         read_checkpoint(path)
     assert capsys.readouterr().out == ""
+
+
+def test_load_from_checkpoint_returns_the_trained_module(path, content):
+    module = SegmentationModule.load_from_checkpoint(str(path))
+    assert module.training
+    assert module.loss is None
+    assert all(torch.equal(module.state_dict()[name], weights) for name, weights in content["state_dict"].items())
+    image = torch.randint(0, 256, (1, 3, 40, 50), dtype=torch.uint8)
+    again = SegmentationModule.load_from_checkpoint(path, map_location=torch.device("cpu")).eval()
+    assert torch.equal(module.eval()(image), again(image))
+    saved: dict = {}
+    again.on_save_checkpoint(saved)
+    assert saved[METADATA_KEY] == content[METADATA_KEY]
+
+
+def test_load_from_checkpoint_reads_the_tensors_with_map_location(path):
+    locations = set()
+
+    def locate(storage, location):
+        locations.add(location)
+        return storage
+
+    SegmentationModule.load_from_checkpoint(path, locate)
+    assert locations == {"cpu"}
+
+
+def test_load_from_checkpoint_takes_what_training_needs(path):
+    loss = torch.nn.CrossEntropyLoss()
+    assert SegmentationModule.load_from_checkpoint(path, loss=loss).loss is loss
+
+
+@pytest.mark.parametrize("unsupported", [{"strict": False}, {"weights_only": False}, {"hparams_file": "hparams.yaml"}])
+def test_load_from_checkpoint_refuses_what_it_does_not_support(path, unsupported):
+    with pytest.raises(UserError, match="hparams_file, strict=False and weights_only=False are not supported"):
+        SegmentationModule.load_from_checkpoint(path, **unsupported)
+
+
+def test_a_network_that_nobody_trusts_is_not_built(content, path):
+    network = {"model": "mine", "target": "torch.nn.Identity", "in_channels": 3, "classes": 6, "divisor": 1}
+    network |= {"min_size": 1, "arguments": {}, "weight_arguments": []}
+    torch.save({**content, METADATA_KEY: {**content[METADATA_KEY], "network": network}}, path)
+    with pytest.raises(UserError, match=r"model._target_=torch.nn.Identity: .* add trust=\[torch.nn.Identity\]$"):
+        SegmentationModule.load_from_checkpoint(path)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from lss_lightning.data.batches import Batch, collate
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR, Label, LabelSet
-from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.models.ensemble import EnsembleModule, load_ensemble
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.models.views import TTA_VIEWS
 
 
@@ -120,7 +121,7 @@ def test_evaluation_scores_the_predicted_label_maps(count: int, tta: str):
 
 @pytest.fixture(scope="module")
 def metadata() -> CheckpointMetadata:
-    spec = NetworkSpec("resunet", "test_resnet", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
+    spec = UNetSpec("resunet", "test_resnet", 3, len(LUMBAR), "transpose", [32, 16, 16, 8, 8])
     config = {"name": "test", "data": {"channels": "composite", "third_channel": "mean"}}
     return CheckpointMetadata(
         spec, LUMBAR.to_plain(), [0.1, 0.2, 0.3], [1.0, 1.1, 1.2], 0.6875, config, ["00ff"], ["ff00"]
@@ -129,7 +130,7 @@ def metadata() -> CheckpointMetadata:
 
 def save(path: Path, metadata: CheckpointMetadata, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    module = metadata.build_module(metadata.network.build())
+    module = SegmentationModule.from_metadata(metadata, metadata.network.build())
     content: dict[str, Any] = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(content)
     torch.save(content, path)

@@ -9,7 +9,7 @@ from lss_lightning.data.batches import collate
 from lss_lightning.labels import IGNORE_INDEX, LUMBAR
 from lss_lightning.models.base import to_label_grid
 from lss_lightning.models.losses import CrossEntropy
-from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.segmentation import SegmentationModule, average_head_losses
 
 
 class Brightness(nn.Module):
@@ -103,3 +103,32 @@ def test_evaluation_scores_the_predicted_label_maps():
         pairs = np.bincount(6 * label.ravel() + predicted.ravel(), minlength=36)
         np.testing.assert_array_equal(counts, pairs.reshape(6, 6))
     assert not sum(map(len, module.test_metric.indices))  # reset for the next test
+
+
+class Supervised(nn.Module):
+    """A network with three heads in training: its prediction, another class everywhere, and equal logits."""
+
+    def forward(self, image):
+        heads = [image.new_zeros(len(image), len(LUMBAR), *image.shape[2:]) for _ in range(3)]
+        heads[0][:, 5], heads[1][:, 2] = 2.0, 3.0
+        return tuple(heads) if self.training else heads[0]
+
+
+def test_deep_supervision_averages_the_losses_of_all_heads_and_scores_the_first():
+    label = np.full((32, 32), 5, dtype=np.uint8)
+    batch = collate([item(np.zeros((1, 32, 32), dtype=np.uint8), label)])
+    loss = CrossEntropy()
+    module = SegmentationModule(Supervised(), LUMBAR, [0.5], [0.5], loss=loss)
+    parts = [float(loss(head, batch["label"])) for head in Supervised()(torch.zeros(1, 1, 32, 32))]
+    value = module.training_step(batch, 0)
+    assert value is not None
+    assert float(value) == pytest.approx((parts[0] + parts[1] / 2 + parts[2] / 4) / 1.75)
+    assert module.train_scores.compute()["iou/other"] == 1.0
+    module.eval()
+    module.validation_step(batch, 0)
+    assert module.val_scores.compute()["loss"] == pytest.approx(parts[0])
+
+
+def test_the_loss_of_a_single_head_is_unchanged():
+    loss = torch.tensor(0.3)
+    assert average_head_losses([loss]) is loss

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from lss_lightning.cli import main as cli
-from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import Pretrained, UNetSpec
 from lss_lightning.models.unet import UNet
 from lss_lightning.workflows import train
 from lss_lightning.workflows.evaluation import report
@@ -22,16 +22,16 @@ from lss_lightning.workflows.evaluation import report
 
 def freeze_batch_norm() -> None:
     """Keep the initial statistics of batch norm."""
-    original = NetworkSpec.build
+    original = UNetSpec.build
 
-    def build(self: NetworkSpec, pretrained: bool | str = False) -> UNet:
+    def build(self: UNetSpec, pretrained: Pretrained = False) -> UNet:
         network = original(self, pretrained)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return network
 
-    NetworkSpec.build = build  # type: ignore[method-assign]
+    UNetSpec.build = build  # type: ignore[method-assign]
 
 
 def skip_figures() -> None:

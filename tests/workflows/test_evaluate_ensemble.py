@@ -14,8 +14,8 @@ from PIL import Image
 
 from lss_lightning.data.alkafri_layout import LABELS
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import load_module
 from lss_lightning.models.ensemble import EnsembleModule
+from lss_lightning.models.segmentation import load_module
 from lss_lightning.reporting import plot_examples
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.evaluation import figures

@@ -8,6 +8,7 @@ import torch
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.workflows import train
 from tests.conftest import configure, write_patients, write_slice
 from tests.workflows.quick_runs import rows, start
@@ -88,6 +89,7 @@ def test_checkpoint_contains_the_metadata_of_the_run(finished):
     content = read_checkpoint(run / "checkpoints" / "best.ckpt")
     metadata = CheckpointMetadata.from_checkpoint(content)
     assert metadata.config["optimizer"]["lr"] == 0.0001
+    assert isinstance(metadata.network, UNetSpec)
     assert metadata.network.encoder == "test_resnet"
     assert len(metadata.seen) == 27  # nine of ten patients were used for training or selection
     parts = [row["part"] for row in rows(run / "split.csv")]

@@ -134,13 +134,21 @@ def _format_spacing(settings: Settings, metrics: Metrics) -> str:
     return "native" if spacing is None else f"{spacing:.4g} mm"
 
 
+def describe_initial_weights(model: Settings) -> str:
+    """Return the initial weights of a network in words, from the ``model`` section."""
+    pretrained = model.get("pretrained", {})
+    if isinstance(pretrained, Mapping):
+        if not pretrained:
+            return "as its class sets them"
+        return ", ".join(f"{key} {value}" for key, value in pretrained.items() if value) or "random"
+    return {False: "random", True: "ImageNet"}.get(pretrained, "a file")
+
+
 _SETTINGS: dict[str, Callable[[Settings, Metrics], str]] = {
     "Model": lambda settings, metrics: settings["model"]["name"],
-    "Encoder": lambda settings, metrics: settings["encoder"]["name"],
-    "Initial weights": lambda settings, metrics: {False: "random", True: "ImageNet"}.get(
-        settings["model"]["pretrained"], "a file"
-    ),
-    "Upsampling": lambda settings, metrics: settings["model"]["upsampling"],
+    "Encoder": lambda settings, metrics: settings["encoder"]["name"] or MISSING,
+    "Initial weights": lambda settings, metrics: describe_initial_weights(settings["model"]),
+    "Upsampling": lambda settings, metrics: settings["model"].get("upsampling", MISSING),
     "Channels": lambda settings, metrics: settings["data"]["channels"],
     "Working spacing": _format_spacing,
     "Augmentation": _format_augmentation,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lss_lightning.config.data import build_split_protocol
 from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.reporting.comparison.tables import describe_initial_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,10 +54,9 @@ def _collect_facts(metadata: CheckpointMetadata, network: nn.Module) -> dict[str
     split = build_split_protocol(config["split"], stored_by=config["name"]).description
     scheduler = config["scheduler"]
     return {
-        "Network": f"{spec.model}, encoder {spec.encoder}, {spec.upsampling} up-sampling, decoder filters "
-        f"{', '.join(map(str, spec.decoder_channels))}",
+        "Network": spec.describe(),
         "Parameters": f"{parameters / 1e6:.2f} million",
-        "Initial weights": _describe_pretrained(model["pretrained"]),
+        "Initial weights": describe_initial_weights(model),
         "Input": f"{data['channels']}, {channels}, {spacing}, standardised per channel (zero mean, unit variance over "
         "the training slices)",
         "Classes": ", ".join(label["name"] for label in metadata.labels),
@@ -92,12 +92,6 @@ def collect_run_facts(metrics: Mapping[str, Any]) -> dict[str, str]:
     if hardware := metrics.get("hardware"):
         facts["Hardware"] = f"{hardware['processes']} × {hardware['device']}, precision {hardware['precision']}"
     return {**facts, "Software": ", ".join(f"{name} {number}" for name, number in metrics["software"].items())}
-
-
-def _describe_pretrained(weights: bool | str) -> str:
-    if isinstance(weights, str):
-        return "from a file"
-    return "ImageNet" if weights else "random"
 
 
 def _describe_class(section: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from lss_lightning.errors import UserError
 from lss_lightning.metrics import Records, overlap_scores
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.ensemble import EnsembleModule
-from lss_lightning.models.unet import UNet
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.user_metrics import make_user_metrics
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.stenosis import Calibration, find_missing_classes
@@ -54,8 +54,9 @@ def make_tester(
     """
     if config.trainer.compile:
         for ensemble in ensembles:
-            for network in filter(lambda module: isinstance(module, UNet), ensemble.modules()):
-                compile_network(network)
+            for member in ensemble.members:
+                assert isinstance(member, SegmentationModule)
+                compile_network(member.network)
     labels = ensembles[0].labels
     callbacks: list[pl.Callback] = [UserMetricsCallback(make_user_metrics(config.metrics, labels))]
     if config.measurements and not find_missing_classes(labels):

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lss_lightning.config.model import NetworkConfig
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import compute_intensity_moments
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.specs import ModuleSpec, NetworkSpec, UNetSpec
 
 FIXED_SECTIONS = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
 """Sections of the configuration that a resume must not change, except for :data:`FREE_SETTINGS`."""
@@ -38,16 +40,8 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
     mean, std = compute_intensity_moments(training)
     selection = [] if data.split.selection_part is None else data.part(data.split.selection_part)
     labels = config.data.labels
-    network = NetworkSpec(
-        model=config.model.name,
-        encoder=config.encoder.name,
-        in_channels=training[0].image.shape[0],
-        classes=len(labels),
-        upsampling=config.model.upsampling,
-        decoder_channels=config.model.decoder_channels,
-    )
     return CheckpointMetadata(
-        network=network,
+        network=_make_spec(config, training[0].image.shape[0]),
         labels=labels.to_plain(),
         mean=mean,
         std=std,
@@ -59,6 +53,30 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         test_slices=sorted({slice_.digest for slice_ in test}),
         test_labels=sorted({slice_.label_digest for slice_ in test}),
         working_directory=str(Path.cwd()),
+    )
+
+
+def _make_spec(config: TrainConfig, in_channels: int) -> NetworkSpec:
+    model, classes = config.model, len(config.data.labels)
+    if isinstance(model, NetworkConfig):
+        return ModuleSpec(
+            model=model.name,
+            target=model.target,
+            in_channels=in_channels,
+            classes=classes,
+            divisor=model.divisor,
+            min_size=model.min_size,
+            arguments=model.arguments,
+            weight_arguments=sorted(model.pretrained),
+        )
+    assert config.encoder.name is not None, "the configuration was checked"
+    return UNetSpec(
+        model=model.name,
+        encoder=config.encoder.name,
+        in_channels=in_channels,
+        classes=classes,
+        upsampling=model.upsampling,
+        decoder_channels=model.decoder_channels,
     )
 
 

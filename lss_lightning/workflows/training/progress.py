@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +14,9 @@ from rich.progress import BarColumn
 from rich.table import Table
 from torch import nn
 
-from lss_lightning.models.checkpoint import NetworkSpec
+from lss_lightning.models.adapter import NetworkAdapter
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
+from lss_lightning.models.specs import NetworkSpec, UNetSpec
 from lss_lightning.models.unet import UNet
 
 
@@ -55,7 +56,7 @@ class TrainingProgressBar(RichProgressBar):
         return {"images/s": f"{rate:.3g}", "left": str(timedelta(seconds=round(left))), **scores}
 
 
-def print_model(network: UNet, spec: NetworkSpec) -> None:
+def print_model(network: nn.Module, spec: NetworkSpec) -> None:
     """Print the parts of a network with their channels and parameters.
 
     Args:
@@ -65,19 +66,34 @@ def print_model(network: UNet, spec: NetworkSpec) -> None:
     table = Table(title=spec.model, title_justify="left")
     for column in ("Part", "Channels", "Parameters"):
         table.add_column(column, justify="left" if column == "Part" else "right")
-    encoder = network.encoder
-    strides = f"strides {', '.join(map(str, encoder.strides))}"
-    table.add_row(f"Encoder {encoder.name}, {strides}", _join(encoder.channels), _count_parameters(encoder))
-    table.add_row("Decoder", _join(spec.decoder_channels), _count_parameters(network.decoder))
-    table.add_row("Head", str(spec.classes), _count_parameters(network.head))
+    counted: set[nn.Parameter] = set()  # parts may share layers
+    for part, channels, module in _list_parts(network, spec):
+        parameters = set(module.parameters()) - counted
+        counted |= parameters
+        table.add_row(part, channels, _count_weights(parameters))
+    if rest := set(network.parameters()) - counted:
+        table.add_row("Outside of these parts", "", _count_weights(rest))
     table.add_section()
-    table.add_row("Total", "", _count_parameters(network))
+    table.add_row("Total", "", _count_weights(network.parameters()))
     Console().print(table)
+
+
+def _list_parts(network: nn.Module, spec: NetworkSpec) -> Iterator[tuple[str, str, nn.Module]]:
+    """Yield the name, channels and module of each part of a network."""
+    if isinstance(network, UNet) and isinstance(spec, UNetSpec):
+        encoder = network.encoder
+        strides = f"strides {_join(encoder.strides)}"
+        yield f"Encoder {encoder.name}, {strides}", _join(encoder.channels), encoder
+        yield "Decoder", _join(spec.decoder_channels), network.decoder
+        yield "Head", str(spec.classes), network.head
+    elif isinstance(network, NetworkAdapter):
+        for name, part in network.network.named_children():
+            yield f"{name} ({type(part).__name__})", "", part
 
 
 def _join(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _count_parameters(part: nn.Module) -> str:
-    return f"{sum(weights.numel() for weights in part.parameters()) / 1e6:.2f} M"
+def _count_weights(parameters: Iterable[nn.Parameter]) -> str:
+    return f"{sum(weights.numel() for weights in parameters) / 1e6:.2f} M"

@@ -17,7 +17,8 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.slices import Slice
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
@@ -221,7 +222,7 @@ def test_sweep_without_folds_is_refused(root, tmp_path):
 
 def make_metadata(fold: int, *overrides: str, seen: str = "") -> CheckpointMetadata:
     config = configure("data=alkafri", "data.root=x", "split=kfold", f"split.fold={fold}", *overrides)
-    spec = NetworkSpec("resunet", "test_resnet", 3, 6, "transpose", [8])
+    spec = UNetSpec("resunet", "test_resnet", 3, 6, "transpose", [8])
     return CheckpointMetadata(spec, LUMBAR.to_plain(), [0.0], [1.0], None, config.plain, seen.split(), [])
 
 

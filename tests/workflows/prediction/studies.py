@@ -14,7 +14,9 @@ from lss_lightning.config.predict import PredictConfig
 from lss_lightning.config.validation import build_config
 from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.labels import LUMBAR, LabelSet
-from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
 from lss_lightning.workflows import predict
 from tests.conftest import compose_command, configure
@@ -32,9 +34,9 @@ def write_checkpoint(path: Path, channels: str = "composite", labels: LabelSet =
         data = ["data=folder", "data.classes={other: 0, disc: 1}"]
     plain = configure(*data, f"data.root={path.parent}", f"data.channels={channels}").plain
     inputs = CHANNELS[channels]
-    spec = NetworkSpec("resunet", "test_resnet", inputs, len(labels), "nearest", [16, 16, 8, 8, 8])
+    spec = UNetSpec("resunet", "test_resnet", inputs, len(labels), "nearest", [16, 16, 8, 8, 8])
     metadata = CheckpointMetadata(spec, labels.to_plain(), [0.2] * inputs, [0.2] * inputs, None, plain, [], [])
-    module = metadata.build_module(metadata.network.build())
+    module = SegmentationModule.from_metadata(metadata, metadata.network.build())
     content: dict[str, Any] = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(content)
     torch.save(content, path)

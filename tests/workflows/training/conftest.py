@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.workflows import train
 from tests.workflows.altered import freeze_batch_norm
 
@@ -47,5 +47,5 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 @pytest.fixture
 def frozen_batch_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the initial statistics of batch norm."""
-    monkeypatch.setattr(NetworkSpec, "build", NetworkSpec.build)
+    monkeypatch.setattr(UNetSpec, "build", UNetSpec.build)
     freeze_batch_norm()

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.models.checkpoint import NetworkSpec, read_checkpoint
+from lss_lightning.models.checkpoint import read_checkpoint
 from lss_lightning.models.ensemble import load_ensemble
+from lss_lightning.models.specs import UNetSpec
 from tests.conftest import configure
 from tests.workflows import altered
 from tests.workflows.processes import python
@@ -40,7 +41,7 @@ def root(patients, no_figures, tmp_path_factory) -> Path:
     """Return a folder with the runs `one` and `two`, trained in one and two processes."""
     root = tmp_path_factory.mktemp("devices")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(NetworkSpec, "build", NetworkSpec.build)
+        monkeypatch.setattr(UNetSpec, "build", UNetSpec.build)
         altered.freeze_batch_norm()
         start(root / "one", patients, *ONE, *SAME, "trainer.max_epochs=2")
     line = ["train", "data=alkafri", f"data.root={patients}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]

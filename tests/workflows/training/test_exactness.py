@@ -11,8 +11,8 @@ import pytest
 import torch.nn.functional as F
 
 from lss_lightning.errors import UserError
-from lss_lightning.models.checkpoint import NetworkSpec
 from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.specs import UNetSpec
 from lss_lightning.runs.layout import RunFolder
 from tests.workflows.altered import send_signal
 from tests.workflows.processes import command, python
@@ -23,14 +23,14 @@ from tests.workflows.training.resuming import EXACT, assert_same_run, content, r
 @pytest.fixture
 def dropout(monkeypatch):
     """Build networks that draw random numbers in every training step."""
-    build = NetworkSpec.build
+    build = UNetSpec.build
 
     def with_dropout(*arguments):
         network = build(*arguments)
         network.head.register_forward_pre_hook(lambda head, x: F.dropout(x[0], 0.3, network.training))
         return network
 
-    monkeypatch.setattr(NetworkSpec, "build", with_dropout)
+    monkeypatch.setattr(UNetSpec, "build", with_dropout)
 
 
 def test_the_number_of_workers_does_not_change_the_result(dropout, untested, tree, tmp_path):
