@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, Field, PlainValidator
 
 from lss_lightning.config.data import DataSection, SplitSection
+from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
 from lss_lightning.config.sections import (
     CallbacksConfig,
     EncoderConfig,
-    LoggerConfig,
     LossSettings,
     ModelConfig,
     OptimizerSettings,
@@ -67,7 +67,8 @@ class TrainConfig:
             constant.
         trainer: Devices, precision and length.
         callbacks: Early stopping, weight averaging and the progress display.
-        logger: Where every epoch is recorded.
+        logger: The loggers that record the run, by name.
+        examples: The slices that loggers show.
         paths: Where runs and data are written.
         plain: The whole configuration as plain data, which checkpoints carry.
 
@@ -88,7 +89,8 @@ class TrainConfig:
     scheduler: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "scheduler"))]
     trainer: TrainerConfig
     callbacks: CallbacksConfig
-    logger: LoggerConfig
+    logger: LoggerSection
+    examples: ExamplesConfig
     paths: PathsConfig
     plain: dict[str, Any]
 

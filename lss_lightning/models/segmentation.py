@@ -90,7 +90,7 @@ class SegmentationModule(BaseSegmentationModule):
     def on_train_epoch_end(self) -> None:
         """Log the training scores and the learning rate of the epoch."""
         self._log_epoch("train", self.train_scores)
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
+        self.log_epoch("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch."""
@@ -115,7 +115,5 @@ class SegmentationModule(BaseSegmentationModule):
         return loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
-        # The scores are gathered from all ranks, so all ranks log the same value; Lightning still requires sync_dist.
-        several = self.trainer.world_size > 1
         for name, value in scores.compute().items():
-            self.log(f"{stage}/{name}", value, prog_bar=name == "mean_iou_anatomy", sync_dist=several)
+            self.log_epoch(f"{stage}/{name}", value, prog_bar=name == "mean_iou_anatomy")

@@ -22,6 +22,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import DivergenceError
+from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.progress import TrainingProgressBar
@@ -222,7 +223,8 @@ class ThroughputMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the gradient norm."""
-        pl_module.log("grad_norm", self.grad_norm, sync_dist=trainer.world_size > 1)
+        assert isinstance(pl_module, BaseSegmentationModule)
+        pl_module.log_epoch("grad_norm", self.grad_norm)
 
 
 class EpochSeed(Callback):

@@ -1,8 +1,7 @@
-"""The content that trackers record: epochs and the test result."""
+"""The test result, as loggers take it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +15,6 @@ from lss_lightning.runs.layout import RunFolder
 
 _MEAN_METRICS = ("mean_iou", "mean_iou_anatomy")
 _CLASS_METRICS = ("iou", "dice")
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """The metrics and examples of an epoch.
-
-    Attributes:
-        number: The number of the epoch, from 0.
-        metrics: Losses, IoUs, learning rate, gradient norm and images per second, without undefined values.
-        examples: The validation slices with their predictions. Empty in most epochs.
-    """
-
-    number: int
-    metrics: Mapping[str, float]
-    examples: Sequence[Case] = ()
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, float], examples: Sequence[Case]) -> EpochRecord:
-        """Create a record from a row of the training history, in which NaN marks an undefined value."""
-        defined = {name: value for name, value in row.items() if math.isfinite(value)}
-        return cls(int(defined.pop("epoch")), defined, examples)
 
 
 @dataclass(frozen=True)
@@ -59,7 +37,7 @@ class SliceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackedResult:
+class LoggedResult:
     """The result of a test.
 
     Attributes:
@@ -87,18 +65,18 @@ class TrackedResult:
 
 def read_result(
     folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[SliceRow], checkpoint: Path | None = None
-) -> TrackedResult:
+) -> LoggedResult:
     """Read the result of a test from its run directory.
 
     Args:
         folder: The run directory, with the test result and the report.
-        confusion: As in :class:`TrackedResult`.
-        rows: As in :class:`TrackedResult`.
-        checkpoint: As in :class:`TrackedResult`.
+        confusion: As in :class:`LoggedResult`.
+        rows: As in :class:`LoggedResult`.
+        checkpoint: As in :class:`LoggedResult`.
     """
     run = RunFolder(folder)
     metrics = run.load_metrics()
-    return TrackedResult(
+    return LoggedResult(
         metrics=_flatten_metrics(metrics),
         confusion=confusion,
         rows=rows,
