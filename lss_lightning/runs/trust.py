@@ -32,6 +32,7 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
     "logger": frozenset(
         {
             "lss_lightning.reporting.loggers.csv.CSVLogger",
+            "lss_lightning.reporting.loggers.mlflow.MLFlowLogger",
             "lss_lightning.reporting.loggers.tensorboard.TensorBoardLogger",
             "lss_lightning.reporting.loggers.wandb.WandbLogger",
         }

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.labels import LabelSet
+from lss_lightning.reporting import style
 from lss_lightning.reporting.examples import Case
 from lss_lightning.runs.layout import RunFolder
 
@@ -62,6 +64,16 @@ class LoggedResult:
     card: Path | None
     epoch: int | None
 
+    def format_cases(self, labels: LabelSet) -> str:
+        """Return the scores of the test slices as a Markdown table.
+
+        Args:
+            labels: The K classes.
+        """
+        columns = ["Patient", "Level", "Mean IoU, anatomy", *(label.name for label in labels)]
+        lines = [columns, ["---"] * len(columns), *map(_format_cells, self.rows)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
 
 def read_result(
     folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[SliceRow], checkpoint: Path | None = None
@@ -86,6 +98,11 @@ def read_result(
         card=run.model_card if run.model_card.is_file() else None,
         epoch=metrics.get("validation", {}).get("epoch"),
     )
+
+
+def _format_cells(row: SliceRow) -> list[str]:
+    scores = [row.mean_iou_anatomy, *row.iou]
+    return [row.patient, row.level, *(style.MISSING if np.isnan(score) else f"{score:.3f}" for score in scores)]
 
 
 def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydoc import ErrorDuringImport, locate
 from typing import Any
 
+from hydra.errors import InstantiationException
 from pytorch_lightning.loggers import Logger
 
 from lss_lightning.errors import UserError
@@ -37,7 +38,14 @@ def make_loggers(config: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[
     loggers: dict[str, Logger] = {}
     for name, entry in config.items():
         key = f"logger.{name}"
-        logger = instantiate_section(key, {**_choose_folder(entry, folder / name), **entry})
+        try:
+            logger = instantiate_section(key, {**_choose_folder(entry, folder / name), **entry})
+        except InstantiationException as error:  # loggers raise exceptions of their service, such as for a missing key
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise UserError(
+                f"{key}: {entry['_target_']} cannot be created ({reason}); correct its settings, or leave it out with "
+                f"{key}=null"
+            ) from error
         if not isinstance(logger, Logger):
             raise UserError(
                 f"{key}._target_={entry['_target_']}: not a Lightning logger; name a subclass of "

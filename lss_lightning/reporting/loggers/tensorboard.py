@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from lss_lightning.reporting import style
 from lss_lightning.reporting.examples import Case, draw_examples
-from lss_lightning.reporting.loggers.content import LoggedResult, SliceRow
+from lss_lightning.reporting.loggers.content import LoggedResult
 from lss_lightning.reporting.loggers.description import RunDescription
 from lss_lightning.runs.layout import RunFolder
 
@@ -60,11 +60,12 @@ class TensorBoardLogger(lightning.TensorBoardLogger):
     @rank_zero_only
     def log_result(self, result: LoggedResult) -> None:
         """Log the metrics, the report's figures, a table of the slices, and the hyperparameters with their scores."""
+        assert self.description is not None
         writer, step = self.experiment, result.epoch or 0
         self.log_metrics(result.metrics, step)
         for name, path in result.figures.items():
             writer.add_image(f"figure/{name}", _read_image(path), step, dataformats="HWC")
-        writer.add_text("test/cases", self._table(result), step)
+        writer.add_text("test/cases", result.format_cases(self.description.labels), step)
         scores = {
             f"hparam/{name}": result.metrics[name] for name in ("objective", "test/mean_iou") if name in result.metrics
         }
@@ -84,17 +85,6 @@ class TensorBoardLogger(lightning.TensorBoardLogger):
     def end_run(self, *, failed: bool) -> None:
         """Close the event files."""
         self.experiment.close()
-
-    def _table(self, result: LoggedResult) -> str:
-        assert self.description is not None
-        columns = ["Patient", "Level", "Mean IoU, anatomy", *(label.name for label in self.description.labels)]
-        lines = [columns, ["---"] * len(columns), *map(_cells, result.rows)]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cells(row: SliceRow) -> list[str]:
-    scores = [row.mean_iou_anatomy, *row.iou]
-    return [row.patient, row.level, *(style.MISSING if np.isnan(score) else f"{score:.3f}" for score in scores)]
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:
