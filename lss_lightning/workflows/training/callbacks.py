@@ -22,7 +22,6 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.errors import DivergenceError
-from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.progress import TrainingProgressBar
@@ -222,9 +221,8 @@ class ThroughputMonitor(Callback):
             self.grad_norm = total / steps if steps else math.nan
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the gradient norm."""
-        assert isinstance(pl_module, BaseSegmentationModule)
-        pl_module.log_epoch("grad_norm", self.grad_norm)
+        """Log the gradient norm. The history passes it to the loggers."""
+        pl_module.log("grad_norm", self.grad_norm, logger=False, sync_dist=trainer.world_size > 1)
 
 
 class EpochSeed(Callback):

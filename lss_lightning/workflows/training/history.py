@@ -64,7 +64,8 @@ class History(Checkpoint):
         self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
         if trainer.is_global_zero:
             # Lightning passes on what is logged in other ways, with the number of batches as the x-axis.
-            own = {"epoch": epoch, **{name: metrics[name] for name in pl_module.epoch_metrics}, **self.timing[-1]}
+            names = (*pl_module.epoch_metrics, "grad_norm")
+            own = {"epoch": epoch, **{name: metrics[name] for name in names if name in metrics}, **self.timing[-1]}
             for logger in trainer.loggers:
                 logger.log_metrics(_drop_undefined(own), trainer.current_epoch)
                 if isinstance(logger, CSVLogger):

@@ -34,7 +34,10 @@ CSV = "lss_lightning.reporting.loggers.csv.CSVLogger"
 
 
 def test_loggers_keep_the_names_and_the_order_of_their_entries(tmp_path):
-    section = {"mine": {"_target_": f"{HERE}.FolderLogger", "size": 3}, "table": {"_target_": CSV}}
+    section: dict[str, dict[str, Any]] = {
+        "mine": {"_target_": f"{HERE}.FolderLogger", "size": 3},
+        "table": {"_target_": CSV},
+    }
     loggers: dict[str, Any] = dict(make_loggers(section, tmp_path))
     assert list(loggers) == ["mine", "table"]
     assert (loggers["mine"].folder, loggers["mine"].size) == (str(tmp_path / "mine"), 3)

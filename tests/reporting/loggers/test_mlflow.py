@@ -11,9 +11,11 @@ pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'lss-
 
 
 def make_logger(folder, **changes) -> MLFlowLogger:
-    store = {"tracking_uri": f"sqlite:///{folder}/mlflow.db", "artifact_location": str(folder / "files")}
-    settings = {key: changes.pop(key) for key in ("checkpoint",) if key in changes}
-    logger = MLFlowLogger(**store, **settings)
+    logger = MLFlowLogger(
+        checkpoint=changes.pop("checkpoint", True),
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        artifact_location=str(folder / "files"),
+    )
     logger.describe_run(make_description(folder / "run", **changes))
     return logger
 
