@@ -21,7 +21,7 @@ test: lint types  ## Install, lint, check types, run the tests
 	$(RUN) -m pytest --numprocesses auto --dist loadscope
 
 dashboard: $(INSTALLED)  ## Build the Weights & Biases dashboard: make dashboard PROJECT=lss_lightning ENTITY=my-team
-	$(RUN) -m lss_lightning.reporting.trackers.wandb_workspace $(if $(PROJECT),project=$(PROJECT)) $(if $(ENTITY),entity=$(ENTITY))
+	$(RUN) -m lss_lightning.reporting.loggers.wandb_workspace $(if $(PROJECT),project=$(PROJECT)) $(if $(ENTITY),entity=$(ENTITY))
 
 format: $(INSTALLED)  ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix

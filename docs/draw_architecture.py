@@ -17,7 +17,7 @@ LAYERS = {
     "api": "the commands as Python functions",
     "cli": "Hydra around the workflows, errors in one line",
     "workflows": "one recipe per command",
-    "reporting": "tables, figures, pages, DICOM objects, trackers",
+    "reporting": "tables, figures, pages, DICOM objects, loggers",
     "sweeps": "many runs: folder, jobs, results",
     "config": "the schema of every section and command",
     "phantom": "the virtual scanner",

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from pydantic import BeforeValidator, PlainValidator
 
 from lss_lightning.config.data import build_data_source
-from lss_lightning.config.sections import LoggerConfig, PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
+from lss_lightning.config.sections import PathsConfig, RunName, TrainerConfig
 from lss_lightning.config.targets import MetricsSection
 from lss_lightning.config.validation import build_config, check_is_section, validate_open
 from lss_lightning.data.source import DataSource
@@ -56,7 +57,8 @@ class EvaluateConfig:
         data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and
             else a section of its own.
         trainer: The device to test on.
-        logger: Where the result is recorded.
+        logger: The loggers that record the result, by name.
+        examples: Whether loggers show the tested slices: those of a ``count`` above 0.
         paths: Where the result is written.
         given: The keys that the command line sets.
         metrics: Further metrics: class and arguments, by name.
@@ -74,7 +76,8 @@ class EvaluateConfig:
     measurements: bool
     data: Annotated[dict[str, Any], PlainValidator(_check_data)]
     trainer: TrainerConfig
-    logger: LoggerConfig
+    logger: LoggerSection
+    examples: ExamplesConfig
     paths: PathsConfig
     given: frozenset[str]
     metrics: MetricsSection = field(default_factory=dict)

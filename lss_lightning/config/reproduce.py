@@ -15,9 +15,9 @@ from omegaconf import DictConfig, open_dict
 from pydantic import Field
 
 from lss_lightning.config.data import DataSection
+from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
 from lss_lightning.config.sections import (
     CallbacksConfig,
-    LoggerConfig,
     PathsConfig,
     RunName,
     TrainerConfig,
@@ -33,7 +33,7 @@ MODELS = ("resunet", "inception_unet", "vgg16_unet")
 PROTOCOLS = ("resubstitution", "image", "patient")
 """The split protocols, from the most optimistic one. The paper's is ``image``."""
 
-FORWARDED = ("data", "trainer", "callbacks", "logger", "paths")
+FORWARDED = ("data", "trainer", "callbacks", "logger", "examples", "paths")
 """The sections that are forwarded to every training."""
 
 
@@ -133,6 +133,7 @@ class ReproduceConfig:
         trainer: Devices, precision and length of all training runs.
         callbacks: Callbacks of all training runs.
         logger: Loggers of all training runs.
+        examples: The slices that loggers show.
         paths: Where runs and data are written.
         forwarded: Overrides that every training gets, after those of the size.
 
@@ -145,7 +146,8 @@ class ReproduceConfig:
     data: DataSection
     trainer: TrainerConfig
     callbacks: CallbacksConfig
-    logger: LoggerConfig
+    logger: LoggerSection
+    examples: ExamplesConfig
     paths: PathsConfig
     forwarded: tuple[str, ...]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, StrictStr
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, StrictStr
 from typing_extensions import TypedDict
 
 from lss_lightning.errors import UserError
@@ -101,54 +101,6 @@ class CallbacksConfig:
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     progress_bar: bool = True
     model_summary: bool = True
-
-
-@dataclass(frozen=True)
-class WandbConfig:
-    """``logger.wandb``: the run in Weights & Biases.
-
-    Attributes:
-        project: Name of the project.
-        entity: User or team. None is the account's default.
-        mode: ``online``, ``offline`` or ``disabled``. Without an account or network a run is recorded offline.
-        group: Name under which runs are grouped. None is the sweep directory.
-        tags: Tags of the run.
-        checkpoint: Whether to upload the tested checkpoint as an artifact.
-        timeout: Seconds to wait for the server at the start.
-    """
-
-    project: str = "lss_lightning"
-    entity: str | None = None
-    mode: Literal["online", "offline", "disabled"] = "online"
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
-    checkpoint: bool = True
-    timeout: PositiveInt = 30
-
-
-@dataclass(frozen=True)
-class LoggerConfig:
-    """``logger``: the files and trackers that record every epoch.
-
-    Attributes:
-        csv: Whether to write ``metrics.csv`` and ``timing.csv``.
-        tensorboard: Whether to write TensorBoard event files.
-        examples: Number of validation slices that trackers show, always the same. With 0 trackers show neither these
-            nor the tested slices.
-        examples_every: Epochs between two sets of these slices.
-        wandb: Settings of Weights & Biases. None does not use it.
-    """
-
-    csv: bool = True
-    tensorboard: bool = False
-    examples: NonNegativeInt = 4
-    examples_every: PositiveInt = 5
-    wandb: WandbConfig | None = None
-
-    @property
-    def tracks(self) -> bool:
-        """Whether any tracker records the run."""
-        return self.tensorboard or self.wandb is not None
 
 
 @dataclass(frozen=True)

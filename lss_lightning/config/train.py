@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, PlainValidator
 
 from lss_lightning.config.data import DataSection, SplitSection
+from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
 from lss_lightning.config.model import (
     EncoderConfig,
     ModelConfig,
@@ -22,7 +23,6 @@ from lss_lightning.config.model import (
 )
 from lss_lightning.config.sections import (
     CallbacksConfig,
-    LoggerConfig,
     LossSettings,
     OptimizerSettings,
     PathsConfig,
@@ -71,7 +71,8 @@ class TrainConfig:
             constant.
         trainer: Devices, precision and length.
         callbacks: Early stopping, weight averaging and the progress display.
-        logger: Where every epoch is recorded.
+        logger: The loggers that record the run, by name.
+        examples: The slices that loggers show.
         paths: Where runs and data are written.
         plain: The whole configuration as plain data, which checkpoints carry.
         metrics: Further metrics of validation and test: class and arguments, by name.
@@ -93,7 +94,8 @@ class TrainConfig:
     scheduler: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "scheduler"))]
     trainer: TrainerConfig
     callbacks: CallbacksConfig
-    logger: LoggerConfig
+    logger: LoggerSection
+    examples: ExamplesConfig
     paths: PathsConfig
     plain: dict[str, Any]
     metrics: MetricsSection = field(default_factory=dict)

@@ -27,6 +27,7 @@ class BaseSegmentationModule(pl.LightningModule):
 
     Attributes:
         records: Records of all images of the last test, or None before the first test.
+        epoch_metrics: Names of the metrics that :meth:`log_epoch` has logged.
     """
 
     def __init__(self, labels: LabelSet) -> None:
@@ -34,6 +35,22 @@ class BaseSegmentationModule(pl.LightningModule):
         self.labels = labels
         self.test_metric = RecordsMetric(labels)
         self.records: Records | None = None
+        self.epoch_metrics: dict[str, None] = {}
+
+    def log_epoch(self, name: str, value: float, *, prog_bar: bool = False) -> None:
+        """Log a metric of the epoch that all ranks know.
+
+        Loggers get it in one row with the other metrics of the epoch, and with the epoch as the x-axis. Lightning's
+        ``log`` would pass it on alone, with the number of batches as the x-axis.
+
+        Args:
+            name: Name of the metric.
+            value: Value of the metric.
+            prog_bar: Whether the progress bar shows it.
+        """
+        self.epoch_metrics[name] = None
+        # All ranks log the same value; Lightning still requires sync_dist.
+        self.log(name, value, prog_bar=prog_bar, logger=False, sync_dist=self.trainer.world_size > 1)
 
     def test_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Add a batch to the records, and return its logits on the grid of the labels for callbacks."""

@@ -155,7 +155,7 @@ class SegmentationModule(BaseSegmentationModule):
         """Log the training scores and the learning rate of the epoch."""
         self._log_epoch("train", self.train_scores)
         if (rate := self.trainer.optimizers[0].param_groups[0].get("lr")) is not None:
-            self.log("lr", rate, sync_dist=self.trainer.world_size > 1)
+            self.log_epoch("lr", rate)
         self._advance_monitoring_schedulers()
 
     def on_validation_epoch_end(self) -> None:
@@ -220,10 +220,8 @@ class SegmentationModule(BaseSegmentationModule):
         return heads[0], loss
 
     def _log_epoch(self, stage: str, scores: EpochScores) -> None:
-        # The scores are gathered from all ranks, so all ranks log the same value; Lightning still requires sync_dist.
-        several = self.trainer.world_size > 1
         for name, value in scores.compute().items():
-            self.log(f"{stage}/{name}", value, prog_bar=name == "mean_iou_anatomy", sync_dist=several)
+            self.log_epoch(f"{stage}/{name}", value, prog_bar=name == "mean_iou_anatomy")
 
 
 def average_head_losses(losses: Sequence[Tensor]) -> Tensor:

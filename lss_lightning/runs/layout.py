@@ -162,6 +162,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def mlflow_identity(self) -> Path:
+        """The identity of the run in MLflow, JSON."""
+        return self.path / "mlflow.json"
+
+    @property
     def wandb_identity(self) -> Path:
         """The identity of the run in Weights & Biases, by which a resume continues it."""
         return self.path / "wandb.json"

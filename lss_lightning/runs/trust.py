@@ -40,6 +40,14 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
             "lss_lightning.data.splits.kfold.KFoldSplit",
         }
     ),
+    "logger": frozenset(
+        {
+            "lss_lightning.reporting.loggers.csv.CSVLogger",
+            "lss_lightning.reporting.loggers.mlflow.MLFlowLogger",
+            "lss_lightning.reporting.loggers.tensorboard.TensorBoardLogger",
+            "lss_lightning.reporting.loggers.wandb.WandbLogger",
+        }
+    ),
     "loss": frozenset(
         {
             "lss_lightning.models.losses.CrossEntropy",

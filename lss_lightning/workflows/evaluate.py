@@ -13,6 +13,7 @@ from lss_lightning.data.splits.fractions import Resubstitution
 from lss_lightning.data.splits.kfold import KFoldSplit
 from lss_lightning.display import format_setting
 from lss_lightning.models.ensemble import load_ensemble
+from lss_lightning.reporting.loggers import make_loggers
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.evaluation.calibration import load_calibration
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
@@ -21,7 +22,7 @@ from lss_lightning.workflows.evaluation.folds import Fold, check_folds, find_hel
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.selection import make_source, select_slices
 from lss_lightning.workflows.evaluation.tester import combine_parts, make_tester, run_test
-from lss_lightning.workflows.tracking import describe_evaluation, track_result, track_run
+from lss_lightning.workflows.recording import describe_evaluation, record_result, record_run
 from lss_lightning.workflows.training.memory import explain_out_of_memory
 
 
@@ -51,6 +52,7 @@ def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
     Raises:
         UserError: If a checkpoint cannot be used, the data does not fit it, or no slice is left to test.
     """
+    loggers = make_loggers(config.logger, run_folder.path)
     files = config.find_checkpoints()
     ensemble, all_metadata = load_ensemble(files, config.tta)
     source = make_source(config, all_metadata[0])
@@ -72,14 +74,14 @@ def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
         excluded_seen=selection.excluded_seen,
         facts=collect_model_facts(all_metadata, ensemble.members),
     )
-    trainer = make_tester(config, run_folder, [ensemble], calibration.calibration if calibration else None)
+    trainer = make_tester(config, run_folder, [ensemble], loggers, calibration.calibration if calibration else None)
     description = describe_evaluation(context, all_metadata, run_folder)
-    with track_run(trainer, config.logger, description) as trackers, explain_out_of_memory(source.batch_size):
+    with record_run(trainer, loggers, description), explain_out_of_memory(source.batch_size):
         part = run_test(trainer, ensemble, selection.data, context)
         result = combine_parts(trainer, [part], source, context, run_folder)
         if trainer.is_global_zero:
             write_report(result)
-        track_result(trackers, config.logger, trainer, result)
+        record_result(trainer, result, with_images=config.examples.count > 0)
     if trainer.is_global_zero:
         print_files(run_folder)
 
@@ -94,6 +96,7 @@ def cross_validate(config: EvaluateConfig, run_folder: RunFolder) -> None:
     Raises:
         UserError: If the runs are not the folds of one cross-validation, or if the data is not theirs.
     """
+    loggers = make_loggers(config.logger, run_folder.path)
     folds = check_folds([Fold.load(file) for file in config.find_checkpoints()])
     all_metadata = [fold.metadata for fold in folds]
     ensembles = [load_ensemble([fold.checkpoint], config.tta)[0] for fold in folds]
@@ -116,9 +119,9 @@ def cross_validate(config: EvaluateConfig, run_folder: RunFolder) -> None:
         excluded_seen=shared,
         facts=collect_model_facts(all_metadata, [ensemble.members[0] for ensemble in ensembles]),
     )
-    trainer = make_tester(config, run_folder, ensembles)
+    trainer = make_tester(config, run_folder, ensembles, loggers)
     description = describe_evaluation(context, all_metadata, run_folder)
-    with track_run(trainer, config.logger, description) as trackers, explain_out_of_memory(source.batch_size):
+    with record_run(trainer, loggers, description), explain_out_of_memory(source.batch_size):
         parts = []
         for fold, ensemble, indices, member in zip(folds, ensembles, held_out, context.members, strict=True):
             data.spacing, data.parts["test"] = fold.metadata.spacing, indices
@@ -126,7 +129,7 @@ def cross_validate(config: EvaluateConfig, run_folder: RunFolder) -> None:
         result = combine_parts(trainer, parts, source, context, run_folder)
         if trainer.is_global_zero:
             write_report(result)
-        track_result(trackers, config.logger, trainer, result)
+        record_result(trainer, result, with_images=config.examples.count > 0)
     if trainer.is_global_zero:
         print_files(run_folder)
         assert config.folds is not None

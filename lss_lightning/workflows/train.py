@@ -18,6 +18,7 @@ from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, re
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.user_metrics import make_user_metrics
 from lss_lightning.reporting.curves import plot_curves
+from lss_lightning.reporting.loggers import make_loggers
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
 from lss_lightning.runs.trust import trust_further_classes
@@ -28,7 +29,7 @@ from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.result import EvaluationResult
 from lss_lightning.workflows.evaluation.tester import combine_parts, run_test
 from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback
-from lss_lightning.workflows.tracking import TrackingCallback, describe_training, track_result, track_run
+from lss_lightning.workflows.recording import ExamplesCallback, describe_training, record_result, record_run
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor, make_callbacks, make_checkpoints
 from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
 from lss_lightning.workflows.training.history import History
@@ -84,6 +85,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     precision, reason = resolve_precision(config.trainer, stored_precision)
     config = config.at_precision(precision)
     optimizers = make_optimizers(config)
+    loggers = make_loggers(config.logger, folder)
 
     data = SliceDataModule(config.data, config.split, config.seed, config.augmentation, config.paths.cache)
     data.prepare_data()
@@ -102,16 +104,16 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     run_folder = RunFolder(folder)
     has_objective = data.split.selection_part is not None
     throughput = ThroughputMonitor()
-    history = History(folder if config.logger.csv else None, throughput)
-    tracking = TrackingCallback(config.logger, data, history)
+    history = History(throughput)
+    examples = ExamplesCallback(data, config.examples.count, config.examples.every)
     callbacks = make_callbacks(config, data, has_objective=has_objective)
     callbacks.append(UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)))
     checkpoints = make_checkpoints(folder, has_objective=has_objective)
     trainer = make_trainer(
         config.trainer,
         default_root_dir=folder,
-        logger=False,
-        callbacks=[*callbacks, throughput, history, tracking, *checkpoints],
+        logger=list(loggers.values()),
+        callbacks=[*callbacks, examples, throughput, history, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if has_objective else 0,
@@ -131,11 +133,11 @@ def run(config: TrainConfig, folder: Path) -> float | None:
             Console().print(_describe(training), highlight=False, soft_wrap=True)
             if config.callbacks.model_summary:
                 print_model(network, metadata.network)
-        with track_run(trainer, config.logger, describe_training(config, data, run_folder)) as tracking.trackers:
+        with record_run(trainer, loggers, describe_training(config, data, run_folder)):
             fit(trainer, module, data, run_folder.last_checkpoint, resumed)
             checkpoint = Path(checkpoints[0].best_model_path)
             objective, result = _test(training, checkpoint)
-            track_result(tracking.trackers, config.logger, trainer, result, checkpoint)
+            record_result(trainer, result, with_images=config.examples.count > 0, checkpoint=checkpoint)
     return objective
 
 

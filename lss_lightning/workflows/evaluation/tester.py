@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
+from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from lss_lightning.config.evaluate import EvaluateConfig
@@ -38,6 +39,7 @@ def make_tester(
     config: EvaluateConfig,
     run_folder: RunFolder,
     ensembles: Sequence[EnsembleModule],
+    loggers: Mapping[str, Logger],
     calibration: Calibration | None = None,
 ) -> pl.Trainer:
     """Make the trainer that tests ensembles, and compile their networks if configured.
@@ -46,6 +48,7 @@ def make_tester(
         config: The checked configuration.
         run_folder: The run directory.
         ensembles: At least one ensemble; all have the same classes.
+        loggers: The loggers by the name of their entry.
         calibration: The calibration whose intervals are tested, or None.
 
     Raises:
@@ -64,7 +67,7 @@ def make_tester(
     trainer = make_trainer(
         config.trainer,
         default_root_dir=run_folder.path,
-        logger=False,
+        logger=list(loggers.values()),
         enable_model_summary=False,
         callbacks=callbacks,
     )

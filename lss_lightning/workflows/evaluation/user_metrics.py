@@ -51,7 +51,7 @@ class UserMetricsCallback(pl.Callback):
         for metric in self.val_metrics:
             for name, value in metric.compute().items():
                 # All ranks have the same value; Lightning still requires sync_dist.
-                pl_module.log(f"val/{name}", value, sync_dist=trainer.world_size > 1)
+                pl_module.log(f"val/{name}", value, logger=False, sync_dist=trainer.world_size > 1)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the metrics to the device of the network."""

@@ -221,8 +221,8 @@ class ThroughputMonitor(Callback):
             self.grad_norm = total / steps if steps else math.nan
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the gradient norm."""
-        pl_module.log("grad_norm", self.grad_norm, sync_dist=trainer.world_size > 1)
+        """Log the gradient norm. The history passes it to the loggers."""
+        pl_module.log("grad_norm", self.grad_norm, logger=False, sync_dist=trainer.world_size > 1)
 
 
 class EpochSeed(Callback):

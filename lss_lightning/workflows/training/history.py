@@ -1,18 +1,18 @@
-"""The losses, scores and durations of each epoch, stored in checkpoints and written as CSV."""
+"""The losses, scores and durations of each epoch, stored in checkpoints and passed to the loggers."""
 
 from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lss_lightning.files import write_csv
+from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
-from lss_lightning.runs.layout import RunFolder
+from lss_lightning.reporting.loggers import LogsPastEpochs
+from lss_lightning.reporting.loggers.csv import CSVLogger
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 
 EpochRow = dict[str, float]
@@ -20,14 +20,13 @@ EpochRow = dict[str, float]
 
 
 class History(Checkpoint):
-    """Collects the metrics of every epoch.
+    """Collects the metrics of every epoch, and passes them to the loggers with the epoch as the x-axis.
 
     It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, in
     the order in which they are listed. It must come before the callbacks that write checkpoints, so that
     their files contain the row of the epoch.
 
     Args:
-        folder: The run directory, for ``metrics.csv`` and ``timing.csv``. If None, no files are written.
         throughput: The callback that measures the throughput of each epoch.
 
     Attributes:
@@ -36,18 +35,26 @@ class History(Checkpoint):
             it.
     """
 
-    def __init__(self, folder: Path | None, throughput: ThroughputMonitor) -> None:
-        self.folder, self.throughput = folder, throughput
+    def __init__(self, throughput: ThroughputMonitor) -> None:
+        self.throughput = throughput
         self.rows: list[EpochRow] = []
         self.timing: list[EpochRow] = []
         self._start = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Pass the epochs before a resume to the loggers that start anew."""
+        past = [_drop_undefined({**row, **timing}) for row, timing in zip(self.rows, self.timing, strict=True)]
+        for logger in trainer.loggers:
+            if trainer.is_global_zero and isinstance(logger, LogsPastEpochs):
+                logger.log_past_epochs(past)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the epoch."""
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the row of the epoch, and write the tables."""
+        """Add the row of the epoch, and pass it to the loggers."""
+        assert isinstance(pl_module, BaseSegmentationModule)
         epoch = float(trainer.current_epoch)
         # Lightning stores metrics as float32, which has no more digits than these.
         metrics = {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
@@ -55,10 +62,14 @@ class History(Checkpoint):
         seconds = time.perf_counter() - self._start
         images_per_second = self.throughput.images_per_second
         self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
-        if self.folder is not None and trainer.is_global_zero:
-            run = RunFolder(self.folder)
-            _write_rows(run.epochs, self.rows)
-            _write_rows(run.timing, self.timing)
+        if trainer.is_global_zero:
+            # Lightning passes on what is logged in other ways, with the number of batches as the x-axis.
+            names = (*pl_module.epoch_metrics, "grad_norm")
+            own = {"epoch": epoch, **{name: metrics[name] for name in names if name in metrics}, **self.timing[-1]}
+            for logger in trainer.loggers:
+                logger.log_metrics(_drop_undefined(own), trainer.current_epoch)
+                if isinstance(logger, CSVLogger):
+                    logger.write_epochs(self.rows, self.timing)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows for a checkpoint."""
@@ -83,11 +94,5 @@ class History(Checkpoint):
         return sum(row["seconds"] for row in self.timing)
 
 
-def _write_rows(path: Path, rows: list[EpochRow]) -> None:
-    """Write rows as CSV. ``epoch`` is written as an integer, other values with all their digits."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    write_csv(path, columns, ([_format_cell(name, row.get(name)) for name in columns] for row in rows))
-
-
-def _format_cell(name: str, value: float | None) -> str | None:
-    return None if value is None else repr(int(value) if name == "epoch" else value)
+def _drop_undefined(row: EpochRow) -> EpochRow:
+    return {name: value for name, value in row.items() if math.isfinite(value)}

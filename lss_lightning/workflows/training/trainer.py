@@ -47,6 +47,8 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated", module="pytorch_lightning")
     # A resumed run writes into its own directory.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # The project logs per epoch. The interval of metrics per batch concerns callbacks of the user.
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     settings = {key: value for key, value in asdict(config).items() if key not in OWN_SETTINGS}
     settings["precision"], _ = resolve_precision(config)
     # cuDNN times its algorithms for each new input size. The fastest may differ from run to run.

@@ -23,9 +23,9 @@ from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows import evaluate
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
 from lss_lightning.workflows.evaluation.folds import Fold, check_folds, find_held_out
-from lss_lightning.workflows.tracking import describe_evaluation
+from lss_lightning.workflows.recording import describe_evaluation
 from tests.conftest import configure, write_patients, write_slice
-from tests.reporting.trackers.wandb_recorder import WandbRecord, record_wandb
+from tests.reporting.loggers.wandb_recorder import WandbRecord, record_wandb
 from tests.workflows.processes import command
 from tests.workflows.quick_runs import start
 from tests.workflows.test_evaluate import evaluation
@@ -128,7 +128,7 @@ def test_two_processes_give_the_result_of_one(root, gathered, tmp_path):
     assert sum(np.abs(one[digest] - two[digest]).sum() for digest in one) < 0.01 * sum(map(np.sum, one.values()))
 
 
-def test_folds_are_tracked_as_one_run_in_the_group_of_their_sweep(root, gathered, recorded):
+def test_folds_are_recorded_as_one_run_in_the_group_of_their_sweep(root, gathered, recorded):
     [run] = recorded.runs
     assert (run.job_type, run.group.rpartition("/")[2]) == ("folds", "sweep")
     assert (run.config["split.folds"], run.config["model"]) == (3, "resunet")
@@ -148,7 +148,7 @@ def load_patients(folder: Path) -> list[str]:
     return patients
 
 
-def test_ensemble_is_tracked_with_the_settings_that_its_members_share(tmp_path):
+def test_ensemble_is_recorded_with_the_settings_that_its_members_share(tmp_path):
     all_metadata, files = (
         [make_metadata(0), make_metadata(1, "optimizer.lr=0.1")],
         [tmp_path / "a.ckpt", tmp_path / "b.ckpt"],

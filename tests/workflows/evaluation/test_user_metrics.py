@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.trackers import read_result
+from lss_lightning.reporting.loggers import read_result
 from lss_lightning.workflows import evaluate
 from tests.conftest import write_patients
 from tests.workflows.quick_runs import rows, start

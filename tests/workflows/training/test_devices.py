@@ -45,7 +45,7 @@ def root(patients, no_figures, tmp_path_factory) -> Path:
         altered.freeze_batch_norm()
         start(root / "one", patients, *ONE, *SAME, "trainer.max_epochs=2")
     line = ["train", "data=alkafri", f"data.root={patients}", *QUICK, *TWO, *SAME, "trainer.max_epochs=2"]
-    line += ["logger=many", "logger.wandb.mode=offline", "logger.examples=1"]
+    line += ["logger=many", "logger.wandb.mode=offline", "examples.count=1"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("CACHE", "DATA", "CONFIG"):
             monkeypatch.setenv(f"WANDB_{name}_DIR", str(root / "wandb"))
@@ -68,7 +68,7 @@ def test_two_times_four_images_train_as_eight_on_one(root):
         assert [float(text) for text in second.values()] == pytest.approx(list(map(float, first.values())), rel=1e-3)
 
 
-def test_only_the_first_of_two_processes_writes_to_the_trackers(root):
+def test_only_the_first_of_two_processes_records(root):
     assert len(list((root / "two" / "wandb").glob("offline-run-*"))) == 1
     assert len(list((root / "two" / "tensorboard").glob("events.*"))) == 1
 

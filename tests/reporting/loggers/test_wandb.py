@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.config.sections import LoggerConfig, WandbConfig
 from lss_lightning.labels import LUMBAR
-from lss_lightning.reporting.trackers import EpochRecord, SliceRow, open_trackers
-from tests.reporting.trackers.samples import make_case, make_description, make_result, offline_config
+from lss_lightning.reporting.loggers import RunDescription, SliceRow
+from lss_lightning.reporting.loggers.wandb import WandbLogger
+from tests.reporting.loggers.samples import make_case, make_description, make_result
+
+
+def offline_logger(description: RunDescription, **settings: Any) -> WandbLogger:
+    logger = WandbLogger(**{"mode": "offline", **settings})
+    logger.describe_run(description)
+    return logger
 
 
 def media_files(run, kind: str) -> list[Path]:
@@ -20,12 +26,12 @@ def media_files(run, kind: str) -> list[Path]:
 
 
 def test_examples_have_label_and_prediction_as_masks_with_class_names(record, tmp_path):
-    [tracker] = open_trackers(offline_config(), make_description(tmp_path / "run"))
+    logger = offline_logger(make_description(tmp_path / "run"))
     case = make_case(shift=1)
-    tracker.log_epoch(EpochRecord(4, {"val/mean_iou": 0.5}, [case]))
-    tracker.close(failed=False)
-    [(row, step)] = record.rows
-    assert (step, row["epoch"], row["val/mean_iou"]) == (4, 4, 0.5)
+    logger.log_examples(4, [case])
+    logger.end_run(failed=False)
+    [(row, _)] = record.rows
+    assert row["epoch"] == 4
     [image] = row["val/slices"]
     assert image._caption == case.title
     assert len(media_files(record.runs[0], "images/mask")) == 2
@@ -40,19 +46,32 @@ def test_examples_have_label_and_prediction_as_masks_with_class_names(record, tm
 
 @pytest.mark.parametrize("known", [False, True])
 def test_past_epochs_are_recorded_unless_the_server_has_them(known, record, tmp_path):
-    tracker: Any
-    [tracker] = open_trackers(offline_config(), make_description(tmp_path / "run", resumed=True))
-    tracker.run = SimpleNamespace(resumed=known, log=tracker.run.log, finish=tracker.run.finish)
-    tracker.log_past_epochs([EpochRecord(0, {"lr": 0.1}), EpochRecord(1, {"lr": 0.2})])
-    tracker.close(failed=False)
-    assert [(row["lr"], step) for row, step in record.rows] == ([] if known else [(0.1, 0), (0.2, 1)])
+    logger = offline_logger(make_description(tmp_path / "run", resumed=True))
+    run = logger.experiment
+    logger._experiment = SimpleNamespace(resumed=known, log=run.log, finish=run.finish)  # type: ignore[assignment]
+    logger.log_past_epochs([{"epoch": 0, "lr": 0.1}, {"epoch": 1, "lr": 0.2}])
+    logger.end_run(failed=False)
+    assert [row for row, _ in record.rows] == ([] if known else [{"epoch": 0, "lr": 0.1}, {"epoch": 1, "lr": 0.2}])
+
+
+def test_metrics_of_a_batch_keep_the_step_of_lightning(record, tmp_path):
+    logger = offline_logger(make_description(tmp_path / "run"))
+    logger.log_metrics({"epoch": 0, "lr": 0.1}, 0)
+    logger.log_metrics({"epoch": 1, "loss_step": 0.5}, 70)
+    logger.log_metrics({"epoch": 1, "lr": 0.2}, 1)
+    logger.end_run(failed=False)
+    assert [row for row, _ in record.rows] == [
+        {"epoch": 0, "lr": 0.1},
+        {"epoch": 1, "loss_step": 0.5, "trainer/global_step": 70},
+        {"epoch": 1, "lr": 0.2},
+    ]
 
 
 def test_a_result_is_recorded_completely(record, tmp_path):
-    [tracker] = open_trackers(offline_config(), make_description(tmp_path / "run"))
-    tracker.log_epoch(EpochRecord(3, {"lr": 0.1}))
-    tracker.log_result(make_result(tmp_path / "report"))
-    tracker.close(failed=False)
+    logger = offline_logger(make_description(tmp_path / "run"))
+    logger.log_metrics({"epoch": 3, "lr": 0.1}, 3)
+    logger.log_result(make_result(tmp_path / "report"))
+    logger.end_run(failed=False)
     row, _ = record.rows[-1]
     assert (row["test/mean_iou"], row["objective"]) == (0.7, 0.65)
     assert {"figure/confusion", "figure/curves", "page/index", "test/confusion", "test/cases"} <= row.keys()
@@ -71,11 +90,11 @@ def test_a_result_is_recorded_completely(record, tmp_path):
 
 
 def test_the_checkpoint_is_an_artifact_with_metrics_and_aliases(record, tmp_path):
-    [tracker] = open_trackers(offline_config(), make_description(tmp_path / "run", name="resunet: fold 1"))
+    logger = offline_logger(make_description(tmp_path / "run", name="resunet: fold 1"))
     card = tmp_path / "model-card.md"
     card.write_text("# Card")
-    tracker.log_result(make_result(tmp_path / "report", card=card))
-    tracker.close(failed=False)
+    logger.log_result(make_result(tmp_path / "report", card=card))
+    logger.end_run(failed=False)
     [(artifact, aliases)] = record.artifacts
     assert aliases == ["best", "epoch-3"]
     assert artifact.type == "model"
@@ -86,18 +105,18 @@ def test_the_checkpoint_is_an_artifact_with_metrics_and_aliases(record, tmp_path
 
 @pytest.mark.parametrize("changes", [{"checkpoint": None}, {}], ids=["no checkpoint", "not configured"])
 def test_no_artifact_without_checkpoint_or_setting(changes, record, tmp_path):
-    config = offline_config() if changes else offline_config(checkpoint=False)
-    [tracker] = open_trackers(config, make_description(tmp_path / "run"))
-    tracker.log_result(make_result(tmp_path / "report", **changes))
-    tracker.close(failed=False)
+    settings = {} if changes else {"checkpoint": False}
+    logger = offline_logger(make_description(tmp_path / "run"), **settings)
+    logger.log_result(make_result(tmp_path / "report", **changes))
+    logger.end_run(failed=False)
     assert record.artifacts == []
 
 
 def test_the_table_has_no_image_column_without_examples(record, tmp_path):
-    [tracker] = open_trackers(offline_config(), make_description(tmp_path / "run"))
+    logger = offline_logger(make_description(tmp_path / "run"))
     rows = [SliceRow("0001", "D3", np.full(6, 0.5), 0.5, None)]
-    tracker.log_result(make_result(tmp_path / "report", rows=rows))
-    tracker.close(failed=False)
+    logger.log_result(make_result(tmp_path / "report", rows=rows))
+    logger.end_run(failed=False)
     assert "Slice" not in record.rows[0][0]["test/cases"].columns
 
 
@@ -105,8 +124,9 @@ def test_a_run_carries_its_description(record, tmp_path):
     description = make_description(
         tmp_path / "run", group="2026-01-01", job="evaluate", settings={"optimizer.lr": 0.1, "model": "resunet"}
     )
-    [tracker] = open_trackers(offline_config(tags=["paper"]), description)
-    tracker.close(failed=True)
+    logger = offline_logger(description, tags=["paper"])
+    logger.log_hyperparams(dict(description.settings))
+    logger.end_run(failed=True)
     [run] = record.runs
     assert (run.name, run.group, run.job_type) == ("a run", "2026-01-01", "evaluate")
     assert (run.tags, run.notes) == (("paper",), "Phantom.")
@@ -118,13 +138,13 @@ def test_a_run_carries_its_description(record, tmp_path):
 
 def test_the_group_can_be_configured(record, tmp_path):
     description = make_description(tmp_path / "run", group="2026-01-01")
-    open_trackers(offline_config(group="mine"), description)[0].close(failed=False)
+    offline_logger(description, group="mine").end_run(failed=False)
     assert record.runs[0].group == "mine"
 
 
 def test_disabled_writes_nothing(record, tmp_path):
-    config = LoggerConfig(wandb=WandbConfig(mode="disabled"))
-    [tracker] = open_trackers(config, make_description(tmp_path / "run"))
-    tracker.log_epoch(EpochRecord(0, {"lr": 0.1}, [make_case()]))
-    tracker.close(failed=False)
+    logger = offline_logger(make_description(tmp_path / "run"), mode="disabled")
+    logger.log_metrics({"epoch": 0, "lr": 0.1}, 0)
+    logger.log_examples(0, [make_case()])
+    logger.end_run(failed=False)
     assert list((tmp_path / "run").iterdir()) == []

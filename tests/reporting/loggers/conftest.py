@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reporting.trackers.wandb_recorder import WandbRecord, record_wandb
+from tests.reporting.loggers.wandb_recorder import WandbRecord, record_wandb
 
 
 @pytest.fixture

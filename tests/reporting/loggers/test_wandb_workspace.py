@@ -1,12 +1,12 @@
-"""The command that builds the W&B dashboard. ``tests/workflows/test_tracking.py`` checks its metrics against a run."""
+"""The command that builds the W&B dashboard. ``tests/workflows/test_recording.py`` checks its metrics against a run."""
 
 from __future__ import annotations
 
 import pytest
 
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.trackers import wandb_workspace
-from tests.reporting.trackers.wandb_recorder import record_wandb
+from lss_lightning.reporting.loggers import wandb_workspace
+from tests.reporting.loggers.wandb_recorder import record_wandb
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The description of a run for a tracker: its name, its group and its flat settings."""
+"""The description of a run for loggers: its name, its group and its flat settings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from lss_lightning.labels import LabelSet
 
-# These sections say where a run is recorded, not what it is.
-_OMITTED_SECTIONS = ("logger", "paths", "ckpt_path")
+# These sections say where and how a run is recorded, not what it is.
+_OMITTED_SECTIONS = ("logger", "examples", "paths", "ckpt_path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +18,13 @@ class RunDescription:
     """The description of a run.
 
     Attributes:
-        name: The name of the run in the tracker.
+        name: The name of the run.
         job: ``train``, ``evaluate``, ``ensemble`` or ``folds``.
         group: The group shared by the runs of a sweep or an ensemble. None for a single run.
         settings: The settings, as returned by :func:`flatten_settings`.
         labels: The classes.
         note: The data set of the run and its disclaimer.
-        folder: The run directory, in which each tracker has a folder of its own.
+        folder: The run directory.
         resumed: Whether the run resumes an earlier one in this directory.
     """
 

@@ -1,6 +1,6 @@
 """The Weights & Biases dashboard of the project.
 
-``python -m lss_lightning.reporting.trackers.wandb_workspace project=lss_lightning entity=my-team`` saves a workspace
+``python -m lss_lightning.reporting.loggers.wandb_workspace project=lss_lightning entity=my-team`` saves a workspace
 view with training curves by model, results by class, parallel coordinates of sweeps, and the test slices. It requires
 the extra ``wandb`` and an account.
 """

@@ -1,4 +1,4 @@
-"""Runs as they are recorded by the trackers."""
+"""Runs as the loggers record them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
-from lss_lightning.reporting.trackers import wandb_workspace
+from lss_lightning.reporting.loggers import wandb_workspace
 from lss_lightning.workflows import evaluate
 from tests.conftest import compose_command
-from tests.reporting.trackers.wandb_recorder import record_wandb
+from tests.reporting.loggers.wandb_recorder import record_wandb
 from tests.workflows import altered
 from tests.workflows.quick_runs import rows, start
 
-OFFLINE = ("logger=many", "logger.wandb.mode=offline", "logger.examples=2", "logger.examples_every=1")
+OFFLINE = ("logger=many", "logger.wandb.mode=offline", "examples.count=2", "examples.every=1")
 
 
 @pytest.fixture(scope="module")
-def tracked(patients, tmp_path_factory):
+def recorded(patients, tmp_path_factory):
     """A run of two epochs in a sweep: its folder, and the record of W&B."""
     root = tmp_path_factory.mktemp("tracking")
     folder = root / "sweep" / "0"
@@ -43,13 +43,11 @@ def without_figures():
     patch.stopall()
 
 
-def test_each_epoch_is_recorded_in_wandb(tracked):
-    folder, record = tracked
-    epochs = [(row, step) for row, step in record.rows if "train/loss" in row]
-    assert [step for _, step in epochs] == [0, 1]
-    for (row, _), written, timing in zip(
-        epochs, rows(folder / "metrics.csv"), rows(folder / "timing.csv"), strict=True
-    ):
+def test_each_epoch_is_recorded_in_wandb(recorded):
+    folder, record = recorded
+    epochs = [row for row, _ in record.rows if "train/loss" in row]
+    assert [row["epoch"] for row in epochs] == [0, 1]
+    for row, written, timing in zip(epochs, rows(folder / "metrics.csv"), rows(folder / "timing.csv"), strict=True):
         for name, text in [*written.items(), *timing.items()]:
             assert row[name] == pytest.approx(float(text)), name
         expected = {"train/loss", "val/loss", "val/mean_iou", "val/mean_iou_anatomy", "lr", "grad_norm"}
@@ -59,8 +57,8 @@ def test_each_epoch_is_recorded_in_wandb(tracked):
         assert row["images_per_second"] > 0
 
 
-def test_the_same_slices_are_shown_in_each_epoch(tracked):
-    _, record = tracked
+def test_the_same_slices_are_shown_in_each_epoch(recorded):
+    _, record = recorded
     first, second = ([image._caption for image in images] for images in record.values_of("val/slices"))
     assert first == second
     assert len(first) == 2
@@ -70,8 +68,8 @@ def test_the_same_slices_are_shown_in_each_epoch(tracked):
             assert np.array_equal(np.asarray(Image.open(image._masks["label"]._path)), stripes)
 
 
-def test_the_test_result_is_recorded_in_wandb(tracked):
-    folder, record = tracked
+def test_the_test_result_is_recorded_in_wandb(recorded):
+    folder, record = recorded
     metrics = json.loads((folder / "metrics.json").read_text())
     [last] = [row for row, _ in record.rows if "test/cases" in row]
     assert last["test/mean_iou_anatomy"] == metrics["mean_iou_anatomy"]
@@ -92,8 +90,8 @@ def test_the_test_result_is_recorded_in_wandb(tracked):
         assert f"page/{path.stem}" in last
 
 
-def test_best_checkpoint_is_an_artifact(tracked):
-    folder, record = tracked
+def test_best_checkpoint_is_an_artifact(recorded):
+    folder, record = recorded
     [(artifact, aliases)] = record.artifacts
     metrics = json.loads((folder / "metrics.json").read_text())
     assert aliases == ["best", f"epoch-{metrics['validation']['epoch']}"]
@@ -101,8 +99,8 @@ def test_best_checkpoint_is_an_artifact(tracked):
     assert artifact.manifest.entries["best.ckpt"].size == (folder / "checkpoints" / "best.ckpt").stat().st_size
 
 
-def test_folds_and_seeds_of_a_sweep_share_a_group(tracked):
-    _, record = tracked
+def test_folds_and_seeds_of_a_sweep_share_a_group(recorded):
+    _, record = recorded
     [run] = record.runs
     assert run.group.endswith("/sweep")
     assert (run.job_type, run.name) == ("train", "resunet-test_resnet, fold 1, seed 3")
@@ -111,10 +109,10 @@ def test_folds_and_seeds_of_a_sweep_share_a_group(tracked):
     assert record.exit_codes == [0]
 
 
-def test_the_run_is_recorded_in_tensorboard_too(tracked):
+def test_the_run_is_recorded_in_tensorboard_too(recorded):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder, _ = tracked
+    folder, _ = recorded
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     written = [float(row["val/mean_iou"]) for row in rows(folder / "metrics.csv")]
@@ -122,8 +120,8 @@ def test_the_run_is_recorded_in_tensorboard_too(tracked):
     assert {"val/slices", "figure/confusion"} <= set(events.Tags()["images"])
 
 
-def test_the_dashboard_refers_only_to_logged_metrics_and_settings(tracked):
-    _, record = tracked
+def test_the_dashboard_refers_only_to_logged_metrics_and_settings(recorded):
+    _, record = recorded
     settings = {key for run in record.runs for key in dict(run.config)}
     workspace = wandb_workspace.build_workspace("spines", "team", LUMBAR.keys)
     metrics_used: set[str] = set()
@@ -162,8 +160,8 @@ def find_names(panel):
     return metrics, settings
 
 
-def test_an_evaluation_is_recorded_in_the_group_of_the_training(tracked, without_figures, tmp_path):
-    folder, _ = tracked
+def test_an_evaluation_is_recorded_in_the_group_of_the_training(recorded, without_figures, tmp_path):
+    folder, _ = recorded
     line = ["ckpt_path=" + str(folder / "checkpoints" / "best.ckpt"), "trainer=cpu", *OFFLINE]
     cfg, _ = compose_command("evaluate", *line)
     with record_wandb(tmp_path / "isolated") as record:
@@ -180,7 +178,7 @@ def test_an_evaluation_is_recorded_in_the_group_of_the_training(tracked, without
 
 def test_no_slice_is_recorded_without_examples(patients, without_figures, tmp_path):
     with record_wandb(tmp_path / "isolated") as record:
-        quick = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "logger.examples=0")
+        quick = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "examples.count=0")
         start(tmp_path / "run", patients, *OFFLINE[:2], *quick)
     assert "val/slices" not in record.keys
     [table] = record.values_of("test/cases")
@@ -191,7 +189,7 @@ def test_no_slice_is_recorded_without_examples(patients, without_figures, tmp_pa
 def test_a_resumed_run_keeps_its_id(patients, without_figures, tmp_path):
     folder = tmp_path / "run"
     (folder / ".hydra").mkdir(parents=True)
-    quick = (*OFFLINE, "trainer.limit_train_batches=1", "logger.examples=0")
+    quick = (*OFFLINE, "trainer.limit_train_batches=1", "examples.count=0")
     with record_wandb(tmp_path / "isolated") as record:
         start(folder, patients, *quick, "trainer.max_epochs=1")
         last = f"ckpt_path={folder}/checkpoints/last.ckpt"
@@ -200,8 +198,8 @@ def test_a_resumed_run_keeps_its_id(patients, without_figures, tmp_path):
             start(folder, patients, *quick, "trainer.max_epochs=3", last, "logger.wandb.project=other")
     first, second = record.runs
     assert first.id == second.id
-    epochs = [(row["train/loss"], step) for row, step in record.rows if "train/loss" in row]
-    assert [step for _, step in epochs] == [0, 0, 1]  # the second recording is complete by itself
+    epochs = [(row["train/loss"], row["epoch"]) for row, _ in record.rows if "train/loss" in row]
+    assert [epoch for _, epoch in epochs] == [0, 0, 1]  # the second recording is complete by itself
     assert epochs[0] == epochs[1]
 
 

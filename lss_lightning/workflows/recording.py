@@ -1,8 +1,9 @@
-"""Recording of training and evaluation runs in trackers such as Weights & Biases."""
+"""Recording of training and evaluation runs by Lightning loggers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,113 +11,116 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
-from lss_lightning.config.sections import LoggerConfig
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import iou, mean_defined
 from lss_lightning.metrics.confusion import count_confusion
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.reporting import Case
-from lss_lightning.reporting.trackers import (
-    EpochRecord,
+from lss_lightning.reporting.loggers import (
+    DescribesRun,
+    EndsRun,
+    LogsExamples,
+    LogsResult,
     RunDescription,
     SliceRow,
-    Tracker,
     flatten_settings,
-    open_trackers,
     read_result,
 )
+from lss_lightning.reporting.loggers.csv import CSVLogger
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps import find_sweep_name
 from lss_lightning.workflows.evaluation.cases import make_case
 from lss_lightning.workflows.evaluation.context import EvaluationContext
 from lss_lightning.workflows.evaluation.result import EvaluationResult, PartialResult
-from lss_lightning.workflows.training.history import History
+
+_log = logging.getLogger(__name__)
 
 
-class TrackingCallback(Checkpoint):
-    """Passes each epoch of a training run to the trackers.
-
-    It is a checkpoint callback because Lightning calls those after the module has logged its epoch. It must come after
-    the :class:`~lss_lightning.workflows.training.history.History`.
+class ExamplesCallback(pl.Callback):
+    """Segments validation slices now and then, for the loggers that show them.
 
     Args:
-        config: The logger settings: the number of examples and how often they are segmented.
         data: The data, set up. The part that selects the checkpoint provides the examples.
-        history: The callback whose rows are passed on.
-
-    Attributes:
-        trackers: The open trackers. Empty in every process except the first.
+        count: Number of slices, spread evenly over the part.
+        every: Epochs between two sets of predictions. The first epoch has one in any case.
     """
 
-    def __init__(self, config: LoggerConfig, data: SliceDataModule, history: History) -> None:
-        self.every, self.history, self.spacing = config.examples_every, history, data.spacing
+    def __init__(self, data: SliceDataModule, count: int, every: int) -> None:
+        self.every, self.spacing = every, data.spacing
         part = data.split.selection_part
-        self.slices = [] if part is None else choose_evenly(data.part(part), config.examples)
-        self.trackers: Sequence[Tracker] = ()
-        self._examples: list[Case] = []
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Pass the epochs before a resume to the trackers."""
-        past = [
-            EpochRecord.from_row({**row, **timing}, [])
-            for row, timing in zip(self.history.rows, self.history.timing, strict=True)
-        ]
-        for tracker in self.trackers:
-            tracker.log_past_epochs(past)
+        self.slices = [] if part is None else choose_evenly(data.part(part), count)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Segment the examples every ``examples_every`` epochs.
-
-        This hook runs while averaged weights, if there are any, are in use.
-        """
+        """Segment the slices on rank 0. This hook runs while averaged weights, if there are any, are in use."""
         assert isinstance(pl_module, BaseSegmentationModule)
-        due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every == 0
-        if self.trackers and self.slices and due:
-            self._examples = _segment_examples(trainer, pl_module, self.slices, self.spacing)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Pass the epoch to the trackers."""
-        epoch = EpochRecord.from_row({**self.history.rows[-1], **self.history.timing[-1]}, self._examples)
-        for tracker in self.trackers:
-            tracker.log_epoch(epoch)
-        self._examples = []
+        epoch = trainer.current_epoch
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, LogsExamples)]
+        due = epoch == 0 or (epoch + 1) % self.every == 0
+        if trainer.is_global_zero and loggers and self.slices and due:
+            examples = _segment_examples(trainer, pl_module, self.slices, self.spacing)
+            for logger in loggers:
+                logger.log_examples(epoch, examples)
 
 
 @contextmanager
-def track_run(trainer: pl.Trainer, config: LoggerConfig, description: RunDescription) -> Iterator[list[Tracker]]:
-    """Open the configured trackers for the duration of a run.
+def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: RunDescription) -> Iterator[None]:
+    """Start the loggers of a trainer for the duration of a run, and end them.
 
     Args:
-        trainer: The trainer of the run.
-        config: The logger settings.
+        trainer: The trainer of the run. Only its first process records.
+        loggers: The loggers by the name of their entry.
         description: The run.
 
-    Yields:
-        The open trackers. An empty list in every process except the first.
-
     Raises:
-        UserError: If a resumed run was recorded elsewhere.
+        UserError: If a logger does not start, or if a resumed run was recorded elsewhere.
     """
-    trackers = open_trackers(config, description) if trainer.is_global_zero else []
+    started: list[Logger] = []
     failed = True
     try:
-        yield trackers
+        for name, logger in loggers.items():
+            if isinstance(logger, DescribesRun):
+                logger.describe_run(description)
+            if trainer.is_global_zero:
+                _start(name, logger, description)
+                started.append(logger)
+        yield
         failed = False
     finally:
-        for tracker in trackers:
-            tracker.close(failed=failed)
+        for logger in started:
+            if isinstance(logger, EndsRun):
+                logger.end_run(failed=failed)
+            else:
+                logger.finalize("failed" if failed else "success")
+
+
+def _start(name: str, logger: Logger, description: RunDescription) -> None:
+    """Start a logger, log the settings, and say which content it does not take."""
+    try:
+        _ = getattr(logger, "experiment", None)  # Lightning's loggers start when they are first used
+        logger.log_hyperparams(dict(description.settings))
+    except UserError:
+        raise
+    except Exception as error:  # each service has exceptions of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"logger.{name}: {type(logger).__name__} did not start ({reason}); correct its settings, or leave it out "
+            f"with logger.{name}=null"
+        ) from error
+    if not isinstance(logger, CSVLogger | LogsResult):
+        _log.info(f"logger.{name}: {type(logger).__name__} takes metrics and settings, no images, tables or report")
 
 
 def describe_training(config: TrainConfig, data: SliceDataModule, run_folder: RunFolder) -> RunDescription:
-    """Describe a training for the trackers, with its fold and seed in the name.
+    """Describe a training for the loggers, with its fold and seed in the name.
 
     Args:
         config: The checked configuration.
@@ -140,7 +144,7 @@ def describe_training(config: TrainConfig, data: SliceDataModule, run_folder: Ru
 def describe_evaluation(
     context: EvaluationContext, all_metadata: Sequence[CheckpointMetadata], run_folder: RunFolder
 ) -> RunDescription:
-    """Describe an evaluation for the trackers.
+    """Describe an evaluation for the loggers.
 
     Its group is the sweep that all checkpoints are from, if there is one. Its settings are those that all checkpoints
     share.
@@ -166,31 +170,27 @@ def describe_evaluation(
     )
 
 
-def track_result(
-    trackers: Sequence[Tracker],
-    config: LoggerConfig,
-    trainer: pl.Trainer,
-    result: EvaluationResult,
-    checkpoint: Path | None = None,
+def record_result(
+    trainer: pl.Trainer, result: EvaluationResult, *, with_images: bool, checkpoint: Path | None = None
 ) -> None:
-    """Pass the result of an evaluation to the trackers.
+    """Pass the result of an evaluation to the loggers of its trainer.
 
-    Every process must call it, since all of them segment.
+    Every process must call it, since all of them segment. A logger that takes no report gets the metrics.
 
     Args:
-        trackers: The open trackers.
-        config: The logger settings, which say whether images of slices are recorded.
         trainer: The trainer of the test.
         result: The result. Its report must have been written.
+        with_images: Whether to pass images of the slices.
         checkpoint: The tested checkpoint if this run has trained it, or None.
     """
-    if not config.tracks:
+    loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
+    if not loggers:
         return
     cases: Sequence[Case | None] = [None] * len(result.slices)
-    if config.examples:
+    if with_images and any(isinstance(logger, LogsResult) for logger in loggers):
         batch_size = result.source.batch_size
         cases = [case for part in result.parts for case in _segment_part(trainer, part, batch_size)]
-    if trackers:
+    if trainer.is_global_zero:
         counts = result.records.counts
         scores = iou(counts)
         means = mean_defined(scores[:, list(result.labels.anatomical)])
@@ -199,8 +199,11 @@ def track_result(
             for index, loaded in enumerate(result.slices)
         ]
         content = read_result(result.run_folder.path, confusion=counts.sum(axis=0), rows=rows, checkpoint=checkpoint)
-        for tracker in trackers:
-            tracker.log_result(content)
+        for logger in loggers:
+            if isinstance(logger, LogsResult):
+                logger.log_result(content)
+            else:
+                logger.log_metrics(dict(content.metrics), content.epoch or 0)
 
 
 def choose_evenly(slices: Sequence[LoadedSlice], count: int) -> list[LoadedSlice]:

@@ -1,4 +1,4 @@
-"""Descriptions, results and settings of small runs for the trackers."""
+"""Descriptions, results and settings of small runs for the loggers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lss_lightning.config.sections import LoggerConfig, WandbConfig
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import Case
-from lss_lightning.reporting.trackers import RunDescription, SliceRow, TrackedResult
+from lss_lightning.reporting.loggers import LoggedResult, RunDescription, SliceRow
 
 SIZE = 12, 10
 
@@ -36,7 +35,7 @@ def make_case(title="Patient 0001 D3", shift=0) -> Case:
     return Case(title=title, image=image, label=label, prediction=np.roll(label, shift, axis=0), iou=0.5)
 
 
-def make_result(folder: Path, **changes) -> TrackedResult:
+def make_result(folder: Path, **changes) -> LoggedResult:
     """Make a result whose report and checkpoint are in a folder."""
     folder.mkdir(exist_ok=True)
     for name in ("confusion.png", "curves.png"):
@@ -57,8 +56,4 @@ def make_result(folder: Path, **changes) -> TrackedResult:
         "card": None,
         "epoch": 3,
     }
-    return TrackedResult(**{**fields, **changes})
-
-
-def offline_config(**changes) -> LoggerConfig:
-    return LoggerConfig(wandb=WandbConfig(mode="offline", **changes))
+    return LoggedResult(**{**fields, **changes})

@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 import wandb
 from wandb.errors import Error
 
-from lss_lightning.config.sections import WandbConfig
+from lss_lightning.config.loggers import WandbConfig
 from lss_lightning.errors import UserError
 from lss_lightning.files import write_json
-from lss_lightning.reporting.trackers.description import RunDescription
+from lss_lightning.reporting.loggers.description import RunDescription
 from lss_lightning.runs.layout import RunFolder
 
 UPLOAD_TIMEOUT = 1800
@@ -126,7 +126,6 @@ def _init(
         group=config.group or description.group,
         job_type=description.job,
         tags=config.tags,
-        config=dict(description.settings),
         mode=mode,
         reinit="create_new",
         settings=settings,

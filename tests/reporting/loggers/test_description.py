@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lss_lightning.reporting.trackers import flatten_settings
+from lss_lightning.reporting.loggers import flatten_settings
 from tests.conftest import configure
 
 
@@ -21,4 +21,4 @@ def test_settings_are_flat_under_the_keys_of_the_command_line():
     }
     assert {key: settings[key] for key in expected} == expected
     assert not any(isinstance(value, dict) for value in settings.values())
-    assert not any(key.startswith(("logger", "paths")) for key in settings)
+    assert not any(key.startswith(("logger", "examples", "paths")) for key in settings)

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
-from lss_lightning.config.sections import LoggerConfig
-from lss_lightning.reporting.trackers import EpochRecord, open_trackers
-from tests.reporting.trackers.samples import make_case, make_description, make_result
+from lss_lightning.reporting.loggers.tensorboard import TensorBoardLogger
+from tests.reporting.loggers.samples import make_case, make_description, make_result
 
 
 def test_tensorboard_records_scalars_images_texts_and_hyperparameters(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    [tracker] = open_trackers(LoggerConfig(tensorboard=True), make_description(tmp_path / "run"))
+    logger = TensorBoardLogger()
+    logger.describe_run(make_description(tmp_path / "run"))
+    logger.log_hyperparams({"model": "resunet"})
     for number in (0, 1):
-        tracker.log_epoch(EpochRecord(number, {"val/mean_iou": 0.5 + number / 10}, [make_case(shift=1)]))
-    tracker.log_result(make_result(tmp_path / "report"))
-    tracker.close(failed=False)
+        logger.log_examples(number, [make_case(shift=1)])
+        logger.log_metrics({"val/mean_iou": 0.5 + number / 10}, number)
+        logger.save()
+    logger.finalize("success")  # Lightning does this after the fit
+    logger.log_result(make_result(tmp_path / "report"))
+    logger.end_run(failed=False)
+    assert [path.name.split(".")[0] for path in (tmp_path / "run" / "tensorboard").iterdir()] == ["events"]
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"tensors": 0, "images": 0})
     events.Reload()
     tags = events.Tags()

@@ -6,13 +6,8 @@ from typing import Any
 import numpy as np
 
 from lss_lightning.labels import LUMBAR
-from lss_lightning.reporting.trackers import EpochRecord, read_result
-from tests.reporting.trackers.samples import make_result
-
-
-def test_undefined_metrics_of_an_epoch_are_omitted():
-    epoch = EpochRecord.from_row({"epoch": 3.0, "val/iou/aap": np.nan, "lr": 0.1}, [])
-    assert (epoch.number, epoch.metrics) == (3, {"lr": 0.1})
+from lss_lightning.reporting.loggers import read_result
+from tests.reporting.loggers.samples import make_result
 
 
 def test_a_result_is_read_from_the_run_directory(tmp_path):

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lss_lightning.config.sections import WandbConfig
+from lss_lightning.config.loggers import WandbConfig
 from lss_lightning.errors import UserError
-from lss_lightning.reporting.trackers.wandb_start import start_run
+from lss_lightning.reporting.loggers.wandb_start import start_run
 from lss_lightning.runs.layout import RunFolder
-from tests.reporting.trackers.samples import make_description
-from tests.reporting.trackers.wandb_recorder import FAKE_KEY
+from tests.reporting.loggers.samples import make_description
+from tests.reporting.loggers.wandb_recorder import FAKE_KEY
 
 
 def log_lines(caplog) -> list[str]:

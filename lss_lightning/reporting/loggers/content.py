@@ -1,8 +1,7 @@
-"""The content that trackers record: epochs and the test result."""
+"""The test result, as loggers take it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,32 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.labels import LabelSet
+from lss_lightning.reporting import style
 from lss_lightning.reporting.examples import Case
 from lss_lightning.runs.layout import RunFolder
 
 _MEAN_METRICS = ("mean_iou", "mean_iou_anatomy")
 _CLASS_METRICS = ("iou", "dice")
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """The metrics and examples of an epoch.
-
-    Attributes:
-        number: The number of the epoch, from 0.
-        metrics: Losses, IoUs, learning rate, gradient norm and images per second, without undefined values.
-        examples: The validation slices with their predictions. Empty in most epochs.
-    """
-
-    number: int
-    metrics: Mapping[str, float]
-    examples: Sequence[Case] = ()
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, float], examples: Sequence[Case]) -> EpochRecord:
-        """Create a record from a row of the training history, in which NaN marks an undefined value."""
-        defined = {name: value for name, value in row.items() if math.isfinite(value)}
-        return cls(int(defined.pop("epoch")), defined, examples)
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class SliceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackedResult:
+class LoggedResult:
     """The result of a test.
 
     Attributes:
@@ -84,21 +64,31 @@ class TrackedResult:
     card: Path | None
     epoch: int | None
 
+    def format_cases(self, labels: LabelSet) -> str:
+        """Return the scores of the test slices as a Markdown table.
+
+        Args:
+            labels: The K classes.
+        """
+        columns = ["Patient", "Level", "Mean IoU, anatomy", *(label.name for label in labels)]
+        lines = [columns, ["---"] * len(columns), *map(_format_cells, self.rows)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
 
 def read_result(
     folder: Path, *, confusion: NDArray[np.int64], rows: Sequence[SliceRow], checkpoint: Path | None = None
-) -> TrackedResult:
+) -> LoggedResult:
     """Read the result of a test from its run directory.
 
     Args:
         folder: The run directory, with the test result and the report.
-        confusion: As in :class:`TrackedResult`.
-        rows: As in :class:`TrackedResult`.
-        checkpoint: As in :class:`TrackedResult`.
+        confusion: As in :class:`LoggedResult`.
+        rows: As in :class:`LoggedResult`.
+        checkpoint: As in :class:`LoggedResult`.
     """
     run = RunFolder(folder)
     metrics = run.load_metrics()
-    return TrackedResult(
+    return LoggedResult(
         metrics=_flatten_metrics(metrics),
         confusion=confusion,
         rows=rows,
@@ -108,6 +98,11 @@ def read_result(
         card=run.model_card if run.model_card.is_file() else None,
         epoch=metrics.get("validation", {}).get("epoch"),
     )
+
+
+def _format_cells(row: SliceRow) -> list[str]:
+    scores = [row.mean_iou_anatomy, *row.iou]
+    return [row.patient, row.level, *(style.MISSING if np.isnan(score) else f"{score:.3f}" for score in scores)]
 
 
 def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

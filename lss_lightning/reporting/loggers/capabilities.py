@@ -1,0 +1,66 @@
+"""What a logger may do beyond Lightning's interface.
+
+The classes here are protocols: a logger has a capability if it has the method. Lightning's loggers have none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from lss_lightning.reporting.examples import Case
+from lss_lightning.reporting.loggers.content import LoggedResult
+from lss_lightning.reporting.loggers.description import RunDescription
+
+
+@runtime_checkable
+class DescribesRun(Protocol):
+    """A logger that names and groups the run."""
+
+    def describe_run(self, description: RunDescription) -> None:
+        """Take the description of the run, before the logger starts."""
+
+
+@runtime_checkable
+class LogsPastEpochs(Protocol):
+    """A logger that starts anew when a run is resumed."""
+
+    def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Log the epochs before the resume.
+
+        Args:
+            rows: The metrics of each epoch by name, with ``epoch`` and without undefined values.
+        """
+
+
+@runtime_checkable
+class LogsExamples(Protocol):
+    """A logger that shows slices during a training."""
+
+    def log_examples(self, epoch: int, examples: Sequence[Case]) -> None:
+        """Log validation slices with their labels and predictions.
+
+        Args:
+            epoch: The epoch, from 0.
+            examples: The slices.
+        """
+
+
+@runtime_checkable
+class LogsResult(Protocol):
+    """A logger that takes the report of a test. Others get its metrics."""
+
+    def log_result(self, result: LoggedResult) -> None:
+        """Log the result of a test."""
+
+
+@runtime_checkable
+class EndsRun(Protocol):
+    """A logger that ends with the run. Lightning finalizes loggers after each fit, test and predict."""
+
+    def end_run(self, *, failed: bool) -> None:
+        """End the recording.
+
+        Args:
+            failed: Whether the run stopped before its end.
+        """
