@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from pydantic import BeforeValidator, PlainValidator
 
 from lss_lightning.config.data import build_data_source
-from lss_lightning.config.sections import LoggerConfig, PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.sections import LoggerConfig, PathsConfig, RunName
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.config.validation import build_config, check_is_section, validate_open
 from lss_lightning.data.source import DataSource
 from lss_lightning.display import format_setting
@@ -55,6 +56,7 @@ class EvaluateConfig:
         data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and
             else a section of its own.
         trainer: The device to test on.
+        engine: Whether to compile the network.
         logger: Where the result is recorded.
         paths: Where the result is written.
         given: The keys that the command line sets.
@@ -72,6 +74,7 @@ class EvaluateConfig:
     measurements: bool
     data: Annotated[dict[str, Any], PlainValidator(_check_data)]
     trainer: TrainerConfig
+    engine: EngineConfig
     logger: LoggerConfig
     paths: PathsConfig
     given: frozenset[str]

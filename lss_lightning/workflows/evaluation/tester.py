@@ -50,7 +50,7 @@ def make_tester(
         UserError: If the configured device or compiler is not available on this machine, or if the directory already
             holds a run.
     """
-    if config.trainer.compile:
+    if config.engine.compile:
         for ensemble in ensembles:
             for network in filter(lambda module: isinstance(module, UNet), ensemble.modules()):
                 compile_network(network)
@@ -58,7 +58,7 @@ def make_tester(
     measures = config.measurements and not find_missing_classes(labels)
     trainer = make_trainer(
         config.trainer,
-        default_root_dir=run_folder.path,
+        run_folder.path,
         logger=False,
         enable_model_summary=False,
         callbacks=[MeasurementCallback(labels, calibration)] if measures else [],
