@@ -38,16 +38,6 @@ class EMASettings(TypedDict, total=False):
     decay: Annotated[float, Field(gt=0, lt=1)]
 
 
-class DivergenceSettings(TypedDict, total=False):
-    """Settings of :class:`~lss_lightning.workflows.training.callbacks.DivergenceMonitor`.
-
-    Attributes:
-        check_every: Steps between two checks.
-    """
-
-    check_every: PositiveInt
-
-
 class BestCheckpointSettings(TypedDict, total=False):
     """Settings of :class:`~lss_lightning.workflows.training.checkpoints.BestCheckpoint`.
 
@@ -65,10 +55,9 @@ EARLY_STOPPING = "pytorch_lightning.callbacks.EarlyStopping"
 _SCHEMAS: dict[str, Any] = {
     EARLY_STOPPING: EarlyStoppingSettings,
     "pytorch_lightning.callbacks.EMAWeightAveraging": EMASettings,
-    "lss_lightning.workflows.training.callbacks.DivergenceMonitor": DivergenceSettings,
     "lss_lightning.workflows.training.checkpoints.BestCheckpoint": BestCheckpointSettings,
 }
-"""The classes of the shipped callbacks that have settings."""
+"""The settings of shipped callbacks that are checked before their class is imported."""
 
 _NUMBERS = {"early_stopping": "patience", "ema": "decay"}
 """The setting of a shipped callback that a single number most likely means."""

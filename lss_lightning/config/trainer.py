@@ -23,6 +23,7 @@ REFUSED = {
     "default_root_dir": "a run writes into the directory that Hydra creates for it; set hydra.run.dir=…",
     "use_distributed_sampler": "Lightning's sampler would repeat slices to give every process as many; the sampler of "
     "this project distributes them without repeating any; leave it out",
+    "limit_predict_batches": "only the pictures of the report are predictions, and none may be missing; leave it out",
     "barebones": "without checkpoints and logged metrics a run has no result; leave it out",
     "model_registry": "it applies only to the checkpoint callback that Lightning adds where there is none; set "
     "+callbacks.<name>._target_=litmodels.integrations.checkpoints.LightningModelCheckpoint",
@@ -84,7 +85,6 @@ class TrainerConfig:
     limit_train_batches: PositiveInt | PositiveFloat | None = None
     limit_val_batches: NonNegativeInt | PositiveFloat | None = None  # 0: no validation
     limit_test_batches: PositiveInt | PositiveFloat | None = None
-    limit_predict_batches: PositiveInt | PositiveFloat | None = None
     overfit_batches: NonNegativeInt | NonNegativeFloat = 0.0
     fast_dev_run: bool | NonNegativeInt = False
     reload_dataloaders_every_n_epochs: NonNegativeInt = 0
@@ -101,6 +101,7 @@ class TrainerConfig:
     logger: Any = None
     callbacks: Any = None
     default_root_dir: Any = None
+    limit_predict_batches: Any = None
     use_distributed_sampler: Any = False
     barebones: Any = False
     model_registry: Any = None
@@ -112,7 +113,7 @@ class TrainerConfig:
         is_text = isinstance(self.devices, str)
         if self.devices in (0, []) or (is_text and not re.fullmatch(r"auto|\d+(, *\d+)*", str(self.devices))):
             raise UserError(f"trainer.devices={self.devices}: give a number from 1, -1 for all, or auto")
-        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
+        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
             limit = getattr(self, name)
             if isinstance(limit, float) and limit > 1:
                 raise UserError(f"trainer.{name}={limit}: give a whole number of batches, or a fraction up to 1.0")

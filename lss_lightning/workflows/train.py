@@ -14,6 +14,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.display import shorten_path
+from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, read_checkpoint
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.reporting.curves import plot_curves
@@ -168,9 +169,14 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
 
     Returns:
         The validation objective of the checkpoint, and the result of the test.
+
+    Raises:
+        UserError: If nothing was trained.
     """
     config, data, module, trainer = training.config, training.data, training.module, training.trainer
     history, run_folder = training.history, training.run_folder
+    if not history.rows:
+        raise UserError("the training ended before its first step; raise trainer.max_time or trainer.max_steps")
     epoch = int(history.rows[-1]["epoch"])
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)

@@ -7,15 +7,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from lss_lightning.config.sections import (
-    CallbacksConfig,
     LoggerConfig,
     ModelConfig,
     OutputConfig,
     PathsConfig,
-    TrainerConfig,
     WandbConfig,
     config_folder,
 )
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.data.alkafri import AlKafri
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.composite import THIRD_CHANNELS, ThirdChannel
@@ -41,7 +40,7 @@ def test_every_folder_is_a_group_of_a_command():
         ("", "model", ModelConfig),
         ("", "augmentation", AugmentationConfig),
         ("", "trainer", TrainerConfig),
-        ("", "callbacks", CallbacksConfig),
+        ("", "engine", EngineConfig),
         ("", "logger", LoggerConfig),
         ("logger=wandb", "logger.wandb", WandbConfig),
         ("", "paths", PathsConfig),

@@ -79,10 +79,15 @@ class DivergenceMonitor(Callback):
     the device.
 
     Args:
-        check_every: Steps between two checks. There is also a check at the end of each epoch.
+        check_every: Steps between two checks, at least 1. There is also a check at the end of each epoch.
+
+    Raises:
+        ValueError: If ``check_every`` is less than 1.
     """
 
     def __init__(self, check_every: int) -> None:
+        if check_every < 1:
+            raise ValueError(f"check_every={check_every}: give a whole number from 1")
         self.check_every = check_every
         self.files: dict[str, str] = {}
         self.recent: deque[TrainingStep] = deque(maxlen=check_every)

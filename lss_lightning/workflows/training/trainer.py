@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -69,6 +70,7 @@ def make_trainer(config: TrainerConfig, folder: Path | None = None, **extra: Any
         trainer = pl.Trainer(**{**settings, **extra})
     except (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
         raise _describe_refusal(config, error) from error
+    trainer.limit_predict_batches = 1.0  # even in a fast_dev_run: the report shows predictions
     device = trainer.strategy.root_device.type
     if config.sync_batchnorm and device != "cuda":
         raise UserError(
@@ -122,6 +124,12 @@ def _describe_refusal(config: TrainerConfig, error: Exception) -> UserError:
     )
 
 
+def _is_raised_by_lightning(error: Exception) -> bool:
+    """Whether Lightning's own code has raised an error, which it does about settings."""
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return str(last[0].f_globals.get("__name__")).startswith(("pytorch_lightning.", "lightning_fabric."))
+
+
 def compile_network(network: nn.Module) -> None:
     """Compile a network with ``torch.compile`` when it first runs. Its weights keep their names.
 
@@ -160,7 +168,9 @@ def fit(
     try:
         with explain_out_of_memory(data.source.batch_size, trainer.accumulate_grad_batches):
             trainer.fit(module, data, ckpt_path=resumed)
-    except pl.utilities.exceptions.MisconfigurationException as error:
+    except (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+        if not _is_raised_by_lightning(error):
+            raise
         raise UserError(f"Lightning refuses to train with these settings: {' '.join(str(error).split())}") from error
     except SystemExit as error:
         # Lightning exits with code 1 after Ctrl-C and with 0 after SIGTERM.
