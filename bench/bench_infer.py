@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from bench.contenders import smp_common
 from bench.contenders.setting import CLASSES, Setting, list_files
 from bench.timing import measure_medians, print_table
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.alkafri import find_slices
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.loading import load_slices

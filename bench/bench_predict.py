@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from bench.timing import measure_medians, print_table
-from lss_lightning.config.sections import OutputConfig, TrainerConfig
+from lss_lightning.config.sections import OutputConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.processors import count_processors
 from lss_lightning.data.studies import InputRequirements, Study, build_network_image, find_studies
 from lss_lightning.labels import LUMBAR

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from omegaconf import DictConfig
 from pydantic import Field
 
-from lss_lightning.config.sections import PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.sections import PathsConfig, RunName
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.config.validation import build_config
 from lss_lightning.runs.results import check_comparable
 

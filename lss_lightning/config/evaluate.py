@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, PlainValidator
 
 from lss_lightning.config.data import build_data_source
 from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
-from lss_lightning.config.sections import PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.sections import PathsConfig, RunName
 from lss_lightning.config.targets import MetricsSection
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.config.validation import build_config, check_is_section, validate_open
 from lss_lightning.data.source import DataSource
 from lss_lightning.display import format_setting
@@ -57,6 +58,7 @@ class EvaluateConfig:
         data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and
             else a section of its own.
         trainer: The device to test on.
+        engine: Whether to compile the network.
         logger: The loggers that record the result, by name.
         examples: Whether loggers show the tested slices: those of a ``count`` above 0.
         paths: Where the result is written.
@@ -76,6 +78,7 @@ class EvaluateConfig:
     measurements: bool
     data: Annotated[dict[str, Any], PlainValidator(_check_data)]
     trainer: TrainerConfig
+    engine: EngineConfig
     logger: LoggerSection
     examples: ExamplesConfig
     paths: PathsConfig

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt
 
 from lss_lightning.config.evaluate import CheckpointPaths
-from lss_lightning.config.sections import OutputConfig, PathsConfig, RunName, TrainerConfig
+from lss_lightning.config.sections import OutputConfig, PathsConfig, RunName
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
 from lss_lightning.models.views import TTAMode
@@ -22,9 +23,11 @@ from lss_lightning.stenosis.levels import LUMBAR_DISCS
 
 
 def _check_one_device(trainer: TrainerConfig) -> TrainerConfig:
-    if trainer.devices not in (1, "auto"):
+    if trainer.devices == "auto":
+        return replace(trainer, devices=1)
+    if trainer.device_count != 1:
         raise UserError(f"trainer.devices={trainer.devices}: predict.py uses one device; leave it out")
-    return replace(trainer, devices=1)
+    return trainer
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class PredictConfig:
         overwrite: Whether to replace earlier results in the output folder.
         output: What is written, and where.
         trainer: The device to segment on.
+        engine: Whether to compile the network.
         paths: Where the log is written.
 
     Raises:
@@ -63,6 +67,7 @@ class PredictConfig:
     overwrite: bool
     output: OutputConfig
     trainer: Annotated[TrainerConfig, AfterValidator(_check_one_device)]
+    engine: EngineConfig
     paths: PathsConfig
 
     def __post_init__(self) -> None:

@@ -12,18 +12,14 @@ from typing import Annotated, Any, Literal
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
+from lss_lightning.config.callbacks import check_callbacks
 from lss_lightning.config.data import DataSection
 from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
-from lss_lightning.config.sections import (
-    CallbacksConfig,
-    PathsConfig,
-    RunName,
-    TrainerConfig,
-    config_folder,
-)
+from lss_lightning.config.sections import PathsConfig, RunName, config_folder
 from lss_lightning.config.train import build_train_config
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.config.validation import build_config
 from lss_lightning.errors import UserError
 
@@ -33,7 +29,7 @@ MODELS = ("resunet", "inception_unet", "vgg16_unet")
 PROTOCOLS = ("resubstitution", "image", "patient")
 """The split protocols, from the most optimistic one. The paper's is ``image``."""
 
-FORWARDED = ("data", "trainer", "callbacks", "logger", "examples", "paths")
+FORWARDED = ("data", "trainer", "engine", "callbacks", "logger", "examples", "paths")
 """The sections that are forwarded to every training."""
 
 
@@ -131,6 +127,7 @@ class ReproduceConfig:
         reproduce: Which models, protocols and seeds are trained.
         data: The data of all training runs.
         trainer: Devices, precision and length of all training runs.
+        engine: How all training runs are carried out besides.
         callbacks: Callbacks of all training runs.
         logger: Loggers of all training runs.
         examples: The slices that loggers show.
@@ -145,7 +142,8 @@ class ReproduceConfig:
     reproduce: ReproduceSettings
     data: DataSection
     trainer: TrainerConfig
-    callbacks: CallbacksConfig
+    engine: EngineConfig
+    callbacks: Annotated[dict[str, dict[str, Any]], PlainValidator(check_callbacks)]
     logger: LoggerSection
     examples: ExamplesConfig
     paths: PathsConfig

@@ -33,7 +33,7 @@ def check_named_targets(values: Any, section: str) -> dict[str, dict[str, Any]]:
     """Check a section of named entries, each of which names a class and gives its arguments.
 
     Args:
-        values: The section as plain data. An entry of None is switched off.
+        values: The section as plain data. An entry of None, or without settings, is switched off.
         section: The key of the section, e.g. ``callbacks``.
 
     Returns:
@@ -43,10 +43,14 @@ def check_named_targets(values: Any, section: str) -> dict[str, dict[str, Any]]:
         UserError: If the section or an entry is a single value, or an entry names no class.
     """
     check_is_section(values, section)
-    entries = {str(name): entry for name, entry in values.items() if entry is not None}
+    entries = {str(name): entry for name, entry in values.items() if entry not in (None, {})}
     for name, entry in entries.items():
         key = f"{section}.{name}"
-        check_is_section(entry, key)
+        if not isinstance(entry, Mapping):
+            raise UserError(
+                f"{key}={format_setting(entry)}: a class with its settings, not a value; set one of its own, "
+                f"{key}.…=…, or {key}=null to leave it out"
+            )
         check_target(entry, key, f"give the full name of a class, {key}._target_=…, or {key}=null to leave it out")
     return {name: dict(entry) for name, entry in entries.items()}
 

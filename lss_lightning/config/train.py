@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, PlainValidator
 
+from lss_lightning.config.callbacks import EARLY_STOPPING, check_callbacks
 from lss_lightning.config.data import DataSection, SplitSection
 from lss_lightning.config.loggers import ExamplesConfig, LoggerSection
 from lss_lightning.config.model import (
@@ -22,18 +23,18 @@ from lss_lightning.config.model import (
     check_encoder_is_used,
 )
 from lss_lightning.config.sections import (
-    CallbacksConfig,
     LossSettings,
     OptimizerSettings,
     PathsConfig,
     RunName,
     SchedulerSettings,
-    TrainerConfig,
     config_folder,
 )
 from lss_lightning.config.targets import MetricsSection, check_target
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.config.validation import build_config, check_is_section, check_same_type, read_plain, validate_open
 from lss_lightning.data.augment import AugmentationConfig
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.specs import check_installed
 from lss_lightning.runs.trust import is_share
@@ -69,8 +70,9 @@ class TrainConfig:
         optimizer: Class of the optimizer and its arguments.
         scheduler: Class of the learning-rate scheduler and its arguments. A ``_target_`` of None keeps the rate
             constant.
-        trainer: Devices, precision and length.
-        callbacks: Early stopping, weight averaging and the progress display.
+        trainer: Arguments of Lightning's Trainer.
+        engine: How the run is carried out besides.
+        callbacks: The callbacks that are switched on by name, each a class (``_target_``) and its arguments.
         logger: The loggers that record the run, by name.
         examples: The slices that loggers show.
         paths: Where runs and data are written.
@@ -93,7 +95,8 @@ class TrainConfig:
     optimizer: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "optimizer"))]
     scheduler: Annotated[dict[str, Any], PlainValidator(partial(_check_class_section, "scheduler"))]
     trainer: TrainerConfig
-    callbacks: CallbacksConfig
+    engine: EngineConfig
+    callbacks: Annotated[dict[str, dict[str, Any]], PlainValidator(check_callbacks)]
     logger: LoggerSection
     examples: ExamplesConfig
     paths: PathsConfig
@@ -105,11 +108,18 @@ class TrainConfig:
             raise UserError(
                 f"encoder=none: model={self.model.name} needs an encoder; choose one, e.g. encoder=resnet34"
             )
-        if self.callbacks.early_stopping is not None and self.split.selection_part is None:
-            raise UserError(
-                f"callbacks.early_stopping={self.callbacks.early_stopping}: split={self.split.protocol}, as set here, "
-                "has no part to monitor; set callbacks.early_stopping=null, or give the split a validation set"
-            )
+        for name, entry in self.callbacks.items():
+            if entry["_target_"] == EARLY_STOPPING and not self.has_objective:
+                raise UserError(
+                    f"callbacks.{name}: split={self.split.protocol} and trainer.limit_val_batches="
+                    f"{format_setting(self.trainer.limit_val_batches)}, as set here, leave nothing to monitor; set "
+                    f"callbacks.{name}=null, or give the split a validation set"
+                )
+
+    @property
+    def has_objective(self) -> bool:
+        """Whether a part of the split is validated, which selects the epoch."""
+        return self.split.selection_part is not None and self.trainer.limit_val_batches != 0
 
     def at_precision(self, precision: str) -> TrainConfig:
         """Return the configuration with a precision in place of ``auto``."""

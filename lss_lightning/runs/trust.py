@@ -62,6 +62,17 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
             "torch.nn.CrossEntropyLoss",
         }
     ),
+    "callbacks": frozenset(
+        {
+            "lss_lightning.workflows.training.callbacks.DivergenceMonitor",
+            "lss_lightning.workflows.training.callbacks.ThroughputMonitor",
+            "lss_lightning.workflows.training.checkpoints.BestCheckpoint",
+            "lss_lightning.workflows.training.progress.NetworkSummary",
+            "lss_lightning.workflows.training.progress.TrainingProgressBar",
+            "pytorch_lightning.callbacks.EMAWeightAveraging",
+            "pytorch_lightning.callbacks.EarlyStopping",
+        }
+    ),
     "optimizer": frozenset({"torch.optim.Adam", "torch.optim.AdamW", "torch.optim.RMSprop", "torch.optim.SGD"}),
     "scheduler": frozenset(
         {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.config.overrides import get_task_overrides, quote_path
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps.jobs import JobProcessError
 from lss_lightning.sweeps.launcher import external_launcher
@@ -31,8 +31,8 @@ def starts_processes(trainer: TrainerConfig) -> bool:
     """Whether Lightning starts more than one process. False under an external launcher, which starts them itself."""
     if external_launcher() is not None:
         return False
-    if isinstance(trainer.devices, int) and trainer.devices > 0:
-        return trainer.devices > 1
+    if trainer.device_count is not None:
+        return trainer.device_count > 1
     if trainer.accelerator in ("cpu", "mps"):
         return False
     import torch

@@ -154,7 +154,7 @@ def describe_evaluation(
         all_metadata: The metadata of the checkpoints.
         run_folder: The run directory.
     """
-    checkpoints = [member.checkpoint for member in context.members]
+    checkpoints = [member.checkpoint for member in context.members if member.checkpoint is not None]
     sweeps = {find_sweep_name(checkpoint.absolute().parent.parent) for checkpoint in checkpoints}
     first, *others = (flatten_settings(metadata.config) for metadata in all_metadata)
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}

@@ -19,12 +19,16 @@ from lss_lightning.sweeps.process import STOP_CODES, run_process
 from lss_lightning.workflows.comparison.finished_runs import read_runs
 from lss_lightning.workflows.comparison.reproduction import write_reproduction
 from lss_lightning.workflows.comparison.trained_runs import Reproduction, TrainedRun
-from lss_lightning.workflows.training.identity import FIXED_SECTIONS, FREE_SETTINGS
+from lss_lightning.workflows.training.identity import FIXED_SECTIONS, is_free
 
 RUNS_FOLDER = "runs"
 """The folder of the training runs, beside the directories of the reports."""
 
-_LENGTH = ("max_epochs", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches", "limit_test_batches")
+_LENGTH = (
+    *("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
+    *("limit_train_batches", "limit_test_batches", "overfit_batches", "fast_dev_run"),
+)
+"""Arguments of the Trainer that determine the result of a run."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,10 @@ def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
     for section in (*FIXED_SECTIONS, "scheduler"):
         value = config[section]
-        free = FREE_SETTINGS.get(section, set()) - {"root", "reports"}  # another folder may hold other data
-        settings[section] = {key: value[key] for key in value.keys() - free} if isinstance(value, dict) else value
+        if isinstance(value, dict):  # another folder may hold other data
+            kept = [key for key in value if key in ("root", "reports") or not is_free(section, key)]
+            value = {key: value[key] for key in kept}
+        settings[section] = value
     return settings
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 
 from lss_lightning.config.stored import find_untrusted_classes
@@ -14,6 +15,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
 from lss_lightning.display import shorten_path
+from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import CheckpointMetadata, load_weights, read_checkpoint
 from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.user_metrics import make_user_metrics
@@ -30,13 +32,13 @@ from lss_lightning.workflows.evaluation.result import EvaluationResult
 from lss_lightning.workflows.evaluation.tester import combine_parts, run_test
 from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback
 from lss_lightning.workflows.recording import ExamplesCallback, describe_training, record_result, record_run
-from lss_lightning.workflows.training.callbacks import ThroughputMonitor, make_callbacks, make_checkpoints
+from lss_lightning.workflows.training.callbacks import EpochSeed, MaxTime, make_callbacks
+from lss_lightning.workflows.training.checkpoints import BestCheckpoint, LastCheckpoint
 from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
 from lss_lightning.workflows.training.history import History
 from lss_lightning.workflows.training.identity import check_unchanged, make_metadata
 from lss_lightning.workflows.training.optim import is_optimizer_fused, make_loss, make_optimizers
 from lss_lightning.workflows.training.preflight import check_before_training
-from lss_lightning.workflows.training.progress import print_model
 from lss_lightning.workflows.training.trainer import compile_network, fit, make_trainer
 
 
@@ -48,6 +50,7 @@ class _Training:
         config: The checked configuration, with the precision resolved.
         run_folder: The run directory.
         data: The data, set up.
+        metadata: The metadata of the checkpoints.
         module: The network to train and test.
         trainer: The trainer.
         hardware: The devices and precision in use.
@@ -57,6 +60,7 @@ class _Training:
     config: TrainConfig
     run_folder: RunFolder
     data: SliceDataModule
+    metadata: CheckpointMetadata
     module: SegmentationModule
     trainer: pl.Trainer
     hardware: Hardware
@@ -84,7 +88,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
     precision, reason = resolve_precision(config.trainer, stored_precision)
     config = config.at_precision(precision)
-    optimizers = make_optimizers(config)
+    optimizers, callbacks = make_optimizers(config), make_callbacks(config)
     loggers = make_loggers(config.logger, folder)
 
     data = SliceDataModule(config.data, config.split, config.seed, config.augmentation, config.paths.cache)
@@ -98,30 +102,37 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = metadata.network.build(config.model.pretrained)
     module = SegmentationModule.from_metadata(metadata, network, loss=make_loss(config, data), optimizers=optimizers)
-    if config.trainer.compile:
+    if config.engine.compile:
         compile_network(network)
 
     run_folder = RunFolder(folder)
-    has_objective = data.split.selection_part is not None
-    throughput = ThroughputMonitor()
-    history = History(throughput)
-    examples = ExamplesCallback(data, config.examples.count, config.examples.every)
-    callbacks = make_callbacks(config, data, has_objective=has_objective)
-    callbacks.append(UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)))
-    checkpoints = make_checkpoints(folder, has_objective=has_objective)
+    history = History()
+    records = [
+        UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)),
+        ExamplesCallback(data, config.examples.count, config.examples.every),
+        history,
+    ]
+    limits = [] if config.engine.seconds is None else [MaxTime(config.engine.seconds)]
+    last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
+    # Lightning calls the callbacks in this order, those that write checkpoints and the history after the others.
+    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *last]
+    shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(
         config.trainer,
-        default_root_dir=folder,
+        folder,
         logger=list(loggers.values()),
-        callbacks=[*callbacks, examples, throughput, history, *checkpoints],
-        enable_progress_bar=config.callbacks.progress_bar,
-        enable_model_summary=False,
-        limit_val_batches=config.trainer.limit_val_batches if has_objective else 0,
+        callbacks=callbacks,
+        enable_checkpointing=True,  # the history counts as a checkpoint callback
+        enable_progress_bar=shows_progress or bool(config.trainer.enable_progress_bar),
+        enable_model_summary=bool(config.trainer.enable_model_summary),
+        limit_val_batches=config.trainer.limit_val_batches if config.has_objective else 0,
     )
     check_before_training(data, config.trainer, trainer.world_size)
     is_fused = is_optimizer_fused(config, trainer.strategy.root_device.type)
-    hardware = Hardware.from_trainer(trainer, config.trainer, reason, is_fused=is_fused)
-    training = _Training(config, run_folder, data, module, trainer, hardware, history)
+    hardware = Hardware.from_trainer(
+        trainer, config.trainer, reason, is_fused=is_fused, is_compiled=config.engine.compile
+    )
+    training = _Training(config, run_folder, data, metadata, module, trainer, hardware, history)
 
     with run_folder.locked() if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
@@ -131,14 +142,21 @@ def run(config: TrainConfig, folder: Path) -> float | None:
                 record_resume(folder, config.plain)
             write_split(run_folder.split, [loaded.slice for loaded in data.slices], data.parts)
             Console().print(_describe(training), highlight=False, soft_wrap=True)
-            if config.callbacks.model_summary:
-                print_model(network, metadata.network)
         with record_run(trainer, loggers, describe_training(config, data, run_folder)):
             fit(trainer, module, data, run_folder.last_checkpoint, resumed)
-            checkpoint = Path(checkpoints[0].best_model_path)
+            checkpoint = _find_checkpoint(trainer)
             objective, result = _test(training, checkpoint)
             record_result(trainer, result, with_images=config.examples.count > 0, checkpoint=checkpoint)
     return objective
+
+
+def _find_checkpoint(trainer: pl.Trainer) -> Path | None:
+    """Return the best checkpoint that the training has written, else the last one, or None if it has written none."""
+    for kind in (BestCheckpoint, LastCheckpoint):
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, kind) and callback.best_model_path:
+                return Path(callback.best_model_path)
+    return None
 
 
 def _describe(training: _Training) -> str:
@@ -154,23 +172,31 @@ def _describe(training: _Training) -> str:
     )
 
 
-def _test(training: _Training, checkpoint: Path) -> tuple[float | None, EvaluationResult]:
+def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, EvaluationResult]:
     """Test a checkpoint of the training, and write the report and the model card.
 
     Args:
         training: The finished training.
-        checkpoint: The checkpoint.
+        checkpoint: The checkpoint. Without one, the weights in memory are tested, and there is no model card.
 
     Returns:
         The validation objective of the checkpoint, and the result of the test.
+
+    Raises:
+        UserError: If nothing was trained.
     """
     config, data, module, trainer = training.config, training.data, training.module, training.trainer
     history, run_folder = training.history, training.run_folder
-    content = read_checkpoint(checkpoint)
-    load_weights(module, content, checkpoint)
-    epoch = content["epoch"]
+    if not history.rows:
+        raise UserError("the training ended before its first step; raise trainer.max_time or trainer.max_steps")
+    epoch = int(history.rows[-1]["epoch"])
+    if checkpoint is not None:
+        content = read_checkpoint(checkpoint)
+        load_weights(module, content, checkpoint)
+        epoch = content["epoch"]
     objective = history.objective(epoch)
-    warnings = (data.split.warning, *describe_shared_patients(data.split, data.slices, data.parts))
+    unsaved = "The weights were not saved." if checkpoint is None else None
+    warnings = (data.split.warning, unsaved, *describe_shared_patients(data.split, data.slices, data.parts))
     context = EvaluationContext(
         members=(EnsembleMember(config.name, checkpoint),),
         dataset=config.data.name,
@@ -179,7 +205,7 @@ def _test(training: _Training, checkpoint: Path) -> tuple[float | None, Evaluati
         split_description=config.split.description,
         disclaimer=config.data.disclaimer,
         remarks=tuple(filter(None, warnings)),
-        facts=collect_model_facts([CheckpointMetadata.from_checkpoint(content)], [module]),
+        facts=collect_model_facts([training.metadata], [module]),
     )
     extra = {
         "validation": {"objective": objective, "epoch": epoch},
@@ -191,7 +217,8 @@ def _test(training: _Training, checkpoint: Path) -> tuple[float | None, Evaluati
     result = combine_parts(trainer, [run_test(trainer, module, data, context)], data.source, context, run_folder, extra)
     if trainer.is_global_zero:
         write_report(result)
-        write_model_card(result, checkpoint, data)
+        if checkpoint is not None:
+            write_model_card(result, checkpoint, data)
         print_files(run_folder)
     return objective, result
 
@@ -199,6 +226,6 @@ def _test(training: _Training, checkpoint: Path) -> tuple[float | None, Evaluati
 def _draw_curves(path: Path, context: EvaluationContext, data: SliceDataModule, history: History, epoch: int) -> None:
     slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
     caption = replace(context, subset="fit").caption(slices, "IoU pooled over the slices of an epoch.")
-    best_epoch = None if data.split.selection_part is None else epoch
+    best_epoch = None if history.objective(epoch) is None else epoch
     path.parent.mkdir(exist_ok=True)
     plot_curves(history.rows, path, caption=caption, best_epoch=best_epoch)

@@ -69,7 +69,7 @@ REFUSED = {
     "train split=file": ["split.file is not set"],
     "train split=file split.file=nowhere.csv": ["split.file=nowhere.csv: no such file", "patient,part or"],
     "train split=file split.file=file": ["split.file=file: empty"],
-    "train split=file split.file=split.csv callbacks=early_stopping": ["early_stopping=20: split=file, as", "no part"],
+    "train split=file split.file=split.csv callbacks=early_stopping": ["early_stopping: split=file", "monitor"],
     "prepare split=file split.file=empty": ["split.file=empty: a folder"],
     # Output folders.
     "train paths.logs=": ["paths.logs is empty"],

@@ -9,12 +9,11 @@ from omegaconf import OmegaConf
 from lss_lightning.config.loggers import ExamplesConfig, WandbConfig
 from lss_lightning.config.model import ModelConfig
 from lss_lightning.config.sections import (
-    CallbacksConfig,
     OutputConfig,
     PathsConfig,
-    TrainerConfig,
     config_folder,
 )
+from lss_lightning.config.trainer import EngineConfig, TrainerConfig
 from lss_lightning.data.alkafri import AlKafri
 from lss_lightning.data.augment import AugmentationConfig
 from lss_lightning.data.composite import THIRD_CHANNELS, ThirdChannel
@@ -40,7 +39,7 @@ def test_every_folder_is_a_group_of_a_command():
         ("", "model", ModelConfig),
         ("", "augmentation", AugmentationConfig),
         ("", "trainer", TrainerConfig),
-        ("", "callbacks", CallbacksConfig),
+        ("", "engine", EngineConfig),
         ("", "examples", ExamplesConfig),
         ("logger=wandb", "logger.wandb", WandbConfig),
         ("", "paths", PathsConfig),

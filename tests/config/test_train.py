@@ -53,6 +53,9 @@ def test_choices_of_files_combine(line, name, encoder, more):
         assert OmegaConf.select(OmegaConf.create(config.plain), key) == value
 
 
+STOP = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/loss"}
+
+
 @pytest.fixture(scope="module")
 def composed():
     return compose_command("train", "optimizer=sgd", "logger=wandb")
@@ -88,8 +91,31 @@ def composed():
         ({"trainer.limit_train_batches": 1.5}, "trainer.limit_train_batches=1.5: give a whole number of batches"),
         ({"trainer.limit_test_batches": 2.0}, "trainer.limit_test_batches=2.0: give a whole number of batches"),
         ({"trainer.precision": 16}, "trainer.precision=16: unknown; allowed: auto, 32-true"),
-        ({"callbacks.progress_bar": 1}, "callbacks.progress_bar=1: not of the allowed type; give true or false"),
-        ({"callbacks.early_stopping": 5, "split.val_fraction": 0}, "callbacks.early_stopping=5: split=patient, as"),
+        ({"trainer.precision": "bf16"}, "trainer.precision=bf16: unknown"),
+        ({"trainer.logger": True}, "trainer.logger=true: loggers have a section of their own; set logger=…"),
+        ({"trainer.callbacks": []}, "trainer.callbacks=[]: callbacks have a section of their own"),
+        ({"trainer.default_root_dir": "x"}, "trainer.default_root_dir=x: a run writes into the directory that Hydra"),
+        ({"trainer.use_distributed_sampler": True}, "trainer.use_distributed_sampler=true: Lightning's sampler would"),
+        ({"trainer.barebones": True}, "trainer.barebones=true: without checkpoints and logged metrics"),
+        ({"trainer.fastdevrun": True}, "trainer.fastdevrun: no such setting; did you mean 'trainer.fast_dev_run'?"),
+        ({"trainer.strategy": 3}, "trainer.strategy=3: give text, or a class as trainer.strategy={_target_: …}"),
+        ({"trainer.strategy": {"x": 1}}, "trainer.strategy._target_=null: not a class; give the full name of a class"),
+        ({"trainer.plugins": [3]}, "trainer.plugins=3: give text, or a class"),
+        ({"trainer.profiler": "simpel"}, "trainer.profiler=simpel: unknown; did you mean 'simple'?; allowed: simple,"),
+        ({"trainer.max_time": "1h"}, "trainer.max_time=1h: give days:hours:minutes:seconds"),
+        ({"trainer.check_val_every_n_epoch": 0}, "trainer.check_val_every_n_epoch=0: out of range"),
+        ({"engine.check_every": 0}, "engine.check_every=0: out of range; it must be at least 1"),
+        ({"callbacks.progress_bar": 1}, "callbacks.progress_bar=1: a class with its settings, not a value; set one of"),
+        (
+            {"callbacks.early_stopping": 20},
+            "callbacks.early_stopping=20: a callback with settings, not a value; set "
+            "callbacks=early_stopping and callbacks.early_stopping.patience=20",
+        ),
+        ({"callbacks.early_stopping": {**STOP, "patience": 0}}, "callbacks.early_stopping.patience=0: out of range"),
+        ({"callbacks.stop": {**STOP, "mode": "maximum"}}, "callbacks.stop.mode=maximum: unknown; did you mean 'max'?"),
+        ({"callbacks.ema": {"decay": 0.9}}, "callbacks.ema._target_=null: not a class; give the full name of a class"),
+        ({"callbacks.early_stopping": STOP, "split.val_fraction": 0}, "callbacks.early_stopping: split=patient and"),
+        ({"callbacks.stop": STOP, "trainer.limit_val_batches": 0}, "callbacks.stop: split=patient and"),
         ({"logger.wandb.mode": "onlin"}, "logger.wandb.mode=onlin: unknown; did you mean 'online'"),
         ({"logger.wandb.tags": "a"}, "logger.wandb.tags=a: not of the allowed type; give a list"),
         ({"logger.wandb.tag": "a"}, "logger.wandb.tag: no such setting; did you mean 'logger.wandb.tags'?"),
@@ -141,13 +167,31 @@ def test_removed_key_is_reported(composed, key):
         build_train_config(cfg, hydra.runtime.choices)
 
 
+PATIENCE = "callbacks.early_stopping.patience"
+
+
 @pytest.mark.parametrize(
     ("overrides", "key", "value"),
     [
         (["trainer.limit_train_batches=1.0"], "trainer.limit_train_batches", 1.0),
         (["trainer.limit_train_batches=3"], "trainer.limit_train_batches", 3),
-        (["split=image", "split.select_on_test=true", "callbacks=early_stopping"], "callbacks.early_stopping", 20),
-        (["split=resubstitution", "callbacks=early_stopping"], "callbacks.early_stopping", 20),
+        (["split=image", "split.select_on_test=true", "callbacks=early_stopping"], PATIENCE, 20),
+        (["split=resubstitution", "callbacks=early_stopping", f"{PATIENCE}=5"], PATIENCE, 5),
+        (["callbacks=early_stopping", "callbacks.early_stopping=null"], "callbacks.early_stopping", None),
+        (["callbacks=[early_stopping,ema]"], PATIENCE, 20),
+        (["callbacks=[early_stopping,ema]"], "callbacks.ema.decay", 0.999),
+        (["+callbacks.lr._target_=a.B"], "callbacks.lr._target_", "a.B"),
+        (["trainer.fast_dev_run=true"], "trainer.fast_dev_run", True),
+        (["trainer.fast_dev_run=3"], "trainer.fast_dev_run", 3),
+        (["trainer.devices=[0,2]"], "trainer.devices", [0, 2]),
+        (["trainer.devices='1,3'"], "trainer.devices", "1,3"),
+        (["trainer.max_epochs=-1"], "trainer.max_epochs", -1),
+        (["trainer.strategy={_target_: a.B, x: 1}"], "trainer.strategy.x", 1),
+        (["trainer.plugins=[{_target_: a.B}]"], "trainer.plugins", [{"_target_": "a.B"}]),
+        (["trainer.profiler=simple"], "trainer.profiler", "simple"),
+        (["trainer.max_time='00:01:00:00'"], "trainer.max_time", "00:01:00:00"),
+        (["trainer.max_time={hours: 1}"], "trainer.max_time", {"hours": 1}),
+        (["trainer.limit_val_batches=0"], "trainer.limit_val_batches", 0),
         (["+optimizer.betas=[0.8,0.9]"], "optimizer.betas", [0.8, 0.9]),
         (["logger=[csv,wandb]"], "logger.csv._target_", "lss_lightning.reporting.loggers.csv.CSVLogger"),
         (["logger=none"], "logger", {}),

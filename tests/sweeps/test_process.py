@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.sweeps.process import starts_processes
 
 

@@ -205,7 +205,7 @@ def test_a_resumed_run_keeps_its_id(patients, without_figures, tmp_path):
 
 def test_a_run_that_stops_early_is_marked_as_failed(patients, tmp_path):
     with record_wandb(tmp_path / "isolated") as record:
-        diverging = ("optimizer=sgd", "optimizer.lr=1e30", "trainer.max_epochs=2", "trainer.check_every=1")
+        diverging = ("optimizer=sgd", "optimizer.lr=1e30", "trainer.max_epochs=2", "engine.check_every=1")
         with pytest.raises(UserError, match="not finite"):
             start(tmp_path / "run", patients, *OFFLINE, *diverging)
     assert record.exit_codes == [1]

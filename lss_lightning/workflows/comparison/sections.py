@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lss_lightning.config.sections import PathsConfig, TrainerConfig
+from lss_lightning.config.sections import PathsConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import compare_all_pairs

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from lss_lightning.config.sections import PathsConfig, TrainerConfig
+from lss_lightning.config.sections import PathsConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
@@ -122,8 +123,8 @@ def _segment(run: FinishedRun, slices: Sequence[LoadedSlice], config: TrainerCon
     """
     ensemble, all_metadata = load_ensemble(run.checkpoints, run.tta)
     trainer = make_trainer(
-        replace(config, devices=1, num_nodes=1, strategy="auto"),
-        default_root_dir=run.run_folder.path,
+        replace(config, devices=1, num_nodes=1, strategy="auto", profiler=None),
+        run.run_folder.path,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

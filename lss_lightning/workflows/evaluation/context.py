@@ -31,11 +31,11 @@ class EnsembleMember:
 
     Attributes:
         name: The name of its run.
-        checkpoint: The file with its weights.
+        checkpoint: The file with its weights. None if no file has them.
     """
 
     name: str
-    checkpoint: Path
+    checkpoint: Path | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class EvaluationContext:
     @property
     def checkpoint_paths(self) -> str:
         """The members' checkpoint files, in one line."""
-        return format_paths([member.checkpoint for member in self.members])
+        files = [member.checkpoint for member in self.members if member.checkpoint is not None]
+        return format_paths(files) or "weights without a checkpoint"
 
     @property
     def subset_title(self) -> str:
@@ -135,8 +136,8 @@ class EvaluationContext:
         members = [
             {
                 "name": member.name,
-                "checkpoint": str(shorten_path(member.checkpoint)),
-                "sha256": sha256(member.checkpoint),
+                "checkpoint": None if member.checkpoint is None else str(shorten_path(member.checkpoint)),
+                "sha256": None if member.checkpoint is None else sha256(member.checkpoint),
             }
             for member in self.members
         ]

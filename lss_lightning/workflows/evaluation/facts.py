@@ -65,7 +65,7 @@ def _collect_facts(metadata: CheckpointMetadata, network: nn.Module) -> dict[str
         "Optimizer": _describe_class(config["optimizer"]),
         "Learning-rate schedule": _describe_class(scheduler) if scheduler.get("_target_") else "constant",
         "Batch": f"{data['batch_size']} per device and step, {trainer['accumulate_grad_batches']} step(s) per update",
-        "Epochs": f"{trainer['max_epochs']} at most",
+        "Epochs": "no limit" if trainer["max_epochs"] in (None, -1) else f"{trainer['max_epochs']} at most",
         "Augmentation": _describe_augmentation(config["augmentation"]),
         "Seed": str(config["seed"]),
     }

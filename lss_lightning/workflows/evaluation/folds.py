@@ -17,7 +17,7 @@ from lss_lightning.models.checkpoint import CheckpointMetadata, read_checkpoint
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.identity import FIXED_SECTIONS, find_differences
 
-_MAY_DIFFER = {"seed", "split.fold", "callbacks.early_stopping"}
+_MAY_DIFFER = {"seed", "split.fold"}
 """Settings that the folds of one cross-validation need not share."""
 
 

@@ -55,7 +55,7 @@ def make_tester(
         UserError: If the configured device or compiler is not available on this machine, or if the directory already
             holds a run.
     """
-    if config.trainer.compile:
+    if config.engine.compile:
         for ensemble in ensembles:
             for member in ensemble.members:
                 assert isinstance(member, SegmentationModule)
@@ -66,7 +66,7 @@ def make_tester(
         callbacks.append(MeasurementCallback(labels, calibration))
     trainer = make_trainer(
         config.trainer,
-        default_root_dir=run_folder.path,
+        run_folder.path,
         logger=list(loggers.values()),
         enable_model_summary=False,
         callbacks=callbacks,

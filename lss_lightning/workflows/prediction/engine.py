@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.loading import resample_image
 from lss_lightning.data.slices import ImageSize
 from lss_lightning.errors import UserError
@@ -62,6 +62,7 @@ class InferenceEngine:
         spacing: The working spacing of the networks in mm, or None for native pixels.
         config: The ``trainer`` section. One device is used.
         batch_size: Images per batch, at least 1.
+        compiles: Whether to compile the networks.
 
     Attributes:
         hardware: The device and precision in use.
@@ -70,14 +71,23 @@ class InferenceEngine:
         UserError: If the machine does not have the device.
     """
 
-    def __init__(self, ensemble: EnsembleModule, spacing: float | None, config: TrainerConfig, batch_size: int) -> None:
+    def __init__(
+        self,
+        ensemble: EnsembleModule,
+        spacing: float | None,
+        config: TrainerConfig,
+        batch_size: int,
+        *,
+        compiles: bool = False,
+    ) -> None:
         precision, reason = resolve_precision(config)
-        config = replace(config, precision=precision, devices=1)  # type: ignore[arg-type]
-        if config.compile:
+        devices = config.devices if config.device_count == 1 else 1
+        config = replace(config, precision=precision, devices=devices)  # type: ignore[arg-type]
+        if compiles:
             for member in ensemble.members:
                 compile_network(member.get_submodule("network"))
         trainer = make_trainer(config, logger=False, enable_checkpointing=False, enable_model_summary=False)
-        self.hardware = Hardware.from_trainer(trainer, config, reason)
+        self.hardware = Hardware.from_trainer(trainer, config, reason, is_compiled=compiles)
         self._device = trainer.strategy.root_device
         self._precision = trainer.precision_plugin
         self._precision.convert_module(ensemble)

@@ -45,7 +45,8 @@ class PredictionModels:
         """
         files = config.find_checkpoints()
         ensemble, all_metadata = load_ensemble(files, config.tta)
-        engine = InferenceEngine(ensemble, all_metadata[0].spacing, config.trainer, config.batch_size)
+        spacing, compiles = all_metadata[0].spacing, config.engine.compile
+        engine = InferenceEngine(ensemble, spacing, config.trainer, config.batch_size, compiles=compiles)
         calibration = load_calibration(config.calibration, files, all_metadata, config.tta)
         names = [metadata.config["name"] for metadata in all_metadata]
         identities = tuple(ModelIdentity(name, sha256(file)) for name, file in zip(names, files, strict=True))

@@ -1,76 +1,58 @@
-"""The callbacks of a training: checkpoints, early stopping, limits, random seeds and throughput."""
+"""The callbacks of a training: those of the configuration, limits, random seeds and throughput."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ModelSummary, ProgressBar
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.errors import DivergenceError
-from lss_lightning.models.epoch_scores import MONITORED_METRIC
-from lss_lightning.runs.layout import RunFolder
-from lss_lightning.workflows.training.progress import TrainingProgressBar
+from lss_lightning.errors import DivergenceError, UserError
+from lss_lightning.models.instantiate import instantiate_section
+from lss_lightning.workflows.training.checkpoints import BestCheckpoint
 
 NEVER = torch.iinfo(torch.int64).max
 
 
-def make_callbacks(config: TrainConfig, data: SliceDataModule, *, has_objective: bool) -> list[Callback]:
-    """Return the callbacks that every run needs, and those that are configured, except for checkpoints.
+def make_callbacks(config: TrainConfig) -> list[Callback]:
+    """Return the callbacks of the section ``callbacks`` that the run can use, in their order.
+
+    Without checkpoints, those that write them are left out, and without a validated part the best checkpoint. The
+    arguments of Lightning's Trainer that switch off the progress bar and the model summary leave those out.
 
     Args:
         config: The configuration of the run.
-        data: The data, set up.
-        has_objective: Whether the split has a part that selects the epoch.
+
+    Raises:
+        UserError: If a class cannot be instantiated, or is not a callback.
     """
-    settings, seconds = config.callbacks, config.trainer.seconds
-    callbacks: list[Callback] = [
-        EpochSeed(config.seed),
-        DivergenceMonitor(config.trainer.check_every, data.part("train")),
-    ]
-    if settings.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
-    if settings.early_stopping is not None and has_objective:
-        callbacks.append(EarlyStopping(MONITORED_METRIC, mode="max", patience=settings.early_stopping))
-    if seconds is not None:
-        callbacks.append(MaxTime(seconds))
-    if settings.progress_bar:
-        callbacks.append(TrainingProgressBar(data.source.batch_size))
+    left_out: list[type[Callback]] = []
+    if config.trainer.enable_checkpointing is False:
+        left_out.append(ModelCheckpoint)
+    if not config.has_objective:
+        left_out.append(BestCheckpoint)
+    if config.trainer.enable_progress_bar is False:
+        left_out.append(ProgressBar)
+    if config.trainer.enable_model_summary is False:
+        left_out.append(ModelSummary)
+    callbacks = []
+    for name, section in config.callbacks.items():
+        callback = instantiate_section(f"callbacks.{name}", section)
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name}._target_={section['_target_']}: not a Lightning callback; name another")
+        if not isinstance(callback, tuple(left_out)):
+            callbacks.append(callback)
     return callbacks
-
-
-def make_checkpoints(folder: Path, *, has_objective: bool) -> list[ModelCheckpoint]:
-    """Return the callbacks that write ``last.ckpt`` after every epoch and, if there is an objective, ``best.ckpt``.
-
-    Args:
-        folder: The run directory.
-        has_objective: Whether the split has a part that selects the epoch.
-    """
-    run = RunFolder(folder)
-    make = partial(
-        ModelCheckpoint,
-        dirpath=run.checkpoints,
-        auto_insert_metric_name=False,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    best = [make(filename=run.best_checkpoint.stem, monitor=MONITORED_METRIC, mode="max")] if has_objective else []
-    # The last checkpoint comes second, so that it contains the state of the first.
-    return [*best, make(filename=run.last_checkpoint.stem)]
 
 
 @dataclass(frozen=True)
@@ -97,15 +79,25 @@ class DivergenceMonitor(Callback):
     the device.
 
     Args:
-        check_every: Steps between two checks. There is also a check at the end of each epoch.
-        slices: The training slices, for the file names in the message.
+        check_every: Steps between two checks, at least 1. There is also a check at the end of each epoch.
+
+    Raises:
+        ValueError: If ``check_every`` is less than 1.
     """
 
-    def __init__(self, check_every: int, slices: Sequence[LoadedSlice]) -> None:
+    def __init__(self, check_every: int) -> None:
+        if check_every < 1:
+            raise ValueError(f"check_every={check_every}: give a whole number from 1")
         self.check_every = check_every
-        self.files = {slice_.digest: slice_.slice.label.name for slice_ in slices}
+        self.files: dict[str, str] = {}
         self.recent: deque[TrainingStep] = deque(maxlen=check_every)
         self.first_step = torch.tensor(NEVER)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Read the names of the training slices, for the message."""
+        if stage == "fit":
+            data: SliceDataModule = trainer.datamodule  # type: ignore[attr-defined]
+            self.files = {loaded.digest: loaded.slice.label.name for loaded in data.part("train")}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the record to the device."""

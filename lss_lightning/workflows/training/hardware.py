@@ -9,7 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.processors import count_processors
 from lss_lightning.workflows.training.memory import can_keep_freed_memory
 
@@ -64,7 +64,13 @@ class Hardware:
 
     @classmethod
     def from_trainer(
-        cls, trainer: pl.Trainer, config: TrainerConfig, reason: str, *, is_fused: bool = False
+        cls,
+        trainer: pl.Trainer,
+        config: TrainerConfig,
+        reason: str,
+        *,
+        is_fused: bool = False,
+        is_compiled: bool = False,
     ) -> Hardware:
         """Describe the hardware that a trainer uses.
 
@@ -73,16 +79,17 @@ class Hardware:
             config: The ``trainer`` section, with the precision resolved.
             reason: The reason for the precision.
             is_fused: Whether the optimizer updates all weights in one kernel.
+            is_compiled: Whether the network is compiled.
         """
         root = trainer.strategy.root_device
         cuda = root.type == "cuda"
         optimisations = {
             "channels last": True,
             "TF32": cuda and config.precision == "32-true",
-            "cuDNN benchmark": cuda and not config.deterministic,
+            "cuDNN benchmark": cuda and config.uses_benchmark,
             "fused optimizer": is_fused,
             "freed memory kept": root.type == "cpu" and can_keep_freed_memory(),
-            "compiled": config.compile,
+            "compiled": is_compiled,
         }
         return cls(
             device=torch.cuda.get_device_name(root) if cuda else root.type,

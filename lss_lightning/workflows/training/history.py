@@ -7,36 +7,35 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint
 
 from lss_lightning.models.base import BaseSegmentationModule
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.reporting.loggers import LogsPastEpochs
 from lss_lightning.reporting.loggers.csv import CSVLogger
 from lss_lightning.workflows.training.callbacks import ThroughputMonitor
+from lss_lightning.workflows.training.checkpoints import ValidationRecorder
 
 EpochRow = dict[str, float]
 """Metrics of an epoch by name, with ``epoch`` from 0."""
 
 
-class History(Checkpoint):
+class History(ValidationRecorder):
     """Collects the metrics of every epoch, and passes them to the loggers with the epoch as the x-axis.
+
+    Those of the validation are only taken if it followed the last step of the epoch.
 
     It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, in
     the order in which they are listed. It must come before the callbacks that write checkpoints, so that
     their files contain the row of the epoch.
 
-    Args:
-        throughput: The callback that measures the throughput of each epoch.
-
     Attributes:
         rows: A row per finished epoch: ``epoch``, losses, IoUs, ``lr`` and ``grad_norm``.
         timing: A row per finished epoch: ``epoch``, ``seconds`` including validation, and ``images_per_second`` without
+            it, which is NaN unless a :class:`~lss_lightning.workflows.training.callbacks.ThroughputMonitor` measures
             it.
     """
 
-    def __init__(self, throughput: ThroughputMonitor) -> None:
-        self.throughput = throughput
+    def __init__(self) -> None:
         self.rows: list[EpochRow] = []
         self.timing: list[EpochRow] = []
         self._start = 0.0
@@ -57,10 +56,16 @@ class History(Checkpoint):
         assert isinstance(pl_module, BaseSegmentationModule)
         epoch = float(trainer.current_epoch)
         # Lightning stores metrics as float32, which has no more digits than these.
-        metrics = {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
+        metrics = {
+            name: float(f"{float(value):.7g}")
+            for name, value in sorted(trainer.callback_metrics.items())
+            if self.is_validated(trainer) or not name.startswith("val/")
+        }
         self.rows.append({"epoch": epoch, **metrics})
         seconds = time.perf_counter() - self._start
-        images_per_second = self.throughput.images_per_second
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        monitors = [callback for callback in callbacks if isinstance(callback, ThroughputMonitor)]
+        images_per_second = monitors[0].images_per_second if monitors else math.nan
         self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
         if trainer.is_global_zero:
             # Lightning passes on what is logged in other ways, with the number of batches as the x-axis.
@@ -85,7 +90,8 @@ class History(Checkpoint):
         Args:
             epoch: The epoch, from 0.
         """
-        value = self.rows[epoch].get(MONITORED_METRIC, math.nan)
+        row = next(row for row in reversed(self.rows) if row["epoch"] == epoch)
+        value = row.get(MONITORED_METRIC, math.nan)
         return None if math.isnan(value) else value
 
     @property

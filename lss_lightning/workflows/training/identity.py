@@ -11,22 +11,37 @@ from lss_lightning.config.model import NetworkConfig
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import compute_intensity_moments
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.models.specs import ModuleSpec, NetworkSpec, UNetSpec
 
 FIXED_SECTIONS = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
-"""Sections of the configuration that a resume must not change, except for :data:`FREE_SETTINGS`."""
+"""Sections of the configuration that a resume must not change, except for the settings of :func:`is_free`."""
+
+FIXED_CALLBACKS = {"ema", "best_checkpoint"}
+"""Callbacks that must not change, because they determine the weights that are kept."""
 
 FREE_SETTINGS = {
     "data": {"root", "reports", "num_workers", "download", "raw", "unpack", "download_url"},
     "split": {"file", "content"},
-    "callbacks": {"early_stopping", "progress_bar", "model_summary"},
 }
-"""Settings of the fixed sections that may change: locations, workers, downloads, early stopping and console output.
+"""Settings of the fixed sections that may change: locations, workers and downloads.
 
 The content of a split file is checked by the slices that the checkpoint was trained and selected on.
 """
+
+
+def is_free(section: str, key: str) -> bool:
+    """Whether a setting of a fixed section may change when a run is resumed.
+
+    Args:
+        section: The section.
+        key: The setting in it, or the name of a callback.
+    """
+    if section == "callbacks":
+        return key not in FIXED_CALLBACKS
+    return key in FREE_SETTINGS.get(section, ())
 
 
 def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetadata:
@@ -83,7 +98,7 @@ def _make_spec(config: TrainConfig, in_channels: int) -> NetworkSpec:
 def find_differences(
     first: Mapping[str, Any], second: Mapping[str, Any], sections: Sequence[str]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Compare two configurations, except for :data:`FREE_SETTINGS`.
+    """Compare two configurations, except for the settings of :func:`is_free`.
 
     Args:
         first: A configuration as plain data.
@@ -100,8 +115,10 @@ def find_differences(
                 yield section, one, other
             continue
         for key in sorted(one.keys() | other.keys()):
-            if one.get(key) != other.get(key) and key not in FREE_SETTINGS.get(section, set()):
-                yield f"{section}.{key}", one.get(key), other.get(key)
+            # A callback without settings is switched off, like one that is null.
+            left, right = (None if settings.get(key) == {} else settings.get(key) for settings in (one, other))
+            if left != right and not is_free(section, key):
+                yield f"{section}.{key}", left, right
 
 
 def check_unchanged(stored: CheckpointMetadata, metadata: CheckpointMetadata) -> None:
@@ -116,7 +133,8 @@ def check_unchanged(stored: CheckpointMetadata, metadata: CheckpointMetadata) ->
     """
     for key, stored_value, value in find_differences(stored.config, metadata.config, FIXED_SECTIONS):
         raise UserError(
-            f"{key}={value}: the checkpoint's run has {stored_value}; remove {key} to resume it, or start a new run"
+            f"{key}={format_setting(value)}: the checkpoint's run has {format_setting(stored_value)}; remove {key} to "
+            "resume it, or start a new run"
         )
     for what, stored_digests, digests in (
         ("slices", stored.seen, metadata.seen),

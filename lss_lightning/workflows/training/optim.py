@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import count_class_pixels
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.models.adapted_loss import make_adapted_loss
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
@@ -164,8 +165,8 @@ def _check_clipping(config: TrainConfig) -> None:
             "clip the gradients of a fused optimizer in mixed precision; remove optimizer.fused, or set "
             "trainer.precision=32-true"
         )
-    if config.trainer.gradient_clip_val is not None and "fsdp" in config.trainer.strategy:
+    if config.trainer.gradient_clip_val is not None and "fsdp" in str(config.trainer.strategy).lower():
         raise UserError(
-            f"{setting} with trainer.strategy={config.trainer.strategy}: Lightning does not clip gradients that are "
-            "divided among devices; remove it, or set trainer.strategy=ddp"
+            f"{setting} with trainer.strategy={format_setting(config.trainer.strategy)}: Lightning does not clip "
+            "gradients that are divided among devices; remove it, or set trainer.strategy=ddp"
         )

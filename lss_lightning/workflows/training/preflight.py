@@ -8,16 +8,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.data.statistics import count_class_pixels
-from lss_lightning.display import format_count
+from lss_lightning.display import format_count, format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
 
 _TITLES = {"train": "training set", "val": "validation set", "test": "test set"}
+
+_ENDS_WITHIN = "may end within an epoch, and resuming from there does not continue it exactly"
 
 _warn = rank_zero_only(logging.getLogger(__name__).warning)
 
@@ -34,13 +36,44 @@ def check_before_training(data: SliceDataModule, config: TrainerConfig, ranks: i
         UserError: If a part that is used has too few slices, or no pixel of any anatomical class.
     """
     labels, selection = data.source.labels, data.split.selection_part
+    if config.limit_val_batches == 0:
+        selection = None
     uses = [("train", "train"), *([] if selection is None else [(selection, "val")]), ("test", "test")]
     for part, loop in uses:
         used = _select_used_slices(data, part, loop, config, ranks)
         if not count_class_pixels(used, len(labels))[list(labels.anatomical)].any():
             raise UserError(_describe_missing_anatomy(data, part, loop, len(used)))
-    for warning in _find_warnings(data, labels):
+    for warning in (*_describe_overrides(config), *_find_warnings(data, labels)):
         _warn(warning)
+
+
+def _describe_overrides(config: TrainerConfig) -> Iterator[str]:
+    """Yield a sentence for each argument of the Trainer that replaces a decision of this project."""
+    meanings = (
+        ("fast_dev_run", config.fast_dev_run, "no checkpoint is written, and the last weights are tested"),
+        (
+            "enable_checkpointing",
+            config.enable_checkpointing is False,
+            "no checkpoint is written: the run cannot be resumed, and the last weights are tested",
+        ),
+        (
+            "num_sanity_val_steps",
+            config.num_sanity_val_steps,
+            "validates some batches before the first epoch; their scores are not recorded",
+        ),
+        ("plugins", config.plugins, "one that writes checkpoints replaces ours, which leaves no incomplete file"),
+        ("benchmark", config.benchmark is not None, "replaces the choice by trainer.deterministic"),
+        ("max_steps", config.max_steps > 0, _ENDS_WITHIN),
+        ("max_time", config.max_time, f"{_ENDS_WITHIN}; engine.max_time ends after a whole epoch"),
+        (
+            "val_check_interval",
+            config.val_check_interval not in (None, 1.0),
+            "best.ckpt and metrics.csv use only validations after the last batch of an epoch",
+        ),
+    )
+    for name, is_set, meaning in meanings:
+        if is_set:
+            yield f"trainer.{name}={format_setting(getattr(config, name))}: {meaning}"
 
 
 def _select_used_slices(
@@ -65,7 +98,7 @@ def _select_used_slices(
             f"{format_count(len(slices), 'training slice')}; use fewer devices"
         )
     key = f"limit_{loop}_batches"
-    limit = getattr(config, key)
+    limit = None if config.fast_dev_run else getattr(config, key)
     if limit is None:
         return slices
     batches = -(-len(slices) // (size * ranks))

@@ -8,28 +8,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import ModelSummary, RichProgressBar
 from rich.console import Console
 from rich.progress import BarColumn
 from rich.table import Table
 from torch import nn
 
+from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.adapter import NetworkAdapter
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.models.specs import NetworkSpec, UNetSpec
 from lss_lightning.models.unet import UNet
 
 
 class TrainingProgressBar(RichProgressBar):
-    """Lightning's progress bar with the speed and remaining time of the whole run, for a terminal of 80 columns.
+    """Lightning's progress bar with the speed and remaining time of the whole run, for a terminal of 80 columns."""
 
-    Args:
-        batch_size: Images per device and step.
-    """
-
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.batch_size = batch_size
         self._start, self._first_step = time.monotonic(), 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -50,10 +47,25 @@ class TrainingProgressBar(RichProgressBar):
         done, elapsed = trainer.fit_loop.total_batch_idx + 1 - self._first_step, time.monotonic() - self._start
         if not done or not isinstance(trainer.num_training_batches, int):
             return scores
-        assert trainer.max_epochs is not None
+        data: SliceDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        speed = {"images/s": f"{done * data.source.batch_size * trainer.world_size / elapsed:.3g}"}
+        if not trainer.max_epochs or trainer.max_epochs < 0:
+            return {**speed, **scores}
         left = elapsed * (trainer.max_epochs * trainer.num_training_batches - self._first_step - done) / done
-        rate = done * self.batch_size * trainer.world_size / elapsed
-        return {"images/s": f"{rate:.3g}", "left": str(timedelta(seconds=round(left))), **scores}
+        return {**speed, "left": str(timedelta(seconds=round(left))), **scores}
+
+
+class NetworkSummary(ModelSummary):
+    """Prints the parts of the network with their channels and parameters, in place of Lightning's list of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the table in the first process."""
+        assert isinstance(pl_module, SegmentationModule)
+        if trainer.is_global_zero:
+            print_model(pl_module.network, read_spec(pl_module.metadata["network"]))
 
 
 def print_model(network: nn.Module, spec: NetworkSpec) -> None:

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import shutil
 import signal
 import sys
+import traceback
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_class
+from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from lss_lightning.config.overrides import format_shell_override
-from lss_lightning.config.sections import TrainerConfig
+from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.datamodule import SliceDataModule
-from lss_lightning.display import shorten_path
+from lss_lightning.display import format_setting, shorten_path
 from lss_lightning.errors import UserError
+from lss_lightning.models.instantiate import instantiate_section
 from lss_lightning.models.segmentation import SegmentationModule
-from lss_lightning.workflows.training.checkpoint_io import AtomicCheckpointIO
+from lss_lightning.workflows.training.checkpoints import AtomicCheckpointIO
 from lss_lightning.workflows.training.hardware import limit_threads, resolve_precision
 from lss_lightning.workflows.training.memory import explain_out_of_memory, keep_freed_memory
 
-OWN_SETTINGS = {"compile", "max_time", "check_every"}
-"""Settings of the ``trainer`` section that Lightning's Trainer does not have, or has with another meaning."""
+_PROFILERS = {
+    "simple": "pytorch_lightning.profilers.SimpleProfiler",
+    "advanced": "pytorch_lightning.profilers.AdvancedProfiler",
+    "pytorch": "pytorch_lightning.profilers.PyTorchProfiler",
+    "xla": "pytorch_lightning.profilers.XLAProfiler",
+}
 
 
-def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
+def make_trainer(config: TrainerConfig, folder: Path | None = None, **extra: Any) -> pl.Trainer:
     """Build Lightning's Trainer from the ``trainer`` section.
 
     Args:
         config: The section. A precision of ``auto`` is resolved here unless the workflow has resolved it.
+        folder: The run directory. None writes nothing.
         extra: Arguments that the section does not have, such as callbacks and loggers, or that replace its settings.
 
     Raises:
-        UserError: If the machine does not have the device.
+        UserError: If the machine does not have the device, or Lightning refuses the settings.
     """
     # Lightning announces devices and advertises services. The workflows print what was chosen.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -49,26 +59,20 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # The project logs per epoch. The interval of metrics per batch concerns callbacks of the user.
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
-    settings = {key: value for key, value in asdict(config).items() if key not in OWN_SETTINGS}
+    settings = asdict(config)
     settings["precision"], _ = resolve_precision(config)
-    # cuDNN times its algorithms for each new input size. The fastest may differ from run to run.
-    settings["benchmark"] = not config.deterministic
+    settings["benchmark"] = config.uses_benchmark
     if config.accelerator == "cpu" and config.devices in ("auto", -1):
         settings["devices"] = 1
+    settings["strategy"] = _build("strategy", config.strategy)
+    settings["plugins"] = _make_plugins(config)
+    settings["profiler"] = _make_profiler(config.profiler, folder)
+    settings["default_root_dir"] = folder
     try:
-        # Our samplers distribute the slices to the ranks themselves. Lightning's sampler would repeat some of them.
-        trainer = pl.Trainer(
-            **{**settings, **extra},
-            plugins=[AtomicCheckpointIO()],
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-        )
-    except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"trainer.accelerator={config.accelerator}, trainer.devices={config.devices}, trainer.strategy="
-            f"{config.strategy}: not available on this machine ({reason}); choose others, or use trainer=cpu"
-        ) from error
+        trainer = pl.Trainer(**{**settings, **extra})
+    except (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+        raise _describe_refusal(config, error) from error
+    trainer.limit_predict_batches = 1.0  # even in a fast_dev_run: the report shows predictions
     device = trainer.strategy.root_device.type
     if config.sync_batchnorm and device != "cuda":
         raise UserError(
@@ -82,6 +86,53 @@ def make_trainer(config: TrainerConfig, **extra: Any) -> pl.Trainer:
     return trainer
 
 
+def _build(name: str, value: str | dict[str, Any] | None, **defaults: Any) -> Any:
+    """Return an argument of the Trainer as it is, or an instance of its class if it names one."""
+    return instantiate_section(f"trainer.{name}", {**defaults, **value}) if isinstance(value, dict) else value
+
+
+def _make_plugins(config: TrainerConfig) -> list[Any]:
+    """Return the plugins of the section, and the writer of checkpoints unless they have one."""
+    plugins = [_build("plugins", plugin) for plugin in config.plugins or ()]
+    return plugins if any(isinstance(plugin, CheckpointIO) for plugin in plugins) else [*plugins, AtomicCheckpointIO()]
+
+
+def _make_profiler(profiler: str | dict[str, Any] | None, folder: Path | None) -> Any:
+    """Return the profiler, which writes its files ``*profile.*`` into the run directory unless it is set otherwise."""
+    if profiler is None:
+        return None
+    section = {"_target_": _PROFILERS[profiler]} if isinstance(profiler, str) else profiler
+    output = {} if folder is None else {"dirpath": str(folder), "filename": "profile"}
+    try:
+        accepted = inspect.signature(get_class(section["_target_"])).parameters
+    except (ImportError, ValueError):
+        accepted = {}  # type: ignore[assignment]  # instantiating it reports the mistake
+    return _build("profiler", section, **{key: value for key, value in output.items() if key in accepted})
+
+
+def _describe_refusal(config: TrainerConfig, error: Exception) -> UserError:
+    """Describe in one line why Lightning refuses the settings."""
+    reason = str(error).splitlines()[0]
+    if "stateful callback" in reason:
+        return UserError(f"callbacks: two of them save their state under one name ({reason}); remove one")
+    devices = ("accelerator", "devices", "strategy", "num_nodes")
+    named = [entry.name for entry in fields(config) if entry.name in reason and entry.name not in devices]
+    if named:
+        value = format_setting(getattr(config, named[0]))
+        return UserError(f"trainer.{named[0]}={value}: Lightning refuses it ({reason}); choose another")
+    return UserError(
+        f"trainer.accelerator={config.accelerator}, trainer.devices={config.devices}, trainer.strategy="
+        f"{format_setting(config.strategy)}: not available on this machine ({reason}); choose others, or use "
+        "trainer=cpu"
+    )
+
+
+def _is_raised_by_lightning(error: Exception) -> bool:
+    """Whether Lightning's own code has raised an error, which it does about settings."""
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return str(last[0].f_globals.get("__name__")).startswith(("pytorch_lightning.", "lightning_fabric."))
+
+
 def compile_network(network: nn.Module) -> None:
     """Compile a network with ``torch.compile`` when it first runs. Its weights keep their names.
 
@@ -91,7 +142,7 @@ def compile_network(network: nn.Module) -> None:
     compilers = (os.environ.get("CXX"), os.environ.get("CC"), "g++", "gcc", "clang", "cl")
     if not any(name and shutil.which(name) for name in compilers):
         raise UserError(
-            "trainer.compile=true: needs a C++ compiler such as g++, and there is none on the PATH; install one, or "
+            "engine.compile=true: needs a C++ compiler such as g++, and there is none on the PATH; install one, or "
             "remove this setting"
         )
     network.compile()
@@ -114,12 +165,16 @@ def fit(
         resumed: The checkpoint to resume from.
 
     Raises:
-        UserError: If the device runs out of memory.
+        UserError: If the device runs out of memory, or Lightning refuses the settings.
         SystemExit: After SIGTERM or Ctrl-C, with the exit code that shells use for them: 143 or 130.
     """
     try:
         with explain_out_of_memory(data.source.batch_size, trainer.accumulate_grad_batches):
             trainer.fit(module, data, ckpt_path=resumed)
+    except (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+        if not _is_raised_by_lightning(error):
+            raise
+        raise UserError(f"Lightning refuses to train with these settings: {' '.join(str(error).split())}") from error
     except SystemExit as error:
         # Lightning exits with code 1 after Ctrl-C and with 0 after SIGTERM.
         received = signal.SIGTERM if isinstance(error, SIGTERMException) else signal.SIGINT

@@ -41,7 +41,7 @@ def test_a_nan_loss_stops_the_run_before_a_checkpoint_is_written(steps, tree, tm
     monkeypatch.setattr(DivergenceMonitor, "_check_loss", check_loss)
     steps.changes = {8: lambda module, loss: loss * math.nan}
     with pytest.raises(UserError, match=r"step 8 \(epoch 1\): the loss is not finite at learning rate 0.001") as raised:
-        start(tmp_path / "run", tree, "trainer.check_every=5", "optimizer.lr=0.001", "trainer.max_epochs=3")
+        start(tmp_path / "run", tree, "engine.check_every=5", "optimizer.lr=0.001", "trainer.max_epochs=3")
     assert checks == [5, 6, 10]  # every five steps and at the end of an epoch of six
     message = str(raised.value)
     files = message.partition("batch of ")[2].partition(";")[0].split(", ")
@@ -71,7 +71,7 @@ def test_averaged_weights_are_validated_saved_and_resumed(tree, tmp_path, monkey
         "on_train_batch_end",
         lambda self, *_: seen.append(self.network.head.weight.detach().clone()),
     )
-    average = (FP32, "callbacks.ema_decay=0.8")
+    average = (FP32, "callbacks=[ema,quiet]", "callbacks.ema.decay=0.8")
     start(tmp_path / "whole", tree, *average, "trainer.max_epochs=2")
     expected = seen[0]
     for weights in seen[1:]:
@@ -86,7 +86,9 @@ def test_averaged_weights_are_validated_saved_and_resumed(tree, tmp_path, monkey
     assert scored == pytest.approx(float(row["val/mean_iou_anatomy"]), abs=1e-6)
 
     start(tmp_path / "parts", tree, *average, "trainer.max_epochs=1")
-    with pytest.raises(UserError, match=r"callbacks\.ema_decay=None: the checkpoint's run has 0\.8"):
+    with pytest.raises(
+        UserError, match=r"callbacks\.ema=null: the checkpoint's run has {_target_: .*EMAWeightAveraging, decay: 0\.8}"
+    ):
         resume(tmp_path / "parts", tree, "trainer.max_epochs=2", "augmentation=none", "data.batch_size=4")
     resume(tmp_path / "parts", tree, *average, "trainer.max_epochs=2", "augmentation=none", "data.batch_size=4")
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
@@ -94,7 +96,14 @@ def test_averaged_weights_are_validated_saved_and_resumed(tree, tmp_path, monkey
 
 
 def test_early_stopping_ends_a_training_without_improvement(frozen_batch_norm, tree, tmp_path):
-    start(tmp_path / "run", tree, "optimizer.lr=1e-20", "callbacks.early_stopping=2", "trainer.max_epochs=9")
+    start(
+        tmp_path / "run",
+        tree,
+        "optimizer.lr=1e-20",
+        "callbacks=[early_stopping,quiet]",
+        "callbacks.early_stopping.patience=2",
+        "trainer.max_epochs=9",
+    )
     assert len(rows(tmp_path / "run/metrics.csv")) == 3
     assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 0
 
@@ -102,7 +111,7 @@ def test_early_stopping_ends_a_training_without_improvement(frozen_batch_norm, t
 def test_max_time_ends_a_training_after_a_whole_epoch(steps, tree, tmp_path):
     for run, epochs in enumerate((1000, 1001)):
         earlier = len(steps)
-        overrides = (f"trainer.max_epochs={epochs}", "trainer.max_time=00:00:02", FP32)
+        overrides = (f"trainer.max_epochs={epochs}", "engine.max_time=00:00:02", FP32)
         if run == 0:
             start(tmp_path / "run", tree, *overrides)
         else:
@@ -116,12 +125,12 @@ def test_max_time_ends_a_training_after_a_whole_epoch(steps, tree, tmp_path):
 @pytest.mark.parametrize("text", ["1h", "90", "1:2:3", "00:-1:00"])
 def test_an_invalid_max_time_is_refused(text):
     with pytest.raises(UserError, match="give hours:minutes:seconds"):
-        configure(f"trainer.max_time='{text}'")
+        configure(f"engine.max_time='{text}'")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("00:00:05", 5), ("11:30:00", 41400), ("1:02:00:01", 93601)])
 def test_max_time_in_seconds(text, seconds):
-    assert configure(f"trainer.max_time={text}").trainer.seconds == seconds
+    assert configure(f"engine.max_time={text}").engine.seconds == seconds
 
 
 class LinearModule(pl.LightningModule):

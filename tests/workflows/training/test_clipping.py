@@ -32,7 +32,11 @@ def test_gradients_are_clipped_at_every_precision(precision, optimizer, steps, p
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(
     "overrides",
-    [("trainer.accumulate_grad_batches=2",), ("callbacks.ema_decay=0.9",), ("trainer.compile=true",)],
+    [
+        ("trainer.accumulate_grad_batches=2",),
+        ("callbacks=[ema,quiet]", "callbacks.ema.decay=0.9"),
+        ("engine.compile=true",),
+    ],
     ids=lambda overrides: overrides[0],
 )
 def test_a_step_is_as_long_as_the_clipped_gradient(overrides, precision, steps, patients, tmp_path, monkeypatch):

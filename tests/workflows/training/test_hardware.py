@@ -77,8 +77,8 @@ def test_hardware_lists_the_optimisations_of_a_gpu():
     trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cuda", 0)), world_size=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-        settings = configure("trainer.precision=32-true", "trainer.compile=true").trainer
-        description = Hardware.from_trainer(trainer, settings, "as set", is_fused=True)
+        settings = configure("trainer.precision=32-true").trainer
+        description = Hardware.from_trainer(trainer, settings, "as set", is_fused=True, is_compiled=True)
     fast = "channels last, TF32, cuDNN benchmark, fused optimizer, compiled"
     assert str(description) == f"4 × Some GPU, precision 32-true (as set), {fast}"
 

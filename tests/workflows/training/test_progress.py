@@ -17,7 +17,7 @@ def test_progress_bar_shows_speed_and_remaining_time_of_the_whole_run(tree, tmp_
         return shown[-1]
 
     monkeypatch.setattr(TrainingProgressBar, "get_metrics", get_metrics)
-    start(tmp_path / "run", tree, "callbacks.progress_bar=true", "trainer.max_epochs=2")
+    start(tmp_path / "run", tree, "callbacks=default", "trainer.max_epochs=2")
     assert set(shown[-1]) == {"images/s", "left", "val IoU"}
     assert shown[-1]["left"] == "0:00:00"
     assert all(float(metrics["images/s"]) > 1 for metrics in shown if "images/s" in metrics)

@@ -81,7 +81,7 @@ def test_a_compiled_network_trains_the_same_weights_under_the_same_names(tree, t
 
     monkeypatch.setattr(nn.Module, "compile", lambda self: original(self, backend=backend))
     for name in ("false", "true"):
-        start(tmp_path / name, tree, f"trainer.compile={name}", FP32, "trainer.max_epochs=1")
+        start(tmp_path / name, tree, f"engine.compile={name}", FP32, "trainer.max_epochs=1")
     assert graphs
     plain, compiled = (content(tmp_path / name)["state_dict"] for name in ("false", "true"))
     assert plain.keys() == compiled.keys()
@@ -93,5 +93,5 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(UserError, match=r"trainer\.compile=true: needs a C\+\+ compiler"):
+    with pytest.raises(UserError, match=r"engine\.compile=true: needs a C\+\+ compiler"):
         compile_network(nn.Linear(1, 1))

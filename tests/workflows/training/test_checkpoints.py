@@ -5,7 +5,7 @@ import signal
 
 import torch
 
-from lss_lightning.workflows.training.checkpoint_io import AtomicCheckpointIO
+from lss_lightning.workflows.training.checkpoints import AtomicCheckpointIO
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_existing_one(tmp_path, monkeypatch):
