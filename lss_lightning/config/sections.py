@@ -26,7 +26,6 @@ RunName = Annotated[str, AfterValidator(_check_run_name)]
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class PathsConfig:
     """``paths``: where runs and data are written, relative to the working directory.
 

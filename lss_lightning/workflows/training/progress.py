@@ -18,7 +18,7 @@ from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.models.adapter import NetworkAdapter
 from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.models.segmentation import SegmentationModule
-from lss_lightning.models.specs import NetworkSpec, UNetSpec
+from lss_lightning.models.specs import NetworkSpec, UNetSpec, read_spec
 from lss_lightning.models.unet import UNet
 
 
