@@ -18,6 +18,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
+from lss_lightning.errors import PrunedError
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import iou, mean_defined
 from lss_lightning.metrics.confusion import count_confusion
@@ -110,6 +111,9 @@ def track_run(trainer: pl.Trainer, config: LoggerConfig, description: RunDescrip
     try:
         yield trackers
         failed = False
+    except PrunedError:
+        failed = False
+        raise
     finally:
         for tracker in trackers:
             tracker.close(failed=failed)

@@ -18,6 +18,7 @@ from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
+from lss_lightning.sweeps.trial import is_trial
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
 from lss_lightning.workflows.evaluation.model_card import write_model_card
@@ -32,6 +33,7 @@ from lss_lightning.workflows.training.identity import check_unchanged, make_meta
 from lss_lightning.workflows.training.optim import is_optimizer_fused, make_loss, make_optimizers
 from lss_lightning.workflows.training.preflight import check_before_training
 from lss_lightning.workflows.training.progress import print_model
+from lss_lightning.workflows.training.pruning import PruningCallback
 from lss_lightning.workflows.training.trainer import compile_network, fit, make_trainer
 
 
@@ -71,6 +73,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
     Raises:
         UserError: If the data, the checkpoint or the device does not fit the configuration.
+        PrunedError: If the run is a trial of a search and its pruner stopped it.
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
@@ -99,12 +102,13 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     history = History(folder if config.logger.csv else None, throughput)
     tracking = TrackingCallback(config.logger, data, history)
     callbacks = make_callbacks(config, data, has_objective=has_objective)
+    pruning = [PruningCallback()] if is_trial() else []
     checkpoints = make_checkpoints(folder, has_objective=has_objective)
     trainer = make_trainer(
         config.trainer,
         default_root_dir=folder,
         logger=False,
-        callbacks=[*callbacks, throughput, history, tracking, *checkpoints],
+        callbacks=[*callbacks, *pruning, throughput, history, tracking, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if has_objective else 0,
@@ -126,6 +130,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
                 print_model(network, metadata.network)
         with track_run(trainer, config.logger, describe_training(config, data, run_folder)) as tracking.trackers:
             fit(trainer, module, data, run_folder.last_checkpoint, resumed)
+            for callback in pruning:
+                callback.check()
             checkpoint = Path(checkpoints[0].best_model_path)
             objective, result = _test(training, checkpoint)
             track_result(tracking.trackers, config.logger, trainer, result, checkpoint)
