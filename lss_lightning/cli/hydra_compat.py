@@ -199,8 +199,10 @@ def _describe_unknown_choice(file: str, options: Sequence[str]) -> str:
         file: ``group/choice``. Hydra's own groups begin with ``hydra/``.
         options: The files of the group.
     """
-    depth = 2 if file.startswith("hydra/") else 1
     parts = file.split("/")
+    depth = 2 if file.startswith("hydra/") else 1
+    while depth < len(parts) - 1 and config_folder().joinpath(*parts[: depth + 1]).is_dir():
+        depth += 1
     group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
     if file in PLUGIN_EXTRAS:
         return describe_missing_plugin(file)

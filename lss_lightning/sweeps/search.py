@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import quote
 
 import numpy as np
 from hydra.errors import InstantiationException
@@ -15,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, PositiveInt
 
 from lss_lightning.config.overrides import get_task_overrides, is_overridden
-from lss_lightning.config.validation import build
+from lss_lightning.config.validation import build, check_is_section
+from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 from lss_lightning.sweeps.space import parse_search_space
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
 
 STUDY_FILE = "optuna.db"
 """The file in a sweep directory that stores the trials of a search."""
@@ -74,15 +77,9 @@ class SearchConfig:
             key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             for key, value in values.items()
         }
+        for part in ("sampler", "pruner"):
+            check_is_section(plain[part], f"hydra.sweeper.{part}")
         return build(cls, {**plain, "folder": str(hydra.sweep.dir)}, "hydra.sweeper")
-
-    @property
-    def url(self) -> str:
-        """The URL of the database."""
-        if self.storage is not None:
-            return self.storage
-        # As a URI, so that the path may contain any character. Trials in parallel wait for each other to write.
-        return f"sqlite:///file:{quote(str(Path(self.folder, STUDY_FILE).absolute()))}?uri=true&timeout=60"
 
     @property
     def name(self) -> str:
@@ -105,7 +102,9 @@ class SearchConfig:
         settings, seed = dict(self.sampler), self.sampler.get("seed")
         if isinstance(seed, int) and settings.get("_target_") not in _SEQUENCES:
             settings["seed"] = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        return _instantiate("sampler", settings)
+        from optuna.samplers import BaseSampler
+
+        return _instantiate("sampler", settings, BaseSampler)
 
     def make_pruner(self) -> BasePruner:
         """Return the pruner.
@@ -113,7 +112,9 @@ class SearchConfig:
         Raises:
             UserError: If the pruner cannot be made with these settings.
         """
-        return _instantiate("pruner", self.pruner)
+        from optuna.pruners import BasePruner
+
+        return _instantiate("pruner", self.pruner, BasePruner)
 
     def open_study(self) -> Study:
         """Open the study, which is created if it does not exist.
@@ -127,19 +128,35 @@ class SearchConfig:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             return optuna.create_study(
-                storage=self.url,
+                storage=self._make_storage(),
                 sampler=self.make_sampler(0),
                 pruner=self.make_pruner(),
                 study_name=self.name,
                 direction=self.direction,
                 load_if_exists=True,
             )
-        except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError, ValueError) as error:
+        except (
+            SQLAlchemyError,
+            sqlite3.Error,
+            optuna.exceptions.OptunaError,
+            ImportError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             source = Path(self.folder, STUDY_FILE) if self.storage is None else "hydra.sweeper.storage"
             raise UserError(
                 f"{source}: cannot be opened ({str(error).splitlines()[0]}); give the URL of a database that Optuna "
                 "can use, such as sqlite:////path/file.db, or start a new sweep"
             ) from error
+
+    def _make_storage(self) -> str | BaseStorage:
+        from optuna.storages import RDBStorage
+
+        if self.storage is not None:
+            return self.storage
+        # A URL cannot name every directory. Trials in parallel wait for each other to write.
+        connect = partial(sqlite3.connect, Path(self.folder, STUDY_FILE), timeout=60, check_same_thread=False)
+        return RDBStorage(f"sqlite:///{STUDY_FILE}", engine_kwargs={"creator": connect})
 
 
 def is_search(sweeper: DictConfig) -> bool:
@@ -177,14 +194,21 @@ def check_search(config: DictConfig, has_objective: bool) -> None:
     parse_search_space(hydra.sweeper.params or {}, get_task_overrides(hydra))
 
 
-def _instantiate(name: str, settings: Mapping[str, Any]) -> Any:
+def _instantiate(name: str, settings: Mapping[str, Any], kind: type[Any]) -> Any:
+    target = format_setting(settings.get("_target_"))
     try:
-        return instantiate(dict(settings), _convert_="all")
+        made = instantiate(dict(settings), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
         if not isinstance(cause, TypeError | ValueError | ImportError | AttributeError | InstantiationException):
             raise
         raise UserError(
-            f"hydra.sweeper.{name}: {settings.get('_target_')} cannot be made with these settings "
-            f"({' '.join(str(cause).split())}); change them, or choose hydra/sweeper/{name}=…"
+            f"hydra.sweeper.{name}: {target} cannot be made with these settings ({' '.join(str(cause).split())}); "
+            f"change them, or choose hydra/sweeper/{name}=…"
         ) from error
+    if not isinstance(made, kind):
+        raise UserError(
+            f"hydra.sweeper.{name}._target_={target}: not a subclass of optuna.{name}s."
+            f"{kind.__name__}; choose hydra/sweeper/{name}=…"
+        )
+    return made

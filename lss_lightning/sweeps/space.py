@@ -42,8 +42,8 @@ def parse_search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> S
     """Parse a search space in Hydra's syntax.
 
     ``choice(…)`` and ``a,b`` are categorical. ``range(start, stop, step)`` has the same values as in a grid, without
-    ``stop``. ``interval(low, high)`` includes both ends and samples whole numbers if both are whole;
-    ``tag(log, interval(…))`` samples their logarithm. All other values are fixed.
+    ``stop``. ``interval(low, high)`` is continuous, and ``int(interval(low, high))`` has the whole numbers, both with
+    their ends; ``tag(log, …)`` samples the logarithm. All other values are fixed.
 
     Args:
         params: ``hydra.sweeper.params``.

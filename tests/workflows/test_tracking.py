@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from unittest.mock import patch
+from contextlib import nullcontext
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from PIL import Image
 
 from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.config.validation import build_config
-from lss_lightning.errors import UserError
+from lss_lightning.errors import PrunedError, UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.trackers import wandb_workspace
-from lss_lightning.workflows import evaluate
+from lss_lightning.workflows import evaluate, tracking
 from tests.conftest import compose_command
 from tests.reporting.trackers.wandb_recorder import record_wandb
 from tests.workflows import altered
@@ -211,3 +212,18 @@ def test_a_run_that_stops_early_is_marked_as_failed(patients, tmp_path):
         with pytest.raises(UserError, match="not finite"):
             start(tmp_path / "run", patients, *OFFLINE, *diverging)
     assert record.exit_codes == [1]
+
+
+@pytest.mark.parametrize(("error", "failed"), [(None, False), (PrunedError("stopped"), False), (UserError("x"), True)])
+def test_a_pruned_trial_is_not_recorded_as_failed(error, failed, monkeypatch):
+    tracker = Mock()
+    monkeypatch.setattr(tracking, "open_trackers", lambda *_: [tracker])
+
+    def run():
+        with tracking.track_run(Mock(is_global_zero=True), Mock(), Mock()):
+            if error is not None:
+                raise error
+
+    with nullcontext() if error is None else pytest.raises(type(error)):
+        run()
+    tracker.close.assert_called_once_with(failed=failed)
