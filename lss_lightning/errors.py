@@ -36,6 +36,10 @@ class DivergenceError(UserError):
     """A training whose loss or weights are no longer finite. In a sweep this is a result, not a failure."""
 
 
+class PrunedError(Exception):
+    """A trial of a search that its pruner stopped. This is a result, not a failure."""
+
+
 def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
     """Print an error in one line on stderr and exit."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)

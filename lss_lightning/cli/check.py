@@ -11,7 +11,12 @@ import hydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from lss_lightning.cli.hydra_compat import exit_on_callback_error, exit_on_user_error, translate_errors
+from lss_lightning.cli.hydra_compat import (
+    exit_on_callback_error,
+    exit_on_user_error,
+    register_sweeper,
+    translate_errors,
+)
 from lss_lightning.config.compare import check_compare
 from lss_lightning.config.evaluate import check_evaluate
 from lss_lightning.config.overrides import find_covering_jobs, get_task_overrides, is_overridden
@@ -19,9 +24,9 @@ from lss_lightning.config.predict import check_predict
 from lss_lightning.config.prepare import check_prepare
 from lss_lightning.config.reproduce import ReproduceConfig, build_reproduce_config
 from lss_lightning.config.train import check_train
-from lss_lightning.errors import fail
+from lss_lightning.errors import UserError, fail
 from lss_lightning.runs.layout import create_folder
-from lss_lightning.sweeps import begin_sweep, check_search_objective
+from lss_lightning.sweeps import begin_sweep, check_search, is_search
 
 
 class ValidateConfigCallback(Callback):
@@ -55,6 +60,11 @@ class ValidateConfigCallback(Callback):
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
         """Check every value of a sweep before its first job starts, and set the directory of the sweep."""
         with exit_on_callback_error(), exit_on_user_error(self.command, sys.argv[1:]):
+            is_searching = is_search(config.hydra.sweeper)
+            if is_searching:
+                if self.command != "train":
+                    raise UserError(f"hydra/sweeper=optuna: only train.py can search; remove it from {self.command}")
+                register_sweeper()
             names = set()
             for job in find_covering_jobs(config):
                 with exit_on_user_error(self.command, job):
@@ -62,7 +72,8 @@ class ValidateConfigCallback(Callback):
                 checked = self._check(cfg, job)
                 names.add(checked.name)
             if self.command == "train":
-                check_search_objective(config.hydra.sweeper, checked.split.selection_part is not None)
+                if is_searching:
+                    check_search(config, has_objective=checked.split.selection_part is not None)
                 ValidateConfigCallback.sweep = begin_sweep(config, names)
 
     def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:

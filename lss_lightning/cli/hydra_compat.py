@@ -13,6 +13,7 @@ import traceback
 from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import hydra
@@ -20,6 +21,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -40,7 +42,23 @@ PLUGIN_EXTRAS = {
     "hydra/launcher/submitit_local": "cluster",
     "hydra/launcher/submitit_slurm": "cluster",
 }
-"""Choices that a plugin of Hydra provides, and the extra of this package that installs it."""
+"""Choices that need a plugin of Hydra or another package, and the extra of this package that installs it."""
+
+OPTUNA_SWEEPER = "hydra_plugins.lss_lightning.OptunaSweeper"
+"""The name of the sweeper in ``conf/hydra/sweeper/optuna.yaml``. Hydra requires the package ``hydra_plugins``."""
+
+
+def register_sweeper() -> None:
+    """Let Hydra find the sweeper of searches.
+
+    Raises:
+        UserError: If Optuna is not installed.
+    """
+    if find_spec("optuna") is None:
+        raise UserError(describe_missing_plugin("hydra/sweeper/optuna"))
+    from lss_lightning.sweeps.sweeper import OptunaSweeper
+
+    Plugins.instance().class_name_to_class[OPTUNA_SWEEPER] = OptunaSweeper
 
 
 def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequence[str]) -> None:
@@ -132,11 +150,6 @@ def exit_on_callback_error() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def is_search_without_result(error: Exception) -> bool:
-    """Return whether Optuna's sweeper raised the error because no trial of a search succeeded."""
-    return isinstance(error, ValueError) and "No trials are completed yet" in str(error)
-
-
 def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """Describe an error of Hydra or OmegaConf in one line.
 
@@ -186,14 +199,22 @@ def _describe_unknown_choice(file: str, options: Sequence[str]) -> str:
         file: ``group/choice``. Hydra's own groups begin with ``hydra/``.
         options: The files of the group.
     """
-    depth = 2 if file.startswith("hydra/") else 1
     parts = file.split("/")
+    depth = 2 if file.startswith("hydra/") else 1
+    while depth < len(parts) - 1 and config_folder().joinpath(*parts[: depth + 1]).is_dir():
+        depth += 1
     group, choice = "/".join(parts[:depth]), "/".join(parts[depth:])
-    if extra := PLUGIN_EXTRAS.get(file):
-        checkout = f"in a checkout pip install -e '.[{extra}]'"
-        return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
+    if file in PLUGIN_EXTRAS:
+        return describe_missing_plugin(file)
     timm = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
     return f"{group}={choice}: unknown{suggest_nearest(choice, options)}; allowed: {', '.join(options)}{timm}"
+
+
+def describe_missing_plugin(file: str) -> str:
+    """Describe a choice of :data:`PLUGIN_EXTRAS` whose packages are not installed."""
+    (group, _, choice), extra = file.rpartition("/"), PLUGIN_EXTRAS[file]
+    checkout = f"in a checkout pip install -e '.[{extra}]'"
+    return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
 
 
 def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) -> str:

@@ -23,19 +23,19 @@ from omegaconf import DictConfig
 from lss_lightning.cli.check import COMMANDS, ValidateConfigCallback
 from lss_lightning.cli.hydra_compat import (
     exit_on_user_error,
-    is_search_without_result,
     start_hydra,
     translate_errors,
 )
 from lss_lightning.cli.resume import expand_checkpoint_argument
 from lss_lightning.config.overrides import expand_shorthands, get_task_overrides, take_trust
 from lss_lightning.config.stored import find_untrusted_classes
-from lss_lightning.errors import UserError, fail, suggest_nearest
+from lss_lightning.errors import PrunedError, UserError, fail, suggest_nearest
 from lss_lightning.runs.trust import trust_classes
 from lss_lightning.sweeps import JobProcessError, expand_sweep_argument, record_outcome, run_job
 from lss_lightning.sweeps.folder import store_configuration
 from lss_lightning.sweeps.launcher import adapt_to_launcher
 from lss_lightning.sweeps.process import run_job_process, starts_processes
+from lss_lightning.sweeps.trial import expose_trial
 
 TRAINER_COMMANDS = ("train", "evaluate")
 """Commands whose jobs in a sweep may need several processes."""
@@ -105,6 +105,8 @@ def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], 
             return _run_workflow(command, config)
     except JobProcessError as failed:
         raise SystemExit(failed.code if failed.code > 0 else 128 - failed.code) from failed
+    except PrunedError:
+        return None  # the process that runs the sweep finds it in the record of the job
     except UserError as error:
         if "SUBMITIT_EXECUTOR" in os.environ:
             raise  # the launcher of the sweep reports the error of a job on a cluster
@@ -124,7 +126,8 @@ def _run_training_job(cfg: DictConfig, checkpoint: Path | None) -> Any:
         config = COMMANDS["train"](cfg, hydra_cfg)
     if checkpoint is not None:
         config = replace(config, ckpt_path=str(checkpoint))
-    return _run_workflow("train", config, checkpoint)
+    with expose_trial(hydra_cfg):
+        return _run_workflow("train", config, checkpoint)
 
 
 def _run_workflow(command: str, config: Any, checkpoint: Path | None = None) -> Any:
@@ -147,9 +150,6 @@ def _sweep_summary() -> Iterator[None]:
         if ValidateConfigCallback.sweep is None:
             print("stopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
-    except ValueError as error:
-        if not is_search_without_result(error):
-            raise
     finally:
         if ValidateConfigCallback.sweep is not None:
             workflow = importlib.import_module("lss_lightning.workflows.sweep")

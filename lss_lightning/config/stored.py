@@ -25,11 +25,46 @@ from lss_lightning.runs.trust import check_no_resolver, check_stored_section, is
 
 _CHOICE = re.compile(r"\w[\w.+-]*")
 
+SEARCH_CLASSES: Mapping[str, frozenset[str]] = {
+    # Not CmaEsSampler, which unpickles what the database of the search contains.
+    "sampler": frozenset(
+        {
+            "optuna.samplers.BruteForceSampler",
+            "optuna.samplers.GPSampler",
+            "optuna.samplers.NSGAIISampler",
+            "optuna.samplers.QMCSampler",
+            "optuna.samplers.RandomSampler",
+            "optuna.samplers.TPESampler",
+        }
+    ),
+    "pruner": frozenset(
+        {
+            "optuna.pruners.HyperbandPruner",
+            "optuna.pruners.MedianPruner",
+            "optuna.pruners.NopPruner",
+            "optuna.pruners.PercentilePruner",
+            "optuna.pruners.SuccessiveHalvingPruner",
+        }
+    ),
+}
+"""The samplers and pruners that a stored sweep may name."""
+
+_SEARCH_PART = r"hydra\.sweeper\.(sampler|pruner)\.\w+"
 _HYDRA_SETTINGS = (
     r"hydra/launcher=(basic|joblib|submitit_local|submitit_slurm)",
     r"hydra/sweeper=(basic|optuna)",
+    r"hydra/sweeper/sampler=(tpe|random|gp|nsgaii|qmc|grid)",
+    r"hydra/sweeper/pruner=(none|median|hyperband|successive_halving)",
+    *(
+        rf"hydra\.sweeper\.{part}\._target_=({'|'.join(map(re.escape, sorted(classes)))})"
+        for part, classes in SEARCH_CLASSES.items()
+    ),
+    rf"\+{{0,2}}{_SEARCH_PART}=(-?\d+(\.\d+)?(e-?\d+)?|true|false|null)",
+    rf"~{_SEARCH_PART}",
+    r"hydra\.sweeper\.(direction|study_name)=[\w-]+",
+    r"hydra\.sweeper\.max_failure_rate=[\d.]+",
     r"hydra\.launcher\.(n_jobs|timeout_min|cpus_per_task|gpus_per_node|tasks_per_node|mem_gb|nodes|partition)=[\w-]+",
-    r"hydra\.sweeper\.(n_trials|n_jobs|sampler\.seed)=\d+",
+    r"hydra\.sweeper\.(n_trials|n_jobs)=\d+",
     r"hydra\.verbose=(true|false)",
 )
 """Hydra's settings that a sweep may store. They choose how jobs are run, and cannot name code or a command."""

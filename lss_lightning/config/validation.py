@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -212,7 +213,8 @@ def _describe(
     if problem == "dataclass_type":
         return _describe_no_section(path, value)
     if problem == "literal_error":
-        choices = [str(choice) for member in _members(node) for choice in member.get("enum", [])]
+        lists = [member.get("enum", [member["const"]] if "const" in member else []) for member in _members(node)]
+        choices = [str(choice) for choice in chain.from_iterable(lists)]
         hint = suggest_nearest(str(value), choices)
         return f"{path}={format_setting(value)}: unknown{hint}; allowed: {', '.join(choices)}"
     if problem in _OUT_OF_RANGE and not isinstance(value, bool):

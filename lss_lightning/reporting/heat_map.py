@@ -14,7 +14,7 @@ from lss_lightning.reporting import style
 from lss_lightning.reporting.scale import OBJECTIVE_TITLE, ParameterScale
 from lss_lightning.reporting.sweep import format_value
 from lss_lightning.reporting.tables import format_score
-from lss_lightning.sweeps.job_records import DIVERGED, FAILED, FINISHED
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, FINISHED, PRUNED
 from lss_lightning.sweeps.results import UNFINISHED, SweepResults, SweepSetting
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 _NOT_RUN = "not run"
 
-STATE_SYMBOLS = {DIVERGED: "×", FAILED: "!", UNFINISHED: "…", _NOT_RUN: "", FINISHED: style.MISSING}
+STATE_SYMBOLS = {
+    DIVERGED: "×",
+    PRUNED: "↓",
+    FAILED: "!",
+    UNFINISHED: "…",
+    _NOT_RUN: "",
+    FINISHED: style.MISSING,
+}
 """Symbols of cells without an objective, by the state of their jobs."""
 
 _MAX_VALUES = 12  # With more values of a parameter, cells are too small for text.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lss_lightning.reporting import style
 from lss_lightning.reporting.scale import OBJECTIVE_TITLE, ParameterScale
-from lss_lightning.sweeps.job_records import DIVERGED, FAILED
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, PRUNED
 from lss_lightning.sweeps.results import SweepResults, SweepSetting
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HEIGHT = 3.6  # inches
 _UNDEFINED = -0.17  # where lines without an objective end; the axis ranges from 0 to 1
 _TEXT_BOX = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}  # keeps text on lines readable
-_STATE_COLOURS = {DIVERGED: "#d55e00", FAILED: "#cc79a7"}
+_STATE_COLOURS = {DIVERGED: "#d55e00", PRUNED: "#0072b2", FAILED: "#cc79a7"}
 _OTHER_COLOUR = "#808080"
 
 

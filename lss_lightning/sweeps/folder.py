@@ -12,7 +12,6 @@ from lss_lightning.config.overrides import find_override, get_task_overrides, is
 from lss_lightning.config.stored import check_stored_hydra_settings, check_stored_overrides
 from lss_lightning.errors import UserError
 from lss_lightning.runs.layout import RunFolder, create_folder, unwritable_folder_error
-from lss_lightning.sweeps.job_records import find_job_folders, has_ended, parse_job_name, read_record
 from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
 SWEEP_FILE = "sweep.yaml"
@@ -68,8 +67,7 @@ def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
     """Create the directory of a sweep, or find that of a resumed one, before Hydra starts the first job.
 
     Args:
-        config: The configuration that Hydra composed for the whole sweep. The directory is written into it. If a search
-            is resumed, so are the number of remaining trials and the names of their directories.
+        config: The configuration that Hydra composed for the whole sweep. The directory is written into it.
         names: The names of the jobs.
 
     Returns:
@@ -103,8 +101,6 @@ def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote_path(folder)}")
         if is_resumed:
             config.hydra.overrides.hydra.append("hydra.output_subdir=null")
-        if is_resumed and "n_trials" in config.hydra.sweeper:
-            _continue_search(config, folder)
     return folder
 
 
@@ -138,22 +134,6 @@ def read_sweep_flags(folder: Path) -> list[str]:
     return [str(flag) for flag in stored.get("flags", [])]
 
 
-def check_search_objective(sweeper: DictConfig, has_objective: bool) -> None:
-    """Check that a search has an objective to optimise.
-
-    Args:
-        sweeper: Hydra's configuration of the sweeper.
-        has_objective: Whether the split has a part that selects the epoch.
-
-    Raises:
-        UserError: If the sweep is a search and has no objective.
-    """
-    if "n_trials" in sweeper and not has_objective:
-        raise UserError(
-            "the split has no validation set, so a search has no objective; choose split=patient, or sweep over a grid"
-        )
-
-
 def _load_sweep_file(folder: Path) -> Any:
     return OmegaConf.to_container(OmegaConf.load(folder / SWEEP_FILE))
 
@@ -177,17 +157,6 @@ def _check_same_sweep(folder: Path, stored: dict[str, Any], identity: dict[str, 
             f"{folder}: holds another sweep, {' '.join([*stored['task'], *params])}; resume that one with "
             f"python train.py sweep={folder}, or choose another hydra.sweep.dir"
         )
-
-
-def _continue_search(config: DictConfig, folder: Path) -> None:
-    """Let a search run only the remaining trials, in directories of a new round."""
-    folders = find_job_folders(folder)
-    records = [(path, read_record(path)) for path in folders]
-    ended = sum(record is not None and has_ended(path, record) for path, record in records)
-    config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - ended)
-    if folders:
-        last_round = max(parse_job_name(path)[0] for path in folders)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={last_round + 1}-${{hydra.job.num}}")
 
 
 def _override_key(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lss_lightning.runs.layout import RunFolder
 RUNNING = "running"
 FINISHED = "finished"
 DIVERGED = "diverged"
+PRUNED = "pruned"
 FAILED = "failed"
 
 DIVERGED_OBJECTIVE = 0.0
@@ -25,8 +25,8 @@ class JobRecord:
 
     Attributes:
         overrides: The overrides of the job, without Hydra's own settings.
-        state: ``running`` (also if the job was killed), ``finished``, ``diverged`` or ``failed``.
-        reason: Why the job diverged or failed.
+        state: ``running`` (also if the job was killed), ``finished``, ``diverged``, ``pruned`` or ``failed``.
+        reason: Why the job diverged, was pruned or failed.
     """
 
     overrides: list[str]
@@ -46,27 +46,22 @@ def write_record(folder: Path, record: JobRecord) -> None:
 
 
 def find_job_folders(sweep: Path) -> list[Path]:
-    """Return the directories of a sweep's jobs in the order in which they were started: ``0``, ``1``, …, ``2-0``, …."""
+    """Return the directories of a sweep's jobs in the order of their numbers: ``0``, ``1``, …."""
     return sorted((path.parent for path in sweep.rglob(RunFolder(sweep).job_record.name)), key=parse_job_name)
 
 
-def parse_job_name(folder: Path) -> tuple[int, int, str]:
-    """Return the round and number of a job's directory, as a sort key.
-
-    ``7`` is job 7 of the first round, ``2-7`` that of the second. Directories that the user named differently sort
-    first, by path.
-    """
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)", folder.name)
-    return (int(match[1] or 1), int(match[2]), "") if match else (0, 0, str(folder))
+def parse_job_name(folder: Path) -> tuple[int, str]:
+    """Return the number of a job's directory as a sort key. Directories that the user named differently sort first."""
+    return (int(folder.name), "") if folder.name.isdecimal() else (-1, str(folder))
 
 
 def has_ended(folder: Path, record: JobRecord) -> bool:
-    """Whether a job diverged, or finished with a test result, and so is not run again."""
-    return record.state == DIVERGED or (record.state == FINISHED and RunFolder(folder).is_finished)
+    """Whether a job diverged, was pruned, or finished with a test result, and so is not run again."""
+    return record.state in (DIVERGED, PRUNED) or (record.state == FINISHED and RunFolder(folder).is_finished)
 
 
 def read_objective(folder: Path, record: JobRecord) -> float | None:
-    """Return the objective of a job for a search, or None if the job has not finished."""
+    """Return the objective of a job for a search, or None if the job was pruned or has not finished."""
     if record.state == DIVERGED:
         return DIVERGED_OBJECTIVE
     run = RunFolder(folder)

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lss_lightning.errors import DivergenceError, UserError
+from lss_lightning.errors import DivergenceError, PrunedError, UserError
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps.job_records import (
     DIVERGED,
     FAILED,
     FINISHED,
+    PRUNED,
     RUNNING,
     JobRecord,
     has_ended,
@@ -42,8 +43,8 @@ class JobProcessError(Exception):
 def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None], Any]) -> float | None:
     """Run one job unless it has already ended.
 
-    A job that finished or diverged is kept. A job that was stopped or failed is resumed from its ``last.ckpt``. If it
-    has none, its files are set aside and it starts again.
+    A job that finished, diverged or was pruned is kept. A job that was stopped or failed is resumed from its
+    ``last.ckpt``. If it has none, its files are set aside and it starts again.
 
     Args:
         folder: The existing directory of the job.
@@ -51,7 +52,7 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
         work: Does the job. Takes the checkpoint to resume from, or None.
 
     Returns:
-        The validation objective, or None for a job that failed. For a job that diverged, it is
+        The validation objective, or None for a job that failed or was pruned. For a job that diverged, it is
         :data:`~lss_lightning.sweeps.job_records.DIVERGED_OBJECTIVE`.
 
     Raises:
@@ -76,6 +77,8 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
         write_record(folder, JobRecord(list(overrides), RUNNING))
         with record_outcome(folder):
             work(resumed)
+    except PrunedError as error:
+        print(f"job {folder.name}: {error}")
     except UserError as error:
         print(f"error: job {folder.name}: {_format_reason(error)}", file=sys.stderr)
     except JobProcessError:
@@ -104,8 +107,7 @@ def record_outcome(folder: Path) -> Iterator[None]:
         record = read_record(folder)
         # If a job has several processes, the first to fail knows the reason. The others only lose their connection.
         if record is not None and record.state == RUNNING and _is_first_process():
-            state = DIVERGED if isinstance(error, DivergenceError) else FAILED
-            write_record(folder, replace(record, state=state, reason=_format_reason(error)))
+            write_record(folder, replace(record, state=_get_state(error), reason=_format_reason(error)))
         raise
     record = read_record(folder)
     if record is not None and _is_first_process():
@@ -124,9 +126,15 @@ def _set_attempt_aside(run: RunFolder) -> None:
         path.rename(attempt / path.name)
 
 
+def _get_state(error: Exception) -> str:
+    if isinstance(error, PrunedError):
+        return PRUNED
+    return DIVERGED if isinstance(error, DivergenceError) else FAILED
+
+
 def _format_reason(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, UserError | JobProcessError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, UserError | PrunedError | JobProcessError) else f"{type(error).__name__}: {text}"
 
 
 def _is_first_process() -> bool:

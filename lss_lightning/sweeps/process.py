@@ -16,7 +16,9 @@ from typing import Any
 
 from lss_lightning.config.overrides import get_task_overrides, quote_path
 from lss_lightning.config.trainer import TrainerConfig
+from lss_lightning.errors import PrunedError
 from lss_lightning.runs.layout import RunFolder
+from lss_lightning.sweeps.job_records import PRUNED, read_record
 from lss_lightning.sweeps.jobs import JobProcessError
 from lss_lightning.sweeps.launcher import external_launcher
 
@@ -54,9 +56,10 @@ def run_job_process(command: str, hydra: Any, resumed: Path | None = None, trust
 
     Raises:
         JobProcessError: If the job failed. It has printed the reason.
+        PrunedError: If the pruner of a search stopped the job.
         SystemExit: If a signal stopped the job, and with it the whole sweep.
     """
-    folder = hydra.runtime.output_dir
+    folder = Path(hydra.runtime.output_dir)
     config_dirs = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     if resumed is None:
         flags = [f"--config-dir={path}" for path in config_dirs]
@@ -68,7 +71,10 @@ def run_job_process(command: str, hydra: Any, resumed: Path | None = None, trust
         raise SystemExit(code if code > 0 else 128 - code)
     if code:
         raise JobProcessError(code)
-    return RunFolder(Path(folder)).load_objective()
+    record = read_record(folder)
+    if record is not None and record.state == PRUNED:
+        raise PrunedError(record.reason)
+    return RunFolder(folder).load_objective()
 
 
 def run_process(arguments: Sequence[str], folder: str | Path) -> int:

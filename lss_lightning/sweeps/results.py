@@ -13,13 +13,21 @@ from typing import Any
 from lss_lightning.config.overrides import parse_overrides
 from lss_lightning.display import format_setting
 from lss_lightning.runs.layout import RunFolder
-from lss_lightning.sweeps.job_records import DIVERGED, FAILED, FINISHED, find_job_folders, parse_job_name, read_record
+from lss_lightning.sweeps.job_records import (
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    PRUNED,
+    find_job_folders,
+    parse_job_name,
+    read_record,
+)
 
 REPEATS = ("seed", "split.fold", "split.seed")
 """Settings whose values repeat an experiment. A sweep is averaged over them and never ranks their values."""
 
 UNFINISHED = "unfinished"
-_STATE_ORDER = (FINISHED, DIVERGED, FAILED, UNFINISHED)
+_STATE_ORDER = (FINISHED, DIVERGED, PRUNED, FAILED, UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class SweepJob:
         name: The path of its directory relative to that of the sweep.
         folder: Its directory.
         overrides: Its overrides, without Hydra's own settings.
-        state: ``finished``, ``diverged``, ``failed`` or ``unfinished``.
-        reason: Why it diverged or failed.
+        state: ``finished``, ``diverged``, ``pruned``, ``failed`` or ``unfinished``.
+        reason: Why it diverged, was pruned or failed.
         metrics: The content of its ``metrics.json``, empty if it has not finished.
     """
 
@@ -100,7 +108,7 @@ class SweepSetting:
 
     @property
     def state(self) -> str:
-        """The best state of the jobs: ``finished``, else ``diverged``, ``failed`` or ``unfinished``."""
+        """The best state of the jobs: ``finished``, else ``diverged``, ``pruned``, ``failed`` or ``unfinished``."""
         return min((job.state for job in self.jobs), key=_STATE_ORDER.index)
 
 

@@ -18,7 +18,7 @@ from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.batches import SliceDataset, collate
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.loading import LoadedSlice
-from lss_lightning.errors import UserError
+from lss_lightning.errors import PrunedError, UserError
 from lss_lightning.labels import LabelSet
 from lss_lightning.metrics import iou, mean_defined
 from lss_lightning.metrics.confusion import count_confusion
@@ -94,6 +94,9 @@ def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: 
                 started.append(logger)
         yield
         failed = False
+    except PrunedError:
+        failed = False
+        raise
     finally:
         for logger in started:
             if isinstance(logger, EndsRun):

@@ -24,6 +24,7 @@ from lss_lightning.reporting.loggers import make_loggers
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
 from lss_lightning.runs.trust import trust_further_classes
+from lss_lightning.sweeps.trial import is_trial
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
 from lss_lightning.workflows.evaluation.model_card import write_model_card
@@ -39,6 +40,7 @@ from lss_lightning.workflows.training.history import History
 from lss_lightning.workflows.training.identity import check_unchanged, make_metadata
 from lss_lightning.workflows.training.optim import is_optimizer_fused, make_loss, make_optimizers
 from lss_lightning.workflows.training.preflight import check_before_training
+from lss_lightning.workflows.training.pruning import PruningCallback
 from lss_lightning.workflows.training.trainer import compile_network, fit, make_trainer
 
 
@@ -80,6 +82,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
     Raises:
         UserError: If the data, the checkpoint or the device does not fit the configuration.
+        PrunedError: If the run is a trial of a search and its pruner stopped it.
     """
     # The report reads the checkpoint of this run, whose classes are those of this configuration.
     trust_further_classes(find_untrusted_classes(config.plain))
@@ -113,9 +116,10 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         history,
     ]
     limits = [] if config.engine.seconds is None else [MaxTime(config.engine.seconds)]
+    pruning = [PruningCallback()] if is_trial() else []
     last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
     # Lightning calls the callbacks in this order, those that write checkpoints and the history after the others.
-    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *last]
+    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *pruning, *last]
     shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(
         config.trainer,
@@ -144,6 +148,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
             Console().print(_describe(training), highlight=False, soft_wrap=True)
         with record_run(trainer, loggers, describe_training(config, data, run_folder)):
             fit(trainer, module, data, run_folder.last_checkpoint, resumed)
+            for callback in pruning:
+                callback.check()
             checkpoint = _find_checkpoint(trainer)
             objective, result = _test(training, checkpoint)
             record_result(trainer, result, with_images=config.examples.count > 0, checkpoint=checkpoint)

@@ -9,16 +9,22 @@ from collections.abc import Iterator
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import MissingConfigException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.cli.hydra_compat import (
+    OPTUNA_SWEEPER,
     PLUGIN_EXTRAS,
     describe_error,
     exit_on_callback_error,
-    is_search_without_result,
     move_flags_first,
+    register_sweeper,
     start_hydra,
     translate_errors,
 )
@@ -204,14 +210,20 @@ def test_exception_of_a_callback_ends_the_process(capsys):
     assert "KeyError: 'a bug'" in capsys.readouterr().err
 
 
-def test_search_without_a_successful_trial_is_recognized():
-    optuna = pytest.importorskip("optuna", reason="pip install -e .[optuna]")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with pytest.raises(ValueError) as raised:  # noqa: PT011
-        optuna.create_study().best_trial  # noqa: B018
-    assert is_search_without_result(raised.value)
-    assert not is_search_without_result(ValueError("another"))
-    assert not is_search_without_result(KeyError("No trials are completed yet"))
+def test_hydra_makes_the_sweeper_that_is_registered():
+    pytest.importorskip("optuna", reason="pip install -e .[optuna]")
+    from lss_lightning.sweeps.sweeper import OptunaSweeper
+
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", overrides=["hydra/sweeper=optuna"], return_hydra_config=True)
+        assert config.hydra.sweeper._target_ == OPTUNA_SWEEPER
+        register_sweeper()
+        context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
+        sweeper = Plugins.instance().instantiate_sweeper(
+            hydra_context=context, task_function=lambda cfg: None, config=config
+        )
+    assert isinstance(sweeper, OptunaSweeper)
+    assert isinstance(sweeper.launcher, Launcher)
 
 
 def test_hydra_prints_no_error_of_its_own(command_line):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lss_lightning.errors import DivergenceError, UserError
+from lss_lightning.errors import DivergenceError, PrunedError, UserError
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.sweeps.job_records import JobRecord, read_record, write_record
 from lss_lightning.sweeps.jobs import JobProcessError, record_outcome, run_job
@@ -37,6 +37,7 @@ def finish(folder, resumes):
     [
         (UserError("too big, smaller"), "failed", "too big, smaller", None, "error: job 3: too big, smaller\n"),
         (DivergenceError("not finite"), "diverged", "not finite", 0.0, "error: job 3: not finite\n"),
+        (PrunedError("stopped"), "pruned", "stopped", None, ""),
         (ValueError("a\nbug"), "failed", "ValueError: a bug", None, "Traceback"),
         (JobProcessError(-9), "failed", "its process was killed by signal 9", None, ""),
     ],
@@ -57,7 +58,7 @@ def test_a_signal_ends_the_sweep_and_the_job_stays_unfinished(tmp_path):
     assert read_record(tmp_path) == JobRecord(JOB, "running")
 
 
-@pytest.mark.parametrize(("state", "expected"), [("finished", 0.5), ("diverged", 0.0)])
+@pytest.mark.parametrize(("state", "expected"), [("finished", 0.5), ("diverged", 0.0), ("pruned", None)])
 def test_a_job_that_has_ended_is_kept(state, expected, tmp_path, capsys):
     folder = make_job(tmp_path, "0", JOB, 0.5, state)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lss_lightning.sweeps.job_records import DIVERGED, FAILED, RUNNING
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, PRUNED, RUNNING
 from lss_lightning.sweeps.results import read_sweep_results
 from tests.sweeps.fake_sweeps import make_job
 
@@ -13,9 +13,10 @@ def test_jobs_without_an_objective_are_ranked_last(tmp_path):
     make_job(tmp_path, "2", ["seed=1", "optimizer.lr=0.3"], state=RUNNING)
     make_job(tmp_path, "3", ["seed=1", "optimizer.lr=0.4"], state=FAILED, reason="memory")
     make_job(tmp_path, "10", ["seed=1", "optimizer.lr=0.5"], state=DIVERGED, reason="loss")
+    make_job(tmp_path, "4", ["seed=1", "optimizer.lr=0.6"], state=PRUNED, reason="median")
     results = read_sweep_results(tmp_path)
-    assert [job.name for job in results.jobs] == ["1", "0", "10", "3", "2"]
-    assert [job.state for job in results.jobs[2:]] == ["diverged", "failed", "unfinished"]
+    assert [job.name for job in results.jobs] == ["1", "0", "10", "4", "3", "2"]
+    assert [job.state for job in results.jobs[2:]] == ["diverged", "pruned", "failed", "unfinished"]
     assert (results.parameters, results.repeats) == (("optimizer.lr",), ())
     assert results.best is not None
     assert results.best.values == {"optimizer.lr": 0.2}

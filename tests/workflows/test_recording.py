@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from unittest.mock import patch
+from contextlib import nullcontext
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
 from PIL import Image
+from pytorch_lightning.loggers import Logger
 
 from lss_lightning.config.evaluate import EvaluateConfig
 from lss_lightning.config.validation import build_config
-from lss_lightning.errors import UserError
+from lss_lightning.errors import PrunedError, UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting.loggers import wandb_workspace
 from lss_lightning.workflows import evaluate
+from lss_lightning.workflows.recording import record_run
 from tests.conftest import compose_command
 from tests.reporting.loggers.wandb_recorder import record_wandb
 from tests.workflows import altered
@@ -209,3 +212,19 @@ def test_a_run_that_stops_early_is_marked_as_failed(patients, tmp_path):
         with pytest.raises(UserError, match="not finite"):
             start(tmp_path / "run", patients, *OFFLINE, *diverging)
     assert record.exit_codes == [1]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "success"), (PrunedError("stopped"), "success"), (UserError("x"), "failed")]
+)
+def test_a_pruned_trial_is_not_recorded_as_failed(error, status):
+    logger = Mock(spec=Logger)
+
+    def run():
+        with record_run(Mock(is_global_zero=True), {"mine": logger}, Mock(settings={})):
+            if error is not None:
+                raise error
+
+    with nullcontext() if error is None else pytest.raises(type(error)):
+        run()
+    logger.finalize.assert_called_once_with(status)

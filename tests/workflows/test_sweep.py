@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from lss_lightning.sweeps.job_records import DIVERGED, FAILED, RUNNING
+from lss_lightning.sweeps.job_records import DIVERGED, FAILED, PRUNED, RUNNING
 from lss_lightning.workflows.sweep import summarise_sweep
 from tests.sweeps.fake_sweeps import DISCLAIMER, make_grid, make_job
 
@@ -80,6 +80,8 @@ def test_without_an_objective_jobs_are_listed_and_no_setting_is_best(tmp_path, c
     [
         (["finished", "finished"], 0),
         (["finished", DIVERGED], 0),
+        (["finished", PRUNED], 0),
+        ([PRUNED, PRUNED], 1),
         ([DIVERGED, DIVERGED], 1),
         (["finished", FAILED], 1),
         (["finished", RUNNING], 1),

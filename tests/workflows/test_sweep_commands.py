@@ -156,24 +156,3 @@ def test_parallel_jobs_fail_independently(launcher, line, root):
     assert listed(folder) == {"1": "finished", "0": "failed"}
     assert (folder / "1/metrics.json").is_file()
     assert done.stdout.count(", failed: encoder test_resnet has stride 32") == 1
-
-
-def test_a_search_continues_after_failures_and_can_be_resumed(line, root):
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install -e .[optuna]")
-    folder = root / "search"
-    space = ["hparams_search=optuna", "optimizer.lr=choice(0.2,0.1,0.001)", "trainer.max_epochs=1"]
-    whole = [*line, *space, "data.batch_size=choice(4,8)", "loss=cross_entropy", f"hydra.sweep.dir={folder}"]
-    whole.remove("data.batch_size=4")
-    first = train(*whole, "hydra.sweeper.n_trials=4", changes="fail_by_learning_rate+skip_figures")
-    assert first.returncode in (0, 1), first.stderr
-    assert sorted(listed(folder)) == ["0", "1", "2", "3"]
-    assert (folder / "optuna.db").is_file()
-    done_before = [job for job, state in listed(folder).items() if state in ("finished", "diverged")]
-    before = {job: contents(folder / job) for job in listed(folder)}
-
-    second = train(f"sweep={folder}", "hydra.sweeper.n_trials=5")
-    assert second.returncode in (0, 1), second.stderr
-    assert {job: contents(folder / job) for job in before} == before
-    new = [job for job in listed(folder) if job.startswith("2-")]
-    assert len(new) == 5 - len(done_before) > 0
-    assert "best: python train.py" in second.stdout
