@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.guard import guard_parser
 from lss_lightning.data.header import ImageHeader
 from lss_lightning.data.orientation import find_volume_turn, turn_volume
 from lss_lightning.errors import UserError
@@ -30,10 +32,8 @@ def read_volume_header(path: Path) -> ImageHeader:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(find_volume_format(path)[1])
     reader.SetFileName(str(path))
-    try:
+    with _guard_reader(path):
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _broken_volume(path, error) from error
     _check_shape(path, reader.GetSize(), reader.GetNumberOfComponents())
     origin, directions, spacing, size = _read_grid(reader)
     turn = find_volume_turn(directions, spacing, size)
@@ -64,10 +64,8 @@ def decode_volume(path: Path) -> NDArray[Any]:
     """
     import SimpleITK
 
-    try:
+    with _guard_reader(path):
         image = SimpleITK.ReadImage(str(path), imageIO=find_volume_format(path)[1])
-    except RuntimeError as error:
-        raise _broken_volume(path, error) from error
     _check_shape(path, image.GetSize(), image.GetNumberOfComponentsPerPixel())
     image = to_three_axes(image)
     image = turn_volume(image, find_volume_turn(image.GetDirection(), image.GetSpacing(), image.GetSize()))
@@ -94,11 +92,9 @@ def read_nifti_step(path: Path) -> float:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))
-    try:
+    with _guard_reader(path):
         reader.ReadImageInformation()
         stated = [float(reader.GetMetaData(key)) for key in ("scl_slope", "scl_inter") if reader.HasMetaDataKey(key)]
-    except (RuntimeError, ValueError) as error:
-        raise _broken_volume(path, RuntimeError(str(error))) from error
     slope, intercept = [*stated, 0.0, 0.0][:2]
     return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
 
@@ -132,6 +128,6 @@ def _check_shape(path: Path, size: Sequence[int], channels: int) -> None:
         )
 
 
-def _broken_volume(path: Path, error: RuntimeError) -> UserError:
-    reason = str(error).strip().splitlines()[-1].strip()
-    return UserError(f"{path}: not a {find_volume_format(path)[0]} file that can be read ({reason}); replace it")
+def _guard_reader(path: Path) -> AbstractContextManager[None]:
+    kind = find_volume_format(path)[0]
+    return guard_parser(lambda reason: UserError(f"{path}: not a {kind} file that can be read ({reason}); replace it"))

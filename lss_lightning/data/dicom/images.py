@@ -15,7 +15,7 @@ from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 from lss_lightning.data.dicom.attributes import (
     explain_value,
     get_transfer_syntax,
-    guard_parser,
+    guard_pydicom,
     read_dataset,
     read_number,
     read_numbers,
@@ -136,7 +136,7 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
         UnreadableError: If the file is not DICOM or is damaged.
     """
     dataset = read_dataset(file, read, _HEADER + TRAITS_HEADER)
-    with guard_parser("damaged DICOM header"):
+    with guard_pydicom("damaged DICOM header"):
         plane, problems = _read_plane(dataset)
         numbers = {name: read_number(dataset, name) for name in _NUMBERS}
         odd = [explain_value(dataset, name, "one number") for name in _NUMBERS if numbers[name] is None]
@@ -174,7 +174,7 @@ def read_pixels(file: str, read: FileReader) -> NDArray[np.float32]:
         raise UnreadableError(f"colour image ({kind}) where greyscale is expected; export the original series")
     if missing := [name for name in (*_FORMAT, "PixelData") if name not in dataset]:
         raise UnreadableError(f"{' and '.join(missing)} missing; export it again with its pixels")
-    with guard_parser("pixels cannot be decoded"):
+    with guard_pydicom("pixels cannot be decoded"):
         pixels = _decode(dataset)
         if pixels.ndim != 2:
             raise UnreadableError(f"pixels of shape {pixels.shape} where one greyscale slice is expected")
