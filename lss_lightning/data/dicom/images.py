@@ -66,7 +66,7 @@ _PLANE = {
     "ImagePositionPatient": (3, "three numbers in mm"),
 }
 """The number of values of each attribute that defines the plane, and its rule."""
-_NUMBERS = ("RepetitionTime", "EchoTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
+_NUMBERS = ("RepetitionTime", "EchoTime", "InversionTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
 _FORMAT = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
 """The attributes that decoding requires."""
 _UNIT_TOLERANCE = 1e-3

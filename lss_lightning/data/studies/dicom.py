@@ -12,6 +12,7 @@ from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
 from lss_lightning.data.studies.choice import choose_images, label_series, rank_images
 from lss_lightning.data.studies.record import InputRequirements, Study
 from lss_lightning.data.studies.refusals import SPLIT, explain_no_axial_images, join_problems
+from lss_lightning.display import format_count
 from lss_lightning.errors import UserError
 
 
@@ -84,13 +85,18 @@ class DicomStudy:
                 remarks = [remark.removesuffix(".") for remark in choice.remarks]
                 text = "; ".join(filter(None, (str(error), *problems, shared, *remarks)))
                 raise UserError(text, error.files) from error
+        remarks = [*([f"{shared}."] if shared else []), *study.remarks, *choice.remarks]
+        if odd := [image for image in axial if image.attribute_problems]:
+            remarks.append(
+                f"{format_count(len(odd), 'image')} used without values that are invalid: {join_problems(odd)}."
+            )
         files = dict(study.files)
         if unplaced:
             files[problems[-1]] = self._add_root(image.file for image in unplaced)
         return replace(
             study,
             problems=(*problems, *study.problems),
-            remarks=(*([f"{shared}."] if shared else []), *study.remarks, *choice.remarks),
+            remarks=tuple(remarks),
             files=files,
         )
 

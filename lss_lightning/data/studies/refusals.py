@@ -68,4 +68,4 @@ def _explain_weighting(image: DicomImage) -> str:
     absent = tuple(name for name, value in times.items() if not value)
     odd = [problem for problem in image.attribute_problems if problem.startswith(absent)]
     reason = " and ".join(odd) or f"without {' and '.join(absent)}"
-    return f"{reason}, and a SeriesDescription that does not say t1 or t2, or says what EchoTime contradicts"
+    return f"{reason}, and neither SeriesDescription nor ProtocolName says t1 or t2, or EchoTime contradicts it"
