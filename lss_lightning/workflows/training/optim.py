@@ -10,11 +10,13 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.statistics import count_class_pixels
 from lss_lightning.errors import UserError
+from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.models.losses import class_weights
 from lss_lightning.models.segmentation import OptimizerFactory
 
@@ -55,10 +57,11 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
         optimizer = _instantiate("optimizer", config.optimizer, params=parameters, **extra)
         if config.scheduler.get("_target_") is None:
             return {"optimizer": optimizer}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": _instantiate("scheduler", config.scheduler, optimizer=optimizer),
-        }
+        scheduler = _instantiate("scheduler", config.scheduler, optimizer=optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            _check_monitored(scheduler, config)
+        # Only schedulers that follow a metric use the monitor.
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": MONITORED_METRIC}}
 
     configure(nn.Linear(1, 1))  # reports a mistake now, not after the data has been read
     return configure
@@ -100,6 +103,21 @@ def _check_clipping(config: TrainConfig) -> None:
         raise UserError(
             f"{setting} with trainer.strategy={config.trainer.strategy}: Lightning does not clip gradients that are "
             "divided among devices; remove it, or set trainer.strategy=ddp"
+        )
+
+
+def _check_monitored(scheduler: ReduceLROnPlateau, config: TrainConfig) -> None:
+    """Check that a scheduler that follows the validation objective can do so."""
+    target = config.scheduler["_target_"]
+    if config.split.selection_part is None:
+        raise UserError(
+            f"scheduler._target_={target}: follows {MONITORED_METRIC}, but split={config.split.protocol}, as set here, "
+            "has no part to compute it on; choose another scheduler, or give the split a validation set"
+        )
+    if scheduler.mode != "max":
+        raise UserError(
+            f"scheduler._target_={target} with scheduler.mode={scheduler.mode}: {MONITORED_METRIC}, which it follows, "
+            "is better if it is greater; add scheduler.mode=max"
         )
 
 
