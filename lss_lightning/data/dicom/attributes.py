@@ -38,7 +38,7 @@ _SYNONYMS = {"EffectiveEchoTime": "EchoTime"}
 """Names of attributes in functional groups, and the names that they have in other images."""
 
 # Longer or other texts are not quoted, because they might name the patient.
-_QUOTABLE = re.compile(r"[-+\d\s.,;:\\/eExX*'\[\]()]{1,80}|nan|[-+]?inf(inity)?", re.IGNORECASE)
+_QUOTABLE = re.compile(r"(nan|inf|[-+\d\s.,;:\\/eExX*'\[\]()]){1,80}", re.IGNORECASE)
 
 
 def guard_pydicom(problem: str) -> AbstractContextManager[None]:
@@ -97,10 +97,14 @@ def is_directory_file(path: Path) -> bool:
     if path.name.upper() == "DICOMDIR":
         return True
     try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-        return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
+        return is_directory(pydicom.filereader.read_file_meta_info(path))
     except Exception:
         return False
+
+
+def is_directory(meta: pydicom.Dataset) -> bool:
+    """Return whether a meta header is that of a DICOMDIR."""
+    return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
 def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:

@@ -39,6 +39,7 @@ _STIR_INVERSION_TIME, _T1_INVERSION_TIME = (50, 300), (500, 1300)
 _NOT_SLICES = re.compile(
     r"locali[sz]er|scout|posdisp|survey|3.?pl(ane)?\b|projection|\bmip\b|subtract|screen.?save|myelo"
 )
+_COMPLEX_PART = re.compile(r"(p|r|i)(_\w+)?|phase( map)?|real|imaginary")
 _PHASES = {"in": "", "ip": "", "in_phase": "", "inphase": "", "w": "water", "water": "water", "f": "fat", "fat": "fat"}
 _PHASES |= dict.fromkeys(("op", "opp", "out", "out_phase", "opp_phase", "outphase", "opposed"), "opposed-phase")
 _DIXON_IN_TEXT = re.compile(r"\b(water|fat|in.?phase|out.?phase|opp.?phase|opposed)\b *:|[ _](w|f|in|opp|ip|op)$")
@@ -108,6 +109,8 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
     inverted_fat = _lies_in(inversion_time, _STIR_INVERSION_TIME) and ("IR" in sequence or "FS" not in options)
     if match := _NOT_SLICES.search(" ".join((description, *types))):
         exclusion = f"with {match[0]!r} in ImageType or SeriesDescription"
+    elif part := next(filter(_COMPLEX_PART.fullmatch, types[2:]), None):
+        exclusion = f"with {part.upper()!r} in ImageType (a phase, real or imaginary part)"
     elif match := NOT_WEIGHTED.search(stated):
         exclusion = f"with {match[0]!r} in SeriesDescription or ProtocolName"
     elif modality not in ("", "MR") and not (repetition_time and echo_time):
