@@ -73,7 +73,7 @@ def test_numbers_stored_as_one_text_are_read(vr: str) -> None:
         ("PixelSpacing", "0.5", f"PixelSpacing=0.5, {SPACING_RULE}"),
         ("PixelSpacing", "0\\0", f"PixelSpacing=0\\0, {SPACING_RULE}"),
         ("PixelSpacing", "-0.5\\0.75", f"PixelSpacing=-0.5\\0.75, {SPACING_RULE}"),
-        ("PixelSpacing", "nan\\nan", "PixelSpacing holds other text, must be"),
+        ("PixelSpacing", "nan\\nan", f"PixelSpacing=nan\\nan, {SPACING_RULE}"),
         ("PixelSpacing", "Doe^John", "PixelSpacing holds other text, must be"),
         ("PixelSpacing", "", "PixelSpacing missing"),
         ("ImagePositionPatient", "1\\2", "ImagePositionPatient=1\\2, must be three numbers in mm"),

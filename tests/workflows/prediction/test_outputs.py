@@ -86,6 +86,10 @@ def lose_class(dataset: pydicom.FileDataset) -> None:
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID("1.2.826.0.1.3680043.9.999.1")
 
 
+def repeat_uid(dataset: pydicom.FileDataset) -> None:
+    dataset.SOPInstanceUID = "1.2.3.4"
+
+
 def lose_thickness(dataset: pydicom.FileDataset) -> None:
     del dataset.SliceThickness, dataset.SpacingBetweenSlices
 
@@ -95,6 +99,7 @@ def lose_thickness(dataset: pydicom.FileDataset) -> None:
     [
         (lose_frame, {"seg": "lacks FrameOfReferenceUID, which SEG requires"}),
         (lose_class, dict.fromkeys(("seg", "sr"), "SOPClassUID 1.2.826.0.1.3680043.9.999.1 is no class of")),
+        (repeat_uid, dict.fromkeys(("seg", "sr"), "slice_02: its SOPInstanceUID is also that of another file")),
         (lose_thickness, {}),
     ],
 )
