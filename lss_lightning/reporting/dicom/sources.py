@@ -89,7 +89,7 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
         for path, header in zip(paths, headers, strict=True):
             if files.setdefault(header.SOPInstanceUID, path) != path:
                 raise UserError(
-                    f"{result.name}: its SOPInstanceUID is also that of another file, so that SEG and SR cannot refer to "
+                    f"{result.name}: its SOPInstanceUID is also that of another file, so SEG and SR cannot refer to "
                     "either; export the images again, each with its own"
                 )
         if headers:

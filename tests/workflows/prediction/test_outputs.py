@@ -99,7 +99,7 @@ def lose_thickness(dataset: pydicom.FileDataset) -> None:
     [
         (lose_frame, {"seg": "lacks FrameOfReferenceUID, which SEG requires"}),
         (lose_class, dict.fromkeys(("seg", "sr"), "SOPClassUID 1.2.826.0.1.3680043.9.999.1 is no class of")),
-        (repeat_uid, dict.fromkeys(("seg", "sr"), "slice_02: its SOPInstanceUID is also that of another file")),
+        (repeat_uid, dict.fromkeys(("seg", "sr"), "slice_01: its SOPInstanceUID is also that of another file")),
         (lose_thickness, {}),
     ],
 )
