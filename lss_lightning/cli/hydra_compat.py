@@ -165,6 +165,8 @@ def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> 
         return _describe_unknown_choice(str(error.missing_cfg_file), error.options)
     if match := re.match(r"Could not override '(.+)'|Could not delete from config\. '(.+)' does not", text):
         key = max(match[1] or match[2], str(getattr(error.__cause__, "full_key", "")), key=len)
+        if repeated := _find_repeated(key, arguments):
+            return f"{repeated}: given several times, and the values do not have the same keys; give it once"
         return _describe_unknown_setting(key, command, arguments)
     if match := re.match(r"Ambiguous value for argument '(.+)'", text):
         key, _, value = match[1].partition("=")
@@ -182,6 +184,12 @@ def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> 
         return str(unwritable_folder_error(cause))
     reason = f" ({str(error.__cause__).splitlines()[0]})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return _describe_misused_group(arguments) or f"{' '.join(arguments)}: {text}{reason}"
+
+
+def _find_repeated(key: str, arguments: Sequence[str]) -> str:
+    """Return the setting above a key that the arguments give several times, or an empty string."""
+    given = [text.lstrip("+").partition("=")[0] for text in arguments]
+    return next((name for name in given if given.count(name) > 1 and key.startswith(f"{name}.")), "")
 
 
 def _describe_unparsed(override: str) -> str:

@@ -15,7 +15,7 @@ from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import read_working_directory
 from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
-_PATHS = (("data", "root"), ("data", "reports"), ("split", "file"))
+_PATHS = (("data", "root"), ("data", "reports"), ("split", "file"), ("model", "pretrained"))
 """Settings that are paths, and may differ when a run is resumed."""
 
 RESUMED_CONFIG = "resumed_run"

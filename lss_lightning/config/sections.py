@@ -50,7 +50,8 @@ class OutputConfig:
         nifti: Whether to write label maps as NIfTI, in the space of the source.
         overlays: Whether to write a PNG of each measured slice with outlines and calipers.
         seg: Whether to write a DICOM segmentation of DICOM studies.
-        sr: Whether to write a DICOM structured report of DICOM studies.
+        sr: Whether to write a DICOM structured report of DICOM studies. It refers to the segmentation, if that is
+            written.
         html: Whether to write the HTML report.
         keep_identity: Whether SEG and SR keep the patient's name, ID, birth date and accession number.
     """
@@ -63,10 +64,6 @@ class OutputConfig:
     sr: bool = True
     html: bool = True
     keep_identity: bool = False
-
-    def __post_init__(self) -> None:
-        if self.sr and not self.seg:
-            raise UserError("output.sr=true with output.seg=false: the report refers to the segmentation; set both")
 
 
 class LossSettings(TypedDict, total=False):

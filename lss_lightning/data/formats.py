@@ -150,10 +150,8 @@ def read_mask(file: ImageFile, colours: Sequence[str] = ()) -> NDArray[np.uint8]
         codes = np.rint(values).astype(np.uint8)
         is_code = np.abs(values - codes.astype(np.float64)) <= _find_tolerance(file, values)
     if not is_code.all():
-        raise UserError(
-            f"{file}: values {values.min():g} to {values.max():g} in a mask; it must hold class codes, whole numbers "
-            "from 0 to 255"
-        )
+        found = "NaN" if np.isnan(values).any() else f"values {values.min():g} to {values.max():g}"
+        raise UserError(f"{file}: {found} in a mask; it must hold class codes, whole numbers from 0 to 255")
     return codes
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.guard import guard_parser
 from lss_lightning.data.header import ImageHeader
 from lss_lightning.data.orientation import find_volume_turn, turn_volume
 from lss_lightning.errors import UserError
@@ -30,10 +33,8 @@ def read_volume_header(path: Path) -> ImageHeader:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(find_volume_format(path)[1])
     reader.SetFileName(str(path))
-    try:
+    with _guard_reader(path):
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _broken_volume(path, error) from error
     _check_shape(path, reader.GetSize(), reader.GetNumberOfComponents())
     origin, directions, spacing, size = _read_grid(reader)
     turn = find_volume_turn(directions, spacing, size)
@@ -64,11 +65,12 @@ def decode_volume(path: Path) -> NDArray[Any]:
     """
     import SimpleITK
 
-    try:
+    with _guard_reader(path):
+        check_complete(path)
         image = SimpleITK.ReadImage(str(path), imageIO=find_volume_format(path)[1])
-    except RuntimeError as error:
-        raise _broken_volume(path, error) from error
     _check_shape(path, image.GetSize(), image.GetNumberOfComponentsPerPixel())
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise UserError(f"{path}: a volume of complex numbers; save their magnitude")
     image = to_three_axes(image)
     image = turn_volume(image, find_volume_turn(image.GetDirection(), image.GetSpacing(), image.GetSize()))
     return SimpleITK.GetArrayFromImage(image)
@@ -89,18 +91,42 @@ def read_nifti_step(path: Path) -> float:
     Raises:
         UserError: If the file is broken.
     """
+    with _guard_reader(path):
+        slope, intercept = _read_nifti_numbers(path, "scl_slope", "scl_inter")
+    return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
+
+
+def check_complete(path: Path) -> None:
+    """Check that a NIfTI file holds all its voxels. SimpleITK takes missing ones for 0; in other formats it refuses.
+
+    Raises:
+        ValueError: If it does not. The message does not name the file.
+    """
+    if find_volume_format(path)[0] != "NIfTI":
+        return
+    dimensions, bits, offset = _read_nifti_numbers(path, "dim[0]", "bitpix", "vox_offset")
+    sizes = _read_nifti_numbers(path, *(f"dim[{axis}]" for axis in range(1, int(dimensions) + 1)))
+    needed, stored = int(offset + np.prod(sizes) * bits / 8), path.stat().st_size
+    with path.open("rb") as start:
+        is_compressed = start.read(2) == b"\x1f\x8b"
+    if is_compressed:
+        stored = 0
+        with gzip.open(path) as stream, suppress(EOFError):
+            while block := stream.read(2**20):
+                stored += len(block)
+    if stored < needed:
+        raise ValueError(f"truncated, it should have {needed:,} bytes")
+
+
+def _read_nifti_numbers(path: Path, *keys: str) -> list[float]:
+    """Return numbers of a NIfTI header; 0 for those that are missing."""
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        stated = [float(reader.GetMetaData(key)) for key in ("scl_slope", "scl_inter") if reader.HasMetaDataKey(key)]
-    except (RuntimeError, ValueError) as error:
-        raise _broken_volume(path, RuntimeError(str(error))) from error
-    slope, intercept = [*stated, 0.0, 0.0][:2]
-    return 0.0 if not np.isfinite(slope) or (slope, intercept) == (1, 0) else abs(slope)
+    reader.ReadImageInformation()
+    return [float(reader.GetMetaData(key)) if reader.HasMetaDataKey(key) else 0.0 for key in keys]
 
 
 def to_three_axes(image: Any) -> Any:
@@ -132,6 +158,6 @@ def _check_shape(path: Path, size: Sequence[int], channels: int) -> None:
         )
 
 
-def _broken_volume(path: Path, error: RuntimeError) -> UserError:
-    reason = str(error).strip().splitlines()[-1].strip()
-    return UserError(f"{path}: not a {find_volume_format(path)[0]} file that can be read ({reason}); replace it")
+def _guard_reader(path: Path) -> AbstractContextManager[None]:
+    kind = find_volume_format(path)[0]
+    return guard_parser(lambda reason: UserError(f"{path}: not a {kind} file that can be read ({reason}); replace it"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.guard import guard_parser
 from lss_lightning.data.header import ImageHeader
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
@@ -38,22 +39,18 @@ def decode_npy(file: ImageFile) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file") from error
     except OSError as error:
-        raise _broken_npy(file, error) from error
+        raise UserError(f"{file}: cannot be read ({error.strerror or error}); replace it") from error
     return _load(file, BytesIO(content))
 
 
 def _load(file: ImageFile, source: Path | BytesIO, **options: Any) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(source, allow_pickle=False, **options)
-    except (OSError, ValueError, EOFError) as error:
-        raise _broken_npy(file, error) from error
+    with guard_parser(lambda reason: UserError(f"{file}: not an array as numpy.save writes it ({reason}); replace it")):
+        array = np.load(source, allow_pickle=False, **options)
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{file}: an archive of arrays (NPZ); save each array in an NPY file of its own")
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or array.dtype.kind not in "buif":
         raise UserError(
             f"{file}: an array of shape {array.shape} and type {array.dtype}; an image has the shape (height, width) "
             "or (height, width, 3) and holds numbers"
         )
     return array
-
-
-def _broken_npy(file: ImageFile, error: Exception) -> UserError:
-    return UserError(f"{file}: not an array as numpy.save writes it ({error}); replace it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lss_lightning.data.guard import guard_parser
 from lss_lightning.data.header import ImageHeader
 from lss_lightning.data.slices import ImageFile
 from lss_lightning.errors import UserError
@@ -45,18 +48,26 @@ def read_png_tiff_header(path: Path) -> ImageHeader:
     Raises:
         UserError: If the file is broken or has another format.
     """
+    with _open_image(path, path, "PNG", "TIFF") as image:
+        is_grey = image.mode in _GREY_MODES or image.mode.startswith("I;")
+        spacing = _tiff_spacing(image) if image.format == "TIFF" else None
+        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        return ImageHeader(pages, image.width, 1 if is_grey else 3, image.mode in _8_BIT_MODES, spacing)
+
+
+@contextmanager
+def _open_image(file: ImageFile, source: Path | BytesIO, *formats: str) -> Iterator[Any]:
+    """Open an image with Pillow, and turn any exception while it is used into a UserError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
-    try:
-        with Image.open(path, formats=["PNG", "TIFF"]) as image:
-            is_grey = image.mode in _GREY_MODES or image.mode.startswith("I;")
-            spacing = _tiff_spacing(image) if image.format == "TIFF" else None
-            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-            return ImageHeader(pages, image.width, 1 if is_grey else 3, image.mode in _8_BIT_MODES, spacing)
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a PNG or TIFF file, or only the beginning of one; replace it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: broken or truncated image ({error}); replace it") from error
+    with guard_parser(lambda reason: UserError(f"{file}: broken or truncated image ({reason}); replace it")):
+        try:
+            image = Image.open(source, formats=formats)
+        except UnidentifiedImageError as error:
+            kind = " or ".join(formats)
+            raise UserError(f"{file}: not a {kind} file, or only the beginning of one; replace it") from error
+        with image:
+            yield image
 
 
 def _tiff_spacing(image: Any) -> tuple[float, float] | None:
@@ -86,30 +97,26 @@ def decode_png_tiff(
     Raises:
         UserError: If the file is missing, broken, of another format, transparent, or has 16 bits per colour.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
         content = file.read_bytes()
-        with Image.open(BytesIO(content), formats=[container]) as image:
-            # Pillow silently reduces everything except plain grey to 8 bits, so look in the header (IHDR: bit depth,
-            # colour type).
-            if container == "PNG" and content[24] == 16 and content[25] != 0:
-                raise UserError(
-                    f"{file}: 16 bits per channel where 8 are expected; convert it to 8 bits, or replace the file"
-                )
-            image.seek(page)
-            if image.mode in _UNSUPPORTED_MODES:
-                raise UserError(f"{file}: colours as {image.mode}; save it as grey or RGB")
-            if palette_indices and image.mode == "P" and not _has_grey_palette(image):
-                return np.array(image)
-            mode = _EQUIVALENT_MODES.get((image.mode, "transparency" in image.info), image.mode)
-            pixels = np.array(image.convert(mode))
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{file}: not a {container} file, or only the beginning of one; replace it") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{file}: broken or truncated image ({error}); replace it") from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror or error}); replace it") from error
+    with _open_image(file, BytesIO(content), container) as image:
+        # Pillow silently reduces everything except plain grey to 8 bits, so look in the header (IHDR: bit depth,
+        # colour type).
+        if container == "PNG" and content[24] == 16 and content[25] != 0:
+            raise UserError(
+                f"{file}: 16 bits per channel where 8 are expected; convert it to 8 bits, or replace the file"
+            )
+        image.seek(page)
+        if image.mode in _UNSUPPORTED_MODES:
+            raise UserError(f"{file}: colours as {image.mode}; save it as grey or RGB")
+        if palette_indices and image.mode == "P" and not _has_grey_palette(image):
+            return np.array(image)
+        mode = _EQUIVALENT_MODES.get((image.mode, "transparency" in image.info), image.mode)
+        pixels = np.array(image.convert(mode))
     return _drop_opaque_alpha(file, pixels)
 
 

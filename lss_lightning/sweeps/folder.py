@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ MIXED_NAME = "sweep"
 def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep.
 
-    ``sweep=<folder>`` is replaced by the arguments with which that sweep was started. Only Hydra's own settings, such
-    as the launcher, may be changed. Other command lines are returned unchanged.
+    ``sweep=<folder>`` is replaced by the arguments with which that sweep was started, and the current directory by
+    the one in which it was started, if that still exists, because settings may hold relative paths. Only Hydra's own
+    settings, such as the launcher, may be changed. Other command lines are returned unchanged.
 
     Args:
         arguments: Overrides and flags of ``train.py``.
@@ -60,6 +62,10 @@ def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
             raise UserError(
                 f"sweep={name}: started with {flag}, whose files can run code; if you trust them, add this flag"
             )
+    origin = Path(stored.get("cwd", "."))
+    if origin.is_dir() and origin.absolute() != Path.cwd():
+        print(f"sweep={name}: continues in {origin}, where it was started")
+        os.chdir(origin)
     return ["-m", *kept, *changes, f"hydra.sweep.dir={quote_path(folder)}", *stored["task"]]
 
 
@@ -145,12 +151,19 @@ def _describe_sweep(config: DictConfig) -> dict[str, Any]:
         "task": get_task_overrides(config.hydra),
         "params": OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})),
         "hydra": OmegaConf.to_container(config.hydra.overrides.hydra),
+        "cwd": str(Path.cwd()),
         "flags": [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"],
     }
     return content
 
 
 def _check_same_sweep(folder: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:
+    here, origin = identity["cwd"], stored.get("cwd", identity["cwd"])
+    if here != origin and Path(origin).is_dir():
+        raise UserError(
+            f"{folder}: a sweep that was started in {origin}, to which its relative paths refer; resume it there, or "
+            f"with python train.py sweep={folder}"
+        )
     if any(stored[part] != identity[part] for part in ("task", "params")):
         params = [f"{key}={value}" for key, value in stored["params"].items()]
         raise UserError(

@@ -89,6 +89,12 @@ def test_error_of_a_command_line_is_described(override, description):
     assert describe(override).startswith(description)
 
 
+def test_mapping_that_is_given_twice_is_described():
+    classes = ["data.classes={background: 0, disc: 1}", "data.classes={background: 0, sac: 1}"]
+    described = describe(*classes, chosen=["data=folder"])
+    assert described.startswith("data.classes: given several times, and the values do not have the same keys; give it")
+
+
 def test_missing_value_of_an_interpolation_is_described():
     assert describe("name=${data.root}", chosen=["data=alkafri"]) == "data.root is not set: give data.root=…"
 

@@ -144,7 +144,6 @@ REFUSED = {
     "predict ckpt_path=best.ckpt input=file output=file": ["output=file: is a file"],
     "predict ckpt_path=best.ckpt input=file output=out trainer.devices=2": ["trainer.devices=2", "one device"],
     "predict ckpt_path=best.ckpt input=file output=out levels={slice_01:L6/7}": ["not a lumbar disc", "L5/S1"],
-    "predict ckpt_path=best.ckpt input=file output=out output.seg=false": ["output.sr=true with output.seg=false"],
     "predict ckpt_path=best.ckpt input=file output=out tta=flop": ["tta=flop: unknown", "'flip'"],
     "predict ckpt_path=best.ckpt input=file output=out calibration=run": ["calibration: run: unfinished"],
     # Resuming.

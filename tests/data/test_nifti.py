@@ -39,3 +39,25 @@ def test_planes_are_upright_for_any_stored_orientation(tmp_path):
         plane = index % 2
         np.testing.assert_array_equal(loaded.image[0], SimpleITK.GetArrayFromImage(volume)[plane])
         np.testing.assert_array_equal(loaded.label, SimpleITK.GetArrayFromImage(codes)[plane])
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_truncated_file_is_refused(name, tmp_path):
+    # SimpleITK takes the missing voxels for 0.
+    save(tmp_path / "images" / name, np.stack([picture(n) for n in range(4)]), (0.5, 0.5, 4.0))
+    save(tmp_path / "masks" / name, np.stack([mask(n) for n in range(4)]), (0.5, 0.5, 4.0))
+    assert len(load(folder_source(tmp_path))) == 4
+    for folder in ("masks", "images"):
+        path = tmp_path / folder / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-20])
+        with pytest.raises(UserError, match=rf"{path}: not a NIfTI file that can be read \(ValueError: truncated, it "):
+            load(folder_source(tmp_path))
+        path.write_bytes(content)
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    save(tmp_path / "images/a.nii", picture(0).astype(np.complex64))
+    save(tmp_path / "masks/a.nii", mask(0))
+    with pytest.raises(UserError, match="a volume of complex numbers; save their magnitude"):
+        load(folder_source(tmp_path, pixel_size=0.5))

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
-from lss_lightning.sweeps.folder import SWEEP_FILE, expand_sweep_argument, find_sweep_name
+from lss_lightning.sweeps.folder import SWEEP_FILE, begin_sweep, expand_sweep_argument, find_sweep_name
 
 
 @pytest.fixture
@@ -19,6 +23,11 @@ def sweep(tmp_path):
     }
     OmegaConf.save(OmegaConf.create(stored), folder / SWEEP_FILE)
     return folder
+
+
+def compose_sweep(*overrides):
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("train", overrides=[*overrides, "data.root=mine"], return_hydra_config=True)
 
 
 @pytest.mark.parametrize("line", [[], ["seed=1"], ["-m", "seed=1,2"], ["sweep=null"], ["sweep=("]])
@@ -37,6 +46,31 @@ def test_a_sweep_is_resumed_with_its_own_command_line_in_its_own_directory(sweep
         "optimizer.lr=0.1,0.2",
         "data.patients=10",
     ]
+
+
+def test_a_sweep_is_resumed_in_the_directory_where_it_was_started(sweep, tmp_path, monkeypatch, capsys):
+    stored = OmegaConf.load(sweep / SWEEP_FILE)
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "train")
+    for origin, expected in ((tmp_path / "home", tmp_path / "home"), (tmp_path / "gone", tmp_path / "train")):
+        monkeypatch.chdir(tmp_path / "train")
+        OmegaConf.save({**stored, "cwd": str(origin)}, sweep / SWEEP_FILE)
+        arguments = expand_sweep_argument(["sweep=resunet/2030-01-02_03-04-05", "--config-dir=mine"])
+        assert Path.cwd() == expected
+        assert f"hydra.sweep.dir='{sweep}'" in arguments
+    assert capsys.readouterr().out.count(f"continues in {tmp_path / 'home'}, where it was started") == 1
+
+
+def test_the_command_line_of_a_sweep_is_refused_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    begin_sweep(compose_sweep("hydra.sweep.dir=../sweep"), ["name"])
+    monkeypatch.chdir(tmp_path)
+    cfg = compose_sweep("hydra.sweep.dir=sweep")
+    with pytest.raises(UserError, match=rf"sweep: a sweep that was started in {tmp_path / 'home'}, to which its rel"):
+        begin_sweep(cfg, ["name"])
+    (tmp_path / "home").rmdir()
+    begin_sweep(cfg, ["name"])
 
 
 def test_hydra_settings_may_change(sweep):

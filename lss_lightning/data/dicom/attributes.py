@@ -6,8 +6,8 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pydicom.uid import (
 )
 
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
+from lss_lightning.data.guard import guard_parser
 
 # Every attribute that matters is checked here, and failures are reported as UnreadableError. pydicom would print
 # warnings about unused attributes, and the traceback of each decoder.
@@ -37,26 +38,16 @@ _SYNONYMS = {"EffectiveEchoTime": "EchoTime"}
 """Names of attributes in functional groups, and the names that they have in other images."""
 
 # Longer or other texts are not quoted, because they might name the patient.
-_QUOTABLE = re.compile(r"[-+\d\s.,;:\\/eExX*'\[\]()]{1,80}|nan|[-+]?inf(inity)?", re.IGNORECASE)
+_QUOTABLE = re.compile(r"(nan|inf|[-+\d\s.,;:\\/eExX*'\[\]()]){1,80}", re.IGNORECASE)
 
 
-@contextmanager
-def guard_parser(problem: str) -> Iterator[None]:
-    """Turn any exception of a third-party parser into an error of the file.
+def guard_pydicom(problem: str) -> AbstractContextManager[None]:
+    """Turn any exception of pydicom into an :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
 
     Args:
-        problem: What the parser did, for the message, e.g. ``damaged DICOM header``.
-
-    Raises:
-        UnreadableError: If the block raises any exception.
+        problem: What pydicom did, for the message, e.g. ``damaged DICOM header``.
     """
-    try:
-        yield
-    except UnreadableError:
-        raise
-    except Exception as error:
-        details = " ".join(str(error).split())[:160]
-        raise UnreadableError(f"{problem} ({type(error).__name__}{': ' * bool(details)}{details})") from error
+    return guard_parser(lambda reason: UnreadableError(f"{problem} ({reason})"))
 
 
 def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydicom.FileDataset:
@@ -74,7 +65,7 @@ def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydico
         "specific_tags": [*keywords, "NumberOfFrames", *_FUNCTIONAL_GROUPS],
         "stop_before_pixels": "PixelData" not in keywords,
     }
-    with guard_parser("damaged DICOM file"):
+    with guard_pydicom("damaged DICOM file"):
         try:
             dataset = pydicom.dcmread(BytesIO(content), **options)
         except InvalidDicomError:
@@ -106,10 +97,14 @@ def is_directory_file(path: Path) -> bool:
     if path.name.upper() == "DICOMDIR":
         return True
     try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-        return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
+        return is_directory(pydicom.filereader.read_file_meta_info(path))
     except Exception:
         return False
+
+
+def is_directory(meta: pydicom.Dataset) -> bool:
+    """Return whether a meta header is that of a DICOMDIR."""
+    return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
 def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:

@@ -10,22 +10,26 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels import get_decoder
+from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
 
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 from lss_lightning.data.dicom.attributes import (
     explain_value,
     get_transfer_syntax,
-    guard_parser,
+    guard_pydicom,
+    is_directory,
     read_dataset,
     read_number,
     read_numbers,
     read_text,
+    read_value,
 )
 from lss_lightning.data.dicom.geometry import Plane
 from lss_lightning.data.dicom.traits import TRAITS_HEADER, ImageTraits, read_traits
 from lss_lightning.errors import UserError
 
 _HEADER = [
+    "SOPClassUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesDescription",
@@ -57,6 +61,8 @@ _PIXELS = [
     "PixelPaddingValue",
     "RescaleSlope",
     "RescaleIntercept",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
     "PixelData",
 ]
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -66,10 +72,12 @@ _PLANE = {
     "ImagePositionPatient": (3, "three numbers in mm"),
 }
 """The number of values of each attribute that defines the plane, and its rule."""
-_NUMBERS = ("RepetitionTime", "EchoTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
+_NUMBERS = ("RepetitionTime", "EchoTime", "InversionTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
 _FORMAT = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
 """The attributes that decoding requires."""
 _UNIT_TOLERANCE = 1e-3
+_MR_CLASSES = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
+"""The SOP classes of MR images, which have Rows; reports and raw data of the scanner have none."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,10 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
         UnreadableError: If the file is not DICOM or is damaged.
     """
     dataset = read_dataset(file, read, _HEADER + TRAITS_HEADER)
-    with guard_parser("damaged DICOM header"):
+    is_index = is_directory(getattr(dataset, "file_meta", dataset))
+    if not is_index and read_value(dataset, "StudyInstanceUID") is None and read_value(dataset, "Rows") is None:
+        raise UnreadableError("StudyInstanceUID and Rows missing, so the file is truncated or no image; copy it again")
+    with guard_pydicom("damaged DICOM header"):
         plane, problems = _read_plane(dataset)
         numbers = {name: read_number(dataset, name) for name in _NUMBERS}
         odd = [explain_value(dataset, name, "one number") for name in _NUMBERS if numbers[name] is None]
@@ -172,9 +183,11 @@ def read_pixels(file: str, read: FileReader) -> NDArray[np.float32]:
     kind = read_text(dataset, "PhotometricInterpretation")
     if kind and kind not in _GREY:
         raise UnreadableError(f"colour image ({kind}) where greyscale is expected; export the original series")
+    if floats := [name for name in ("FloatPixelData", "DoubleFloatPixelData") if name in dataset]:
+        raise UnreadableError(f"{floats[0]} where PixelData is expected; export it with whole numbers")
     if missing := [name for name in (*_FORMAT, "PixelData") if name not in dataset]:
         raise UnreadableError(f"{' and '.join(missing)} missing; export it again with its pixels")
-    with guard_parser("pixels cannot be decoded"):
+    with guard_pydicom("pixels cannot be decoded"):
         pixels = _decode(dataset)
         if pixels.ndim != 2:
             raise UnreadableError(f"pixels of shape {pixels.shape} where one greyscale slice is expected")
@@ -255,9 +268,9 @@ def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]
         invalid.append("PixelSpacing")
     problems = {name: explain_value(dataset, name, _PLANE[name][1]) for name in invalid}
     shape = int(read_number(dataset, "Rows") or 0), int(read_number(dataset, "Columns") or 0)
-    if min(shape) < 2:
-        rows_columns = " × ".join(str(length) for length in shape)
-        problems["Rows and Columns"] = f"Rows and Columns={rows_columns}, must be at least 2"
+    for name, length in zip(("Rows", "Columns"), shape, strict=True):
+        if length < 2:
+            problems[name] = explain_value(dataset, name, "a whole number from 2")
     if problems:
         return None, problems
     height, width = (float(step) for step in values["PixelSpacing"])
@@ -265,6 +278,7 @@ def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]
 
 
 def _count_frames(dataset: pydicom.Dataset) -> int:
-    if not read_number(dataset, "Rows") or read_text(dataset, "Modality") == "SEG":
+    is_mr = read_text(dataset, "SOPClassUID") in _MR_CLASSES
+    if (read_value(dataset, "Rows") is None and not is_mr) or read_text(dataset, "Modality") == "SEG":
         return 0
     return int(read_number(dataset, "NumberOfFrames") or 1)

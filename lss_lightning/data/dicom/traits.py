@@ -6,17 +6,18 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pydicom
 
-from lss_lightning.data.weighting import NOT_WEIGHTED, find_weighting
+from lss_lightning.data.dicom.attributes import read_number, read_value
+from lss_lightning.data.weighting import NOT_WEIGHTED, find_tokens, find_weighting
 
 TRAITS_HEADER = [
     "PatientID",
     "PatientName",
     "PatientBirthDate",
     "PatientSex",
+    "ProtocolName",
     "SeriesNumber",
     "AcquisitionDate",
     "AcquisitionTime",
@@ -38,6 +39,7 @@ _STIR_INVERSION_TIME, _T1_INVERSION_TIME = (50, 300), (500, 1300)
 _NOT_SLICES = re.compile(
     r"locali[sz]er|scout|posdisp|survey|3.?pl(ane)?\b|projection|\bmip\b|subtract|screen.?save|myelo"
 )
+_COMPLEX_PART = re.compile(r"(p|r|i)(_\w+)?|phase( map)?|real|imaginary")
 _PHASES = {"in": "", "ip": "", "in_phase": "", "inphase": "", "w": "water", "water": "water", "f": "fat", "fat": "fat"}
 _PHASES |= dict.fromkeys(("op", "opp", "out", "out_phase", "opp_phase", "outphase", "opposed"), "opposed-phase")
 _DIXON_IN_TEXT = re.compile(r"\b(water|fat|in.?phase|out.?phase|opp.?phase|opposed)\b *:|[ _](w|f|in|opp|ip|op)$")
@@ -55,7 +57,7 @@ class ImageTraits:
         identity: Digests of PatientID, PatientBirthDate, PatientSex and of the parts of PatientName. An item that is
             not stated is empty. They only tell patients apart and are never written.
         series_number: SeriesNumber, or None.
-        description: SeriesDescription in lower case, or an empty string.
+        description: SeriesDescription, or ProtocolName if there is none, in lower case, or an empty string.
         weighting: ``T1``, ``T2``, ``PD``, ``STIR`` or ``other``.
         is_derived: Whether ImageType says DERIVED or SECONDARY: a lossy, reformatted or filtered copy.
         has_contrast_agent: Whether ContrastBolusAgent or the description states a contrast agent.
@@ -93,33 +95,47 @@ class ImageTraits:
 
 def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_time: float | None) -> ImageTraits:
     """Read the properties of an image. An attribute with an invalid value counts as missing."""
-    description = " ".join(_read_texts(dataset, "SeriesDescription")).lower().strip()
+    protocol = " ".join(_read_texts(dataset, "ProtocolName")).lower()
+    description = " ".join(_read_texts(dataset, "SeriesDescription")).lower() or protocol
+    # The protocol of a whole examination may name several weightings.
+    is_of_series = len({token.kind for token in find_tokens(protocol)}) < 2
+    stated = f"{description} {protocol}" if is_of_series and find_weighting(description) is None else description
     types = [text.lower() for text in _read_texts(dataset, "ImageType")]
     sequence = [text.upper() for text in _read_texts(dataset, "ScanningSequence")]
     options = [text.upper() for text in _read_texts(dataset, "ScanOptions")]
-    inversion_time = _to_float(_read(dataset, "InversionTime"))
+    modality = " ".join(_read_texts(dataset, "Modality")).upper()
+    inversion_time = read_number(dataset, "InversionTime")
     weighting, exclusion = "other", ""
     inverted_fat = _lies_in(inversion_time, _STIR_INVERSION_TIME) and ("IR" in sequence or "FS" not in options)
     if match := _NOT_SLICES.search(" ".join((description, *types))):
         exclusion = f"with {match[0]!r} in ImageType or SeriesDescription"
-    elif match := NOT_WEIGHTED.search(description):
-        exclusion = f"with {match[0]!r} in SeriesDescription"
+    elif part := next(filter(_COMPLEX_PART.fullmatch, types[2:]), None):
+        exclusion = f"with {part.upper()!r} in ImageType (a phase, real or imaginary part)"
+    elif match := NOT_WEIGHTED.search(stated):
+        exclusion = f"with {match[0]!r} in SeriesDescription or ProtocolName"
+    elif modality not in ("", "MR") and not (repetition_time and echo_time):
+        exclusion = f"with Modality {modality} and without RepetitionTime and EchoTime"
     elif "EP" in sequence:
         exclusion = "with ScanningSequence EP"
-    elif inverted_fat or find_weighting(description) == "STIR":
+    elif inverted_fat or find_weighting(stated) == "STIR":
         weighting = "STIR"
-        exclusion = f"with InversionTime {inversion_time:g} ms" if inverted_fat else "with STIR in SeriesDescription"
+        exclusion = (
+            f"with InversionTime {inversion_time:g} ms"
+            if inverted_fat
+            else "with STIR in SeriesDescription or ProtocolName"
+        )
     else:
-        weighting = _find_weighting(description, repetition_time, echo_time, inversion_time)
-        if weighting == "other" and _is_flair(description, inversion_time):
-            exclusion = "with FLAIR in SeriesDescription or its InversionTime, but not T1"
+        weighting = _find_weighting(stated, repetition_time, echo_time, inversion_time)
+        if weighting == "other" and _is_flair(stated, inversion_time):
+            exclusion = "with FLAIR in SeriesDescription, ProtocolName or its InversionTime, but not T1"
     times = [
         "".join(_read_texts(dataset, f"{of}Date")[:1] + _read_texts(dataset, f"{of}Time")[:1])
         for of in ("Acquisition", "Series")
     ]
+    number = read_number(dataset, "SeriesNumber")
     return ImageTraits(
         identity=_read_identity(dataset),
-        series_number=_to_int(_read(dataset, "SeriesNumber")),
+        series_number=None if number is None or number % 1 else int(number),
         description=description,
         weighting=weighting,
         is_derived="derived" in types[:1] or "secondary" in types[1:2],
@@ -210,28 +226,7 @@ def _find_fat(types: Sequence[str], description: str, options: Sequence[str]) ->
     return "fat-suppressed" if "FS" in options or _FAT_SATURATED.search(description.replace("_", " ")) else ""
 
 
-def _read(dataset: pydicom.Dataset, name: str) -> Any:
-    try:
-        return dataset.get(name)
-    except Exception:  # pydicom raises errors of many kinds on invalid values, which count as missing
-        return None
-
-
 def _read_texts(dataset: pydicom.Dataset, name: str) -> list[str]:
-    value = _read(dataset, name)
-    if value is None or value == "":
-        return []
+    value = read_value(dataset, name)
     values = value if isinstance(value, pydicom.multival.MultiValue | list | tuple) else [value]
-    return [str(item).strip() for item in values if str(item).strip()]
-
-
-def _to_float(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _to_int(value: Any) -> int | None:
-    number = _to_float(value)
-    return int(number) if number is not None and number == number // 1 else None
+    return [str(item).strip() for item in values if item is not None and str(item).strip()]

@@ -25,6 +25,7 @@ from lss_lightning.stenosis import Flag, Side, flag_registration
 
 # Two images of one weighting nearer than this share of the slice spacing show the same slice.
 _REPEATED = 0.25
+_AMBIGUOUS = "other images of the same series at the same positions and time, later by file name"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class AcquiredImage:
             be used unchanged. It raises :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
         label: Name of the acquisition for the user, or an empty string.
         rank: Rank among images of one slice, 0 for the best.
+        acquired: Date and time of the acquisition as text that sorts by time, or an empty string.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class AcquiredImage:
     read_pixels: Callable[[], NDArray[Any]]
     label: str = ""
     rank: int = 0
+    acquired: str = ""
 
     @property
     def half_spacing(self) -> float:
@@ -96,14 +99,17 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
     if requirements.kinds == (UNSPECIFIED_KIND,):
         by_kind = {UNSPECIFIED_KIND: _get_only_kind(by_kind, requirements)}
     requirements.check(by_kind)
-    unique, remarks = {}, []
+    unique: dict[str, list[AcquiredImage]] = {}
+    remarks, problems = [], []
     for kind, members in by_kind.items():
         unique[kind], repeats = _remove_repeats(members)
         if repeats:
             counts = ", ".join(f"{count} of {source}" for source, count in repeats.items())
-            remarks.append(
-                f"{repeats.total()} {kind} images show the same slices as others and were left out: {counts}."
-            )
+            text = f"{repeats.total()} {kind} images show the same slices as others and were left out: {counts}"
+            if any(_AMBIGUOUS in source for source in repeats):
+                problems.append(f"{text}; if they are of several patients, give each as an input of its own")
+            else:
+                remarks.append(f"{text}.")
     main = requirements.kinds[0]
     partners = [image for kind, members in unique.items() if kind != main for image in members]
     plans = list(_plan_slices(unique[main], partners))
@@ -117,7 +123,8 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
         if not paired:
             raise UserError(_explain_no_pair(unique[main], partners))
         plans = paired
-    return _assemble_slices(plans, requirements, description, remarks)
+    study = _assemble_slices(plans, requirements, description, remarks)
+    return replace(study, problems=(*problems, *study.problems))
 
 
 def _get_only_kind(by_kind: dict[str, list[AcquiredImage]], requirements: InputRequirements) -> list[AcquiredImage]:
@@ -140,7 +147,8 @@ def _remove_repeats(images: Sequence[AcquiredImage]) -> tuple[list[AcquiredImage
     sizes = Counter(series for series, *_ in positions)
     kept: list[AcquiredImage] = []
     repeats: Counter[str] = Counter()
-    for image in sorted(images, key=lambda image: (-sizes[image.series], image.rank)):
+    latest_first = sorted(images, key=lambda image: image.acquired, reverse=True)
+    for image in sorted(latest_first, key=lambda image: (-sizes[image.series], image.rank)):
         max_distance = _REPEATED * 2 * image.half_spacing
         match = find_facing_plane(image.plane, [other.plane for other in kept], max_distance)
         if match is None:
@@ -153,12 +161,22 @@ def _remove_repeats(images: Sequence[AcquiredImage]) -> tuple[list[AcquiredImage
 def _explain_repeat(image: AcquiredImage, kept: AcquiredImage, sizes: Counter[str]) -> str:
     label = image.label or "the volume"
     if image.series == kept.series:
-        return f"{label} (copies)"
+        if image.acquired != kept.acquired:
+            return f"{label} (acquired earlier)"
+        return f"{label} ({'copies' if _is_copy(image, kept) else _AMBIGUOUS})"
     if sizes[image.series] < sizes[kept.series]:
         return f"{label} (fewer slices than {kept.label or 'the other'})"
     if image.series.split()[:1] == kept.series.split()[:1]:
         return f"{label} (another echo)"
     return f"{label} ({'acquired earlier' if image.rank > kept.rank else 'equal, but later by file name'})"
+
+
+def _is_copy(image: AcquiredImage, other: AcquiredImage) -> bool:
+    """Return whether two files hold the same pixels. An unreadable file counts as a copy of the other."""
+    try:
+        return np.array_equal(image.read_pixels(), other.read_pixels())
+    except UnreadableError:
+        return True
 
 
 def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> Iterator[_SlicePlan]:

@@ -11,7 +11,8 @@ from lss_lightning.data.dicom.images import DicomImage, read_pixels
 from lss_lightning.data.studies.assemble import AcquiredImage, assemble_study
 from lss_lightning.data.studies.choice import choose_images, label_series, rank_images
 from lss_lightning.data.studies.record import InputRequirements, Study
-from lss_lightning.data.studies.refusals import SPLIT, explain_no_axial_images, join_problems
+from lss_lightning.data.studies.refusals import SPLIT, explain_no_axial_images, explain_unweighted, join_problems
+from lss_lightning.display import format_count
 from lss_lightning.errors import UserError
 
 
@@ -67,7 +68,9 @@ class DicomStudy:
         ):
             problems.append(f"{multi_frame} multi-frame files left out: {SPLIT}")
         if unplaced := [image for image in single_frame if image.plane is None]:
-            problems.append(f"{len(unplaced)} images left out: {join_problems(unplaced)}; export them again")
+            problems.append(
+                f"{format_count(len(unplaced), 'image')} left out: {join_problems(unplaced)}; export them again"
+            )
         with open_reader(self.root) as read:
             ordered = sorted(axial, key=lambda image: natural_sort_key(image.file))
             ranks = {
@@ -82,15 +85,21 @@ class DicomStudy:
                 study = assemble_study(acquired, requirements, name)
             except UserError as error:
                 remarks = [remark.removesuffix(".") for remark in choice.remarks]
-                text = "; ".join(filter(None, (str(error), *problems, shared, *remarks)))
+                unweighted = "" if error.files else explain_unweighted(self.images)
+                text = "; ".join(filter(None, (str(error), unweighted, *problems, shared, *remarks)))
                 raise UserError(text, error.files) from error
+        remarks = [*([f"{shared}."] if shared else []), *study.remarks, *choice.remarks]
+        if odd := [image for image in axial if image.attribute_problems]:
+            remarks.append(
+                f"{format_count(len(odd), 'image')} used without values that are invalid: {join_problems(odd)}."
+            )
         files = dict(study.files)
         if unplaced:
             files[problems[-1]] = self._add_root(image.file for image in unplaced)
         return replace(
             study,
             problems=(*problems, *study.problems),
-            remarks=(*([f"{shared}."] if shared else []), *study.remarks, *choice.remarks),
+            remarks=tuple(remarks),
             files=files,
         )
 
@@ -107,6 +116,7 @@ class DicomStudy:
             series=f"{image.series_uid} {image.echo_time}",
             label=label_series(image),
             rank=rank,
+            acquired=image.traits.acquired,
             source=self.root / image.file,
             read_pixels=lambda: turn.apply(read_pixels(image.file, read)),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,12 @@ from lss_lightning.runs.output import PREDICTION_INDEX
 
 _BY_RULE: Mapping[str, str] = MappingProxyType({})
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+_PACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar")
+_OTHER_FORMATS = (
+    *(".mhd", ".nhdr", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".par", ".rec", ".npz", ".mat", ".h5"),
+    *(".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp"),
+)
+"""Suffixes of volumes and images in formats that are not read."""
 
 
 class StudySource(Protocol):
@@ -63,7 +69,10 @@ def open_input(path: Path) -> Iterator[Path]:
         raise UserError(f"input={path}: no such file or folder; give a study, or a folder or zip of studies")
     if not (path.is_file() and zipfile.is_zipfile(path)):
         if path.suffix.lower() == ".zip" and path.is_file():
-            raise UserError(f"input={path}: not a zip archive, or only part of one; copy it again")
+            raise UserError(
+                f"input={path}: not a zip archive, or only part of one; copy it again, or unpack it yourself and give "
+                "the folder"
+            )
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="lss_") as folder:
@@ -128,11 +137,12 @@ def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, 
             )
         studies = [DicomStudy(folder, group.images, group.patients) for group in group_into_studies(with_frames)]
         others = sum(bool(find_suffix(path.name)) for path in files)
-        remarks = (
+        remark = (
             f"{format_count(others, 'NIfTI or image file')} left out, because the input contains DICOM; give them as "
-            "another input.",
+            "another input."
         )
-        return StudyListing(tuple(studies), tuple(unreadable), problems, remarks if others else ())
+        remarks = (*([remark] if others else []), *_describe_unread(files))
+        return StudyListing(tuple(studies), tuple(unreadable), problems, remarks)
     if unreadable:
         raise UserError(
             f"input={source}: none of the {len(unreadable)} DICOM files can be read: {summarise_problems(unreadable)}; "
@@ -148,13 +158,25 @@ def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, 
     if not has_images:
         raise UserError(
             f"input={source}: holds no DICOM file, and none that ends in .nii, .nii.gz, .mha, .nrrd, .png, .tif or "
-            ".npy; give a study"
+            f".npy; {' '.join(_describe_unread(files)).removesuffix('.') or 'give a study'}"
         )
     sources = (
         *_group_files(files, series, volumes=True),
         *_group_files(_add_siblings(root, files), series, volumes=False),
     )
-    return StudyListing(sources, left_out, problems, _check_choice(files, series))
+    return StudyListing(sources, left_out, problems, (*_check_choice(files, series), *_describe_unread(files)))
+
+
+def _describe_unread(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return a sentence on archives in the input, and one on files in formats that are not read."""
+    names = [path.name.lower() for path in files if not find_suffix(path.name) and not may_be_dicom(path)]
+    remedies = {_PACKED: "unpack them first", _OTHER_FORMATS: "convert volumes to NIfTI and images to PNG"}
+    sentences = []
+    for suffixes, remedy in remedies.items():
+        if counts := Counter(suffix for name in names for suffix in suffixes if name.endswith(suffix)):
+            listed = ", ".join(f"{count} × {suffix}" for suffix, count in counts.items())
+            sentences.append(f"{format_count(counts.total(), 'file')} not read ({listed}); {remedy}.")
+    return tuple(sentences)
 
 
 def _list_files(root: Path, excluded: Path) -> list[Path]:

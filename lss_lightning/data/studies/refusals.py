@@ -22,9 +22,7 @@ def explain_no_axial_images(images: Sequence[DicomImage]) -> UserError:
     The message does not name a file or series.
     """
     reasons = {image.file: _explain(image) for image in images}
-    counts = Counter(reasons.values())
-    order = sorted(counts, key=lambda reason: (reason == _NOT_AXIAL, -counts[reason]))
-    text = "; ".join(f"{counts[reason]} {reason}" for reason in order)
+    order, text = _count(reasons.values())
     others = [image for image in images if reasons[image.file] != _NOT_AXIAL]
     if not others:
         remedy = "add the axial series"
@@ -38,6 +36,20 @@ def explain_no_axial_images(images: Sequence[DicomImage]) -> UserError:
             remedy += ", or choose a series with series={t2: …}"
     files = [image.file for image in images if reasons[image.file] == order[0]]
     return UserError(f"no axial T1 or T2 images among {len(images)}: {text}; {remedy}", files)
+
+
+def explain_unweighted(images: Iterable[DicomImage]) -> str:
+    """Return a clause on the axial images that are neither T1 nor T2, or an empty string if there is none."""
+    axial = [i for i in images if i.number_of_frames == 1 and i.plane and i.plane.is_axial]
+    _, text = _count(_explain(image) for image in axial if image.traits.weighting not in ("T1", "T2"))
+    return text and f"not used are {text}"
+
+
+def _count(reasons: Iterable[str]) -> tuple[list[str], str]:
+    """Return the reasons, the most frequent first, and a text that gives the number of each."""
+    counts = Counter(reasons)
+    order = sorted(counts, key=lambda reason: (reason == _NOT_AXIAL, -counts[reason]))
+    return order, "; ".join(f"{counts[reason]} {reason}" for reason in order)
 
 
 def join_problems(images: Iterable[DicomImage]) -> str:
@@ -68,4 +80,4 @@ def _explain_weighting(image: DicomImage) -> str:
     absent = tuple(name for name, value in times.items() if not value)
     odd = [problem for problem in image.attribute_problems if problem.startswith(absent)]
     reason = " and ".join(odd) or f"without {' and '.join(absent)}"
-    return f"{reason}, and a SeriesDescription that does not say t1 or t2, or says what EchoTime contradicts"
+    return f"{reason}, and neither SeriesDescription nor ProtocolName says t1 or t2, or EchoTime contradicts it"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from lss_lightning.data.composite import stretch_to_uint8
 from lss_lightning.data.dicom.geometry import Plane
-from lss_lightning.data.nifti import find_volume_format, to_three_axes
+from lss_lightning.data.guard import guard_parser
+from lss_lightning.data.nifti import check_complete, find_volume_format, to_three_axes
 from lss_lightning.data.orientation import (
     MAX_ANISOTROPY,
     find_main_axis,
@@ -70,6 +71,13 @@ class VolumeStudy:
         volumes: dict[str, _Volume] = {}
         for named in self.files:
             named.check_weighting(requirements.kinds)
+            if len(self.files) == 1 and len(requirements.kinds) == 2 and named.kind in requirements.kinds:
+                (other,) = set(requirements.kinds) - {named.kind}
+                raise UserError(
+                    f"a {named.kind} volume without {other}; give the two files names that differ only in T1 and T2, "
+                    "or choose both with series={t1: …, t2: …}, texts that only their names contain, or give a "
+                    f"checkpoint of {named.kind} alone"
+                )
             kind = named.kind if named.kind in ("T1", "T2") else _infer_kind(requirements, self.files)
             if kind in volumes:
                 raise UserError(f"several {kind} volumes whose names are otherwise the same; keep one, or rename them")
@@ -127,14 +135,18 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     kind, reader = find_volume_format(path)
     # The warnings would name the file.
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        image = SimpleITK.ReadImage(str(path), imageIO=reader)
-    except Exception as error:
-        if "orthonormal" in str(error):
+
+    def refuse(reason: str) -> UserError:
+        problem = "that is broken or truncated; replace it"
+        if "orthonormal" in reason:
             problem = "whose affine is sheared: its axes are not perpendicular; resample it to a regular grid"
-        else:
-            problem = "that is broken or truncated; replace it"
-        raise UserError(f"a {kind} file {problem}", [str(path)]) from error
+        elif "bytes" in reason:
+            problem = f"that is {reason.partition(': ')[2]}; copy it again"
+        return UserError(f"a {kind} file {problem}", [str(path)])
+
+    with guard_parser(refuse):
+        check_complete(path)
+        image = SimpleITK.ReadImage(str(path), imageIO=reader)
     image = to_three_axes(image)
     channels = image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() != 3 or channels != 1:
@@ -151,6 +163,10 @@ def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
     if find_main_axis(axes[:, 2]) != 2 or (image.GetSize()[2] > 1 and max(across, down) > MAX_ANISOTROPY * step):
         raise UserError(f"a {kind} file of sagittal or coronal slices; add the axial series", [str(path)])
     pixels = SimpleITK.GetArrayFromImage(image)
+    values = pixels[np.isfinite(pixels)]
+    if np.iscomplexobj(pixels) or not values.size or values.min() == values.max():
+        problem = "of complex numbers; save their magnitude" if np.iscomplexobj(pixels) else "without any contrast"
+        raise UserError(f"a {kind} file {problem}", [str(path)])
     if pixels.dtype != np.uint8:
         pixels = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
         if stretch_whole:

@@ -78,12 +78,20 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
         The slices that have DICOM sources, in the order of the study.
 
     Raises:
-        UserError: If a file lacks an attribute that a reference requires, or a label map is on the grid of none of its
-            source images.
+        UserError: If a file lacks an attribute that a reference requires, several files have one SOPInstanceUID, or a
+            label map is on the grid of none of its source images.
     """
     matched = []
+    files: dict[str, Path] = {}
     for result in study.slices:
-        headers = [_read_header(path, result.name, keep_identity) for path in result.sources if may_be_dicom(path)]
+        paths = [path for path in result.sources if may_be_dicom(path)]
+        headers = [_read_header(path, result.name, keep_identity) for path in paths]
+        for path, header in zip(paths, headers, strict=True):
+            if files.setdefault(header.SOPInstanceUID, path) != path:
+                raise UserError(
+                    f"{result.name}: its SOPInstanceUID is also that of another file, so SEG and SR cannot refer to "
+                    "either; export the images again, each with its own"
+                )
         if headers:
             same_grid = ((header, turn) for header in headers if (turn := find_turn_to_stored(header, result)))
             image, turn = next(same_grid, (None, None))

@@ -51,6 +51,8 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
     """
     import SimpleITK
 
+    # It would warn of directions that the source states with few digits.
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     volumes = _volumes([slice_ for slice_ in study.slices if slice_.geometry and slice_.spacing])
     paths = [path]
     if len(volumes) != 1:

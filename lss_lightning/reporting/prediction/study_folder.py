@@ -7,6 +7,7 @@ import shutil
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +30,8 @@ def write_study_results(
 
     ``measurements.csv`` and ``measurements.json`` are always written. Optional are ``label_maps/slice_*.png``,
     ``segmentation*.nii.gz``, ``overlays/slice_*.png``, ``report.html`` and, for DICOM studies,
-    ``segmentation*.dcm`` and ``report.dcm``.
+    ``segmentation*.dcm`` and ``report.dcm``. Each output that shows the remarks lists the outputs before it that could
+    not be written.
 
     Args:
         study: The study.
@@ -40,8 +42,6 @@ def write_study_results(
     Returns:
         A clause for each output that could not be written, with the reason.
     """
-    write_study_csv(study, folder / "measurements.csv")
-    write_study_json(study, folder / "measurements.json")
     attempts = _Attempts(folder)
     if output.label_maps:
         attempts.write("label_maps", lambda: write_label_maps(study, folder / "label_maps"))
@@ -49,16 +49,21 @@ def write_study_results(
         attempts.write("nifti", lambda: write_nifti(study, folder / "segmentation.nii.gz", orientation))
     if output.overlays:
         attempts.write("overlays", lambda: write_overlays(study, folder / "overlays"))
-    if output.seg:
-        # They log each copied attribute, and their warnings quote values, e.g. a name with a single component.
-        logging.getLogger("highdicom").setLevel(logging.WARNING)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    # They log each copied attribute, and their warnings quote values, e.g. a name with a single component.
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        segs: tuple[Path, ...] = ()
+        if output.seg:
             seg = folder / "segmentation.dcm"
-            # Without segmentations the report describes areas by their outlines.
             segs = attempts.write("seg", lambda: write_seg(study, seg, output.keep_identity)) or ()
-            if output.sr:
-                attempts.write("sr", lambda: write_sr(study, folder / "report.dcm", segs, output.keep_identity))
+        if output.sr:
+            remarked, sr = attempts.add_to_remarks(study), folder / "report.dcm"
+            # Without segmentations the report describes areas by their outlines.
+            attempts.write("sr", lambda: write_sr(remarked, sr, segs, output.keep_identity))
+    study = attempts.add_to_remarks(study)
+    write_study_csv(study, folder / "measurements.csv")
+    write_study_json(study, folder / "measurements.json")
     if output.html:
         attempts.write("html", lambda: write_study_report(study, folder / "report.html"))
     return tuple(attempts.problems)
@@ -74,6 +79,11 @@ class _Attempts:
     def __init__(self, folder: Path) -> None:
         self.problems: list[str] = []
         self._folder = folder
+
+    def add_to_remarks(self, study: StudyResult) -> StudyResult:
+        """Return the study with the problems so far as its first remarks."""
+        sentences = (f"{problem[0].upper()}{problem[1:]}." for problem in self.problems)
+        return replace(study, remarks=(*sentences, *study.remarks))
 
     def write(self, name: str, write: Callable[[], _T]) -> _T | None:
         """Write an output. If that fails, remove its files and record the reason.

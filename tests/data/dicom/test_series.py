@@ -133,6 +133,7 @@ def test_weighting_is_determined_by_times_and_then_by_description(raw: Path) -> 
     assert find_weighting(set_times(8, 4)) == "other"
     assert find_weighting(set_times(None, None)) == "T1"
     assert find_weighting(set_description("T2 TSE TRA")) == "T2"
-    assert find_weighting(set_description("")) == "other"
+    assert find_weighting(set_description("")) == "T1"  # by ProtocolName
+    assert find_weighting(lambda dataset: setattr(dataset, "ProtocolName", "")) == "other"
     assert find_weighting(set_times(3500, 90)) == "T2"
     assert find_weighting(set_description("POSDISP_[4]_T2_TSE_TRA_384")) == "other"

@@ -64,6 +64,39 @@ def test_weighting_is_told_by_times_and_then_by_a_word_anywhere_in_the_descripti
 
 
 @pytest.mark.parametrize(
+    ("times", "description", "protocol", "weighting"),
+    [
+        ((None, None), None, "t2_tse_tra", "T2"),
+        ((None, None), "", "T1W_TSE_AX", "T1"),
+        ((None, None), "Ax", "t2_tse_tra", "T2"),
+        ((None, None), "T1 ax", "t2_tse_tra", "T1"),
+        ((None, None), "Ax PD", "t2_tse_tra", "PD"),
+        ((None, None), "Ax", "LSPINE T1 T2", "other"),  # the protocol of the whole examination
+        ((None, None), "Ax", "tirm_tra", "STIR"),
+        ((4000, 70), "Ax", "t2_tirm_tra", "STIR"),
+        ((700, 15), "Ax", "t2_me2d_tra", "other"),
+        ((3500, 100), "T2 ax", "me2d", "T2"),
+        ((500, 10), None, "localizer", "other"),
+        ((500, 10), "Ax", "t2_tse_tra", "T1"),  # times come first
+    ],
+)
+def test_protocol_tells_the_weighting_if_the_description_does_not(
+    times: tuple[float | None, float | None], description: str | None, protocol: str, weighting: str
+) -> None:
+    attributes: dict[str, Any] = dict(zip(("RepetitionTime", "EchoTime"), times, strict=True))
+    assert make_traits(SeriesDescription=description, ProtocolName=protocol, **attributes).weighting == weighting
+
+
+@pytest.mark.parametrize(
+    ("modality", "times", "weighting"),
+    [("OT", None, "other"), ("CT", None, "other"), ("MR", None, "T2"), (None, None, "T2"), ("OT", 1, "T2")],
+)
+def test_words_tell_the_weighting_of_mr_images_only(modality: str | None, times: int | None, weighting: str) -> None:
+    absent = {} if times else {"RepetitionTime": None, "EchoTime": None}
+    assert make_traits(Modality=modality, SeriesDescription="t2_tse_tra", **absent).weighting == weighting
+
+
+@pytest.mark.parametrize(
     ("attributes", "kind"),
     [
         ({}, ""),

@@ -212,3 +212,14 @@ def test_unknown_and_sagittal_series_are_refused(study: Path) -> None:
         read_studies(study, "composite", series={"T1": "77"})
     with pytest.raises(UserError, match=r"series={t2: …}: series 2 is not axial"):
         read_studies(study, "composite", series={"T2": "2"})
+
+
+def test_an_invalid_value_that_was_ignored_is_remarked(study: Path) -> None:
+    def spoil(dataset: pydicom.FileDataset) -> None:
+        dataset.add_new("InversionTime", "UT", "150 ms")
+
+    edit(files(study, T2_SERIES), spoil)
+    (result,) = read_studies(study, "t2")
+    assert result.remarks[-1] == (
+        "3 images used without values that are invalid: InversionTime holds other text, must be one number."
+    )

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lss_lightning.data.studies import find_studies
+from lss_lightning.data.studies import InputRequirements, find_studies
 from lss_lightning.errors import UserError
 from tests.data.studies.reading import read_studies
-from tests.workflows.prediction.studies import write_dicom
+from tests.workflows.prediction.studies import T1_SERIES, write_dicom
 
 
 def test_earlier_results_are_not_studies(tmp_path: Path) -> None:
@@ -65,3 +65,44 @@ def test_linked_folders_are_searched(tmp_path: Path) -> None:
     (tmp_path / "cohort").mkdir()
     (tmp_path / "cohort" / "0001").symlink_to(tmp_path / "disk")
     assert len(read_studies(tmp_path / "cohort", "t2")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("p.zip", "1 file not read (1 × .zip); unpack them first."),
+        ("a.dcm.gz", "1 file not read (1 × .gz); unpack them first."),
+        ("scan.mhd", "1 file not read (1 × .mhd); convert volumes to NIfTI and images to PNG."),
+        ("scan.IMG", "1 file not read (1 × .img); convert volumes to NIfTI and images to PNG."),
+    ],
+)
+def test_archives_and_formats_that_are_not_read_are_named(name: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"content")
+    with pytest.raises(UserError, match=r"holds no DICOM file") as refusal:
+        find_studies(tmp_path, tmp_path, tmp_path / "out")
+    assert str(refusal.value).endswith(sentence.removesuffix("."))
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(tmp_path / "t2.png")
+    assert find_studies(tmp_path, tmp_path, tmp_path / "out").remarks == (sentence,)
+    (tmp_path / "t2.png").unlink()
+    study = write_dicom(tmp_path / "dicom")
+    (study / "1.img").write_bytes(next(study.rglob("*.ima")).read_bytes())  # DICOM, whatever its suffix
+    assert find_studies(tmp_path, tmp_path, tmp_path / "out").remarks == (sentence,)
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (b"\x08\0\x60\0", "StudyInstanceUID and Rows missing, so the file is truncated or no image; copy it again"),
+        (b"\x28\0\x10\0", "Rows missing and Columns missing; export them again"),
+    ],
+)
+def test_files_that_end_in_their_header_are_named(last: bytes, reason: str, tmp_path: Path) -> None:
+    study = write_dicom(tmp_path)
+    for path in sorted((study / T1_SERIES).iterdir())[:2]:
+        content = path.read_bytes()
+        path.write_bytes(content[: content.index(last)])
+    listing = find_studies(study, study, tmp_path / "out")
+    (source,) = listing.studies
+    problems = source.read(InputRequirements("t1"), "study").problems
+    (stated,) = {*(problem.reason for problem in listing.left_out), *problems}
+    assert stated.endswith(reason)

@@ -78,7 +78,9 @@ def test_time_points_are_not_paired(tmp_path: Path) -> None:
     for point in ("T1", "T2"):
         write_volume(tmp_path / f"{point}_pat01_ax_t2.nii.gz", make_volume())
     assert [len(study.slices) for study in read_studies(tmp_path, "t2")] == [5, 5]
-    with pytest.raises(UserError, match="no axial T1 images, only T2"):
+    with pytest.raises(
+        UserError, match="a T2 volume without T1; give the two files names that differ only in T1 and T2"
+    ):
         read_studies(tmp_path, "composite")
 
 

@@ -116,3 +116,20 @@ def test_image_left_is_the_patients_right(tmp_path: Path) -> None:
     (study,) = read_studies(tmp_path, "t1")
     assert isinstance(study.slices[0], AxialSlice)
     assert study.slices[0].image_left == "right"
+
+
+def test_volumes_without_usable_voxels_are_refused(tmp_path: Path) -> None:
+    pixels, path = make_volume(), tmp_path / "scan_t2.nii.gz"
+    blank = np.zeros_like(pixels)
+    for voxels, reason in (
+        (pixels.astype(np.complex64), "of complex numbers; save their magnitude"),
+        (np.full(pixels.shape, np.nan, np.float32), "without any contrast"),
+        (blank, "without any contrast"),
+    ):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(voxels), str(path))
+        with pytest.raises(UserError, match=f"a NIfTI file {reason}"):
+            read_studies(path, "t2")
+    write_volume(path, pixels)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"a NIfTI file that is truncated, it should have \d+,\d+ bytes; copy it again"):
+        read_studies(path, "t2")

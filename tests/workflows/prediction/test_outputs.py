@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -85,6 +86,10 @@ def lose_class(dataset: pydicom.FileDataset) -> None:
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID("1.2.826.0.1.3680043.9.999.1")
 
 
+def repeat_uid(dataset: pydicom.FileDataset) -> None:
+    dataset.SOPInstanceUID = "1.2.3.4"
+
+
 def lose_thickness(dataset: pydicom.FileDataset) -> None:
     del dataset.SliceThickness, dataset.SpacingBetweenSlices
 
@@ -94,6 +99,7 @@ def lose_thickness(dataset: pydicom.FileDataset) -> None:
     [
         (lose_frame, {"seg": "lacks FrameOfReferenceUID, which SEG requires"}),
         (lose_class, dict.fromkeys(("seg", "sr"), "SOPClassUID 1.2.826.0.1.3680043.9.999.1 is no class of")),
+        (repeat_uid, dict.fromkeys(("seg", "sr"), "slice_01: its SOPInstanceUID is also that of another file")),
         (lose_thickness, {}),
     ],
 )
@@ -113,9 +119,21 @@ def test_a_missing_attribute_costs_only_the_outputs_that_need_it(
     for (name, reason), problem in zip(missing.items(), stated, strict=True):
         assert f"output.{name} not written: " in problem
         assert reason in problem
+    remarks = json.loads((out / "study_1" / "measurements.json").read_text())["remarks"]
+    page = html.unescape((out / "study_1" / "report.html").read_text())
+    for remark, problem in zip(remarks, stated, strict=False):
+        assert remark == f"O{problem[1:]}."
+        assert remark in page
     names = {path.name for path in (out / "study_1").iterdir()}
     assert {"report.html", "label_maps", "measurements.csv"} <= names
     assert ("report.dcm" in names) is ("sr" not in missing)
+
+
+def test_a_report_without_a_segmentation_is_written(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+    run(checkpoint, study, tmp_path / "out", "output.sr=true")
+    names = {path.name for path in (tmp_path / "out" / "study_1").iterdir()}
+    assert "report.dcm" in names
+    assert not any(name.startswith("segmentation") and name.endswith(".dcm") for name in names)
 
 
 def test_the_directory_file_of_a_disc_is_an_input(checkpoint: Path, study: Path, tmp_path: Path) -> None:
