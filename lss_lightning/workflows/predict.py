@@ -26,7 +26,7 @@ from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import atomic_folder
 from lss_lightning.reporting.prediction import print_study, write_study_results
 from lss_lightning.runs.output import PREDICTION_INDEX, output_folder, write_index
-from lss_lightning.stenosis import DISCLAIMER
+from lss_lightning.stenosis import DISCLAIMER, StudyResult, find_missing_classes
 from lss_lightning.workflows.prediction.models import PredictionModels
 
 _log = logging.getLogger(__name__)
@@ -73,11 +73,19 @@ def run(config: PredictConfig, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Whether a study was written, the problems with it, and the files that each problem concerns."""
+    """The outcome of a study.
+
+    Attributes:
+        done: Whether it was written.
+        problems: The problems with it.
+        files: The files that each problem concerns.
+        is_empty: Whether no measurement of it is reported, although the checkpoint can measure.
+    """
 
     done: bool
     problems: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,19 @@ def _process_study(
     except UserError as error:
         return _Outcome(False, (str(error),), {str(error): error.files})
     print_study(result)
-    return _Outcome(True, (*study.problems, *unwritten), study.files)
+    empty = _describe_empty(result)
+    return _Outcome(True, (*study.problems, *unwritten, *empty), study.files, is_empty=bool(empty))
+
+
+def _describe_empty(result: StudyResult) -> tuple[str, ...]:
+    """Return a sentence if no measurement of a study is reported, although the checkpoint can measure."""
+    if find_missing_classes(result.labels) or any(slice_.measurements for slice_ in result.slices):
+        return ()
+    first = next((slice_ for slice_ in result.slices if slice_.content != "vertebra"), result.slices[0])
+    return (
+        f"none of {format_count(len(result.slices), 'slice')} has a measurement; {first.name}: {first.not_measured}; "
+        "check that these are axial lumbar slices like those of the training",
+    )
 
 
 def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Batch) -> dict[str, Any]:
@@ -186,5 +206,8 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
     if failed == studies:
         summary = f"none of {failed} studies can be used; " if failed > 1 else ""
         raise UserError(f"{summary}{problems[0]}")
+    empty = sum(outcome.is_empty for outcome in batch.outcomes.values())
     summary = f"{failed} of {studies} studies left out" if failed else "all studies done, but not all their files"
+    if empty == len(problems):
+        summary = f"{empty} of {studies} studies without measurements" if studies > 1 else "nothing is measured"
     raise IncompleteError(f"output={shorten_path(target)}: {summary}; {problems[0]}{more}")

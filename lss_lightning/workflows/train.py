@@ -18,8 +18,11 @@ from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.reporting.curves import plot_curves
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
+from lss_lightning.stenosis import find_missing_classes
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
+from lss_lightning.workflows.evaluation.held_out_errors import write_held_out_errors
+from lss_lightning.workflows.evaluation.measurement_callback import MeasurementCallback
 from lss_lightning.workflows.evaluation.model_card import write_model_card
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.result import EvaluationResult
@@ -100,11 +103,12 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     tracking = TrackingCallback(config.logger, data, history)
     callbacks = make_callbacks(config, data, has_objective=has_objective)
     checkpoints = make_checkpoints(folder, has_objective=has_objective)
+    measuring = [] if find_missing_classes(module.labels) else [MeasurementCallback(module.labels)]
     trainer = make_trainer(
         config.trainer,
         default_root_dir=folder,
         logger=False,
-        callbacks=[*callbacks, throughput, history, tracking, *checkpoints],
+        callbacks=[*callbacks, throughput, history, tracking, *measuring, *checkpoints],
         enable_progress_bar=config.callbacks.progress_bar,
         enable_model_summary=False,
         limit_val_batches=config.trainer.limit_val_batches if has_objective else 0,
@@ -179,8 +183,11 @@ def _test(training: _Training, checkpoint: Path) -> tuple[float | None, Evaluati
     }
     if trainer.is_global_zero:
         _draw_curves(run_folder.curves, context, data, history, epoch)
-    result = combine_parts(trainer, [run_test(trainer, module, data, context)], data.source, context, run_folder, extra)
+    part = run_test(trainer, module, data, context)
+    # The errors are all that predict.py needs; evaluate.py reports the measurements.
+    result = combine_parts(trainer, [replace(part, measurements=None)], data.source, context, run_folder, extra)
     if trainer.is_global_zero:
+        write_held_out_errors(part, checkpoint, CheckpointMetadata.from_checkpoint(content), data.source.name)
         write_report(result)
         write_model_card(result, checkpoint, data)
         print_files(run_folder)

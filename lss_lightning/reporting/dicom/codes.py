@@ -10,6 +10,7 @@ from pydicom.sr.coding import Code
 
 from lss_lightning.stenosis import MEASUREMENTS, Site
 from lss_lightning.stenosis.measurements import DISC
+from lss_lightning.stenosis.study import DISC_OR_BODY, VERTEBRAL_BODY
 
 SCHEME = "99LSS"
 
@@ -52,6 +53,8 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     "posterior_element": private_code("POSTERIOR_ELEM", "Posterior element of vertebra"),
     "thecal_sac": private_code("THECAL_SAC", "Thecal sac"),
     "aap": private_code("AAP", "Area between anterior and posterior vertebral elements"),
+    VERTEBRAL_BODY.key: private_code("VERTEBRAL_BODY", "Body of vertebra"),
+    DISC_OR_BODY.key: private_code("DISC_OR_BODY", "Intervertebral disc or body of vertebra"),
 }
 """Structures by class key, at any level."""
 

@@ -47,18 +47,17 @@ def test_printing_shows_all_levels_without_controls(opened):
 def test_each_measurement_is_shown_with_value_interval_and_thresholds(opened, study):
     result = study.slices[0]
     for name, value in result.measurements.values().items():
-        unit = MEASUREMENTS[name].unit
+        measurement, interval = MEASUREMENTS[name], result.intervals[name]
         row = opened.page.locator(f"#slice-01 tr[data-measurement={name}]")
         text = row.inner_text()
-        assert MEASUREMENTS[name].title in text
-        assert (f"{value:.1f} {unit}" if unit else f"{value:.3f}") in text
-        interval = result.intervals[name]
-        decimals = 1 if unit else 3
-        assert f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}" in text
+        assert measurement.title in text
+        assert measurement.format(value) in text
+        assert measurement.format_range(interval.low, interval.high) in text
         for criterion in CRITERIA:
             if criterion.measurement == name and "D3" in criterion.levels:
                 relation = "▼ below" if value < criterion.below else "not below"
-                assert f"{relation} {criterion.below:g} {unit}" in text
+                near = " (borderline)" if interval.is_near(value, criterion.below) else ""
+                assert f"{relation} {criterion.threshold}{near} [" in text
 
 
 def test_findings_are_worded_as_thresholds_never_as_a_diagnosis(opened, study):
@@ -85,8 +84,8 @@ def test_withheld_measurements_and_flags_state_their_reason(opened, study):
         assert flag.message in section
     assert "no thecal sac found" in section
     assert opened.page.locator("#slice-03 .sites li span").all_inner_texts() == ["withheld"] * 3
-    assert opened.page.locator("#slice-01 .sites .below").all_inner_texts() == ["left\n▼ below"]
-    assert "none; right withheld; central withheld; left withheld" in opened.page.locator("#summary").inner_text()
+    assert opened.page.locator("#slice-01 .sites .below").all_inner_texts() == ["left\n▼ below (borderline)"]
+    assert "not determined: central, left, right" in opened.page.locator("#summary").inner_text()
     assert opened.page.locator("#slice-03 .corner").all_inner_texts() == ["R?", "L?"]
     assert opened.page.locator("#slice-01 .corner").all_inner_texts() == ["R", "L"]
 

@@ -320,7 +320,7 @@ def test_measurement_of_too_few_patients_is_named(root, tmp_path):
         writer.writeheader()
         writer.writerows(rows)
     loaded = load(root, folder)
-    assert "bulge_mm" not in loaded.calibration.residuals
+    assert "bulge_mm" not in loaded.errors.residuals
     assert loaded.remark.endswith("None for Disc bulge: fewer than 39 patients have it.")
 
 
@@ -330,7 +330,7 @@ def test_slices_that_trained_the_checkpoint_are_refused(root, tmp_path):
         load(root, root / "enough", seen=[digests[0]])
     held_out = Path(shutil.copytree(root / "enough", tmp_path / "val"))
     change_metrics(lambda metrics: metrics["data"].update(subset="val"))(held_out)
-    assert load(root, held_out, seen=digests).calibration.residuals
+    assert load(root, held_out, seen=digests).errors.residuals
     change_metrics(lambda metrics: metrics["data"].update(protocol="resubstitution"))(held_out)
     with pytest.raises(UserError, match="135 of its 135 slices"):
         load(root, held_out, seen=digests)
