@@ -146,7 +146,7 @@ def list_notes(
     """List what the intervals are, the flags, and the reasons for withheld measurements, in lines that fit below."""
     basis = []
     if intervals is not None:
-        basis = [f"95 % intervals: {describe_basis(intervals.values())}" if intervals else NO_ERROR_KNOWN]
+        basis = [f"95 % intervals: {describe_basis(intervals.values())}" if intervals else f"values: {NO_ERROR_KNOWN}"]
     reasons = measurements.withheld.values()
     messages = dict.fromkeys([*basis, *(flag.message for flag in measurements.flags), *reasons])
     length = load_font(style.MIN_FONT_SIZE).getlength

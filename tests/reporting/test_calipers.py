@@ -57,7 +57,7 @@ def test_errors_follow_the_values_or_are_stated_as_unknown(label):
     assert set(errors.values()) == {"no error known"}
     assert list_notes(measurements, intervals)[0].startswith("95 % intervals: spread of models")
     assert list_measurements(measurements, {}) == list_measurements(measurements) == values
-    assert list_notes(measurements, {})[0] == "no error known"
+    assert list_notes(measurements, {})[0] == "values: no error known"
 
 
 def test_view_contains_the_anatomy(label):

@@ -27,11 +27,16 @@ def print_study(study: StudyResult) -> None:
 
     measured = [slice_ for slice_ in study.slices if slice_.measurements]
     intervals = [interval for slice_ in measured for interval in slice_.intervals.values()]
+    title = f"{study.name}: {format_count(len(study.slices), 'slice')}, {len(measured)} measured"
+    if not measured:
+        Console().print(f"{title}\n{' '.join((*study.remarks, study.disclaimer))}", highlight=False)
+        return
     errors = f"95 % intervals: {describe_basis(intervals)}." if intervals else f"Values: {NO_ERROR_KNOWN}."
+    borderline = ["Sites with ? are borderline: the threshold is within the error."] if intervals else []
     table = Table(
-        title=f"{study.name}: {format_count(len(study.slices), 'slice')}, {len(measured)} measured",
+        title=title,
         title_justify="left",
-        caption=" ".join((*study.remarks, *([errors] if measured else []), study.disclaimer)),
+        caption=" ".join((*study.remarks, errors, *borderline, study.disclaimer)),
         caption_justify="left",
     )
     for column in ("slice", "level"):
@@ -48,7 +53,8 @@ def print_study(study: StudyResult) -> None:
 def _cells(slice_: SliceResult) -> list[str]:
     assert slice_.measurements is not None
     level = style.MISSING if slice_.level is None else slice_.level
-    sites = ", ".join(slice_.sites) or style.MISSING
+    clear = {finding.criterion.site for finding in slice_.findings if finding.reliable and not finding.is_borderline}
+    sites = ", ".join(site if site in clear else f"{site}?" for site in slice_.sites) or style.MISSING
     if slice_.content != "disc":
         sites = "not compared"
     return [slice_.name, level, *(_format_value(slice_, name) for name in _COLUMNS), sites, str(len(slice_.flags))]
