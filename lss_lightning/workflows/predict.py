@@ -65,7 +65,7 @@ def run(config: PredictConfig, folder: Path) -> None:
             batch.outcomes[name] = _process_study(source, name, models, config, results)
             write_index(results, _describe_batch(config, models, batch))
             if len(sources) > 1:
-                for problem in batch.outcomes[name].problems:
+                for problem in (*batch.outcomes[name].problems, *batch.outcomes[name].empty):
                     _log.warning("%s: %s", name, problem)
         _check_outcomes(batch, target)
     Console().print(str(shorten_path(target)), highlight=False, soft_wrap=True)
@@ -79,13 +79,13 @@ class _Outcome:
         done: Whether it was written.
         problems: The problems with it.
         files: The files that each problem concerns.
-        is_empty: Whether no measurement of it is reported, although the checkpoint can measure.
+        empty: A sentence if no measurement of it is reported, although the checkpoint can measure.
     """
 
     done: bool
     problems: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    is_empty: bool = False
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,7 @@ def _process_study(
     except UserError as error:
         return _Outcome(False, (str(error),), {str(error): error.files})
     print_study(result)
-    empty = _describe_empty(result)
-    return _Outcome(True, (*study.problems, *unwritten, *empty), study.files, is_empty=bool(empty))
+    return _Outcome(True, (*study.problems, *unwritten), study.files, _describe_empty(result))
 
 
 def _describe_empty(result: StudyResult) -> tuple[str, ...]:
@@ -175,7 +174,7 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
         "studies_found": len(batch.listing.studies),
         "finished": len(batch.outcomes) == len(batch.listing.studies),
         "studies": [
-            {"name": name, "done": outcome.done, "problems": list(outcome.problems)}
+            {"name": name, "done": outcome.done, "problems": [*outcome.problems, *outcome.empty]}
             for name, outcome in batch.outcomes.items()
         ],
     }
@@ -198,6 +197,8 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         number = format_count(len(unreadable), "DICOM file")
         problems.append(f"{number} cannot be read: {summarise_problems(unreadable)}; export them again{files}")
     problems += batch.listing.problems
+    empty = [f"{name}: {sentence}" for name, outcome in batch.outcomes.items() for sentence in outcome.empty]
+    problems += empty
     if not problems:
         return
     more = f" (and {len(problems) - 1} more, see {PREDICTION_INDEX})" if len(problems) > 1 else ""
@@ -206,8 +207,7 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
     if failed == studies:
         summary = f"none of {failed} studies can be used; " if failed > 1 else ""
         raise UserError(f"{summary}{problems[0]}")
-    empty = sum(outcome.is_empty for outcome in batch.outcomes.values())
     summary = f"{failed} of {studies} studies left out" if failed else "all studies done, but not all their files"
-    if empty == len(problems):
-        summary = f"{empty} of {studies} studies without measurements" if studies > 1 else "nothing is measured"
+    if empty == problems:
+        summary = f"{len(empty)} of {studies} studies without measurements" if studies > 1 else "nothing is measured"
     raise IncompleteError(f"output={shorten_path(target)}: {summary}; {problems[0]}{more}")

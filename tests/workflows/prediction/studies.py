@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
+import pytest
 import torch
 
 from lss_lightning.config.predict import PredictConfig
@@ -16,8 +18,10 @@ from lss_lightning.data.dicom.archive import RAW_FOLDER
 from lss_lightning.errors import IncompleteError
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
+from lss_lightning.phantom import render_slice
 from lss_lightning.phantom.dicom import T1_SERIES, T2_SERIES, write_study
 from lss_lightning.workflows import predict
+from lss_lightning.workflows.prediction.engine import InferenceEngine
 from tests.conftest import compose_command, configure
 
 SIZE = 64
@@ -68,6 +72,13 @@ def keep(study: Path, *series: str) -> None:
     for folder in study.iterdir():
         if folder.name not in series:
             shutil.rmtree(folder)
+
+
+def draw_anatomy(patch: pytest.MonkeyPatch) -> None:
+    """Let networks find the anatomy of one phantom disc in every slice, because untrained ones find none."""
+    label = render_slice(8, 1, "D4", SIZE).label
+    exact = np.stack([label == index for index in range(len(LUMBAR))]).astype(np.float32)
+    patch.setattr(InferenceEngine, "segment", lambda _, inputs: iter([exact[None]] * len(inputs)))
 
 
 def run(checkpoint: Path, source: Path, output: Path, *overrides: str) -> Path:
