@@ -8,6 +8,7 @@ import pytest
 
 from lss_lightning.reporting.study import write_study_report
 from lss_lightning.stenosis import CRITERIA, MEASUREMENTS
+from lss_lightning.stenosis.norms import NORMS
 from tests.browser import DESKTOP, PHONE
 from tests.reporting.studies import MODELS, make_study
 
@@ -18,6 +19,41 @@ def test_the_report_has_no_browser_errors_requests_or_overflow(report, open_page
     assert opened.errors == []
     assert opened.requests == []
     assert opened.overflow == 0
+
+
+def test_tables_scroll_with_their_headers_on_a_phone(report, open_page):
+    opened = open_page(report, PHONE)
+    for section in ("comparison", "thresholds"):
+        box = opened.page.locator(f"#{section} .scroll").first
+        box.evaluate("box => { box.scrollTop = 200; box.scrollLeft = 120; }")
+        assert box.evaluate("box => box.scrollTop") == 200
+        frame, corner, name = (
+            element.bounding_box() for element in (box, box.locator("thead th").first, box.locator("tbody th").nth(3))
+        )
+        assert (corner["x"], corner["y"]) == pytest.approx((frame["x"], frame["y"]), abs=1)
+        assert name["x"] == pytest.approx(frame["x"], abs=1)
+        # Nothing of the scrolled columns covers the names.
+        middle = {"x": name["x"] + 20, "y": name["y"] + name["height"] / 2}
+        top = opened.page.evaluate("at => document.elementFromPoint(at.x, at.y)?.closest('th') !== null", middle)
+        assert top or middle["y"] > PHONE[1]
+
+
+def test_the_scale_bar_has_a_dark_edge(opened):
+    bar, halo = (
+        opened.page.locator(f"#slice-01 .scale-bar.anatomy path{kind}").evaluate(
+            "path => [getComputedStyle(path).stroke, parseFloat(getComputedStyle(path).strokeWidth)]"
+        )
+        for kind in (":not(.halo)", ".halo")
+    )
+    assert (bar[0], halo[0]) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+    assert halo[1] >= bar[1] + 3
+
+
+def test_the_page_lists_published_values_for_comparison(opened):
+    text = opened.page.locator("#thresholds").inner_text()
+    for norm in NORMS:
+        assert norm.value in text
+        assert norm.source in text
 
 
 def test_sections(opened):
