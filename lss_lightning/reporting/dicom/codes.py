@@ -103,7 +103,7 @@ def structure_code(key: str, name: str, number: int, level: str | None) -> Code:
     Args:
         key: The key of the class.
         name: The name of the class, used as the meaning of a class that has no code of its own.
-        number: The number of the segment.
+        number: The index of the class.
         level: The level of all slices, e.g. ``L4/5``. None if it is unknown or the slices are of several levels.
     """
     if key == DISC and level is not None and level in DISC_CODES:

@@ -22,7 +22,7 @@ _DESCRIPTION = "Research use only, not a medical device"
 
 
 def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tuple[Path, ...]:
-    """Write a study's label maps as binary DICOM segmentations with one segment for each anatomical class.
+    """Write a study's label maps as binary DICOM segmentations with a segment for each anatomical class that occurs.
 
     Each file has one frame for each slice and class that is present, on the grid of the slice's T1 image, or of its
     only image. Parallel slices on one grid share a file. Lumbar slices are usually tilted along each disc and a
@@ -49,7 +49,7 @@ def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tu
     slices = [slice_ for slice_ in match_sources(study, keep_identity) if slice_.result.is_plausible]
     check_seg_sources(slices)
     groups = group_by_grid(slices)
-    filled = [group for group in groups if _segment_numbers(group, study.labels).any()]
+    filled = [group for group in groups if _list_classes(group, study.labels)]
     paths = [path]
     if len(filled) != 1:
         paths = [path.with_stem(f"{path.stem}_{number}") for number in range(1, len(filled) + 1)]
@@ -60,10 +60,15 @@ def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tu
     return tuple(paths)
 
 
+def _list_classes(group: Sequence[MatchedSlice], labels: LabelSet) -> list[int]:
+    """Return the indices of the anatomical classes that occur in a group."""
+    return [index for index in labels.anatomical if any((item.result.classes == index).any() for item in group)]
+
+
 def _segment_numbers(group: Sequence[MatchedSlice], labels: LabelSet) -> NDArray[np.uint8]:
-    """Return label maps (N, H, W) in which the anatomical classes are numbered from 1 and the other classes are 0."""
-    table = np.zeros(256, dtype=np.uint8)
-    table[list(labels.anatomical)] = np.arange(len(labels.anatomical)) + 1
+    """Return label maps (N, H, W) in which the classes of the segments are numbered from 1 and the others are 0."""
+    table, classes = np.zeros(256, dtype=np.uint8), _list_classes(group, labels)
+    table[classes] = np.arange(len(classes)) + 1
     return table[np.stack([slice_.result.classes for slice_ in group])]
 
 
@@ -109,13 +114,13 @@ def _segments(study: StudyResult, group: Sequence[MatchedSlice]) -> list[Segment
     algorithm = build_seg_algorithm(study)
     level, source = _find_level(group)
     segments = []
-    for number, index in enumerate(study.labels.anatomical, start=1):
+    for number, index in enumerate(_list_classes(group, study.labels), start=1):
         label = study.labels[index]
         segment = SegmentDescription(
             segment_number=number,
             segment_label=label.name,
             segmented_property_category=ANATOMY,
-            segmented_property_type=structure_code(label.key, label.name, number, level),
+            segmented_property_type=structure_code(label.key, label.name, index, level),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             anatomic_regions=[REGION],

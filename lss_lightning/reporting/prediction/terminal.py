@@ -31,12 +31,13 @@ def print_study(study: StudyResult) -> None:
     if not measured:
         Console().print(f"{title}\n{' '.join((*study.remarks, study.disclaimer))}", highlight=False)
         return
-    errors = f"95 % intervals: {describe_basis(intervals)}." if intervals else f"Values: {NO_ERROR_KNOWN}."
-    borderline = ["Sites with ? are borderline: the threshold is within the error."] if intervals else []
+    errors = [f"95 % intervals: {describe_basis(intervals)}.", "Sites with ? are borderline."]
+    if not intervals:
+        errors = [f"Values: {NO_ERROR_KNOWN}."]
     table = Table(
         title=title,
         title_justify="left",
-        caption=" ".join((*study.remarks, errors, *borderline, study.disclaimer)),
+        caption=" ".join((*study.remarks, *errors, study.disclaimer)),
         caption_justify="left",
     )
     for column in ("slice", "level"):
