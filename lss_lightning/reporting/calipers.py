@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from lss_lightning.labels import LabelSet
 from lss_lightning.reporting import style
 from lss_lightning.reporting.raster import PIXELS_PER_POINT, Line, draw_lines, load_font
-from lss_lightning.stenosis import MEASUREMENTS, Side, SliceMeasurements
+from lss_lightning.stenosis import (
+    MEASUREMENTS,
+    NO_ERROR_KNOWN,
+    MeasurementInterval,
+    Side,
+    SliceMeasurements,
+    describe_basis,
+)
 from lss_lightning.stenosis.measurements import Points
 
 if TYPE_CHECKING:
@@ -76,6 +83,7 @@ def plot_calipers(
     caption: str,
     aspect: float = 1.0,
     image_left: Side | None = None,
+    intervals: Mapping[str, MeasurementInterval] | None = None,
 ) -> None:
     """Write a slice with its measurements, the reasons for withheld ones, and its flags as a PNG file.
 
@@ -88,11 +96,12 @@ def plot_calipers(
         caption: Data, labels or checkpoint of the picture.
         aspect: Height of a pixel divided by its width.
         image_left: The patient's side on the left of the image, or None if it is assumed to be the right side.
+        intervals: The 95 % intervals by measurement, of those whose error is known. None writes no errors.
     """
     from PIL import Image, ImageDraw
 
     regular = load_font(style.MIN_FONT_SIZE)
-    rows, notes = list_measurements(measurements), list_notes(measurements)
+    rows, notes = list_measurements(measurements, intervals), list_notes(measurements, intervals)
     caption_lines = style.wrap(caption, _WIDTH - 2 * _EDGE, regular.getlength)
     caption_top = _TOP + max(_MAX_HEIGHT, round(_LINE_HEIGHT * (len(rows) + 1 + len(notes)))) + 2 * _EDGE
     sheet = Image.new("RGB", (_WIDTH, round(caption_top + _LINE_HEIGHT * (len(caption_lines) + 1))), "white")
@@ -103,7 +112,7 @@ def plot_calipers(
         y = _TOP + (index + 0.5) * _LINE_HEIGHT
         pen.text((_LIST_LEFT, y), letter, "black", load_font(style.MIN_FONT_SIZE, bold=True), anchor="lm")
         pen.text((_TITLE_LEFT, y), name, "black", regular, anchor="lm")
-        pen.text((_WIDTH - _EDGE, y), value, "black", regular, anchor="rm")
+        pen.text((_WIDTH - _EDGE, y), value, "black" if name else style.SUBDUED, regular, anchor="rm")
     for index, note in enumerate(notes, start=len(rows) + 1):
         pen.text((_LIST_LEFT, _TOP + (index + 0.5) * _LINE_HEIGHT), note, style.SUBDUED, regular, anchor="lm")
     for index, line in enumerate(caption_lines):
@@ -111,23 +120,35 @@ def plot_calipers(
     sheet.save(path, compress_level=_COMPRESSION, dpi=(style.DPI, style.DPI))
 
 
-def list_measurements(measurements: SliceMeasurements) -> list[tuple[str, str, str]]:
+def list_measurements(
+    measurements: SliceMeasurements, intervals: Mapping[str, MeasurementInterval] | None = None
+) -> list[tuple[str, str, str]]:
     """List the letter of the caliper, the title and the value of each measurement.
 
-    The letter is empty without a caliper, and the value is a dash if the measurement is withheld.
+    The letter is empty without a caliper, and the value is a dash if the measurement is withheld. If there are
+    intervals, a row with the interval follows each value.
     """
     rows = []
     for name, value in measurements.values().items():
-        unit = MEASUREMENTS[name].unit
-        text = style.MISSING if value is None else f"{value:.{1 if unit else 2}f} {unit}".strip()
+        measurement = MEASUREMENTS[name]
         letter = CALIPER_STYLES[name].letter if name in measurements.calipers else ""
-        rows.append((letter, MEASUREMENTS[name].title, text))
+        rows.append((letter, measurement.title, style.MISSING if value is None else measurement.format(value)))
+        if intervals and value is not None:
+            interval = intervals.get(name)
+            error = measurement.format_range(interval.low, interval.high) if interval else NO_ERROR_KNOWN
+            rows.append(("", "", error))
     return rows
 
 
-def list_notes(measurements: SliceMeasurements) -> list[str]:
-    """List the flags and the reasons for withheld measurements, in lines that fit below the list."""
-    messages = dict.fromkeys([flag.message for flag in measurements.flags] + [*measurements.withheld.values()])
+def list_notes(
+    measurements: SliceMeasurements, intervals: Mapping[str, MeasurementInterval] | None = None
+) -> list[str]:
+    """List what the intervals are, the flags, and the reasons for withheld measurements, in lines that fit below."""
+    basis = []
+    if intervals is not None:
+        basis = [f"95 % intervals: {describe_basis(intervals.values())}" if intervals else f"values: {NO_ERROR_KNOWN}"]
+    reasons = measurements.withheld.values()
+    messages = dict.fromkeys([*basis, *(flag.message for flag in measurements.flags), *reasons])
     length = load_font(style.MIN_FONT_SIZE).getlength
     lines: list[str] = []
     for message in messages:

@@ -16,6 +16,9 @@ METRICS_SCHEMA = 1
 """Version of ``metrics.json``."""
 
 CHECKPOINTS = "checkpoints"
+MEASUREMENT_ERRORS = "measurement-errors.json"
+"""The errors of a checkpoint's measurements on its test part, in the folder of the checkpoint."""
+
 CONFIGURATION = "config.yaml"
 
 

@@ -8,7 +8,13 @@ from lss_lightning.stenosis.measurements import MEASUREMENTS, Caliper, Flag, Mea
 from lss_lightning.stenosis.plausibility import flag_plausibility
 from lss_lightning.stenosis.regions import find_missing_classes
 from lss_lightning.stenosis.study import DISCLAIMER, LEVEL_KEYS, Geometry, ModelIdentity, SliceResult, StudyResult
-from lss_lightning.stenosis.uncertainty import MeasurementInterval, Support, describe_basis, measure_ensemble
+from lss_lightning.stenosis.uncertainty import (
+    NO_ERROR_KNOWN,
+    MeasurementInterval,
+    Support,
+    describe_basis,
+    measure_ensemble,
+)
 
 __all__ = [
     "CRITERIA",
@@ -18,6 +24,7 @@ __all__ = [
     "MAX_SHIFT_MM",
     "MEASUREMENTS",
     "MIN_CALIBRATION_PATIENTS",
+    "NO_ERROR_KNOWN",
     "SITES",
     "Calibration",
     "Caliper",

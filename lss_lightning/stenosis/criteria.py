@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lss_lightning.stenosis.measurements import MEASUREMENTS
+
+if TYPE_CHECKING:
+    from lss_lightning.stenosis.uncertainty import MeasurementInterval
 
 Site: TypeAlias = Literal["central", "left", "right"]
 """Location of a stenosis; left and right are the patient's."""
@@ -51,6 +54,24 @@ class Criterion:
         """The name in files, e.g. ``sac_area_mm2<75``."""
         return f"{self.measurement}<{self.below:g}"
 
+    @property
+    def is_general(self) -> bool:
+        """Whether the criterion applies at all levels."""
+        return self.levels == _ALL_LEVELS
+
+    @property
+    def threshold(self) -> str:
+        """The threshold with its unit."""
+        return f"{self.below:g} {MEASUREMENTS[self.measurement].unit}".strip()
+
+    def is_met(self, value: float) -> bool:
+        """Return whether a value, rounded as it is reported, is below the threshold."""
+        return MEASUREMENTS[self.measurement].round(value) < self.below
+
+    def is_borderline(self, value: float, interval: MeasurementInterval | None) -> bool:
+        """Return whether the threshold is within the error of a value; False if its error is unknown (None)."""
+        return interval is not None and interval.is_near(value, self.below)
+
 
 _SCHONSTROM = "Schönström and Hansson, Spine 13:385 (1988)"
 _HAMANISHI = "Hamanishi et al., J Spinal Disord (October 1994)"
@@ -65,7 +86,14 @@ _GAP = "published for the foramen's AP diameter on sagittal images, measured her
 CRITERIA: tuple[Criterion, ...] = (
     Criterion("sac_area_mm2", 75, "nerve roots affected", _SCHONSTROM, "central", _ALL_LEVELS, ("D5",), _TAPER),
     Criterion(
-        "sac_area_mm2", 100, "intermittent claudication likely", _HAMANISHI, "central", _ALL_LEVELS, ("D5",), _TAPER
+        "sac_area_mm2",
+        100,
+        "associated with intermittent claudication if at several of L2/3, L3/4 and L4/5",
+        _HAMANISHI,
+        "central",
+        _ALL_LEVELS,
+        ("D5",),
+        _TAPER,
     ),
     Criterion("sac_area_mm2", 111.09, "best cut-off at L4/5, sensitivity 80 %, specificity 81 %", _LIM, None, ("D4",)),
     Criterion("canal_area_mm2", 70, "central stenosis", _STEURER, "central"),
@@ -88,17 +116,28 @@ class Finding:
         criterion: The threshold.
         value: The measured value.
         reliable: Whether the criterion counts at this level.
+        interval: The 95 % interval of the value, or None if its error is unknown.
     """
 
     criterion: Criterion
     value: float
     reliable: bool
+    interval: MeasurementInterval | None = None
+
+    @property
+    def is_borderline(self) -> bool:
+        """Whether the threshold is within the error of the value. False if the error is unknown."""
+        return self.criterion.is_borderline(self.value, self.interval)
 
     def __str__(self) -> str:
         criterion, measurement = self.criterion, MEASUREMENTS[self.criterion.measurement]
+        error = "no error known"
+        if self.interval is not None:
+            error = f"95 % interval {measurement.format_range(self.interval.low, self.interval.high)}"
         text = (
-            f"{measurement.title} {self.value:.1f} {measurement.unit}: below the published threshold of "
-            f"{criterion.below:g} {measurement.unit} ({criterion.meaning}; {criterion.source})"
+            f"{measurement.title} {measurement.format(self.value)} ({error}): "
+            f"{'borderline, ' if self.is_borderline else ''}below the published threshold of "
+            f"{criterion.threshold} ({criterion.meaning}; {criterion.source})"
         )
         limited = criterion.caution and (not self.reliable or not criterion.unreliable_at)
         return f"{text}; {criterion.caution}" if limited else text
@@ -112,20 +151,21 @@ def find_criteria(level: str | None) -> tuple[Criterion, ...]:
             levels apply.
     """
     general = level not in _ALL_LEVELS
-    return tuple(
-        criterion
-        for criterion in CRITERIA
-        if level in criterion.levels or (general and criterion.levels == _ALL_LEVELS)
-    )
+    return tuple(criterion for criterion in CRITERIA if level in criterion.levels or (general and criterion.is_general))
 
 
-def apply_criteria(values: Mapping[str, float | None], level: str | None) -> tuple[Finding, ...]:
-    """Return the findings of a slice: its measurements that lie below a threshold.
+def apply_criteria(
+    values: Mapping[str, float | None],
+    level: str | None,
+    intervals: Mapping[str, MeasurementInterval] | None = None,
+) -> tuple[Finding, ...]:
+    """Return the findings of a slice: its measurements that lie below a threshold, rounded as they are reported.
 
     Args:
         values: Measurements by name, as returned by
             :meth:`~lss_lightning.stenosis.measurements.SliceMeasurements.values`; None if withheld.
         level: The level, as for :func:`find_criteria`.
+        intervals: 95 % intervals by measurement, for those whose error is known.
 
     Returns:
         Findings in the order of :data:`CRITERIA`.
@@ -133,9 +173,16 @@ def apply_criteria(values: Mapping[str, float | None], level: str | None) -> tup
     findings = []
     for criterion in find_criteria(level):
         value = values.get(criterion.measurement)
-        if value is not None and value < criterion.below:
-            findings.append(Finding(criterion, value, reliable=level not in criterion.unreliable_at))
+        if value is not None and criterion.is_met(value):
+            interval = (intervals or {}).get(criterion.measurement)
+            findings.append(Finding(criterion, value, level not in criterion.unreliable_at, interval))
     return tuple(findings)
+
+
+def describe_status(criterion: Criterion, value: float, interval: MeasurementInterval | None) -> str:
+    """Return ``below`` or ``not below``, with ``(borderline)`` if the threshold is within the error of a value."""
+    relation = "below" if criterion.is_met(value) else "not below"
+    return f"{relation} (borderline)" if criterion.is_borderline(value, interval) else relation
 
 
 def find_sites(findings: Iterable[Finding]) -> tuple[Site, ...]:

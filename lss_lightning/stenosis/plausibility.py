@@ -6,6 +6,7 @@ may pass. Implausible images are flagged and not measured, but an unflagged imag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -79,7 +80,7 @@ def flag_plausibility(
     """
     values = compute_image_signs(image, spacing) | compute_label_signs(probabilities, labels)
     problems = [
-        f"{sign.message} ({name} {values[name]:.2f})"
+        f"{sign.message} ({name} {values[name]:.2f})" if math.isfinite(values[name]) else "no anatomy is found"
         for name, sign in PLAUSIBILITY_SIGNS.items()
         if sign.is_implausible(values[name])
     ]

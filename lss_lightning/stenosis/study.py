@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lss_lightning.labels import LabelSet
-from lss_lightning.stenosis.criteria import Finding, Site
+from lss_lightning.labels import Label, LabelSet
+from lss_lightning.stenosis.criteria import Criterion, Finding, Site, find_criteria
 from lss_lightning.stenosis.measure import Side
-from lss_lightning.stenosis.measurements import Flag, SliceMeasurements
+from lss_lightning.stenosis.measurements import DISC, Flag, SliceMeasurements
 
 if TYPE_CHECKING:
     from lss_lightning.stenosis.uncertainty import MeasurementInterval
@@ -22,11 +22,42 @@ if TYPE_CHECKING:
 LevelSource: TypeAlias = Literal["given", "assigned", "unknown"]
 """Origin of a slice's level: given by the user, assigned from the geometry of the study, or unknown."""
 
+SliceContent: TypeAlias = Literal["disc", "vertebra", "unknown"]
+"""What a slice passes through, as far as it is known."""
+
 LEVEL_KEYS: Mapping[str, str] = MappingProxyType({"L3/4": "D3", "L4/5": "D4", "L5/S1": "D5"})
 """Key of each disc in the criteria, by its printed name, from head to feet."""
 
+VERTEBRAL_BODY = Label("Vertebral Body", "vertebral_body", "VB", 25, "#c3f0b4", anatomical=True)
+"""The class of what a network labels as disc on a slice through a vertebral body."""
+
+DISC_OR_BODY = Label("Disc or Vertebral Body", "disc_or_vertebral_body", "IVD/VB", 75, "#56b4e9", anatomical=True)
+"""The class of what a network labels as disc on a slice that may pass through either."""
+
+DISC_KEYS: Mapping[SliceContent, str] = MappingProxyType(
+    {"disc": DISC, "vertebra": VERTEBRAL_BODY.key, "unknown": DISC_OR_BODY.key}
+)
+"""Key of the class that holds the network's disc, by what the slice passes through."""
+
 PatientVector: TypeAlias = tuple[float, float, float]
 """A vector in patient coordinates: towards the left, the back and the head (DICOM's LPS)."""
+
+
+def extend_labels(labels: LabelSet, contents: Collection[SliceContent]) -> LabelSet:
+    """Append the classes that code the network's disc on slices of the given contents.
+
+    Args:
+        labels: The classes of the network. Without a disc, they are returned unchanged.
+        contents: What the slices of a study pass through.
+    """
+    added: list[Label] = []
+    if DISC in labels.keys:
+        keys = {DISC_KEYS[content] for content in contents}.difference(labels.keys)
+        added = [label for label in (VERTEBRAL_BODY, DISC_OR_BODY) if label.key in keys]
+    free = [code for code in range(256) if code not in labels.codes]
+    codes = [label.code if label.code in free else free[-1 - position] for position, label in enumerate(added)]
+    return LabelSet((*labels, *(replace(label, code=code) for label, code in zip(added, codes, strict=True))))
+
 
 DISCLAIMER = "Research use only, not a medical device."
 """The sentence that every output contains."""
@@ -60,15 +91,17 @@ class SliceResult:
             known.
         level: The disc that the slice shows, e.g. ``L4/5``; None if it is unknown or the slice shows none.
         level_source: Origin of the level.
-        not_measured: Reason why the slice is segmented but not measured, or None if it is measured.
+        content: What the slice passes through. Thresholds apply to discs only.
+        is_plausible: Whether the image looks like an axial lumbar slice.
+        not_measured: Reason why no measurement is reported, or None if at least one is.
         images: Images (H, W), uint8: ``T1`` and ``T2``, registered, if the study has them; or a single ``image`` if the
             file does not identify its sequence.
-        classes: Class indices, (H, W), uint8.
+        classes: Class indices, (H, W), uint8. The disc is coded as :data:`DISC_KEYS` defines.
         probabilities: Class probabilities, (K, H, W), float32, averaged over models and test-time views.
         spacing: Height and width of a pixel in mm, or None if unknown.
         image_left: The patient's side at the left of the image, or None if unknown.
-        measurements: The measurements, or None if the slice is not measured.
-        intervals: 95 % intervals by measurement, if there are several models or views, or a calibration.
+        measurements: The measurements, or None if none is reported.
+        intervals: 95 % intervals of the measurements whose error is known.
         findings: Measurements below a published threshold.
         sites: Sites of a stenosis that the findings suggest.
         flags: All quality flags, including those of the measurements.
@@ -79,6 +112,8 @@ class SliceResult:
     name: str
     level: str | None
     level_source: LevelSource
+    content: SliceContent
+    is_plausible: bool
     not_measured: str | None
     images: Mapping[str, NDArray[np.uint8]]
     classes: NDArray[np.uint8]
@@ -92,6 +127,11 @@ class SliceResult:
     flags: tuple[Flag, ...]
     geometry: Geometry | None
     sources: tuple[Path, ...]
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria that apply to the slice: those of its level. None apply if it may not pass through a disc."""
+        return find_criteria(LEVEL_KEYS.get(self.level or "", self.level)) if self.content == "disc" else ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +154,7 @@ class StudyResult:
     Attributes:
         name: Anonymous name, e.g. ``study_1``.
         slices: The slices, from head to feet if that order is known, otherwise in the order of the file names.
-        labels: The classes, in index order.
+        labels: The classes, in index order: those of the network, and those of :data:`DISC_KEYS` that occur.
         models: The checkpoints that segmented the study.
         remarks: Remarks on the whole study, one sentence each.
         disclaimer: The sentence that every output contains.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,52 +76,80 @@ class Support:
         return f"{self.slices} slices of {self.patients} patients"
 
 
+IntervalOrigin: TypeAlias = Literal["spread", "calibration", "test"]
+"""Origin of an interval: the spread of models or views, a calibration, or the checkpoint's test."""
+
+
 @dataclass(frozen=True)
 class MeasurementInterval:
     """A 95 % interval of a measurement.
 
-    Without a calibration, it is the interval of the value that a further ensemble member would give. It accounts for
-    the differences between members and for rasterisation, but not for errors that all members share, such as those
-    caused by the labels and the scanner they were trained on. It therefore covers the truth less often than 95 %
-    (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`), it is the interval of
-    the value measured on the label map.
+    From the spread of models or views, it is the interval of the value that a further ensemble member would give. It
+    accounts for the differences between members and for rasterisation, but not for errors that all members share, such
+    as those caused by the labels and the scanner they were trained on. It therefore covers the truth less often than
+    95 % (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`) or the errors of
+    the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`), it is the interval of the value measured
+    on the label map.
 
     Attributes:
         low: Lower bound, in the unit of the measurement, at least 0.
         high: Upper bound, in the unit of the measurement, at least 0.
         probability_below: Probability, 0 to 1, of a value below each published threshold of the measurement, by
             :attr:`~lss_lightning.stenosis.criteria.Criterion.key`.
-        support: Size of the calibration data, or None without a calibration.
+        support: Size of the data of a calibration or test. None for the spread.
+        from_test: Whether the data is the checkpoint's test part.
     """
 
     low: float
     high: float
     probability_below: Mapping[str, float]
     support: Support | None = None
+    from_test: bool = False
+
+    @property
+    def origin(self) -> IntervalOrigin:
+        """The origin of the interval."""
+        return "spread" if self.support is None else "test" if self.from_test else "calibration"
+
+    def is_near(self, value: float, threshold: float) -> bool:
+        """Return whether a threshold is within the error of a value.
+
+        The interval of a biased network may exclude the value, so the range between the two counts as well.
+
+        Args:
+            value: The measured value.
+            threshold: The threshold.
+        """
+        return min(self.low, value) <= threshold <= max(self.high, value)
 
     @property
     def basis(self) -> str:
         """The description that accompanies the interval wherever it is shown."""
-        return SPREAD_ONLY if self.support is None else f"calibrated on {self.support}"
+        return _BASES[self.origin].format(self.support)
 
 
 SPREAD_ONLY = "spread of models or views only, not calibrated"
-"""Description of an interval without a coverage guarantee."""
+"""Description of an interval that leaves out the errors that all models share."""
+
+_BASES: Mapping[IntervalOrigin, str] = MappingProxyType(
+    {
+        "spread": SPREAD_ONLY,
+        "calibration": "calibrated on {}",
+        "test": "error of this checkpoint on its test part, {}",
+    }
+)
+
+NO_ERROR_KNOWN = "no error known"
+"""The text beside a value whose uncertainty is unknown."""
 
 
 def describe_basis(intervals: Iterable[MeasurementInterval]) -> str:
-    """Describe the basis of the intervals of several measurements; empty if there are none.
-
-    The intervals either come from one calibration or are all uncalibrated.
-    """
-    supports = {interval.support for interval in intervals}
-    calibrated = sorted(
-        (support for support in supports if support is not None),
-        key=lambda support: (support.slices, support.patients),
-    )
-    if not calibrated:
-        return SPREAD_ONLY if supports else ""
-    return f"calibrated on {'up to ' if len(calibrated) > 1 else ''}{calibrated[-1]}"
+    """Describe the basis of the intervals of several measurements, which have one origin; empty if there are none."""
+    supports = {(interval.support, interval.origin) for interval in intervals}
+    if not supports:
+        return ""
+    largest, origin = max(supports, key=lambda item: (item[0].slices, item[0].patients) if item[0] else (0, 0))
+    return _BASES[origin].format(f"{'up to ' if len(supports) > 1 else ''}{largest}")
 
 
 def measure_ensemble(

@@ -19,6 +19,7 @@ from lss_lightning.workflows.evaluation.calibration import load_calibration
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
 from lss_lightning.workflows.evaluation.folds import Fold, check_folds, find_held_out
+from lss_lightning.workflows.evaluation.held_out_errors import write_held_out_errors
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.selection import make_source, select_slices
 from lss_lightning.workflows.evaluation.tester import combine_parts, make_tester, run_test
@@ -74,13 +75,15 @@ def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
         excluded_seen=selection.excluded_seen,
         facts=collect_model_facts(all_metadata, ensemble.members),
     )
-    trainer = make_tester(config, run_folder, [ensemble], loggers, calibration.calibration if calibration else None)
+    trainer = make_tester(config, run_folder, [ensemble], loggers, calibration.errors if calibration else None)
     description = describe_evaluation(context, all_metadata, run_folder)
     with record_run(trainer, loggers, description), explain_out_of_memory(source.batch_size):
         part = run_test(trainer, ensemble, selection.data, context)
         result = combine_parts(trainer, [part], source, context, run_folder)
         if trainer.is_global_zero:
             write_report(result)
+            if config.own_data and selection.subset == "test" and len(files) == 1 and config.tta == "none":
+                write_held_out_errors(part, files[0], all_metadata[0], source.name)
         record_result(trainer, result, with_images=config.examples.count > 0)
     if trainer.is_global_zero:
         print_files(run_folder)

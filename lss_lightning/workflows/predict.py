@@ -26,7 +26,7 @@ from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import atomic_folder
 from lss_lightning.reporting.prediction import print_study, write_study_results
 from lss_lightning.runs.output import PREDICTION_INDEX, output_folder, write_index
-from lss_lightning.stenosis import DISCLAIMER
+from lss_lightning.stenosis import DISCLAIMER, StudyResult, find_missing_classes
 from lss_lightning.workflows.prediction.models import PredictionModels
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def run(config: PredictConfig, folder: Path) -> None:
             batch.outcomes[name] = _process_study(source, name, models, config, results)
             write_index(results, _describe_batch(config, models, batch))
             if len(sources) > 1:
-                for problem in batch.outcomes[name].problems:
+                for problem in (*batch.outcomes[name].problems, *batch.outcomes[name].empty):
                     _log.warning("%s: %s", name, problem)
         _check_outcomes(batch, target)
     Console().print(str(shorten_path(target)), highlight=False, soft_wrap=True)
@@ -73,11 +73,19 @@ def run(config: PredictConfig, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Whether a study was written, the problems with it, and the files that each problem concerns."""
+    """The outcome of a study.
+
+    Attributes:
+        done: Whether it was written.
+        problems: The problems with it.
+        files: The files that each problem concerns.
+        empty: A sentence if no measurement of it is reported, although the checkpoint can measure.
+    """
 
     done: bool
     problems: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,18 @@ def _process_study(
     except UserError as error:
         return _Outcome(False, (str(error),), {str(error): error.files})
     print_study(result)
-    return _Outcome(True, (*study.problems, *unwritten), study.files)
+    return _Outcome(True, (*study.problems, *unwritten), study.files, _describe_empty(result))
+
+
+def _describe_empty(result: StudyResult) -> tuple[str, ...]:
+    """Return a sentence if no measurement of a study is reported, although the checkpoint can measure."""
+    if find_missing_classes(result.labels) or any(slice_.measurements for slice_ in result.slices):
+        return ()
+    first = next((slice_ for slice_ in result.slices if slice_.content != "vertebra"), result.slices[0])
+    return (
+        f"none of {format_count(len(result.slices), 'slice')} has a measurement; {first.name}: {first.not_measured}; "
+        "check that these are axial lumbar slices like those of the training",
+    )
 
 
 def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Batch) -> dict[str, Any]:
@@ -155,7 +174,7 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
         "studies_found": len(batch.listing.studies),
         "finished": len(batch.outcomes) == len(batch.listing.studies),
         "studies": [
-            {"name": name, "done": outcome.done, "problems": list(outcome.problems)}
+            {"name": name, "done": outcome.done, "problems": [*outcome.problems, *outcome.empty]}
             for name, outcome in batch.outcomes.items()
         ],
     }
@@ -178,6 +197,8 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         number = format_count(len(unreadable), "DICOM file")
         problems.append(f"{number} cannot be read: {summarise_problems(unreadable)}; export them again{files}")
     problems += batch.listing.problems
+    empty = [f"{name}: {sentence}" for name, outcome in batch.outcomes.items() for sentence in outcome.empty]
+    problems += empty
     if not problems:
         return
     more = f" (and {len(problems) - 1} more, see {PREDICTION_INDEX})" if len(problems) > 1 else ""
@@ -187,4 +208,6 @@ def _check_outcomes(batch: _Batch, target: Path) -> None:
         summary = f"none of {failed} studies can be used; " if failed > 1 else ""
         raise UserError(f"{summary}{problems[0]}")
     summary = f"{failed} of {studies} studies left out" if failed else "all studies done, but not all their files"
+    if empty == problems:
+        summary = f"{len(empty)} of {studies} studies without measurements" if studies > 1 else "nothing is measured"
     raise IncompleteError(f"output={shorten_path(target)}: {summary}; {problems[0]}{more}")

@@ -24,9 +24,12 @@ from lss_lightning.reporting.loggers import make_loggers
 from lss_lightning.runs.layout import RunFolder
 from lss_lightning.runs.results import record_resume
 from lss_lightning.runs.trust import trust_further_classes
+from lss_lightning.stenosis import find_missing_classes
 from lss_lightning.sweeps.trial import is_trial
 from lss_lightning.workflows.evaluation.context import EnsembleMember, EvaluationContext, describe_shared_patients
 from lss_lightning.workflows.evaluation.facts import collect_model_facts
+from lss_lightning.workflows.evaluation.held_out_errors import write_held_out_errors
+from lss_lightning.workflows.evaluation.measurement_callback import MeasurementCallback
 from lss_lightning.workflows.evaluation.model_card import write_model_card
 from lss_lightning.workflows.evaluation.report import print_files, write_report
 from lss_lightning.workflows.evaluation.result import EvaluationResult
@@ -117,9 +120,10 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     ]
     limits = [] if config.engine.seconds is None else [MaxTime(config.engine.seconds)]
     pruning = [PruningCallback()] if is_trial() else []
+    measuring = [] if find_missing_classes(module.labels) else [MeasurementCallback(module.labels)]
     last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
     # Lightning calls the callbacks in this order, those that write checkpoints and the history after the others.
-    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *pruning, *last]
+    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *pruning, *measuring, *last]
     shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(
         config.trainer,
@@ -220,10 +224,13 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
     }
     if trainer.is_global_zero:
         _draw_curves(run_folder.curves, context, data, history, epoch)
-    result = combine_parts(trainer, [run_test(trainer, module, data, context)], data.source, context, run_folder, extra)
+    part = run_test(trainer, module, data, context)
+    # The errors are all that predict.py needs; evaluate.py reports the measurements.
+    result = combine_parts(trainer, [replace(part, measurements=None)], data.source, context, run_folder, extra)
     if trainer.is_global_zero:
         write_report(result)
         if checkpoint is not None:
+            write_held_out_errors(part, checkpoint, training.metadata, data.source.name)
             write_model_card(result, checkpoint, data)
         print_files(run_folder)
     return objective, result

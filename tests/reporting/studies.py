@@ -17,7 +17,7 @@ from lss_lightning.phantom.patient import StenosisSite, sample_patient
 from lss_lightning.phantom.render import draw_body
 from lss_lightning.phantom.vertebra import SliceHeight
 from lss_lightning.stenosis import MeasurementInterval, SliceMeasurements, apply_criteria, find_sites
-from lss_lightning.stenosis.study import LEVEL_KEYS, Geometry, ModelIdentity, SliceResult, StudyResult
+from lss_lightning.stenosis.study import LEVEL_KEYS, Geometry, ModelIdentity, SliceResult, StudyResult, extend_labels
 from lss_lightning.stenosis.uncertainty import measure_ensemble
 
 SEED, PATIENT = 4, 5
@@ -25,7 +25,12 @@ MODELS = (ModelIdentity("resunet-resnet34", "ab" * 32), ModelIdentity("vgg16_une
 LEVEL_NAMES = {key: level for level, key in LEVEL_KEYS.items()}
 
 
-def make_slice(name, level, classes, images, *, spacing, image_left="right", not_measured=None, **other):
+LABELS = extend_labels(LUMBAR, ["disc", "vertebra"])
+
+
+def make_slice(
+    name, level, classes, images, *, spacing, image_left="right", not_measured=None, content="disc", **other
+):
     """Make a slice and measure its label map, as an ensemble of two members that differ slightly."""
     exact = np.stack([classes == index for index in range(len(LUMBAR))]).astype(np.float32)
     members = np.stack([exact, 0.8 * exact + 0.2 * np.roll(exact, 1, axis=-1)])
@@ -33,11 +38,15 @@ def make_slice(name, level, classes, images, *, spacing, image_left="right", not
     intervals: dict[str, MeasurementInterval] = {}
     if not_measured is None:
         measurements, intervals, _ = measure_ensemble(members, LUMBAR, spacing, image_left)
-    findings = apply_criteria(measurements.values(), LEVEL_KEYS.get(level)) if measurements else ()
+    findings = apply_criteria(measurements.values(), LEVEL_KEYS.get(level), intervals) if measurements else ()
+    if content == "vertebra":
+        classes = np.where(classes == 1, LABELS.keys.index("vertebral_body"), classes).astype(np.uint8)
     return SliceResult(
         name=name,
         level=level,
         level_source="assigned" if level else "unknown",
+        content=content,
+        is_plausible=True,
         not_measured=not_measured,
         images=images,
         classes=classes,
@@ -54,7 +63,7 @@ def make_slice(name, level, classes, images, *, spacing, image_left="right", not
 
 
 def make_study(slices):
-    return StudyResult(name="study_1", slices=tuple(slices), labels=LUMBAR, models=MODELS, remarks=("A remark.",))
+    return StudyResult(name="study_1", slices=tuple(slices), labels=LABELS, models=MODELS, remarks=("A remark.",))
 
 
 def make_phantom_study(size=96, levels=("D3", "D4", "D5")):
@@ -65,7 +74,8 @@ def make_phantom_study(size=96, levels=("D3", "D4", "D5")):
         images = {"T1": rendered.t1, "T2": rendered.t2}
         slices.append(make_slice(f"slice_{number:02d}", LEVEL_NAMES[level], rendered.label, images, spacing=spacing))
     name = f"slice_{len(slices) + 1:02d}"
-    slices.append(make_slice(name, None, rendered.label, images, spacing=spacing, not_measured="it shows no disc"))
+    vertebra = {"not_measured": "it shows no disc", "content": "vertebra"}
+    slices.append(make_slice(name, None, rendered.label, images, spacing=spacing, **vertebra))
     return make_study(slices)
 
 
@@ -88,6 +98,7 @@ def make_dicom_study(folder: Path, size=96, patient=PATIENT):
                 spacing=plane.spacing,
                 image_left=None if slice_.level == "D5" else "right",
                 not_measured=None if is_disc else "it lies in a vertebra",
+                content="disc" if is_disc else "vertebra",
                 geometry=Geometry(
                     origin=tuple(plane.corner), row=tuple(plane.across), column=tuple(plane.down), thickness=4.0
                 ),

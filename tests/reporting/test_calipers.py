@@ -7,7 +7,7 @@ from PIL import Image
 from lss_lightning.labels import LUMBAR
 from lss_lightning.reporting import plot_calipers
 from lss_lightning.reporting.calipers import CALIPER_STYLES, find_view, list_measurements, list_notes
-from lss_lightning.stenosis import MEASUREMENTS, Flag, measure_slice
+from lss_lightning.stenosis import MEASUREMENTS, Flag, MeasurementInterval, measure_slice
 from tests.stenosis.anatomy import SIZE, SPACING, Spine, label_map
 
 SAC = LUMBAR.keys.index("thecal_sac")
@@ -40,11 +40,24 @@ def test_list_has_the_letter_title_value_and_unit_of_every_measurement(label):
     measurements = measure(label)
     rows = list_measurements(measurements)
     for (letter, title, text), (name, value) in zip(rows, measurements.values().items(), strict=True):
-        unit = MEASUREMENTS[name].unit
         assert title == MEASUREMENTS[name].title
-        assert text == (f"{value:.1f} {unit}" if unit else f"{value:.2f}")
+        assert text == MEASUREMENTS[name].format(value)
         assert letter == (CALIPER_STYLES[name].letter if name in measurements.calipers else "")
     assert sorted(letter for letter, _, _ in rows if letter) == list("ABCDEFGH")
+
+
+def test_errors_follow_the_values_or_are_stated_as_unknown(label):
+    measurements = measure(label)
+    intervals = {"sac_area_mm2": MeasurementInterval(120.4, 160.6, {})}
+    rows = list_measurements(measurements, intervals)
+    values = rows[::2]
+    assert [title for _, title, _ in values] == [measurement.title for measurement in MEASUREMENTS.values()]
+    errors = dict(zip(MEASUREMENTS, (text for _, _, text in rows[1::2]), strict=True))
+    assert errors.pop("sac_area_mm2") == "120 to 161 mm²"
+    assert set(errors.values()) == {"no error known"}
+    assert list_notes(measurements, intervals)[0].startswith("95 % intervals: spread of models")
+    assert list_measurements(measurements, {}) == list_measurements(measurements) == values
+    assert list_notes(measurements, {})[0] == "values: no error known"
 
 
 def test_view_contains_the_anatomy(label):

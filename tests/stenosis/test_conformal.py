@@ -139,6 +139,8 @@ def test_basis_describes_the_calibration():
     assert spread.basis == SPREAD_ONLY == "spread of models or views only, not calibrated"
     assert few.basis == "calibrated on 118 slices of 40 patients"
     assert describe_basis([spread, spread]) == SPREAD_ONLY
+    test = MeasurementInterval(1, 2, {}, Support(60, 20), from_test=True)
+    assert describe_basis([test]) == test.basis == "error of this checkpoint on its test part, 60 slices of 20 patients"
     assert describe_basis([many, many]) == "calibrated on 120 slices of 40 patients"
     assert describe_basis([many, few]) == "calibrated on up to 120 slices of 40 patients"
     assert describe_basis([]) == ""

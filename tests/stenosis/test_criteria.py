@@ -2,7 +2,9 @@
 
 import pytest
 
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, apply_criteria, find_sites
+from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, MeasurementInterval, apply_criteria, find_sites
+from lss_lightning.stenosis.criteria import describe_status
+from lss_lightning.stenosis.norms import NORMS
 from lss_lightning.stenosis.ranges import PLAUSIBLE_RANGES
 
 NORMAL = {
@@ -35,8 +37,10 @@ def test_a_wide_canal_has_no_findings():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"sac_area_mm2": 99.9}, [("sac_area_mm2", 100)]),
-        ({"sac_area_mm2": 100.0}, []),
+        ({"sac_area_mm2": 99.4}, [("sac_area_mm2", 100)]),
+        ({"sac_area_mm2": 99.6}, []),  # reported as 100 mm²
+        ({"canal_ap_mm": 11.94}, [("canal_ap_mm", 12)]),
+        ({"canal_ap_mm": 11.96}, []),
         ({"sac_area_mm2": 60.0}, [("sac_area_mm2", 75), ("sac_area_mm2", 100)]),
         ({"canal_ap_mm": 11.0}, [("canal_ap_mm", 12)]),
         ({"canal_ap_mm": 9.0}, [("canal_ap_mm", 10), ("canal_ap_mm", 12)]),
@@ -80,7 +84,38 @@ def test_sac_area_at_l5_s1_is_mentioned_but_suggests_no_site():
 def test_finding_names_value_threshold_and_source_without_a_diagnosis():
     (finding,) = apply_criteria(NORMAL | {"foramen_left_mm": 1.234}, "D3")
     assert str(finding) == (
-        "Axial disc-facet gap, left 1.2 mm: below the published threshold of 3 mm (foraminal stenosis; Talekar et al., "
-        "Appl Radiol 46(1) (2017)); published for the foramen's AP diameter on sagittal images, measured here as the "
-        "axial disc-facet gap"
+        "Axial disc-facet gap, left 1.2 mm (no error known): below the published threshold of 3 mm (foraminal "
+        "stenosis; Talekar et al., Appl Radiol 46(1) (2017)); published for the foramen's AP diameter on sagittal "
+        "images, measured here as the axial disc-facet gap"
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "borderline"),
+    [
+        (60.0, 88.0, False),
+        (60.0, 101.0, True),
+        (60.0, 100.0, True),
+        (95.0, 99.0, False),
+        (101.0, 120.0, True),  # a network known to measure too little: the value is below, its interval is not
+    ],
+)
+def test_a_finding_is_borderline_if_the_threshold_is_within_the_error(low, high, borderline):
+    interval = MeasurementInterval(low, high, {})
+    (finding,) = apply_criteria(NORMAL | {"sac_area_mm2": 90.0}, "D3", {"sac_area_mm2": interval})
+    assert finding.is_borderline is borderline
+    assert (" borderline, below the published threshold of 100 mm²" in str(finding)) is borderline
+    assert f"90 mm² (95 % interval {low:.0f} to {high:.0f} mm²)" in str(finding)
+    assert describe_status(finding.criterion, 90.0, interval) == ("below (borderline)" if borderline else "below")
+
+
+def test_a_value_above_a_threshold_may_be_borderline_too():
+    (criterion,) = (item for item in CRITERIA if item.key == "sac_area_mm2<100")
+    assert describe_status(criterion, 104.0, MeasurementInterval(96, 112, {})) == "not below (borderline)"
+    assert describe_status(criterion, 104.0, MeasurementInterval(101, 107, {})) == "not below"
+    assert describe_status(criterion, 104.0, None) == "not below"
+
+
+def test_norms_are_of_measurements_and_no_thresholds():
+    assert {norm.measurement for norm in NORMS} <= MEASUREMENTS.keys()
+    assert all(norm.source and norm.population and "threshold" not in norm.value for norm in NORMS)

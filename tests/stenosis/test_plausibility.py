@@ -103,7 +103,9 @@ def test_a_compressed_canal_is_plausible(lumbar, key):
 
 def test_a_blank_image_is_flagged():
     empty = np.zeros((1, 64, 64), dtype=np.uint8)
-    assert find_flags(empty, np.full((64, 64), 5))
+    (flag,) = find_flags(empty, np.full((64, 64), 5))
+    assert "no anatomy is found" in flag.message
+    assert "nan" not in flag.message
     assert np.isnan(compute_label_signs(make_probabilities(np.full((64, 64), 5)), LUMBAR)["certainty"])
 
 

@@ -16,14 +16,20 @@ import pytest
 import SimpleITK
 from PIL.PngImagePlugin import PngImageFile
 
+from lss_lightning.config.predict import PredictConfig
+from lss_lightning.config.validation import build_config
 from lss_lightning.data.formats import read_mask
-from lss_lightning.errors import UserError
+from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.labels import LUMBAR, LabelSet
 from lss_lightning.stenosis import CRITERIA, DISCLAIMER, MEASUREMENTS
+from lss_lightning.stenosis.study import extend_labels
+from lss_lightning.workflows import predict
+from tests.conftest import compose_command
 from tests.workflows.prediction.studies import (
     SIZE,
     T1_SERIES,
     T2_SERIES,
+    draw_anatomy,
     edit,
     files,
     keep,
@@ -46,6 +52,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def output(checkpoint: Path, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(checkpoint, study, tmp_path_factory.mktemp("predicted") / "out")
+
+
+@pytest.fixture(scope="module")
+def measured(checkpoint: Path, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the output of networks that find a disc, canal and sac in every slice."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_anatomy(patch)
+        return run(checkpoint, study, tmp_path_factory.mktemp("measured") / "out", "output.seg=true")
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -72,8 +86,8 @@ def test_all_axial_slices_are_named_in_order(output: Path, study: Path) -> None:
     assert heights[0] > heights[-1]
 
 
-def test_tables_contain_models_criteria_sources_and_disclaimer(output: Path, checkpoint: Path, study: Path) -> None:
-    folder, digest = output / "study_1", hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+def test_tables_contain_models_criteria_sources_and_disclaimer(measured: Path, checkpoint: Path, study: Path) -> None:
+    folder, digest = measured / "study_1", hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     about = read_measurements(folder)
     assert about["schema"] == 1
     assert about["models"] == [{"name": "resunet-resnet34", "sha256": digest}]
@@ -88,31 +102,32 @@ def test_tables_contain_models_criteria_sources_and_disclaimer(output: Path, che
     sources = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files(study, T1_SERIES, T2_SERIES)}
     assert set(first["sources_sha256"]) <= sources
     assert len(first["sources_sha256"]) == 2
-    index = json.loads((output / "predict.json").read_text())
+    index = json.loads((measured / "predict.json").read_text())
     assert index["studies"] == [{"name": "study_1", "done": True, "problems": []}]
     assert (index["studies_found"], index["finished"]) == (1, True)
     assert index["settings"]["tta"] == "none"
     assert "cpu" in index["settings"]["hardware"]
 
 
-def test_levels_follow_from_the_tilt_of_the_groups(output: Path) -> None:
-    about = read_measurements(output / "study_1")
+def test_levels_follow_from_the_tilt_of_the_groups(measured: Path) -> None:
+    about = read_measurements(measured / "study_1")
     levels = [slice_["level"] for slice_ in about["slices"] if slice_["level"]]
     assert list(dict.fromkeys(levels)) == ["L3/4", "L4/5", "L5/S1"]
     assert {slice_["level_source"] for slice_ in about["slices"]} <= {"assigned", "unknown"}
     assert any(remark.startswith("Levels are assumed: the lowest group") for remark in about["remarks"])
 
 
-def test_label_maps_hold_codes_and_a_palette(output: Path) -> None:
-    for path in sorted((output / "study_1" / "label_maps").iterdir()):
+def test_label_maps_hold_codes_and_a_palette(measured: Path) -> None:
+    labels = extend_labels(LUMBAR, ["disc", "vertebra"])
+    for path in sorted((measured / "study_1" / "label_maps").iterdir()):
         with PngImageFile(path) as picture:
             assert picture.mode == "P"
             assert str(picture.text["Comment"]).startswith(DISCLAIMER)
             colours = np.array(picture.convert("RGB"))
         codes = read_mask(path)
-        classes = LUMBAR.to_indices(codes, path)
+        classes = labels.to_indices(codes, path)
         for index in np.unique(classes):
-            colour = tuple(bytes.fromhex(LUMBAR[index].colour[1:]))
+            colour = tuple(bytes.fromhex(labels[index].colour[1:]))
             assert (colours[classes == index] == colour).all()
 
 
@@ -161,11 +176,87 @@ def code_at(volume: Path, point: np.ndarray, program: str) -> int | None:
     return int(voxels[tuple(nearest)])
 
 
-def test_measured_slices_have_overlays(output: Path) -> None:
+def test_measured_slices_have_overlays(measured: Path) -> None:
+    folder = measured / "study_1"
+    names = [slice_["name"] for slice_ in read_measurements(folder)["slices"] if slice_["measures"]]
+    assert names
+    assert sorted(path.stem for path in (folder / "overlays").iterdir()) == names
+
+
+def test_a_disc_is_coded_only_on_slices_through_a_disc(measured: Path, study: Path) -> None:
+    folder = measured / "study_1"
+    slices = {slice_["name"]: slice_ for slice_ in read_measurements(folder)["slices"]}
+    # Three groups, of a disc each.
+    assert [slice_["content"] for slice_ in slices.values()].count("disc") == 3
+    assert {slice_["content"] for slice_ in slices.values()} == {"disc", "vertebra"}
+    codes = {name: read_mask(folder / "label_maps" / f"{name}.png") for name in slices}
+    for name, slice_ in slices.items():
+        assert (codes[name] == 50).any() == (slice_["content"] == "disc"), name
+        assert (codes[name] == 25).any() == (slice_["content"] == "vertebra"), name
+        assert (slice_["measures"] is None) == (slice_["content"] == "vertebra")
+    volumes = [SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))) for path in folder.glob("*.nii.gz")]
+    assert sum((volume == 50).any(axis=(1, 2)).sum() for volume in volumes) == 3
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.glob("segmentation*.dcm"))]
+    frames = [
+        groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        for header in headers
+        for groups in header.PerFrameFunctionalGroupsSequence
+    ]
+    assert [headers[0].SegmentSequence[number].SegmentLabel for number in (0, 4)] == [
+        "Intervertebral Disc",
+        "Vertebral Body",
+    ]
+    assert frames.count(1) == 3
+    assert frames.count(5) == len(slices) - 3
+    assert len({header.SeriesDescription for header in headers}) == 3
+
+
+def test_without_t1_no_slice_is_compared_with_thresholds(study: Path, tmp_path: Path) -> None:
+    keep(copy := Path(shutil.copytree(study, tmp_path / "study")), T2_SERIES)
+    checkpoint = write_checkpoint(tmp_path / "t2.ckpt", "t2")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_anatomy(patch)
+        out = run(checkpoint, copy, tmp_path / "out", "levels={slice_02: L3/4}", "output.overlays=false")
+    first, second, *others = read_measurements(out / "study_1")["slices"]
+    for slice_ in (first, *others):
+        assert (slice_["content"], slice_["findings"], slice_["sites"]) == ("unknown", [], [])
+        assert slice_["measures"]["sac_area_mm2"]["status"] == {}
+        assert "thresholds are not applied" in slice_["flags"][-1]["message"]
+        assert not (read_mask(out / "study_1" / "label_maps" / f"{slice_['name']}.png") == 50).any()
+    assert second["content"] == "disc"
+    assert set(second["measures"]["sac_area_mm2"]["status"]) == {"sac_area_mm2<75", "sac_area_mm2<100"}
+
+
+def test_values_have_sensible_digits_and_a_known_or_unknown_error(measured: Path) -> None:
+    folder = measured / "study_1"
+    assert {row["intervals"] for row in rows(folder)} == {"no error known", ""}
+    for slice_ in read_measurements(folder)["slices"]:
+        for name, entry in (slice_["measures"] or {}).items():
+            if entry["value"] is not None:
+                assert entry["error"] == "no error known"
+                assert round(entry["value"], MEASUREMENTS[name].decimals + 1) == entry["value"]
+    assert not [row for row in rows(folder) for cell in row.values() if "nan" in cell.split()]
+
+
+def test_a_study_of_which_everything_is_withheld_ends_with_exit_code_1(
+    checkpoint: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    cfg, _ = compose_command(
+        "predict", f"ckpt_path={checkpoint}", f"input={study}", f"output.folder={output}", "trainer=cpu"
+    )
+    with pytest.raises(IncompleteError, match="nothing is measured; study_1: none of 13 slices has a measurement") as e:
+        predict.run(build_config(PredictConfig, cfg), tmp_path)
+    assert e.value.exit_code == 1
+    assert "13 slices, 0 measured" in capsys.readouterr().out
     folder = output / "study_1"
-    measured = [slice_["name"] for slice_ in read_measurements(folder)["slices"] if slice_["measures"]]
-    assert measured
-    assert sorted(path.stem for path in (folder / "overlays").iterdir()) == measured
+    assert not list(folder.glob("segmentation*.dcm"))
+    assert not (folder / "overlays").exists()
+    page = (folder / "report.html").read_text()
+    assert "13 axial slices segmented, 0 measured, 13 without a reported measurement." in page
+    assert "none; withheld" not in page
+    (problem,) = json.loads((output / "predict.json").read_text())["studies"][0]["problems"]
+    assert "every measurement is withheld: this may not be an axial lumbar slice" in problem
 
 
 def test_a_zip_gives_the_same_results_as_its_folder(
@@ -190,7 +281,10 @@ def test_studies_in_one_folder_are_separated(output: Path, checkpoint: Path, stu
     assert len(rows(again / "study_2")) == len(files(second, T1_SERIES))
 
 
-def test_levels_given_by_the_user_are_used(checkpoint: Path, study: Path, tmp_path: Path) -> None:
+def test_levels_given_by_the_user_are_used(
+    checkpoint: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_anatomy(monkeypatch)
     out = run(checkpoint, study, tmp_path / "out", "levels={slice_02: L2/3}", "output.overlays=false")
     slices = read_measurements(out / "study_1")["slices"]
     assert (slices[1]["level"], slices[1]["level_source"], slices[1]["not_measured"]) == ("L2/3", "given", None)

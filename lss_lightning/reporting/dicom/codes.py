@@ -10,6 +10,7 @@ from pydicom.sr.coding import Code
 
 from lss_lightning.stenosis import MEASUREMENTS, Site
 from lss_lightning.stenosis.measurements import DISC
+from lss_lightning.stenosis.study import DISC_OR_BODY, VERTEBRAL_BODY
 
 SCHEME = "99LSS"
 
@@ -52,6 +53,8 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     "posterior_element": private_code("POSTERIOR_ELEM", "Posterior element of vertebra"),
     "thecal_sac": private_code("THECAL_SAC", "Thecal sac"),
     "aap": private_code("AAP", "Area between anterior and posterior vertebral elements"),
+    VERTEBRAL_BODY.key: private_code("VERTEBRAL_BODY", "Body of vertebra"),
+    DISC_OR_BODY.key: private_code("DISC_OR_BODY", "Intervertebral disc or body of vertebra"),
 }
 """Structures by class key, at any level."""
 
@@ -100,7 +103,7 @@ def structure_code(key: str, name: str, number: int, level: str | None) -> Code:
     Args:
         key: The key of the class.
         name: The name of the class, used as the meaning of a class that has no code of its own.
-        number: The number of the segment.
+        number: The index of the class.
         level: The level of all slices, e.g. ``L4/5``. None if it is unknown or the slices are of several levels.
     """
     if key == DISC and level is not None and level in DISC_CODES:

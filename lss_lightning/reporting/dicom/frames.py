@@ -54,11 +54,11 @@ def find_frames(segmentations: Iterable[Dataset], labels: LabelSet) -> Frames:
         segmentations: The segmentations of a study, with or without pixels.
         labels: The classes that were segmented.
     """
-    frames = {}
+    frames, keys = {}, {label.name: label.key for label in labels}
     for segmentation in segmentations:
         for number, groups in enumerate(segmentation.PerFrameFunctionalGroupsSequence, start=1):
             source = groups.DerivationImageSequence[0].SourceImageSequence[0]
             segment = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-            key = labels[labels.anatomical[segment - 1]].key
+            key = keys[segmentation.SegmentSequence[segment - 1].SegmentLabel]
             frames[str(source.ReferencedSOPInstanceUID), key] = SegmentFrame(segmentation, segment, number, source)
     return frames

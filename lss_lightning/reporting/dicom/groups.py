@@ -30,17 +30,16 @@ from pydicom.sr.coding import Code
 from lss_lightning.reporting.dicom import codes
 from lss_lightning.reporting.dicom.frames import Frames
 from lss_lightning.reporting.dicom.sources import MatchedSlice
-from lss_lightning.stenosis import MEASUREMENTS, SliceMeasurements
-from lss_lightning.stenosis.criteria import find_criteria
-from lss_lightning.stenosis.measurements import Points
-from lss_lightning.stenosis.study import LEVEL_KEYS, SliceResult
+from lss_lightning.stenosis import MEASUREMENTS, NO_ERROR_KNOWN, SliceMeasurements
+from lss_lightning.stenosis.measurements import DISC, SAC, Points
+from lss_lightning.stenosis.study import DISC_KEYS, SliceResult
 
 MeasurementGroup: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
 # The class of each area. The canal's cross-section has no segment, only an outline.
 _AREAS: Mapping[str, str | None] = {
-    "sac_area_mm2": "thecal_sac",
-    "disc_area_mm2": "intervertebral_disc",
+    "sac_area_mm2": SAC,
+    "disc_area_mm2": DISC,
     "canal_area_mm2": None,
 }
 # In a report (0, 0) is the outer corner of the first pixel (PS3.3 C.18.6), in our outlines its centre.
@@ -65,7 +64,8 @@ class GroupBuilder:
         measurements = slice_.result.measurements
         if measurements is None:
             return
-        for name, key in _AREAS.items():
+        for name, area in _AREAS.items():
+            key = DISC_KEYS[slice_.result.content] if area == DISC else area
             value = measurements.values()[name]
             if value is not None:
                 yield PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -135,7 +135,8 @@ def _areas(slice_: MatchedSlice, name: str, value: float) -> Iterator[Measuremen
     measurements = slice_.result.measurements
     if measurements and measurements.sac_area_counted_mm2 is not None and name == "sac_area_mm2":
         quantity, unit = codes.quantity_code(name), codes.UNIT_CODES[MEASUREMENTS[name].unit]
-        yield Measurement(quantity, float(measurements.sac_area_counted_mm2), unit, method=codes.PIXEL_COUNT)
+        counted = MEASUREMENTS[name].round(float(measurements.sac_area_counted_mm2))
+        yield Measurement(quantity, counted, unit, method=codes.PIXEL_COUNT)
 
 
 def _measurement(
@@ -143,7 +144,7 @@ def _measurement(
 ) -> Measurement:
     measurement = Measurement(
         codes.quantity_code(name),
-        float(value),
+        MEASUREMENTS[name].round(float(value)),
         codes.UNIT_CODES[MEASUREMENTS[name].unit],
         method=codes.method_code(name),
         referenced_coordinates=coordinates,
@@ -156,15 +157,15 @@ def _measurement(
 
 def _uncertainty(result: SliceResult, name: str) -> Iterator[str]:
     """Yield the interval of a measurement and its basis, then the probability of a value below each threshold."""
-    interval, unit = result.intervals.get(name), MEASUREMENTS[name].unit
+    interval = result.intervals.get(name)
     if interval is None:
+        yield NO_ERROR_KNOWN
         return
-    bounds = f"{interval.low:.2f} to {interval.high:.2f} {unit}".strip()
-    yield f"95 % interval {bounds}, {interval.basis}"
-    for criterion in find_criteria(LEVEL_KEYS.get(result.level or "")):
+    yield f"95 % interval {MEASUREMENTS[name].format_range(interval.low, interval.high)}, {interval.basis}"
+    for criterion in result.criteria:
         if criterion.measurement == name:
             probability = interval.probability_below[criterion.key]
-            yield f"probability {probability:.2f} of a value below {criterion.below:g} {unit} ({criterion.source})"
+            yield f"probability {probability:.2f} of a value below {criterion.threshold} ({criterion.source})"
 
 
 def _line(slice_: MatchedSlice, points: Points) -> CoordinatesForMeasurement:

@@ -15,18 +15,20 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.reporting.dicom.codes import ANATOMY, REGION, identify_scheme, structure_code
 from lss_lightning.reporting.dicom.software import CHARACTER_SET, build_equipment, build_seg_algorithm
 from lss_lightning.reporting.dicom.sources import MatchedSlice, check_seg_sources, group_by_grid, match_sources
-from lss_lightning.stenosis.study import StudyResult
+from lss_lightning.stenosis.study import DISC_OR_BODY, VERTEBRAL_BODY, LevelSource, StudyResult
 
 _FIRST_SERIES = 8801
 _DESCRIPTION = "Research use only, not a medical device"
 
 
 def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tuple[Path, ...]:
-    """Write a study's label maps as binary DICOM segmentations with one segment for each anatomical class.
+    """Write a study's label maps as binary DICOM segmentations with a segment for each anatomical class that occurs.
 
     Each file has one frame for each slice and class that is present, on the grid of the slice's T1 image, or of its
     only image. Parallel slices on one grid share a file. Lumbar slices are usually tilted along each disc and a
     segmentation has a single orientation, so a study often needs several files.
+
+    Slices that may not be axial lumbar slices are left out.
 
     Unless the identity is kept, patient and study attributes are empty. The UIDs of study, series, images and frame of
     reference remain because references are resolved through them: anyone who has the images can identify the patient.
@@ -38,28 +40,35 @@ def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tu
             under the patient.
 
     Returns:
-        The files, in the order of their first slices. Empty if the study was not read from DICOM or nothing was
-        segmented.
+        The files, in the order of their first slices. Empty if the study was not read from DICOM or nothing plausible
+        was segmented.
 
     Raises:
         UserError: If a source image lacks an attribute that a reference requires.
     """
-    slices = match_sources(study, keep_identity)
+    slices = [slice_ for slice_ in match_sources(study, keep_identity) if slice_.result.is_plausible]
     check_seg_sources(slices)
     groups = group_by_grid(slices)
-    filled = [group for group in groups if _segment_numbers(group, study.labels).any()]
+    filled = [group for group in groups if _list_classes(group, study.labels)]
     paths = [path]
     if len(filled) != 1:
         paths = [path.with_stem(f"{path.stem}_{number}") for number in range(1, len(filled) + 1)]
     for number, (file, group) in enumerate(zip(paths, filled, strict=True)):
-        _segmentation(study, group, number).save_as(file, enforce_file_format=True)
+        segmentation = _segmentation(study, group, number)
+        segmentation.SeriesDescription = _describe_series(group, number + 1, len(filled))
+        segmentation.save_as(file, enforce_file_format=True)
     return tuple(paths)
 
 
+def _list_classes(group: Sequence[MatchedSlice], labels: LabelSet) -> list[int]:
+    """Return the indices of the anatomical classes that occur in a group."""
+    return [index for index in labels.anatomical if any((item.result.classes == index).any() for item in group)]
+
+
 def _segment_numbers(group: Sequence[MatchedSlice], labels: LabelSet) -> NDArray[np.uint8]:
-    """Return label maps (N, H, W) in which the anatomical classes are numbered from 1 and the other classes are 0."""
-    table = np.zeros(256, dtype=np.uint8)
-    table[list(labels.anatomical)] = np.arange(len(labels.anatomical)) + 1
+    """Return label maps (N, H, W) in which the classes of the segments are numbered from 1 and the others are 0."""
+    table, classes = np.zeros(256, dtype=np.uint8), _list_classes(group, labels)
+    table[classes] = np.arange(len(classes)) + 1
     return table[np.stack([slice_.result.classes for slice_ in group])]
 
 
@@ -71,7 +80,7 @@ def _segmentation(study: StudyResult, group: Sequence[MatchedSlice], number: int
         segment_descriptions=_segments(study, group),
         series_instance_uid=UID(),
         series_number=_FIRST_SERIES + number,
-        series_description="Lumbar anatomy, research use only",
+        series_description=_DESCRIPTION,
         sop_instance_uid=UID(),
         instance_number=1,
         content_label="LUMBAR_ANATOMY",
@@ -82,24 +91,42 @@ def _segmentation(study: StudyResult, group: Sequence[MatchedSlice], number: int
     )
 
 
+def _find_level(group: Sequence[MatchedSlice]) -> tuple[str, LevelSource] | tuple[None, None]:
+    """Return the level of all slices of a file and its source, or None if it is unknown or there are several."""
+    levels = {(slice_.result.level, slice_.result.level_source) for slice_ in group if slice_.result.level}
+    if len(levels) != 1:
+        return None, None
+    ((level, source),) = levels
+    assert level is not None
+    return level, source
+
+
+def _describe_series(group: Sequence[MatchedSlice], number: int, count: int) -> str:
+    """Return a description, at most 64 characters, that distinguishes the segmentations of a study."""
+    level, source = _find_level(group)
+    numbers = [slice_.result.name.removeprefix("slice_") for slice_ in group]
+    slices = f"slice {numbers[0]}" if len(numbers) == 1 else f"slices {numbers[0]} to {numbers[-1]}"
+    place = f"{level}{' assumed' if source == 'assigned' else ''}" if level else slices
+    return f"Lumbar anatomy{f' {number} of {count}' if count > 1 else ''}: {place}, research use only"
+
+
 def _segments(study: StudyResult, group: Sequence[MatchedSlice]) -> list[SegmentDescription]:
     algorithm = build_seg_algorithm(study)
-    levels = {(slice_.result.level, slice_.result.level_source) for slice_ in group if slice_.result.level}
-    level, source = levels.pop() if len(levels) == 1 else (None, None)
+    level, source = _find_level(group)
     segments = []
-    for number, index in enumerate(study.labels.anatomical, start=1):
+    for number, index in enumerate(_list_classes(group, study.labels), start=1):
         label = study.labels[index]
         segment = SegmentDescription(
             segment_number=number,
             segment_label=label.name,
             segmented_property_category=ANATOMY,
-            segmented_property_type=structure_code(label.key, label.name, number, level),
+            segmented_property_type=structure_code(label.key, label.name, index, level),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             anatomic_regions=[REGION],
             display_color=CIELabColor.from_string(label.colour),
         )
-        if source == "assigned":
+        if source == "assigned" and label.key not in (VERTEBRAL_BODY.key, DISC_OR_BODY.key):
             segment.SegmentDescription = f"{level} assumed from the order of the discs"
         segments.append(segment)
     return segments

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lss_lightning.files import sha256, write_csv, write_json
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SliceMeasurements, SliceResult, StudyResult, describe_basis
+from lss_lightning.stenosis import (
+    CRITERIA,
+    MEASUREMENTS,
+    NO_ERROR_KNOWN,
+    SliceMeasurements,
+    SliceResult,
+    StudyResult,
+    describe_basis,
+)
+from lss_lightning.stenosis.criteria import describe_status
 
 MEASUREMENTS_SCHEMA = 1
 """Version of ``measurements.json``."""
@@ -29,17 +38,18 @@ def _csv_row(study: StudyResult, slice_: SliceResult) -> dict[str, object]:
     cells: dict[str, object] = {}
     for name, value in values.items():
         interval = slice_.intervals.get(name)
-        cells[name] = _format_number(value)
-        cells[f"{name}_low"] = _format_number(interval.low if interval else None)
-        cells[f"{name}_high"] = _format_number(interval.high if interval else None)
+        cells[name] = _round(name, value)
+        cells[f"{name}_low"] = _round(name, interval.low) if interval else None
+        cells[f"{name}_high"] = _round(name, interval.high) if interval else None
     return {
         "study": study.name,
         "slice": slice_.name,
         "level": slice_.level or "",
         "level_source": slice_.level_source,
+        "content": slice_.content,
         "not_measured": slice_.not_measured or "",
-        **cells,
-        "intervals": describe_basis(slice_.intervals.values()),
+        **{name: "" if value is None else value for name, value in cells.items()},
+        "intervals": describe_basis(slice_.intervals.values()) or (NO_ERROR_KNOWN if slice_.measurements else ""),
         "sites": "; ".join(slice_.sites),
         "findings": "; ".join(map(str, slice_.findings)),
         "flags": "; ".join(flag.message for flag in slice_.flags),
@@ -48,8 +58,9 @@ def _csv_row(study: StudyResult, slice_: SliceResult) -> dict[str, object]:
     }
 
 
-def _format_number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _round(name: str, value: float | None) -> float | None:
+    """Round a value to one decimal more than the pages show, so that averages of many are not affected."""
+    return None if value is None else round(value, MEASUREMENTS[name].decimals + 1)
 
 
 def _study_to_plain(study: StudyResult) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def _slice_to_plain(slice_: SliceResult) -> dict[str, Any]:
         "name": slice_.name,
         "level": slice_.level,
         "level_source": slice_.level_source,
+        "content": slice_.content,
         "not_measured": slice_.not_measured,
         "pixels": list(slice_.classes.shape),
         "spacing_mm": list(slice_.spacing) if slice_.spacing else None,
@@ -100,13 +112,14 @@ def _slice_to_plain(slice_: SliceResult) -> dict[str, Any]:
         },
         "sources_sha256": [sha256(path) for path in slice_.sources],
         "measures": measurements and _measurements_to_plain(slice_, measurements),
-        "sac_area_counted_mm2": measurements and measurements.sac_area_counted_mm2,
-        "rotation_deg": measurements and measurements.rotation_deg,
+        "sac_area_counted_mm2": measurements and _round("sac_area_mm2", measurements.sac_area_counted_mm2),
+        "rotation_deg": None if measurements is None else _round_angle(measurements.rotation_deg),
         "findings": [
             {
                 "criterion": finding.criterion.key,
-                "value": finding.value,
+                "value": MEASUREMENTS[finding.criterion.measurement].round(finding.value),
                 "reliable": finding.reliable,
+                "borderline": finding.is_borderline if finding.interval else None,
                 "text": str(finding),
             }
             for finding in slice_.findings
@@ -122,12 +135,25 @@ def _measurements_to_plain(slice_: SliceResult, measurements: SliceMeasurements)
     """Return each measurement with its interval and caliper, or the reason it is withheld."""
     plain: dict[str, Any] = {}
     for name, value in measurements.values().items():
-        plain[name] = {"value": value}
-        if name in measurements.withheld:
+        plain[name] = {"value": _round(name, value)}
+        if value is None:
             plain[name]["withheld"] = measurements.withheld[name]
-        if interval := slice_.intervals.get(name):
-            plain[name] |= {"low": interval.low, "high": interval.high, "below": dict(interval.probability_below)}
-            plain[name]["calibrated_on"] = asdict(interval.support) if interval.support else None
+            continue
+        interval = slice_.intervals.get(name)
+        plain[name]["error"] = interval.basis if interval else NO_ERROR_KNOWN
+        criteria = [criterion for criterion in slice_.criteria if criterion.measurement == name]
+        if interval:
+            plain[name] |= {"low": _round(name, interval.low), "high": _round(name, interval.high)}
+            plain[name]["below"] = {
+                criterion.key: round(interval.probability_below[criterion.key], 3) for criterion in criteria
+            }
+            is_calibrated = interval.origin == "calibration" and interval.support is not None
+            plain[name]["calibrated_on"] = asdict(interval.support) if is_calibrated and interval.support else None
+        plain[name]["status"] = {criterion.key: describe_status(criterion, value, interval) for criterion in criteria}
         if caliper := measurements.calipers.get(name):
-            plain[name]["caliper_px"] = [list(caliper.start), list(caliper.end)]
+            plain[name]["caliper_px"] = [[round(number, 2) for number in end] for end in (caliper.start, caliper.end)]
     return plain
+
+
+def _round_angle(degrees: float | None) -> float | None:
+    return None if degrees is None else round(degrees, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lss_lightning.reporting.calipers import plot_calipers
 from lss_lightning.reporting.prediction.label_maps import format_provenance
-from lss_lightning.stenosis import CRITERIA, SliceResult, StudyResult
+from lss_lightning.stenosis import SliceResult, StudyResult
 
 
 def write_overlays(study: StudyResult, folder: Path) -> None:
@@ -29,6 +29,7 @@ def write_overlays(study: StudyResult, folder: Path) -> None:
             study.labels,
             folder / f"{slice_.name}.png",
             title=f"{study.name}, {slice_.name}{_format_level(slice_)}",
+            intervals=slice_.intervals,
             caption=_caption(study, slice_),
             aspect=height / width,
             image_left=slice_.image_left,
@@ -42,10 +43,13 @@ def _format_level(slice_: SliceResult) -> str:
 
 
 def _caption(study: StudyResult, slice_: SliceResult) -> str:
-    findings = (
-        " ".join(f"{finding}." for finding in slice_.findings) or "No measurement is below a published threshold."
-    )
+    if slice_.content != "disc":
+        return f"Not compared with published thresholds. {format_provenance(study)}"
+    findings = " ".join(f"{finding}." for finding in slice_.findings)
+    summary = findings or "No measurement is below a published threshold that applies at this level."
+    values = slice_.measurements.values() if slice_.measurements else {}
     cited = {finding.criterion.source for finding in slice_.findings}
-    others = "; ".join(dict.fromkeys(criterion.source for criterion in CRITERIA if criterion.source not in cited))
-    summary = findings or "No measurement is below a published threshold."
-    return f"{summary} Also compared with the thresholds of {others}. {format_provenance(study)}"
+    compared = [criterion.source for criterion in slice_.criteria if values.get(criterion.measurement) is not None]
+    others = "; ".join(source for source in dict.fromkeys(compared) if source not in cited)
+    also = f" {'Also compared' if findings else 'Compared'} with the thresholds of {others}." if others else ""
+    return f"{summary}{also} {format_provenance(study)}"

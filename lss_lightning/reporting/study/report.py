@@ -9,11 +9,21 @@ from pathlib import Path
 
 from pydicom.misc import is_dicom
 
+from lss_lightning.display import format_count
 from lss_lightning.reporting.page.rendering import render
 from lss_lightning.reporting.study.picture import SlicePicture, draw_slice
-from lss_lightning.reporting.study.table import SOURCES, MeasurementRow, build_rows, compare_levels, describe_sites
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, Site, describe_basis
-from lss_lightning.stenosis.study import LEVEL_KEYS, SliceResult, StudyResult
+from lss_lightning.reporting.study.table import (
+    SOURCES,
+    MeasurementRow,
+    build_rows,
+    compare_levels,
+    describe_sites,
+    list_thresholds,
+    summarise_sites,
+)
+from lss_lightning.stenosis import MEASUREMENTS, Site, describe_basis
+from lss_lightning.stenosis.norms import NORMS
+from lss_lightning.stenosis.study import SliceResult, StudyResult
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,6 +52,7 @@ class SlicePanel:
         picture: Its drawing.
         rows: Its measurements.
         sites: The state of each site, from left to right in the image.
+        site_summary: The states of all sites in a phrase.
     """
 
     result: SliceResult
@@ -51,6 +62,7 @@ class SlicePanel:
     picture: SlicePicture
     rows: tuple[MeasurementRow, ...]
     sites: Mapping[Site, str]
+    site_summary: str
 
 
 def write_study_report(study: StudyResult, path: Path) -> None:
@@ -81,12 +93,12 @@ def write_study_report(study: StudyResult, path: Path) -> None:
         weightings=sorted({weighting for result in study.slices for weighting in result.images}),
         window=_window_width(measured or panels),
         classes=[study.labels[index] for index in study.labels.anatomical],
-        criteria=CRITERIA,
+        thresholds=list(list_thresholds([panel.result for panel in measured])),
+        norms=NORMS,
         measurements=MEASUREMENTS,
         sources=SOURCES,
-        levels={key: level for level, key in LEVEL_KEYS.items()},
         intervals=describe_basis(intervals),
-        calibrated=any(interval.support for interval in intervals),
+        origin=intervals[0].origin if intervals else None,
         spacings=list(dict.fromkeys(_format_spacing(result) for result in study.slices)),
         dicom=_DICOM[any(is_dicom(source) for result in study.slices for source in result.sources)],
     )
@@ -105,6 +117,7 @@ def _build_panel(result: SliceResult, study: StudyResult) -> SlicePanel:
         picture=draw_slice(result, study.labels),
         rows=tuple(build_rows(result)),
         sites={site: states[site] for site in order},
+        site_summary=summarise_sites(states),
     )
 
 
@@ -115,10 +128,14 @@ def _window_width(panels: Sequence[SlicePanel]) -> int:
 
 
 def _lead(study: StudyResult, measured: int) -> str:
-    slices = f"{len(study.slices)} axial slice{'s' if len(study.slices) != 1 else ''}"
+    count = format_count(len(study.slices), "axial slice")
     levels = [result.level for result in study.slices if result.measurements is not None and result.level]
     where = f" at {', '.join(dict.fromkeys(levels))}" if levels else ""
-    return f"{slices} segmented, {measured} measured{where}."
+    vertebrae = sum(result.content == "vertebra" for result in study.slices)
+    others = len(study.slices) - measured - vertebrae
+    rest = [f"{vertebrae} through a vertebral body"] if vertebrae else []
+    rest += [f"{others} without a reported measurement"] if others else []
+    return f"{count} segmented, {measured} measured{where}{''.join(f', {text}' for text in rest)}."
 
 
 def _format_spacing(result: SliceResult) -> str:

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from lss_lightning.reporting.calipers import CALIPER_STYLES
 from lss_lightning.reporting.style import MISSING
-from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Criterion, Site
-from lss_lightning.stenosis.criteria import find_criteria
+from lss_lightning.stenosis import (
+    CRITERIA,
+    MEASUREMENTS,
+    NO_ERROR_KNOWN,
+    SITES,
+    Criterion,
+    MeasurementInterval,
+    Site,
+)
+from lss_lightning.stenosis.criteria import describe_status
 from lss_lightning.stenosis.study import LEVEL_KEYS, SliceResult
 
 SOURCES: tuple[str, ...] = tuple(dict.fromkeys(criterion.source for criterion in CRITERIA))
 """Publications of the thresholds, cited by number from 1."""
+
+_LEVELS = {key: level for level, key in LEVEL_KEYS.items()}
 
 _HEADROOM = 1.12  # length of a scale relative to its largest number
 
@@ -24,6 +34,7 @@ class ThresholdResult:
     Attributes:
         threshold: The threshold, with its unit.
         passed: Whether the value is below it. None if there is no value.
+        borderline: Whether the threshold is within the error of the value.
         reliable: Whether the threshold counts at this level.
         probability: The probability of a value below it, formatted. Empty if unknown.
         source: The number of its source in :data:`SOURCES`.
@@ -31,6 +42,7 @@ class ThresholdResult:
 
     threshold: str
     passed: bool | None
+    borderline: bool
     reliable: bool
     probability: str
     source: int
@@ -45,8 +57,8 @@ class MeasurementRow:
         title: Its title.
         letter: The letter of its caliper. Empty if it has none.
         value: The value with its unit, formatted.
-        interval: The interval, formatted. Empty if there is none.
-        thresholds: The thresholds that apply at the level.
+        error: The interval, formatted, or that no error is known. Empty without a value.
+        thresholds: The thresholds that apply to the slice.
         withheld: The reason there is no value. Empty if there is one.
     """
 
@@ -54,7 +66,7 @@ class MeasurementRow:
     title: str
     letter: str
     value: str
-    interval: str
+    error: str
     thresholds: tuple[ThresholdResult, ...]
     withheld: str
 
@@ -65,6 +77,8 @@ class ComparisonCell:
 
     Attributes:
         value: The value without its unit, formatted.
+        error: The interval without its unit, formatted, or that no error is known. Empty without a value.
+        ticks: The positions of the thresholds that apply to the slice.
         below: Whether the value is below a threshold that counts at its level.
         position: The position of the value. None if there is no value.
         low: The position of the interval's lower end. None if there is no interval.
@@ -73,6 +87,8 @@ class ComparisonCell:
     """
 
     value: str
+    error: str
+    ticks: tuple[float, ...]
     below: bool
     position: float | None
     low: float | None
@@ -86,12 +102,12 @@ class LevelComparison:
 
     Attributes:
         title: The title of the measurement, with its unit.
-        thresholds: The formatted thresholds and their positions on the scale in percent.
+        thresholds: The thresholds that apply to any of the slices, formatted.
         cells: The values, one per slice.
     """
 
     title: str
-    thresholds: tuple[tuple[str, float], ...]
+    thresholds: tuple[str, ...]
     cells: tuple[ComparisonCell, ...]
 
 
@@ -106,28 +122,82 @@ def build_rows(result: SliceResult) -> Iterator[MeasurementRow]:
             name,
             MEASUREMENTS[name].title,
             CALIPER_STYLES[name].letter if name in measurements.calipers else "",
-            _format_number(name, value, unit=True),
-            f"{_format_number(name, interval.low)} to {_format_number(name, interval.high)}" if interval else "",
+            MISSING if value is None else MEASUREMENTS[name].format(value),
+            _format_error(name, value, interval),
             tuple(_compare(criterion, value, result) for criterion in _criteria(name, result)),
             measurements.withheld.get(name, ""),
         )
 
 
 def describe_sites(result: SliceResult) -> Mapping[Site, str]:
-    """Return the state of each site: ``below``, ``not below``, ``not below, partly withheld`` or ``withheld``."""
-    states: dict[Site, str] = {}
-    for site in SITES:
-        criteria = [
-            criterion for name in MEASUREMENTS for criterion in _counting(name, result) if criterion.site == site
+    """Return the state of each site.
+
+    It is ``below``, ``not below``, ``not below, partly withheld``, ``withheld``, or ``not compared`` if thresholds do
+    not apply to the slice. ``(borderline)`` follows if only the errors of the measurements decide.
+    """
+    if not result.criteria:
+        return dict.fromkeys(SITES, "not compared")
+    return {site: _describe_site(result, site) for site in SITES}
+
+
+def _describe_site(result: SliceResult, site: Site) -> str:
+    criteria = [criterion for name in MEASUREMENTS for criterion in _counting(name, result) if criterion.site == site]
+    values = {criterion: _values(result)[criterion.measurement] for criterion in criteria}
+    statuses = {
+        describe_status(criterion, value, result.intervals.get(criterion.measurement))
+        for criterion, value in values.items()
+        if value is not None
+    }
+    if "below" in statuses:
+        return "below"
+    if any(status.startswith("below") for status in statuses):
+        return "below (borderline)"
+    if not statuses:
+        return "withheld"
+    state = "not below (borderline)" if "not below (borderline)" in statuses else "not below"
+    return f"{state}, partly withheld" if None in values.values() else state
+
+
+def summarise_sites(states: Mapping[Site, str]) -> str:
+    """Summarise the states of a slice's sites in one phrase, e.g. ``central (borderline); not determined: left``."""
+    if set(states.values()) == {"not compared"}:
+        return "not compared with thresholds"
+    below = [f"{site}{state.removeprefix('below')}" for site, state in states.items() if state.startswith("below")]
+    near = [f"{site} borderline, not below" for site, state in states.items() if state.startswith("not below (")]
+    withheld = [site for site, state in states.items() if "withheld" in state]
+    unknown = [f"not determined: {', '.join(withheld)}"] if withheld else []
+    return "; ".join([*([", ".join(below)] if below else []), *near, *unknown]) or "none"
+
+
+@dataclass(frozen=True)
+class ThresholdRow:
+    """A threshold and where it was applied in a study.
+
+    Attributes:
+        criterion: The threshold.
+        levels: The levels at which it applies.
+        applied: The slices whose value it was compared with, by name.
+        source: The number of its source in :data:`SOURCES`.
+    """
+
+    criterion: Criterion
+    levels: str
+    applied: tuple[str, ...]
+    source: int
+
+
+def list_thresholds(results: Sequence[SliceResult]) -> Iterator[ThresholdRow]:
+    """Yield all thresholds with the slices whose values they were compared with."""
+    for criterion in CRITERIA:
+        levels = _format_levels(criterion) or "all"
+        if criterion.unreliable_at:
+            levels += f"; not counted at {', '.join(_LEVELS[key] for key in criterion.unreliable_at)}"
+        applied = [
+            result.name
+            for result in results
+            if criterion in result.criteria and _values(result)[criterion.measurement] is not None
         ]
-        available = [_values(result)[criterion.measurement] is not None for criterion in criteria]
-        if site in result.sites:
-            states[site] = "below"
-        elif all(available):
-            states[site] = "not below"
-        else:
-            states[site] = "not below, partly withheld" if any(available) else "withheld"
-    return states
+        yield ThresholdRow(criterion, levels, tuple(applied), SOURCES.index(criterion.source) + 1)
 
 
 def compare_levels(results: Sequence[SliceResult]) -> Iterator[LevelComparison]:
@@ -148,8 +218,10 @@ def compare_levels(results: Sequence[SliceResult]) -> Iterator[LevelComparison]:
         for result, value, interval in zip(results, values, intervals, strict=True):
             cells.append(
                 ComparisonCell(
-                    value=_format_number(name, value),
-                    below=value is not None and any(value < criterion.below for criterion in _counting(name, result)),
+                    value=MISSING if value is None else measurement.format(value, unit=False),
+                    error=_format_error(name, value, interval, unit=False),
+                    ticks=tuple(100 * criterion.below / scale for criterion in _criteria(name, result)),
+                    below=value is not None and any(criterion.is_met(value) for criterion in _counting(name, result)),
                     position=None if value is None else 100 * value / scale,
                     low=None if interval is None else 100 * interval.low / scale,
                     width=0 if interval is None else 100 * (interval.high - interval.low) / scale,
@@ -157,8 +229,13 @@ def compare_levels(results: Sequence[SliceResult]) -> Iterator[LevelComparison]:
                 )
             )
         title = f"{measurement.title}, {measurement.unit}" if measurement.unit else measurement.title
-        ticks = tuple((f"{below:g}", 100 * below / scale) for below in sorted(criteria))
-        yield LevelComparison(title, ticks, tuple(cells))
+        thresholds = tuple(f"{below:g}{_format_levels(criteria[below], ' at ')}" for below in sorted(criteria))
+        yield LevelComparison(title, thresholds, tuple(cells))
+
+
+def _format_levels(criterion: Criterion, prefix: str = "") -> str:
+    """Return the levels of a criterion after a prefix; empty if it applies at all levels."""
+    return "" if criterion.is_general else prefix + ", ".join(_LEVELS[key] for key in criterion.levels)
 
 
 def _values(result: SliceResult) -> dict[str, float | None]:
@@ -166,9 +243,8 @@ def _values(result: SliceResult) -> dict[str, float | None]:
 
 
 def _criteria(name: str, result: SliceResult) -> list[Criterion]:
-    """Return the criteria of a measurement that apply at the slice's level."""
-    applying = find_criteria(LEVEL_KEYS.get(result.level or ""))
-    return [criterion for criterion in applying if criterion.measurement == name]
+    """Return the criteria of a measurement that apply to the slice."""
+    return [criterion for criterion in result.criteria if criterion.measurement == name]
 
 
 def _counting(name: str, result: SliceResult) -> list[Criterion]:
@@ -184,8 +260,9 @@ def _compare(criterion: Criterion, value: float | None, result: SliceResult) -> 
     interval = result.intervals.get(criterion.measurement)
     probability = interval.probability_below.get(criterion.key) if interval else None
     return ThresholdResult(
-        threshold=f"{criterion.below:g} {MEASUREMENTS[criterion.measurement].unit}".strip(),
-        passed=None if value is None else value < criterion.below,
+        threshold=criterion.threshold,
+        passed=None if value is None else criterion.is_met(value),
+        borderline=value is not None and criterion.is_borderline(value, interval),
         reliable=_is_reliable(criterion, result),
         probability="" if probability is None else _format_probability(probability),
         source=SOURCES.index(criterion.source) + 1,
@@ -199,9 +276,9 @@ def _format_probability(probability: float) -> str:
     return "> 99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
 
 
-def _format_number(name: str, value: float | None, *, unit: bool = False) -> str:
+def _format_error(name: str, value: float | None, interval: MeasurementInterval | None, *, unit: bool = True) -> str:
     if value is None:
-        return MISSING
-    symbol = MEASUREMENTS[name].unit
-    number = f"{value:.{1 if symbol else 3}f}"
-    return f"{number} {symbol}".strip() if unit else number
+        return ""
+    if interval is None:
+        return NO_ERROR_KNOWN
+    return MEASUREMENTS[name].format_range(interval.low, interval.high, unit=unit)

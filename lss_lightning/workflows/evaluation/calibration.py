@@ -27,12 +27,12 @@ class LoadedCalibration:
     """A calibration and the slices that it was made from.
 
     Attributes:
-        calibration: The calibration, see :mod:`~lss_lightning.stenosis.conformal`.
+        errors: The calibration, see :mod:`~lss_lightning.stenosis.conformal`.
         digests: The digests of its slices.
         remark: One or two sentences that every page must show.
     """
 
-    calibration: Calibration
+    errors: Calibration
     digests: frozenset[str]
     remark: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from lss_lightning.data.studies import AxialSlice
 from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis import (
     LEVEL_KEYS,
+    MEASUREMENTS,
     Calibration,
     Flag,
     Geometry,
@@ -28,15 +29,20 @@ from lss_lightning.stenosis import (
     measure_ensemble,
 )
 from lss_lightning.stenosis.disc_slices import find_disc_slices
+from lss_lightning.stenosis.held_out import HeldOutErrors
 from lss_lightning.stenosis.levels import SliceGroup, assign_levels
 from lss_lightning.stenosis.measurements import DISC
 from lss_lightning.stenosis.plausibility import flag_plausibility
-from lss_lightning.stenosis.study import LevelSource, PatientVector
+from lss_lightning.stenosis.study import DISC_KEYS, LevelSource, PatientVector, SliceContent, extend_labels
 from lss_lightning.stenosis.uncertainty import mean_probabilities
 
 _VERTEBRA = "passes through a vertebral body: marrow is bright on T1 where a disc would be dark"
 _INCOMPLETE_LEVELS = "Levels are given, but {} of {} slices have none, so their level is unknown."
 _OTHER_CLASSES = "the checkpoint lacks classes that the measurements need"
+_NO_THRESHOLDS = (
+    "whether the slice passes through a disc is unknown: {}; thresholds are not applied unless its level is given with "
+    "levels={{{}: …}}"
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class SegmentedSlice:
     intervals: Mapping[str, MeasurementInterval]
     flags: tuple[Flag, ...] = ()
 
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the image looks like an axial lumbar slice."""
+        return all(flag.key != "implausible" for flag in self.flags)
+
     @classmethod
     def from_probabilities(
         cls,
@@ -64,7 +75,7 @@ class SegmentedSlice:
         image: NDArray[np.uint8],
         members: NDArray[np.float32],
         labels: LabelSet,
-        calibration: Calibration | None = None,
+        errors: Calibration | HeldOutErrors | None = None,
     ) -> SegmentedSlice:
         """Measure a slice.
 
@@ -73,22 +84,21 @@ class SegmentedSlice:
             image: The input of the networks, (C, H, W).
             members: The class probabilities (M, K, H, W) of every member under every view.
             labels: The K classes.
-            calibration: The calibration of the networks, whose intervals replace those of the members. None if there is
-                none.
+            errors: Errors of the networks, whose intervals replace those of the members. None if they are unknown.
         """
         probabilities = mean_probabilities(members)
         if find_missing_classes(labels):
             return cls(slice_, probabilities, None, {})
         measurements, intervals, _ = measure_ensemble(members, labels, slice_.spacing, slice_.image_left)
-        if calibration is not None:
-            intervals = calibration.compute_intervals(measurements.values())
+        if errors is not None:
+            intervals = errors.compute_intervals(measurements.values())
         flags = flag_plausibility(image, probabilities, labels, slice_.spacing)
         return cls(slice_, probabilities, measurements, intervals, tuple(flags))
 
 
 def measure_study(
     slices: Sequence[SegmentedSlice], labels: LabelSet, user_levels: Mapping[str, str]
-) -> tuple[tuple[SliceResult, ...], tuple[str, ...]]:
+) -> tuple[tuple[SliceResult, ...], LabelSet, tuple[str, ...]]:
     """Determine which slices of a study pass through a disc, their levels, and the findings.
 
     Args:
@@ -97,27 +107,35 @@ def measure_study(
         user_levels: Levels given by the user, by slice name.
 
     Returns:
-        The result of each slice, and sentences on how the levels were determined.
+        - The result of each slice.
+        - The classes of the results: those of the network, and those that code its disc on slices that may not pass
+          through one.
+        - Sentences on how the levels were determined.
     """
     groups = _group_by_stack(slices)
     through_disc = _classify_slices(slices, groups, labels)
     levels, source, remarks = _determine_levels(slices, groups, user_levels)
-    results = []
-    for segmented, level, is_disc in zip(slices, levels, through_disc, strict=True):
+    contents: list[SliceContent] = []
+    for index, (segmented, is_disc) in enumerate(zip(slices, through_disc, strict=True)):
         # A user who gives a level states that the slice shows a disc.
         is_given = _given_level(segmented, user_levels) is not None
-        is_vertebra = is_disc is False and not is_given
-        not_measured = _VERTEBRA if is_vertebra else None
-        results.append(
-            _make_result(
-                segmented,
-                level=None if is_vertebra else level,
-                source="given" if is_given else source if level and not is_vertebra else "unknown",
-                not_measured=_OTHER_CLASSES if segmented.measurements is None else not_measured,
-                doubt=is_disc if isinstance(is_disc, str) and not is_given else None,
-            )
+        is_unknown = isinstance(is_disc, str) or not segmented.is_plausible
+        contents.append("disc" if is_given else "unknown" if is_unknown else "disc" if is_disc else "vertebra")
+        if not is_given and (contents[index] == "vertebra" or not segmented.is_plausible):
+            levels[index] = None
+    all_labels = extend_labels(labels, contents)
+    results = [
+        _make_result(
+            segmented,
+            all_labels,
+            level=level,
+            source=source if level else "unknown",
+            content=content,
+            doubt=is_disc if isinstance(is_disc, str) and content == "unknown" else None,
         )
-    return tuple(results), remarks
+        for segmented, level, is_disc, content in zip(slices, levels, through_disc, contents, strict=True)
+    ]
+    return tuple(results), all_labels, remarks
 
 
 def _group_by_stack(slices: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
@@ -198,36 +216,67 @@ def _describe_group(slices: Sequence[AxialSlice]) -> SliceGroup:
 
 
 def _make_result(
-    segmented: SegmentedSlice, *, level: str | None, source: LevelSource, not_measured: str | None, doubt: str | None
+    segmented: SegmentedSlice,
+    labels: LabelSet,
+    *,
+    level: str | None,
+    source: LevelSource,
+    content: SliceContent,
+    doubt: str | None,
 ) -> SliceResult:
     flags = [*segmented.slice.flags, *segmented.flags]
-    if doubt:
-        flags.append(Flag("disc_unclear", f"whether the slice passes through a disc is unknown: {doubt}"))
     measurements = None
+    not_measured = _OTHER_CLASSES if segmented.measurements is None else _VERTEBRA if content == "vertebra" else None
     if not_measured is None and segmented.measurements is not None:
+        if doubt and segmented.is_plausible:
+            flags.append(Flag("disc_unclear", _NO_THRESHOLDS.format(doubt, segmented.slice.name)))
         flags += flag_level(LEVEL_KEYS.get(level or ""))
         measurements = segmented.measurements.withhold(flags)
-    findings = apply_criteria(measurements.values(), LEVEL_KEYS.get(level or "", level)) if measurements else ()
-    withheld = measurements.withheld if measurements else {}
-    intervals = segmented.intervals.items() if measurements else ()
+        flags = list(measurements.flags)
+        if not_measured := _find_why_nothing_is_reported(measurements):
+            measurements = None
+    values = measurements.values() if measurements else {}
+    intervals = {name: interval for name, interval in segmented.intervals.items() if values.get(name) is not None}
+    findings = apply_criteria(values, LEVEL_KEYS.get(level or "", level), intervals) if content == "disc" else ()
+    if measurements:
+        outlines = {DISC_KEYS[content] if key == DISC else key: rings for key, rings in measurements.outlines.items()}
+        measurements = replace(measurements, outlines=outlines)
     return SliceResult(
         name=segmented.slice.name,
         level=level,
         level_source=source,
+        content=content,
+        is_plausible=segmented.is_plausible,
         not_measured=not_measured,
         images={kind: _to_grey(image) for kind, image in segmented.slice.images.items()},
-        classes=segmented.probabilities.argmax(axis=0).astype(np.uint8),
+        classes=_code_disc(segmented.probabilities.argmax(axis=0).astype(np.uint8), labels, content),
         probabilities=segmented.probabilities,
         spacing=segmented.slice.spacing,
         image_left=segmented.slice.image_left,
         measurements=measurements,
-        intervals={name: interval for name, interval in intervals if name not in withheld},
+        intervals=intervals,
         findings=findings,
         sites=find_sites(findings),
-        flags=measurements.flags if measurements else tuple(flags),
+        flags=tuple(flags),
         geometry=_make_geometry(segmented.slice),
         sources=segmented.slice.sources,
     )
+
+
+def _find_why_nothing_is_reported(measurements: SliceMeasurements) -> str | None:
+    """Return why all measurements are withheld, or None if any is not."""
+    if any(value is not None for value in measurements.values().values()):
+        return None
+    general = [flag.message for flag in measurements.flags if set(flag.undermines) >= MEASUREMENTS.keys()]
+    reasons = general or dict.fromkeys(measurements.withheld.values())
+    return f"every measurement is withheld: {'; '.join(reasons)}"
+
+
+def _code_disc(classes: NDArray[np.uint8], labels: LabelSet, content: SliceContent) -> NDArray[np.uint8]:
+    """Replace the network's disc by the class for what the slice passes through."""
+    if DISC in labels.keys and content != "disc":
+        classes[classes == labels.keys.index(DISC)] = labels.keys.index(DISC_KEYS[content])
+    return classes
 
 
 def _to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.models.ensemble import load_ensemble
 from lss_lightning.stenosis import DISCLAIMER, ModelIdentity, StudyResult
 from lss_lightning.workflows.evaluation.calibration import LoadedCalibration, load_calibration
+from lss_lightning.workflows.evaluation.held_out_errors import LoadedErrors, load_held_out_errors
 from lss_lightning.workflows.prediction.engine import InferenceEngine, NetworkInput
 from lss_lightning.workflows.prediction.findings import SegmentedSlice, measure_study
 
@@ -28,13 +29,13 @@ class PredictionModels:
         engine: The ensemble on its device.
         all_metadata: The metadata of each checkpoint.
         identities: The name and hash of each checkpoint.
-        calibration: The calibration, or None if there is none.
+        errors: The calibration, or else the errors of the checkpoint on its test part. None if neither is known.
     """
 
     engine: InferenceEngine
     all_metadata: tuple[CheckpointMetadata, ...]
     identities: tuple[ModelIdentity, ...]
-    calibration: LoadedCalibration | None
+    errors: LoadedCalibration | LoadedErrors | None
 
     @classmethod
     def load(cls, config: PredictConfig) -> Self:
@@ -47,10 +48,12 @@ class PredictionModels:
         ensemble, all_metadata = load_ensemble(files, config.tta)
         spacing, compiles = all_metadata[0].spacing, config.engine.compile
         engine = InferenceEngine(ensemble, spacing, config.trainer, config.batch_size, compiles=compiles)
-        calibration = load_calibration(config.calibration, files, all_metadata, config.tta)
+        errors = load_calibration(config.calibration, files, all_metadata, config.tta) or load_held_out_errors(
+            files, config.tta
+        )
         names = [metadata.config["name"] for metadata in all_metadata]
         identities = tuple(ModelIdentity(name, sha256(file)) for name, file in zip(names, files, strict=True))
-        return cls(engine, all_metadata, identities, calibration)
+        return cls(engine, all_metadata, identities, errors)
 
     @property
     def channels(self) -> str:
@@ -84,24 +87,24 @@ class PredictionModels:
         if unknown := [slice_name for slice_name in levels if slice_name not in names]:
             raise UserError(f"levels: no {unknown[0]} among {names[0]} to {names[-1]}; correct levels={{…}}")
         metadata, labels = self.all_metadata[0], self.all_metadata[0].label_set
-        calibration = self.calibration.calibration if self.calibration else None
+        errors = self.errors.errors if self.errors else None
         inputs = [
             NetworkInput(build_network_image(slice_.images, self.channels, metadata.third_channel), slice_.spacing)
             for slice_ in study.slices
         ]
         probabilities = track_progress(self.engine.segment(inputs), f"{name}: segmenting", len(inputs))
         segmented = [
-            SegmentedSlice.from_probabilities(slice_, input_.pixels, members, labels, calibration)
+            SegmentedSlice.from_probabilities(slice_, input_.pixels, members, labels, errors)
             for slice_, input_, members in zip(study.slices, inputs, probabilities, strict=True)
         ]
-        slices, remarks = measure_study(segmented, labels, levels)
+        slices, labels, remarks = measure_study(segmented, labels, levels)
         problems = (f"{problem[0].upper()}{problem[1:]}." for problem in study.problems)
-        calibration_remarks = (self.calibration.remark,) if self.calibration else ()
+        error_remarks = (self.errors.remark,) if self.errors else ()
         return StudyResult(
             name=name,
             slices=slices,
             labels=labels,
             models=self.identities,
-            remarks=(*problems, *study.remarks, *calibration_remarks, *remarks),
+            remarks=(*problems, *study.remarks, *error_remarks, *remarks),
             disclaimer=self.disclaimer,
         )

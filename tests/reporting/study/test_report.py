@@ -8,6 +8,7 @@ import pytest
 
 from lss_lightning.reporting.study import write_study_report
 from lss_lightning.stenosis import CRITERIA, MEASUREMENTS
+from lss_lightning.stenosis.norms import NORMS
 from tests.browser import DESKTOP, PHONE
 from tests.reporting.studies import MODELS, make_study
 
@@ -18,6 +19,41 @@ def test_the_report_has_no_browser_errors_requests_or_overflow(report, open_page
     assert opened.errors == []
     assert opened.requests == []
     assert opened.overflow == 0
+
+
+def test_tables_scroll_with_their_headers_on_a_phone(report, open_page):
+    opened = open_page(report, PHONE)
+    for section in ("comparison", "thresholds"):
+        box = opened.page.locator(f"#{section} .scroll").first
+        box.evaluate("box => box.scrollIntoView({behavior: 'instant', block: 'end'})")
+        box.evaluate("box => { box.scrollTop = 150; box.scrollLeft = 120; }")
+        assert box.evaluate("box => box.scrollTop") == 150
+        frame, corner, name = (
+            element.bounding_box() for element in (box, box.locator("thead th").first, box.locator("tbody th").nth(3))
+        )
+        assert (corner["x"], corner["y"]) == pytest.approx((frame["x"], frame["y"]), abs=1)
+        assert name["x"] == pytest.approx(frame["x"], abs=1)
+        # Nothing of the scrolled columns covers the names.
+        middle = [name["x"] + name["width"] - 20, name["y"] + name["height"] / 2]
+        assert opened.page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('th') !== null", middle)
+
+
+def test_the_scale_bar_has_a_dark_edge(opened):
+    bar, halo = (
+        opened.page.locator(f"#slice-01 .scale-bar.anatomy path{kind}").evaluate(
+            "path => [getComputedStyle(path).stroke, parseFloat(getComputedStyle(path).strokeWidth)]"
+        )
+        for kind in (":not(.halo)", ".halo")
+    )
+    assert (bar[0], halo[0]) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+    assert halo[1] >= bar[1] + 3
+
+
+def test_the_page_lists_published_values_for_comparison(opened):
+    text = opened.page.locator("#thresholds").inner_text()
+    for norm in NORMS:
+        assert norm.value in text
+        assert norm.source in text
 
 
 def test_sections(opened):
@@ -47,18 +83,17 @@ def test_printing_shows_all_levels_without_controls(opened):
 def test_each_measurement_is_shown_with_value_interval_and_thresholds(opened, study):
     result = study.slices[0]
     for name, value in result.measurements.values().items():
-        unit = MEASUREMENTS[name].unit
+        measurement, interval = MEASUREMENTS[name], result.intervals[name]
         row = opened.page.locator(f"#slice-01 tr[data-measurement={name}]")
         text = row.inner_text()
-        assert MEASUREMENTS[name].title in text
-        assert (f"{value:.1f} {unit}" if unit else f"{value:.3f}") in text
-        interval = result.intervals[name]
-        decimals = 1 if unit else 3
-        assert f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}" in text
+        assert measurement.title in text
+        assert measurement.format(value) in text
+        assert measurement.format_range(interval.low, interval.high) in text
         for criterion in CRITERIA:
             if criterion.measurement == name and "D3" in criterion.levels:
                 relation = "▼ below" if value < criterion.below else "not below"
-                assert f"{relation} {criterion.below:g} {unit}" in text
+                near = " (borderline)" if interval.is_near(value, criterion.below) else ""
+                assert f"{relation} {criterion.threshold}{near} [" in text
 
 
 def test_findings_are_worded_as_thresholds_never_as_a_diagnosis(opened, study):
@@ -85,8 +120,8 @@ def test_withheld_measurements_and_flags_state_their_reason(opened, study):
         assert flag.message in section
     assert "no thecal sac found" in section
     assert opened.page.locator("#slice-03 .sites li span").all_inner_texts() == ["withheld"] * 3
-    assert opened.page.locator("#slice-01 .sites .below").all_inner_texts() == ["left\n▼ below"]
-    assert "none; right withheld; central withheld; left withheld" in opened.page.locator("#summary").inner_text()
+    assert opened.page.locator("#slice-01 .sites .below").all_inner_texts() == ["left\n▼ below (borderline)"]
+    assert "not determined: central, left, right" in opened.page.locator("#summary").inner_text()
     assert opened.page.locator("#slice-03 .corner").all_inner_texts() == ["R?", "L?"]
     assert opened.page.locator("#slice-01 .corner").all_inner_texts() == ["R", "L"]
 

@@ -208,8 +208,13 @@ def test_predict_writes_calibrated_intervals_with_their_basis(root, pictures, tm
             interval = expected.compute_interval(name, entry["value"])
             assert interval is not None
             assert interval.support is not None
-            assert (entry["low"], entry["high"]) == pytest.approx((interval.low, interval.high), rel=1e-4)
-            assert entry["below"] == pytest.approx(dict(interval.probability_below))
+            digits = 10.0 ** -(MEASUREMENTS[name].decimals + 1)
+            assert (entry["low"], entry["high"]) == pytest.approx((interval.low, interval.high), abs=digits)
+            assert entry["below"] == pytest.approx(
+                {key: interval.probability_below[key] for key in entry["below"]}, abs=0.05
+            )
+            assert entry["status"].keys() == entry["below"].keys()
+            assert entry["error"] == interval.basis
             assert entry["calibrated_on"] == {"slices": interval.support.slices, "patients": 45}
             checked += 1
     assert checked > 20
@@ -229,8 +234,9 @@ def test_predict_without_a_calibration_gives_intervals_of_views_only(root, pictu
     assert entries
     assert all(entry["calibrated_on"] is None for entry in entries)
     about, rows, text = read_study(run(root / "best.ckpt", pictures, tmp_path / "one", *LIGHT))
-    assert {row["intervals"] for row in rows} == {""}
+    assert {row["intervals"] for row in rows} == {"no error known"}
     assert "95 % interval" not in text
+    assert text.count("no error known") > 3 * len(MEASUREMENTS) - 3
     assert not any("low" in entry for slice_ in about["slices"] for entry in slice_["measures"].values())
 
 
@@ -320,7 +326,7 @@ def test_measurement_of_too_few_patients_is_named(root, tmp_path):
         writer.writeheader()
         writer.writerows(rows)
     loaded = load(root, folder)
-    assert "bulge_mm" not in loaded.calibration.residuals
+    assert "bulge_mm" not in loaded.errors.residuals
     assert loaded.remark.endswith("None for Disc bulge: fewer than 39 patients have it.")
 
 
@@ -330,7 +336,7 @@ def test_slices_that_trained_the_checkpoint_are_refused(root, tmp_path):
         load(root, root / "enough", seen=[digests[0]])
     held_out = Path(shutil.copytree(root / "enough", tmp_path / "val"))
     change_metrics(lambda metrics: metrics["data"].update(subset="val"))(held_out)
-    assert load(root, held_out, seen=digests).calibration.residuals
+    assert load(root, held_out, seen=digests).errors.residuals
     change_metrics(lambda metrics: metrics["data"].update(protocol="resubstitution"))(held_out)
     with pytest.raises(UserError, match="135 of its 135 slices"):
         load(root, held_out, seen=digests)

@@ -13,7 +13,15 @@ import pytest
 
 from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.reporting.prediction import study_folder
-from tests.workflows.prediction.studies import T1_SERIES, edit, files, run, write_checkpoint, write_dicom
+from tests.workflows.prediction.studies import (
+    T1_SERIES,
+    draw_anatomy,
+    edit,
+    files,
+    run,
+    write_checkpoint,
+    write_dicom,
+)
 
 ALL = {
     "write_label_maps": "label_maps",
@@ -29,6 +37,11 @@ ON = ("output.seg=true", "output.sr=true", "output.html=true")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "best.ckpt", "t1")
+
+
+@pytest.fixture(autouse=True)
+def _anatomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_anatomy(monkeypatch)
 
 
 @pytest.fixture
