@@ -35,6 +35,7 @@ from lss_lightning.config.sections import config_folder
 from lss_lightning.config.validation import describe_unknown_key
 from lss_lightning.errors import UserError, fail, suggest_nearest
 from lss_lightning.runs.layout import unwritable_folder_error
+from lss_lightning.runs.trust import NAMED_SECTIONS
 
 PLUGIN_EXTRAS = {
     "hydra/sweeper/optuna": "optuna",
@@ -242,6 +243,11 @@ def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) 
         return f"{key}: {command} has no such setting{reason}; allowed: {', '.join(top_level)}"
     section = key.rpartition(".")[0]
     siblings = {name[len(section) + 1 :].partition(".")[0] for name in settings if name.startswith(f"{section}.")}
+    if section and not siblings and first in top_level:
+        if owners := _describe_owners(key):
+            return f"{key}: no such setting here{owners}"
+        is_class = key.endswith("._target_") or first in NAMED_SECTIONS
+        return f"{key}: {section} has no settings" + (f"; add a class with +{section}._target_=…" if is_class else "")
     if section and not siblings:
         key = key.partition(".")[0]
     return describe_unknown_key(key, [*settings, *groups], siblings or top_level) + _describe_owners(key)
@@ -249,10 +255,10 @@ def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) 
 
 def _describe_owners(key: str) -> str:
     """Name the files of the key's group that have the key. Return an empty string if none has it."""
-    group, _, name = key.rpartition(".")
-    files = sorted((config_folder() / group).glob("*.yaml")) if group else []
-    plain: dict[str, Any] = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in files}
-    owners = [f"{group}={choice}" for choice, values in plain.items() if values.get(name) is not None]
+    group, _, name = key.partition(".")
+    files = sorted((config_folder() / group).glob("*.yaml")) if name else []
+    loaded = {path.stem: OmegaConf.load(path) for path in files}
+    owners = [f"{group}={choice}" for choice, cfg in loaded.items() if OmegaConf.select(cfg, name) is not None]
     return f"; it belongs to {' or '.join(owners)}" if owners else ""
 
 

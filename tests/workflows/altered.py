@@ -41,6 +41,12 @@ def skip_figures() -> None:
     patch.object(report, "write_overview").start()
 
 
+def compile_eagerly() -> None:
+    """Let ``torch.compile`` trace a network without generating code, which takes much longer than a small run."""
+    original = nn.Module.compile
+    nn.Module.compile = lambda self: original(self, backend="eager")  # type: ignore[method-assign, assignment, misc]
+
+
 def send_signal(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
     """Send a signal to the process in the given training step, counted from 1."""
     original = SegmentationModule.training_step
@@ -70,7 +76,10 @@ def fail_by_learning_rate() -> None:
     SegmentationModule.training_step = training_step  # type: ignore[method-assign, assignment]
 
 
-CHANGES = {change.__name__: change for change in (freeze_batch_norm, skip_figures, send_signal, fail_by_learning_rate)}
+CHANGES = {
+    change.__name__: change
+    for change in (freeze_batch_norm, skip_figures, compile_eagerly, send_signal, fail_by_learning_rate)
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1].split("+"):

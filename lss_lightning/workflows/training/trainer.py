@@ -16,7 +16,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
@@ -103,10 +102,8 @@ def _make_profiler(profiler: str | dict[str, Any] | None, folder: Path | None) -
         return None
     section = {"_target_": _PROFILERS[profiler]} if isinstance(profiler, str) else profiler
     output = {} if folder is None else {"dirpath": str(folder), "filename": "profile"}
-    try:
-        accepted = inspect.signature(get_class(section["_target_"])).parameters
-    except (ImportError, ValueError):
-        accepted = {}  # type: ignore[assignment]  # instantiating it reports the mistake
+    profiler_class = _build("profiler", {"_target_": section["_target_"], "_partial_": True}).func
+    accepted = inspect.signature(profiler_class).parameters
     return _build("profiler", section, **{key: value for key, value in output.items() if key in accepted})
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from lss_lightning.errors import UserError
 from lss_lightning.workflows.training.optim import make_optimizers
 from tests.conftest import configure
+from tests.workflows.altered import compile_eagerly
 from tests.workflows.processes import python
 from tests.workflows.quick_runs import QUICK, start
 from tests.workflows.training.resuming import content
@@ -40,8 +41,8 @@ def test_gradients_are_clipped_at_every_precision(precision, optimizer, steps, p
     ids=lambda overrides: overrides[0],
 )
 def test_a_step_is_as_long_as_the_clipped_gradient(overrides, precision, steps, patients, tmp_path, monkeypatch):
-    original = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: original(self, backend="eager"))
+    monkeypatch.setattr(nn.Module, "compile", nn.Module.compile)
+    compile_eagerly()
     before: dict[str, torch.Tensor] = {}
 
     def copy_weights(module, loss):
@@ -59,11 +60,19 @@ def test_a_step_is_as_long_as_the_clipped_gradient(overrides, precision, steps, 
     assert 0 < float(moved) <= 0.01 * updates * 1.01
 
 
-def test_two_devices_clip_with_bf16(patients, tmp_path):
-    line = ["train", "data=alkafri", f"data.root={patients}", *QUICK, *CLIP, BF16, "trainer.devices=2"]
-    done = python("-m", "tests.workflows.altered", "skip_figures", *line, f"hydra.run.dir={tmp_path / 'run'}")
+@pytest.mark.parametrize(
+    ("overrides", "updates"),
+    [((), 2), (("trainer.accumulate_grad_batches=2", "callbacks=[ema,quiet]", "engine.compile=true"), 1)],
+    ids=("alone", "accumulated, averaged and compiled"),
+)
+def test_two_devices_clip_with_bf16(overrides, updates, patients, tmp_path):
+    line = ["train", "data=alkafri", f"data.root={patients}", *QUICK, *CLIP, BF16, "trainer.devices=2", *overrides]
+    changes = "skip_figures+compile_eagerly"
+    done = python("-m", "tests.workflows.altered", changes, *line, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
-    assert content(tmp_path / "run")["global_step"] == 2
+    saved = content(tmp_path / "run")
+    assert saved["global_step"] == updates
+    assert ("current_model_state" in saved) == bool(overrides)
 
 
 @pytest.mark.parametrize(
