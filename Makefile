@@ -38,7 +38,7 @@ architecture: $(INSTALLED)  ## Draw docs/architecture.svg from the imports
 	$(RUN) -m docs.draw_architecture
 
 requirements: $(INSTALLED)  ## Pin every package of pyproject.toml anew, with hashes
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --extra optuna --no-annotate \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra cluster --extra mlflow --extra optuna --no-annotate \
 	  --no-emit-index-url --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
 
 clean:  ## Remove the environment and caches; runs and data stay

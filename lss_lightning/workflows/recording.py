@@ -87,6 +87,8 @@ def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: 
     failed = True
     try:
         for name, logger in loggers.items():
+            if logger not in trainer.loggers:
+                continue  # fast_dev_run replaces the loggers
             if isinstance(logger, DescribesRun):
                 logger.describe_run(description)
             if trainer.is_global_zero:

@@ -6,13 +6,17 @@ import csv
 import json
 import logging
 import shutil
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from pytorch_lightning import Trainer
 
 from lss_lightning.errors import UserError
 from lss_lightning.labels import LUMBAR
 from lss_lightning.workflows import train
+from lss_lightning.workflows.recording import record_run
+from tests.reporting.loggers.samples import make_description
 from tests.workflows import altered
 from tests.workflows.own_loggers import BrokenLogger, LoggingCallback, OwnLogger
 from tests.workflows.quick_runs import rows, start
@@ -145,6 +149,13 @@ def test_a_logger_that_does_not_start_ends_the_run_in_one_line(patients, tmp_pat
     assert own.statuses == ["failed"]
     assert broken_logger.statuses == []
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_logger_that_the_trainer_replaces_is_not_started(tmp_path):
+    trainer: Any = Trainer(fast_dev_run=True, accelerator="cpu", logger=[logger := OwnLogger()])
+    with record_run(trainer, {"own": logger}, make_description(tmp_path)):
+        pass
+    assert (logger.settings, logger.statuses) == ({}, [])
 
 
 def test_an_evaluation_is_recorded_by_the_same_loggers(own_run, tmp_path):
