@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lss_lightning.config.sections import config_folder
+from lss_lightning.models.checkpoint import METADATA_KEY
 from tests.workflows.prediction.studies import write_checkpoint
 
 PROGRAM = textwrap.dedent(
@@ -225,6 +226,11 @@ def attacks(place, sign, class_attacks) -> list[list[str]]:
     checkpoint = place / "evil.ckpt"
     torch.save({"lss_lightning": {}, "state_dict": payload}, checkpoint)
     good = write_checkpoint(place / "good.ckpt")
+    content = torch.load(good, weights_only=True)
+    network = {"model": "evil", "target": "os.system", "in_channels": 3, "classes": 6, "divisor": 1, "min_size": 1}
+    network |= {"arguments": {"command": f"touch {sign}"}, "weight_arguments": []}
+    content[METADATA_KEY]["network"] = network
+    torch.save(content, place / "network.ckpt")
     study = place / "study"
     study.mkdir()
     for kind in ("T1", "T2"):
@@ -250,6 +256,7 @@ def attacks(place, sign, class_attacks) -> list[list[str]]:
         ["flag: rerun", "train", f"--experimental-rerun={pickled}"],
         ["checkpoint: evaluate", "evaluate", f"ckpt_path={checkpoint}"],
         ["checkpoint: predict", "predict", f"ckpt_path={checkpoint}", f"input={study}", f"output={place}/o1"],
+        ["checkpoint: network", "evaluate", f"ckpt_path={place}/network.ckpt"],
         ["study: arrays", "predict", f"ckpt_path={good}", f"input={study}", f"output={place}/o2", "trainer=cpu"],
         ["study: archive", "predict", f"ckpt_path={good}", f"input={archive}", f"output={place}/o3", "trainer=cpu"],
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -133,18 +134,19 @@ class SegmentationModule(BaseSegmentationModule):
         """Return the loss of a training batch, and add the batch to the scores of the epoch.
 
         Raises:
-            UserError: If the batch is so small that batch norm has a single value per channel.
+            UserError: If the batch is so small that a layer has a single value per channel to normalise.
         """
         try:
             return self._step(batch, self.train_scores)[1]
         except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
+            # Batch norm and instance norm
+            if not re.search("more than 1 (value per channel|spatial element)", str(error)):
                 raise
             count, _, height, width = batch["image"].shape
             raise UserError(
-                f"a training batch of {count} image of {height}x{width} pixels gives the network a single value per "
-                "channel, which batch norm cannot normalise; choose data.batch_size so that no single image is left "
-                "over, or use larger images"
+                f"a training batch of {count} image(s) of {height}x{width} pixels gives the network a single value per "
+                "channel, which cannot be normalised; choose data.batch_size so that no single image is left over, use "
+                "larger images, or set model.min_size of a network named by model._target_"
             ) from error
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:

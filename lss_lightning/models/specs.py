@@ -113,7 +113,7 @@ class ModuleSpec:
         check_installed(self.target)
         arguments = self._fill({**self.arguments, **dict.fromkeys(self.weight_arguments)})
         weights = pretrained if isinstance(pretrained, Mapping) else {}
-        network = instantiate_section("model", {"_target_": self.target, **arguments, **weights})
+        network = instantiate_section("model", {**arguments, **weights, "_target_": self.target})
         if not isinstance(network, nn.Module):
             raise UserError(
                 f"model._target_={self.target}: gives {type(network).__name__}, not a network; name a subclass of "
@@ -138,7 +138,7 @@ class ModuleSpec:
             UserError: If the class is neither listed by this project nor trusted by the user, or if an argument names
                 a class or could call a resolver.
         """
-        section = {"_target_": self.target, **self.arguments}
+        section = {**self.arguments, "_target_": self.target}
         check_no_resolver("model", section, source)
         check_stored_section("model", section, source)
 
@@ -172,6 +172,13 @@ def check_installed(target: str) -> None:
     package = target.partition(".")[0]
     required = {package: None, **{name: extra for key, (name, extra) in _EXTRAS.items() if target.startswith(key)}}
     for name, extra in required.items():
-        if find_spec(name) is None:
+        if not _is_installed(name):
             remedy = f'pip install "lss-lightning[{extra}]"' if extra else "install it, or add its folder to PYTHONPATH"
             raise UserError(f"model._target_={target}: the package {name} is not installed; {remedy}")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # an empty name, or __main__
+        return False

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lss_lightning.data.batches import collate
+from lss_lightning.errors import UserError
 from lss_lightning.labels import IGNORE_INDEX, LUMBAR
 from lss_lightning.models.base import to_label_grid
 from lss_lightning.models.losses import CrossEntropy
@@ -132,3 +133,13 @@ def test_deep_supervision_averages_the_losses_of_all_heads_and_scores_the_first(
 def test_the_loss_of_a_single_head_is_unchanged():
     loss = torch.tensor(0.3)
     assert average_head_losses([loss]) is loss
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.InstanceNorm2d])
+def test_a_batch_that_cannot_be_normalised_is_reported_in_one_line(norm):
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), norm(1), nn.Conv2d(1, len(LUMBAR), 1), nn.Upsample(32))
+    module = SegmentationModule(network, LUMBAR, [0.5], [0.5], loss=CrossEntropy())
+    label = np.full((32, 32), 5, dtype=np.uint8)
+    batch = collate([item(np.zeros((1, 32, 32), dtype=np.uint8), label)])
+    with pytest.raises(UserError, match=r"a training batch of 1 image\(s\) of 32x32 pixels .* cannot be normalised"):
+        module.training_step(batch, 0)
