@@ -17,8 +17,9 @@ from lss_lightning.data.cache import load_cached_slices
 from lss_lightning.data.composite import THIRD_CHANNELS
 from lss_lightning.data.loading import LoadedSlice, load_slices
 from lss_lightning.data.processors import count_processors
-from lss_lightning.data.source import DataSource
-from lss_lightning.data.splits import Split, SplitProtocol, count_unassigned_slices
+from lss_lightning.data.source import DataSource, find_missing_kinds
+from lss_lightning.data.splits import PARTS, Split, SplitProtocol, count_unassigned_slices
+from lss_lightning.errors import UserError
 
 # With several devices there are several processes; only rank 0 logs.
 _warn = rank_zero_only(logging.getLogger(__name__).warning)
@@ -72,11 +73,22 @@ class SliceDataModule(pl.LightningDataModule):
         if self.slices:
             return
         listing = self.source.find()
+        for slice_ in listing.slices:
+            if missing := find_missing_kinds(self.source.channels, slice_.images):
+                raise UserError(
+                    f"data={self.source.name}: {type(self.source).__name__}.find lists slice {slice_.name} without the "
+                    f"{missing[0]} image that data.channels={self.source.channels} needs; leave the slice out there"
+                )
         for reason, count in listing.left_out.items():
             _warn("left out: %d × %s", count, reason)
         for note in listing.notes:
             _warn(note)
         self.parts = self.split.divide(listing.slices)
+        if self.parts.keys() != set(PARTS):
+            raise UserError(
+                f"split={self.split.protocol}: {type(self.split).__name__}.divide returns the parts "
+                f"{', '.join(self.parts)}; return {', '.join(PARTS)}"
+            )
         if unassigned := count_unassigned_slices(listing.slices, self.parts):
             _warn("left out: %d × slice in no part of the split", unassigned)
         options = listing.slices, self.source.channels, self.source.labels, self.source.third_channel
