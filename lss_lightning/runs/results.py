@@ -81,17 +81,24 @@ def read_configuration(folder: Path) -> dict[str, Any] | None:
 
 
 def record_resume(folder: Path, config: Mapping[str, Any]) -> None:
-    """Store the configuration of a resume as ``.hydra/resume-N/config.yaml``, from which the next resume starts."""
+    """Store the configuration of a resume as ``.hydra/resume-N/config.yaml``, from which the next resume starts.
+
+    The working directory, to which its relative paths refer, is stored beside it.
+    """
     run = RunFolder(folder)
     resume = run.hydra / f"resume-{len(run.resumes) + 1}"
     resume.mkdir()
     OmegaConf.save(OmegaConf.create({**config, "ckpt_path": None}), resume / run.configuration.name)
+    runtime = {"hydra": {"runtime": {"cwd": str(Path.cwd())}}}
+    OmegaConf.save(OmegaConf.create(runtime), resume / run.hydra_configuration.name)
 
 
 def read_working_directory(folder: Path) -> Path:
-    """Return the directory that a run was started in, to which relative paths of its configuration refer."""
-    stored = RunFolder(folder).hydra_configuration
-    if not stored.is_file():
+    """Return the directory that a run was started or last resumed in, to which its relative paths refer."""
+    run = RunFolder(folder)
+    names = [file.with_name(run.hydra_configuration.name) for file in reversed(run.configurations)]
+    stored = next((file for file in names if file.is_file()), None)
+    if stored is None:
         return Path.cwd()
     return Path(OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.cwd", default="."))
 

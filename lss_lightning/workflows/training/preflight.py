@@ -124,6 +124,8 @@ def _describe_missing_anatomy(data: SliceDataModule, part: str, loop: str, used:
     remedy = (
         f"increase trainer.limit_{loop}_batches"
         if is_limited
+        else "correct split.file"
+        if data.split.protocol == "file"
         else "divide the data in another way, e.g. with another split.seed, a larger fraction, or split=file"
     )
     return f"split={data.split.protocol}: {problem}, so {consequence}; {remedy}"

@@ -166,8 +166,11 @@ def test_resume_from_elsewhere_finds_relative_paths(section, key, value, expecte
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints/last.ckpt").write_text("")
     (run / ".hydra").mkdir()
-    (run / ".hydra/hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {home}\n")
-    record_resume(run, {section: {key: value}})
+    # The first start was elsewhere, but its paths have changed in a resume.
+    (run / ".hydra/hydra.yaml").write_text("hydra:\n  runtime:\n    cwd: /no/such/folder\n")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(home)
+        record_resume(run, {section: {key: value}})
     arguments = expand_checkpoint_argument([f"ckpt_path={run}/checkpoints/last.ckpt"])
     stored = stored_config(arguments)
     expected = expected.replace("{home}", str(home)) if isinstance(expected, str) else expected
