@@ -74,9 +74,9 @@ def make_tasks(engine: InferenceEngine, study: Study, levels: dict[str, str]) ->
             SegmentedSlice.from_probabilities(slice_, image.pixels, probabilities, LUMBAR)
             for slice_, image, probabilities in zip(study.slices, inputs, engine.segment(inputs), strict=True)
         ]
-        slices, remarks = measure_study(segmented, LUMBAR, levels)
+        slices, labels, remarks = measure_study(segmented, LUMBAR, levels)
         models = (ModelIdentity("bench", "0" * 64),)
-        return StudyResult(name="study_1", slices=slices, labels=LUMBAR, models=models, remarks=remarks)
+        return StudyResult(name="study_1", slices=slices, labels=labels, models=models, remarks=remarks)
 
     def write(*, everything: bool) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from lss_lightning.workflows.prediction.findings import SegmentedSlice, measure_
 from tests.data.studies.reading import SHAPE, SPACING, make_volume, read_studies, write_volume
 
 
-def segment_bright_pixels(study: Study, class_index: int = 1) -> StudyResult:
+def segment_bright_pixels(study: Study, class_index: int = 2) -> StudyResult:
     """Return a result in which bright pixels have one class and all others the last class."""
     segmented = []
     for slice_ in study.slices:
@@ -28,9 +28,9 @@ def segment_bright_pixels(study: Study, class_index: int = 1) -> StudyResult:
         members[0, class_index][bright] = 0.9
         members[0, -1][~bright] = 0.9
         segmented.append(SegmentedSlice.from_probabilities(slice_, image[None], members, LUMBAR))
-    slices, remarks = measure_study(segmented, LUMBAR, {})
+    slices, labels, remarks = measure_study(segmented, LUMBAR, {})
     models = (ModelIdentity("test", "00ff" * 16),)
-    return StudyResult(name="study_1", slices=slices, labels=LUMBAR, models=models, remarks=remarks)
+    return StudyResult(name="study_1", slices=slices, labels=labels, models=models, remarks=remarks)
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR", "LIP"])
@@ -65,7 +65,7 @@ def test_label_maps_have_the_grid_of_the_volume(tmp_path: Path, orientation: str
     assert np.allclose(labels.affine, source.affine, atol=1e-4)
     assert b"Research use only" in labels.header["descrip"].tobytes()
     # The class was assigned where the image is bright in its slice.
-    bright = np.asarray(labels.dataobj) == result.labels.codes[1]
+    bright = np.asarray(labels.dataobj) == result.labels.codes[2]
     values = np.asarray(source.dataobj)
     assert values[bright].mean() > 2 * values[~bright].mean()
 
