@@ -14,9 +14,9 @@ from omegaconf import DictConfig, open_dict
 from lss_lightning.cli.hydra_compat import (
     exit_on_callback_error,
     exit_on_user_error,
-    register_sweeper,
     translate_errors,
 )
+from lss_lightning.cli.plugins import register_sweeper
 from lss_lightning.config.compare import check_compare
 from lss_lightning.config.evaluate import check_evaluate
 from lss_lightning.config.overrides import find_covering_jobs, get_task_overrides, is_overridden

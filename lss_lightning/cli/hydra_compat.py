@@ -13,7 +13,6 @@ import traceback
 from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import hydra
@@ -21,7 +20,6 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -31,35 +29,12 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from lss_lightning.cli.plugins import PLUGIN_EXTRAS, describe_missing_plugin
 from lss_lightning.config.sections import config_folder
 from lss_lightning.config.validation import describe_unknown_key
 from lss_lightning.errors import UserError, fail, suggest_nearest
 from lss_lightning.runs.layout import unwritable_folder_error
 from lss_lightning.runs.trust import NAMED_SECTIONS
-
-PLUGIN_EXTRAS = {
-    "hydra/sweeper/optuna": "optuna",
-    "hydra/launcher/joblib": "cluster",
-    "hydra/launcher/submitit_local": "cluster",
-    "hydra/launcher/submitit_slurm": "cluster",
-}
-"""Choices that need a plugin of Hydra or another package, and the extra of this package that installs it."""
-
-OPTUNA_SWEEPER = "hydra_plugins.lss_lightning.OptunaSweeper"
-"""The name of the sweeper in ``conf/hydra/sweeper/optuna.yaml``. Hydra requires the package ``hydra_plugins``."""
-
-
-def register_sweeper() -> None:
-    """Let Hydra find the sweeper of searches.
-
-    Raises:
-        UserError: If Optuna is not installed.
-    """
-    if find_spec("optuna") is None:
-        raise UserError(describe_missing_plugin("hydra/sweeper/optuna"))
-    from lss_lightning.sweeps.sweeper import OptunaSweeper
-
-    Plugins.instance().class_name_to_class[OPTUNA_SWEEPER] = OptunaSweeper
 
 
 def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequence[str]) -> None:
@@ -217,13 +192,6 @@ def _describe_unknown_choice(file: str, options: Sequence[str]) -> str:
         return describe_missing_plugin(file)
     timm = " (any other timm network: encoder=timm encoder.name=…)" if group == "encoder" else ""
     return f"{group}={choice}: unknown{suggest_nearest(choice, options)}; allowed: {', '.join(options)}{timm}"
-
-
-def describe_missing_plugin(file: str) -> str:
-    """Describe a choice of :data:`PLUGIN_EXTRAS` whose packages are not installed."""
-    (group, _, choice), extra = file.rpartition("/"), PLUGIN_EXTRAS[file]
-    checkout = f"in a checkout pip install -e '.[{extra}]'"
-    return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"
 
 
 def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) -> str:

@@ -19,15 +19,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lss_lightning.cli.hydra_compat import (
-    OPTUNA_SWEEPER,
-    PLUGIN_EXTRAS,
     describe_error,
     exit_on_callback_error,
     move_flags_first,
-    register_sweeper,
     start_hydra,
     translate_errors,
 )
+from lss_lightning.cli.plugins import OPTUNA_SWEEPER, PLUGIN_EXTRAS, register_sweeper
 from lss_lightning.config.sections import config_folder
 from lss_lightning.errors import UserError
 
