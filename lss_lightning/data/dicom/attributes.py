@@ -97,14 +97,10 @@ def is_directory_file(path: Path) -> bool:
     if path.name.upper() == "DICOMDIR":
         return True
     try:
-        return is_directory(pydicom.filereader.read_file_meta_info(path))
+        meta = pydicom.filereader.read_file_meta_info(path)
+        return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
     except Exception:
         return False
-
-
-def is_directory(meta: pydicom.Dataset) -> bool:
-    """Return whether a meta header is that of a DICOMDIR."""
-    return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
 def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:

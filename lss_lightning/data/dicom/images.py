@@ -17,7 +17,6 @@ from lss_lightning.data.dicom.attributes import (
     explain_value,
     get_transfer_syntax,
     guard_pydicom,
-    is_directory,
     read_dataset,
     read_number,
     read_numbers,
@@ -144,8 +143,8 @@ def read_dicom_image(file: str, read: FileReader) -> DicomImage:
         UnreadableError: If the file is not DICOM or is damaged.
     """
     dataset = read_dataset(file, read, _HEADER + TRAITS_HEADER)
-    is_index = is_directory(getattr(dataset, "file_meta", dataset))
-    if not is_index and read_value(dataset, "StudyInstanceUID") is None and read_value(dataset, "Rows") is None:
+    is_cut = read_value(dataset, "StudyInstanceUID") is None and read_value(dataset, "Rows") is None
+    if is_cut and _find_class(dataset) in ("", *_MR_CLASSES):
         raise UnreadableError("StudyInstanceUID and Rows missing, so the file is truncated or no image; copy it again")
     with guard_pydicom("damaged DICOM header"):
         plane, problems = _read_plane(dataset)
@@ -277,8 +276,14 @@ def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]
     return Plane(values["ImagePositionPatient"], axes[0], axes[1], (height, width), shape), {}
 
 
+def _find_class(dataset: pydicom.Dataset) -> str:
+    """Return the SOP class of a file by its data set or else its meta header, or an empty string."""
+    meta = getattr(dataset, "file_meta", pydicom.Dataset())
+    return read_text(dataset, "SOPClassUID") or read_text(meta, "MediaStorageSOPClassUID")
+
+
 def _count_frames(dataset: pydicom.Dataset) -> int:
-    is_mr = read_text(dataset, "SOPClassUID") in _MR_CLASSES
+    is_mr = _find_class(dataset) in _MR_CLASSES
     if (read_value(dataset, "Rows") is None and not is_mr) or read_text(dataset, "Modality") == "SEG":
         return 0
     return int(read_number(dataset, "NumberOfFrames") or 1)
