@@ -62,7 +62,7 @@ class ValidateConfigCallback(Callback):
                 checked = self._check(cfg, job)
                 names.add(checked.name)
             if self.command == "train":
-                check_search_objective(config.hydra.sweeper, checked.split.selection_part is not None)
+                check_search_objective(config.hydra.sweeper, checked.has_objective)
                 ValidateConfigCallback.sweep = begin_sweep(config, names)
 
     def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:

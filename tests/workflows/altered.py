@@ -44,7 +44,7 @@ def skip_figures() -> None:
 def compile_eagerly() -> None:
     """Let ``torch.compile`` trace a network without generating code, which takes much longer than a small run."""
     original = nn.Module.compile
-    nn.Module.compile = lambda self: original(self, backend="eager")  # type: ignore[method-assign, assignment, misc]
+    nn.Module.compile = lambda self: original(self, backend="eager")  # type: ignore[method-assign, misc]
 
 
 def send_signal(number: signal.Signals = signal.SIGKILL, step: int = 8) -> None:
