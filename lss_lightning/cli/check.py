@@ -73,7 +73,7 @@ class ValidateConfigCallback(Callback):
                 names.add(checked.name)
             if self.command == "train":
                 if is_searching:
-                    check_search(config, has_objective=checked.split.selection_part is not None)
+                    check_search(config, has_objective=checked.has_objective)
                 ValidateConfigCallback.sweep = begin_sweep(config, names)
 
     def _check(self, cfg: DictConfig, arguments: Sequence[str]) -> Any:

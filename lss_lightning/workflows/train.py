@@ -206,6 +206,7 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
         epoch = content["epoch"]
     objective = history.objective(epoch)
     unsaved = "The weights were not saved." if checkpoint is None else None
+    is_best = checkpoint is not None and checkpoint.name == run_folder.best_checkpoint.name
     warnings = (data.split.warning, unsaved, *describe_shared_patients(data.split, data.slices, data.parts))
     context = EvaluationContext(
         members=(EnsembleMember(config.name, checkpoint),),
@@ -223,7 +224,7 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
         "timing": {"train_seconds": round(history.seconds, 1), "epochs": len(history.rows)},
     }
     if trainer.is_global_zero:
-        _draw_curves(run_folder.curves, context, data, history, epoch)
+        _draw_curves(run_folder.curves, context, data, history, epoch if is_best else None)
     part = run_test(trainer, module, data, context)
     # The errors are all that predict.py needs; evaluate.py reports the measurements.
     result = combine_parts(trainer, [replace(part, measurements=None)], data.source, context, run_folder, extra)
@@ -236,9 +237,10 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
     return objective, result
 
 
-def _draw_curves(path: Path, context: EvaluationContext, data: SliceDataModule, history: History, epoch: int) -> None:
+def _draw_curves(
+    path: Path, context: EvaluationContext, data: SliceDataModule, history: History, best_epoch: int | None
+) -> None:
     slices = [data.slices[index] for index in sorted({*data.parts["train"], *data.parts["val"]})]
     caption = replace(context, subset="fit").caption(slices, "IoU pooled over the slices of an epoch.")
-    best_epoch = None if history.objective(epoch) is None else epoch
     path.parent.mkdir(exist_ok=True)
     plot_curves(history.rows, path, caption=caption, best_epoch=best_epoch)

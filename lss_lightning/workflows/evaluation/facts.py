@@ -81,7 +81,7 @@ def collect_run_facts(metrics: Mapping[str, Any]) -> dict[str, str]:
     if validation := metrics.get("validation"):
         objective = validation["objective"]
         reason = (
-            "the last epoch, since the split has no selecting part"
+            "the last epoch, which has no validation score"
             if objective is None
             else f"validation mean IoU {objective:.3f}"
         )

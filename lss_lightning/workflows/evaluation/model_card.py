@@ -32,6 +32,7 @@ def write_model_card(result: EvaluationResult, checkpoint: Path, data: SliceData
     context, metrics, labels = result.context, result.metrics, result.labels
     facts = {"File": f"`{checkpoint.name}`, SHA-256 `{sha256(checkpoint)}`", **context.facts}
     anatomy = ", ".join(labels[index].name for index in labels.anatomical)
+    is_best = checkpoint.name == result.run_folder.best_checkpoint.name
     parts = (
         f"# Model card: {context.name}",
         f"**{context.disclaimer} Not a medical device.**",
@@ -43,7 +44,7 @@ def write_model_card(result: EvaluationResult, checkpoint: Path, data: SliceData
         f"`python evaluate.py ckpt_path={checkpoint.name}` tests it on labelled slices; `data=…` selects other data. "
         f"`python predict.py ckpt_path={checkpoint.name} input=… output=…` segments unlabelled images.",
         "## Data and protocol",
-        _format_list(_describe_data(data, context)),
+        _format_list(_describe_data(data, context, is_best=is_best)),
         "## Scores",
         f"{context.dataset}, {context.subset_title}, {context.split_description}: {_describe_size(metrics['data'])}.",
         "\n".join(_format_tables(result)).strip(),
@@ -73,17 +74,17 @@ def _format_list(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def _describe_data(data: SliceDataModule, context: EvaluationContext) -> Iterator[str]:
+def _describe_data(data: SliceDataModule, context: EvaluationContext, *, is_best: bool) -> Iterator[str]:
     yield f"Data: {context.dataset}, {context.split_description}."
     for part in PARTS:
         slices = data.part(part)
         if slices:
             patients = {loaded.slice.patient for loaded in slices}
             yield f"Part {part}: {format_count(len(slices), 'slice')} of {format_count(len(patients), 'patient')}."
-    selecting = data.split.selection_part
-    yield "Selected by: " + (
-        "nothing, the weights are those of the last epoch." if selecting is None else f"the part {selecting}."
+    selecting = (
+        f"the part {data.split.selection_part}" if is_best else "nothing, the weights are those of the last epoch"
     )
+    yield f"Selected by: {selecting}."
 
 
 def _format_tables(result: EvaluationResult) -> Iterator[str]:

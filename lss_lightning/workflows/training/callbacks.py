@@ -178,6 +178,8 @@ class MaxTime(Callback):
 class ThroughputMonitor(Callback):
     """Measures the throughput and gradient norm of each epoch. The host waits for the device only after the last step.
 
+    Validation within an epoch does not count.
+
     Attributes:
         images_per_second: Images per second on all devices in the last epoch, without validation.
         grad_norm: Mean gradient norm over the steps of the last epoch, before clipping. NaN if none was finite.
@@ -186,12 +188,21 @@ class ThroughputMonitor(Callback):
     def __init__(self) -> None:
         self.images_per_second = self.grad_norm = math.nan
         self._norms = torch.zeros(2)
-        self._images, self._start = 0, 0.0
+        self._images, self._start, self._pause = 0, 0.0, 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reset the counters and start the clock."""
+        self.images_per_second = self.grad_norm = math.nan
         self._norms = torch.zeros(2, device=pl_module.device)
         self._images, self._start = 0, time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        self._pause = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock again."""
+        self._start += time.perf_counter() - self._pause
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -208,12 +219,17 @@ class ThroughputMonitor(Callback):
         """Count the images, and stop the clock after the last batch."""
         self._images += len(batch["image"]) * trainer.world_size
         if trainer.is_last_batch:
-            total, steps = self._norms.tolist()
-            self.images_per_second = self._images / (time.perf_counter() - self._start)
-            self.grad_norm = total / steps if steps else math.nan
+            self._finish()
+
+    def _finish(self) -> None:
+        total, steps = self._norms.tolist()
+        self.images_per_second = self._images / (time.perf_counter() - self._start)
+        self.grad_norm = total / steps if steps else math.nan
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the gradient norm. The history passes it to the loggers."""
+        if math.isnan(self.images_per_second):  # the training ended within the epoch
+            self._finish()
         pl_module.log("grad_norm", self.grad_norm, logger=False, sync_dist=trainer.world_size > 1)
 
 

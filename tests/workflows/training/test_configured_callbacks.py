@@ -62,12 +62,17 @@ def test_a_stored_callback_of_the_user_needs_trust():
 
 
 def test_callbacks_are_called_in_the_order_of_the_section(patients, tmp_path, monkeypatch):
-    made = []
-    original = train.make_trainer
-    monkeypatch.setattr(train, "make_trainer", lambda *args, **kw: made.append(original(*args, **kw)) or made[-1])
+    made: list[list[pl.Callback]] = []
+    original = train.fit
+
+    def fit(trainer, *arguments):
+        made.append(trainer.callbacks)
+        original(trainer, *arguments)
+
+    monkeypatch.setattr(train, "fit", fit)
     chosen = ("callbacks=[early_stopping,ema]", "engine.max_time=01:00:00", *COUNTER)
     start(tmp_path / "run", patients, *ONE, *chosen, "callbacks.progress_bar=null")
-    names = [type(callback).__name__ for callback in made[0].callbacks]
+    names = [type(callback).__name__ for callback in made[0]]
     assert names == [
         *("EpochSeed", "DivergenceMonitor", "EMAWeightAveraging", "EarlyStopping", "NetworkSummary"),
         *("ThroughputMonitor", "StepCounter", "MaxTime", "History", "TrackingCallback"),
@@ -164,7 +169,7 @@ def test_a_users_checkpoints_hold_the_history_and_go_into_the_run(patients, tmp_
 
 def test_a_run_without_throughput_and_best_checkpoint_tests_the_last(patients, tmp_path, monkeypatch):
     tested: list[Path] = []
-    monkeypatch.setattr(train, "_test", lambda _, checkpoint: tested.append(checkpoint) or (None, None))
+    monkeypatch.setattr(train, "_test", lambda _, checkpoint: (None, tested.append(checkpoint)))  # type: ignore[func-returns-value]
     start(tmp_path / "run", patients, *ONE, "callbacks.throughput=null", "callbacks.best_checkpoint=null")
     assert [path.name for path in tested] == ["last.ckpt"]
     assert "grad_norm" not in rows(tmp_path / "run/metrics.csv")[0]
