@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from omegaconf import OmegaConf
 
-from lss_lightning.config.loggers import ExamplesConfig, WandbConfig
+from lss_lightning.config.loggers import ExamplesConfig, MLFlowConfig, WandbConfig
 from lss_lightning.config.sections import (
     CallbacksConfig,
     ModelConfig,
@@ -43,6 +43,7 @@ def test_every_folder_is_a_group_of_a_command():
         ("", "callbacks", CallbacksConfig),
         ("", "examples", ExamplesConfig),
         ("logger=wandb", "logger.wandb", WandbConfig),
+        ("logger=mlflow", "logger.mlflow", MLFlowConfig),
         ("", "paths", PathsConfig),
         ("data=phantom", "data", Phantom),
         ("data=alkafri data.root=x", "data", AlKafri),
