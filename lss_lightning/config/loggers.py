@@ -35,6 +35,25 @@ class WandbConfig:
 
 
 @dataclass(frozen=True)
+class MLFlowConfig:
+    """The arguments of the project's logger for MLflow.
+
+    Attributes:
+        experiment_name: Name of the experiment.
+        tracking_uri: A database such as ``sqlite:///logs/mlflow.db``, or the address of a server.
+        artifact_location: Folder or address of the files of a new experiment. None is MLflow's own choice.
+        tags: Tags of the run, by name.
+        checkpoint: Whether to store the tested checkpoint as an artifact.
+    """
+
+    experiment_name: str = "lss_lightning"
+    tracking_uri: str = "sqlite:///logs/mlflow.db"
+    artifact_location: str | None = "logs/mlflow"
+    tags: dict[str, str] = field(default_factory=dict)
+    checkpoint: bool = True
+
+
+@dataclass(frozen=True)
 class ExamplesConfig:
     """``examples``: the slices that loggers show.
 
@@ -48,7 +67,10 @@ class ExamplesConfig:
     every: PositiveInt = 5
 
 
-_ARGUMENTS: dict[str, type[WandbConfig]] = {"lss_lightning.reporting.loggers.wandb.WandbLogger": WandbConfig}
+_ARGUMENTS: dict[str, type[WandbConfig | MLFlowConfig]] = {
+    "lss_lightning.reporting.loggers.mlflow.MLFlowLogger": MLFlowConfig,
+    "lss_lightning.reporting.loggers.wandb.WandbLogger": WandbConfig,
+}
 """The arguments of loggers by class. Those of other classes are checked when the logger is created."""
 
 

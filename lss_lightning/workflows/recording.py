@@ -112,8 +112,8 @@ def _start(name: str, logger: Logger, description: RunDescription) -> None:
     try:
         _ = getattr(logger, "experiment", None)  # Lightning's loggers start when they are first used
         logger.log_hyperparams(dict(description.settings))
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"logger.{name}: {error}") from error
     except Exception as error:  # each service has exceptions of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

@@ -42,6 +42,7 @@ def test_every_folder_is_a_group_of_a_command():
         ("", "engine", EngineConfig),
         ("", "examples", ExamplesConfig),
         ("logger=wandb", "logger.wandb", WandbConfig),
+        ("logger=mlflow", "logger.mlflow", MLFlowConfig),
         ("", "paths", PathsConfig),
         ("data=phantom", "data", Phantom),
         ("data=alkafri data.root=x", "data", AlKafri),

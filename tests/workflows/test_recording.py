@@ -197,7 +197,7 @@ def test_a_resumed_run_keeps_its_id(patients, without_figures, tmp_path):
         start(folder, patients, *quick, "trainer.max_epochs=1")
         last = f"ckpt_path={folder}/checkpoints/last.ckpt"
         start(folder, patients, *quick, "trainer.max_epochs=2", last)
-        with pytest.raises(UserError, match=r"^logger.wandb.project=other: run \w+ is recorded under project"):
+        with pytest.raises(UserError, match=r"^logger.wandb: project=other: run \w+ is recorded under project"):
             start(folder, patients, *quick, "trainer.max_epochs=3", last, "logger.wandb.project=other")
     first, second = record.runs
     assert first.id == second.id

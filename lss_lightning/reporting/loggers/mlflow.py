@@ -12,6 +12,7 @@ from pytorch_lightning import loggers as lightning
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from lss_lightning.config.loggers import MLFlowConfig
 from lss_lightning.errors import UserError
 from lss_lightning.files import write_json
 from lss_lightning.reporting import style
@@ -28,18 +29,21 @@ class MLFlowLogger(lightning.MLFlowLogger):
     """Lightning's MLflow logger, which resumes its run, and takes slices and the result as artifacts.
 
     Args:
-        checkpoint: Whether to store the tested checkpoint as an artifact.
-        settings: Arguments of Lightning's logger, such as ``experiment_name`` and ``tracking_uri``.
+        settings: The arguments of :class:`~lss_lightning.config.loggers.MLFlowConfig`.
 
     Raises:
         UserError: If MLflow is not installed.
     """
 
-    def __init__(self, *, checkpoint: bool = True, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         if find_spec("mlflow") is None:
             raise UserError("MLflow is not installed; run pip install 'lss-lightning[mlflow]'")
-        super().__init__(**settings)
-        self.checkpoint = checkpoint
+        self.config = MLFlowConfig(**settings)
+        super().__init__(
+            experiment_name=self.config.experiment_name,
+            tracking_uri=self.config.tracking_uri,
+            artifact_location=self.config.artifact_location,
+        )
         self.description: RunDescription | None = None
         self._resumed = False
 
@@ -56,9 +60,9 @@ class MLFlowLogger(lightning.MLFlowLogger):
     def describe_run(self, description: RunDescription) -> None:
         """Take the name, the group and the note of the run, and its id if it is resumed."""
         self.description = description
-        self._run_name = self._run_name or description.name
+        self._run_name = description.name
         tags = {"job": description.job, "group": description.group, "mlflow.note.content": description.note}
-        self.tags = {**{key: value for key, value in tags.items() if value is not None}, **(self.tags or {})}
+        self.tags = {**{key: value for key, value in tags.items() if value is not None}, **self.config.tags}
         identity = RunFolder(description.folder).mlflow_identity
         if description.resumed and identity.is_file():
             self._run_id, self._resumed = json.loads(identity.read_text())["run_id"], True
@@ -93,7 +97,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
         self.experiment.log_text(self.run_id, result.format_cases(self.description.labels), "test/cases.md")
         for path in (*result.figures.values(), *result.pages.values()):
             self.experiment.log_artifact(self.run_id, str(path), "report")
-        if result.checkpoint is not None and self.checkpoint:
+        if result.checkpoint is not None and self.config.checkpoint:
             for path in filter(None, (result.checkpoint, result.card)):
                 self.experiment.log_artifact(self.run_id, str(path), "checkpoints")
 

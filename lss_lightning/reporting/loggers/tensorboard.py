@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pytorch_lightning import loggers as lightning
@@ -25,13 +25,10 @@ class TensorBoardLogger(lightning.TensorBoardLogger):
     """Lightning's TensorBoard logger, with slices and the test result.
 
     HTML pages and checkpoints are omitted, as TensorBoard shows neither.
-
-    Args:
-        settings: Arguments of Lightning's logger, such as ``log_graph`` or ``flush_secs``.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(save_dir="", name="", version="", default_hp_metric=False, **settings)
+    def __init__(self) -> None:
+        super().__init__(save_dir="", name="", version="", default_hp_metric=False)
         self.description: RunDescription | None = None
 
     @property

@@ -98,8 +98,8 @@ def _read_identity(description: RunDescription, config: WandbConfig) -> WandbIde
         recorded, configured = getattr(identity, key), getattr(config, key)
         if recorded != configured:
             raise UserError(
-                f"logger.wandb.{key}={configured or 'null'}: run {identity.id} is recorded under {key} "
-                f"{recorded or 'null'} in W&B; remove logger.wandb.{key} to resume it there, or start a new run"
+                f"{key}={configured or 'null'}: run {identity.id} is recorded under {key} {recorded or 'null'} in W&B; "
+                f"remove {key} to resume it there, or start a new run"
             )
     return identity
 

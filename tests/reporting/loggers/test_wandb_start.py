@@ -115,7 +115,7 @@ def test_a_new_run_in_a_used_folder_has_a_new_id(record, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "beginning"),
-    [({"project": "other"}, "logger.wandb.project=other"), ({"entity": "team"}, "logger.wandb.entity=team")],
+    [({"project": "other"}, "project=other: run"), ({"entity": "team"}, "entity=team: run")],
 )
 def test_resume_refuses_another_project_or_entity(changes, beginning, record, tmp_path):
     start_run(make_description(tmp_path / "run"), WandbConfig(mode="offline")).finish(exit_code=0)
