@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.source import DataSource
 from lss_lightning.data.statistics import compute_intensity_moments
 from lss_lightning.errors import UserError
 from lss_lightning.models.checkpoint import CheckpointMetadata, NetworkSpec
@@ -46,6 +47,9 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         upsampling=config.model.upsampling,
         decoder_channels=config.model.decoder_channels,
     )
+    # The YAML file of a data source may leave out settings that have defaults.
+    defaults = {entry.name: getattr(config.data, entry.name) for entry in fields(DataSource)}
+    section = config.plain["data"]
     return CheckpointMetadata(
         network=network,
         labels=labels.to_plain(),
@@ -53,7 +57,11 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         std=std,
         spacing=data.spacing,
         # Includes the content of a split file, so that the checkpoint is self-contained.
-        config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
+        config={
+            **config.plain,
+            "data": section | {key: value for key, value in defaults.items() if key not in section},
+            "split": {**config.plain["split"], **asdict(config.split)},
+        },
         seen=sorted({slice_.digest for slice_ in [*training, *selection]}),
         seen_labels=sorted({slice_.label_digest for slice_ in [*training, *selection]}),
         test_slices=sorted({slice_.digest for slice_ in test}),
