@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from omegaconf import OmegaConf
 
-from lss_lightning.config.loggers import ExamplesConfig, WandbConfig
+from lss_lightning.config.loggers import ExamplesConfig, MLFlowConfig, WandbConfig
 from lss_lightning.config.model import ModelConfig
 from lss_lightning.config.sections import (
     OutputConfig,

@@ -92,10 +92,8 @@ _target_: hospital.Hospital
 name: hospital
 root: ???
 channels: image
-third_channel: positive_difference
 batch_size: 4
 num_workers: 0
-spacing: null
 ward: 1
 """,
     "split/named": "_target_: hospital.Named\ntest_patient: p4\n",

@@ -111,8 +111,13 @@ def _format_batch_size(settings: Settings, metrics: Metrics) -> str:
     return str(settings["data"]["batch_size"] * processes * settings["trainer"]["accumulate_grad_batches"])
 
 
+def _format_rate(settings: Settings, metrics: Metrics) -> str:
+    rate = settings["optimizer"].get("lr")
+    return MISSING if rate is None else f"{rate:g}"
+
+
 def _format_loss(settings: Settings, metrics: Metrics) -> str:
-    weights = settings["loss"]["class_weights"]
+    weights = settings["loss"].get("class_weights", "none")
     return _format_class(settings["loss"]) + ("" if weights == "none" else f", {weights} class weights")
 
 
@@ -153,7 +158,7 @@ _SETTINGS: dict[str, Callable[[Settings, Metrics], str]] = {
     "Working spacing": _format_spacing,
     "Augmentation": _format_augmentation,
     "Optimizer": lambda settings, metrics: _format_class(settings["optimizer"]),
-    "Learning rate": lambda settings, metrics: f"{settings['optimizer']['lr']:g}",
+    "Learning rate": _format_rate,
     "Weight decay": lambda settings, metrics: f"{settings['optimizer'].get('weight_decay', 0):g}",
     "Learning-rate schedule": lambda settings, metrics: _format_class(settings["scheduler"]),
     "Batch size": _format_batch_size,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lss_lightning.config.model import NetworkConfig
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.data.source import DataSource
 from lss_lightning.data.statistics import compute_intensity_moments
 from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
@@ -55,6 +56,9 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
     mean, std = compute_intensity_moments(training)
     selection = [] if data.split.selection_part is None else data.part(data.split.selection_part)
     labels = config.data.labels
+    # The YAML file of a data source may leave out settings that have defaults.
+    defaults = {entry.name: getattr(config.data, entry.name) for entry in fields(DataSource)}
+    section = config.plain["data"]
     return CheckpointMetadata(
         network=_make_spec(config, training[0].image.shape[0]),
         labels=labels.to_plain(),
@@ -62,7 +66,11 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
         std=std,
         spacing=data.spacing,
         # Includes the content of a split file, so that the checkpoint is self-contained.
-        config={**config.plain, "split": {**config.plain["split"], **asdict(config.split)}},
+        config={
+            **config.plain,
+            "data": section | {key: value for key, value in defaults.items() if key not in section},
+            "split": {**config.plain["split"], **asdict(config.split)},
+        },
         seen=sorted({slice_.digest for slice_ in [*training, *selection]}),
         seen_labels=sorted({slice_.label_digest for slice_ in [*training, *selection]}),
         test_slices=sorted({slice_.digest for slice_ in test}),

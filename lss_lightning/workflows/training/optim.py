@@ -24,6 +24,7 @@ from lss_lightning.models.epoch_scores import MONITORED_METRIC
 from lss_lightning.models.instantiate import find_class, instantiate_section
 from lss_lightning.models.losses import class_weights
 from lss_lightning.models.segmentation import OptimizerFactory
+from lss_lightning.runs.arguments import find_parameters
 from lss_lightning.runs.trust import is_share
 
 _EXAMPLE_LENGTH = 100
@@ -59,6 +60,9 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
             settings.
     """
     _check_clipping(config)
+    optimizer_class = find_class(config.optimizer["_target_"])
+    if optimizer_class is not None and "lr" in find_parameters(optimizer_class) and "lr" not in config.optimizer:
+        raise UserError("optimizer.lr is not set: give optimizer.lr=…")
 
     def configure(module: nn.Module, trainer: pl.Trainer | None = None) -> dict[str, Any]:
         parameters = list(module.parameters())

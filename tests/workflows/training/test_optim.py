@@ -117,6 +117,7 @@ def test_plateau_monitors_the_objective_by_default():
             r"scheduler\.monitor=val/mean_iou_anatomy: split=image, as set here",
         ),
         (["scheduler=plateau", "+scheduler.interval=step"], r"scheduler\.interval=step with scheduler\.monitor=val/me"),
+        (["~optimizer.lr"], r"^optimizer\.lr is not set: give optimizer\.lr=…$"),
         (["scheduler=cosine", "+scheduler.foo=1"], r"scheduler: torch.* unexpected keyword argument 'foo'"),
         (["optimizer._target_=torch.optim.Nope"], r"optimizer: torch\.optim\.Nope cannot be instantiated"),
     ],
