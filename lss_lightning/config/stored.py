@@ -117,7 +117,8 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
     except InterpolationResolutionError:  # an override of a sweep refers to another setting
         resolved = config
     for section, values in resolved.items():
-        check_stored_section(str(section), values, source)
+        # Importing the classes takes seconds, and each rejects arguments that it does not have when it is built.
+        check_stored_section(str(section), values, source, arguments=False)
 
 
 def check_stored_overrides(overrides: Sequence[str], source: str) -> None:

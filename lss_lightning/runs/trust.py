@@ -195,28 +195,29 @@ def iterate_values(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def check_stored_section(key: str, value: Any, source: str) -> None:
+def check_stored_section(key: str, value: Any, source: str, *, arguments: bool = True) -> None:
     """Check the classes in a stored section, and the arguments of those that the project lists.
 
     Args:
         key: The dotted key of the section, e.g. ``loss``.
         value: The section as plain data, or a value in it. Interpolations must be resolved.
         source: The file that it comes from, for messages.
+        arguments: Whether to check arguments, which imports the classes.
 
     Raises:
         UserError: If it names a class that is not trusted, or an argument that a listed class does not accept.
     """
     if isinstance(value, list):
         for item in value:
-            check_stored_section(f"{key}[]", item, source)
+            check_stored_section(f"{key}[]", item, source, arguments=arguments)
     if not isinstance(value, Mapping):
         return
     target = value.get("_target_")
     if target is not None:
         check_trusted(f"{key}._target_", target, source)
     for name, argument in value.items():
-        check_stored_section(f"{key}.{name}", argument, source)
-    if target is not None and str(target) not in _trusted_by_user:
+        check_stored_section(f"{key}.{name}", argument, source, arguments=arguments)
+    if arguments and target is not None and str(target) not in _trusted_by_user:
         _check_arguments(key, value, source)
 
 

@@ -27,4 +27,6 @@ def required_overrides(group: str, name: str, folder: Path) -> list[str]:
         return ["model._target_=mine.Net", "model.name=mine"]
     if (group, name) == ("encoder", "none"):
         return ["model=dynunet"]
+    if group.startswith("hydra/sweeper"):
+        return ["hparams_search=optuna"]
     return ["encoder.name=resnet26"] if name == "timm" else []

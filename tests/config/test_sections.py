@@ -29,7 +29,8 @@ from tests.conftest import compose_command
 
 
 def test_every_folder_is_a_group_of_a_command():
-    chosen = {str(group) for command in ("train", "evaluate") for group in compose_command(command)[1].runtime.choices}
+    lines = [["train"], ["train", "hparams_search=optuna"], ["evaluate"]]
+    chosen = {str(group) for line in lines for group in compose_command(*line)[1].runtime.choices}
     assert {group for group, _ in CHOICES} <= chosen
 
 
