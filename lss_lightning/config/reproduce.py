@@ -194,7 +194,7 @@ def build_reproduce_config(cfg: DictConfig, choices: Mapping[str, str], override
         UserError: If a key or value is not allowed.
     """
     # The chosen files come first, because a file would undo single values.
-    forwarded = [f"{group}={choices[group]}" for group in FORWARDED]
+    forwarded = [f"{group}={choices[group]}" for group in FORWARDED if group in choices]
     forwarded += [text for text in overrides if text.lstrip("+~").startswith(tuple(f"{key}." for key in FORWARDED))]
     return build_config(ReproduceConfig, cfg, forwarded=tuple(forwarded))
 

@@ -120,7 +120,7 @@ def composed():
         ({"logger.csv._target_": None}, "logger.csv._target_=null: not a class; give the full name of a class, log"),
         ({"logger": "csv"}, "logger=csv: a section of settings, not a value"),
         ({"examples.count": -1}, "examples.count=-1: out of range; it must be at least 0"),
-        ({"logger.wandb": True}, "logger.wandb=true: a section of settings, not a value"),
+        ({"logger.wandb": True}, "logger.wandb=true: a class with its settings, not a value"),
         ({"paths.logs": ""}, "paths.logs is empty"),
         ({"seed": -1}, "seed=-1: out of range; it must be at least 0 and at most 4294967295"),
         ({"seed": 2**32}, "seed=4294967296: out of range"),
