@@ -131,3 +131,9 @@ def test_a_further_head_of_another_shape_is_reported(head):
     adapter = adapt(Returns(lambda x: [torch.zeros(1, 6, 32, 32), head]))
     with pytest.raises(UserError, match=r"it must return logits \(1, 6, h, w\) of 6 classes"):
         adapter(torch.zeros(1, 3, 32, 32))
+
+
+def test_only_the_first_of_several_heads_is_returned_in_evaluation():
+    heads = [torch.ones(1, 6, 32, 32), torch.zeros(1, 6, 16, 16)]
+    logits = adapt(Returns(lambda x: heads)).eval()(torch.zeros(1, 3, 32, 32))
+    assert torch.equal(logits, heads[0])
