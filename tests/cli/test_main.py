@@ -25,7 +25,7 @@ REFUSED = {
     "train +foo=1": ["foo: no such setting", "allowed: augmentation"],
     "train foo=1": ["foo: no such setting", "allowed: augmentation"],
     "train lr=0.1": ["lr: no such setting", "did you mean 'optimizer.lr'"],
-    "train modle.name=x": ["modle: no such setting", "did you mean 'model'?"],
+    "train modle.name=x": ["modle: no such setting", "did you mean 'model' or"],
     "train batch_size=4": ["batch_size: no such setting", "did you mean 'data.batch_size'"],
     "train data.batchsize=4": ["data.batchsize: no such setting", "'data.batch_size'", "allowed in data: batch_size"],
     "train data.image_sise=4 data=alkafri": ["data.image_sise: no such", "batch_size, channels, download"],
