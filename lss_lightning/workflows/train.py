@@ -113,17 +113,17 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
     run_folder = RunFolder(folder)
     history = History()
+    limits = [] if config.engine.seconds is None else [MaxTime(config.engine.seconds)]
     records = [
         UserMetricsCallback(make_user_metrics(config.metrics, data.source.labels)),
         ExamplesCallback(data, config.examples.count, config.examples.every),
-        history,
     ]
-    limits = [] if config.engine.seconds is None else [MaxTime(config.engine.seconds)]
     pruning = [PruningCallback()] if is_trial() else []
     measuring = [] if find_missing_classes(module.labels) else [MeasurementCallback(module.labels)]
     last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
-    # Lightning calls the callbacks in this order, those that write checkpoints and the history after the others.
-    callbacks = [EpochSeed(config.seed), *records, *callbacks, *limits, *pruning, *measuring, *last]
+    # Lightning calls the callbacks in this order, the history and those that write checkpoints after the others. The
+    # examples come after the configured callbacks, of which one may exchange the weights for their average.
+    callbacks = [EpochSeed(config.seed), history, *callbacks, *limits, *records, *pruning, *measuring, *last]
     shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(
         config.trainer,

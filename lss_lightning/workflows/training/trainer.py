@@ -126,6 +126,8 @@ def _describe_refusal(config: TrainerConfig, error: Exception) -> UserError:
 
 def _is_raised_by_lightning(error: Exception) -> bool:
     """Whether Lightning's own code has raised an error, which it does about settings."""
+    if type(error) not in (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError):
+        return False  # a subclass is an error of a device or of a process group
     *_, last = traceback.walk_tb(error.__traceback__)
     return str(last[0].f_globals.get("__name__")).startswith(("pytorch_lightning.", "lightning_fabric."))
 

@@ -75,8 +75,8 @@ def test_callbacks_are_called_in_the_order_of_the_section(patients, tmp_path, mo
     names = [type(callback).__name__ for callback in made[0]]
     assert names == [
         *("EpochSeed", "DivergenceMonitor", "EMAWeightAveraging", "EarlyStopping", "NetworkSummary"),
-        *("ThroughputMonitor", "StepCounter", "MaxTime", "History", "TrackingCallback"),
-        *("BestCheckpoint", "LastCheckpoint"),
+        *("ThroughputMonitor", "StepCounter", "MaxTime", "UserMetricsCallback", "ExamplesCallback"),
+        *("MeasurementCallback", "History", "BestCheckpoint", "LastCheckpoint"),
     ]
 
 
