@@ -143,3 +143,21 @@ def test_mistakes_are_explained_in_one_line(sections, message):
     with pytest.raises(UserError, match=message) as refused:
         make_user_metrics(sections, LUMBAR)
     assert "\n" not in str(refused.value)
+
+
+def measure_share(rank: int, folder: str) -> None:
+    """Add one image of the batch as one of two processes, and save the values of all."""
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    logits, target, sizes = make_batch()
+    metric = make("torchmetrics.CohenKappa")
+    metric.update(logits[rank : rank + 1], target[rank : rank + 1], sizes[rank : rank + 1])
+    torch.save(metric.compute(), f"{folder}/{rank}.pt")
+
+
+def test_devices_share_a_metric(tmp_path):
+    torch.multiprocessing.spawn(measure_share, (str(tmp_path),), nprocs=2)
+    metric = make("torchmetrics.CohenKappa")
+    metric.update(*make_batch())
+    for rank in range(2):
+        assert torch.load(tmp_path / f"{rank}.pt") == {"mine": pytest.approx(metric.compute()["mine"])}
