@@ -100,7 +100,7 @@ def test_masks_of_any_type_are_read_as_codes(dtype, ending, tmp_path):
         (np.full(SIZE, 300), "values 300 to 300 in a mask; it must hold class codes, whole numbers from 0 to 255"),
         (np.full(SIZE, -1), "values -1 to -1 in a mask"),
         (np.full(SIZE, 0.5), "values 0.5 to 0.5 in a mask"),
-        (np.full(SIZE, np.nan), "values nan to nan in a mask"),
+        (np.full(SIZE, np.nan), "NaN in a mask; it must hold class codes"),
         (np.zeros((*SIZE, 3), np.uint8), "a mask of shape (20, 30, 3), with colours"),
         (np.zeros((4, *SIZE), np.uint8), "an array of shape (4, 20, 30) and type uint8; an image has the shape"),
         (np.zeros(SIZE, complex), "and type complex128; an image has the shape (height, width)"),
