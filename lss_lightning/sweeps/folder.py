@@ -128,9 +128,14 @@ def store_configuration(config: DictConfig, hydra: Any) -> None:
     OmegaConf.save(hydra.overrides.task, run.overrides)
 
 
+def find_sweep_folder(run: Path) -> Path | None:
+    """Return the directory of the sweep that a run directory belongs to, or None for a single run."""
+    return next((folder for folder in run.absolute().parents if (folder / SWEEP_FILE).is_file()), None)
+
+
 def find_sweep_name(run: Path) -> str | None:
     """Return the name of the sweep that a run directory belongs to, ``<name>/<time>``, or None for a single run."""
-    sweep = next((folder for folder in run.absolute().parents if (folder / SWEEP_FILE).is_file()), None)
+    sweep = find_sweep_folder(run)
     return None if sweep is None else f"{sweep.parent.name}/{sweep.name}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -42,6 +43,7 @@ from lss_lightning.workflows.training.hardware import Hardware, resolve_precisio
 from lss_lightning.workflows.training.history import History
 from lss_lightning.workflows.training.identity import check_unchanged, make_metadata
 from lss_lightning.workflows.training.optim import is_optimizer_fused, make_loss, make_optimizers
+from lss_lightning.workflows.training.precision import measure_training_step
 from lss_lightning.workflows.training.preflight import check_before_training
 from lss_lightning.workflows.training.pruning import PruningCallback
 from lss_lightning.workflows.training.trainer import compile_network, fit, make_trainer
@@ -92,15 +94,18 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
-    precision, reason = resolve_precision(config.trainer, stored_precision)
-    config = config.at_precision(precision)
-    optimizers, callbacks = make_optimizers(config), make_callbacks(config)
+    make_optimizers(config)  # reports a mistake before the data is read
+    callbacks = make_callbacks(config)
     loggers = make_loggers(config.logger, folder)
 
     data = SliceDataModule(config.data, config.split, config.seed, config.augmentation, config.paths.cache)
     data.prepare_data()
     data.setup()
     data.choose_spacing()
+    measure = partial(measure_training_step, config, data, folder)
+    precision, reason = resolve_precision(config.trainer, stored_precision, measure)
+    config = config.at_precision(precision)
+    optimizers = make_optimizers(config)
     metadata = make_metadata(config, data)
     if stored is not None:
         check_unchanged(stored, metadata)

@@ -32,6 +32,7 @@ from lss_lightning.workflows.evaluation.measurement_callback import MeasurementC
 from lss_lightning.workflows.evaluation.measurement_report import make_measurement_table
 from lss_lightning.workflows.evaluation.result import EvaluationResult, PartialResult
 from lss_lightning.workflows.evaluation.user_metrics import UserMetricsCallback, find_user_values
+from lss_lightning.workflows.training.hardware import resolve_test_precision
 from lss_lightning.workflows.training.trainer import compile_network, make_trainer
 
 
@@ -61,11 +62,12 @@ def make_tester(
                 assert isinstance(member, SegmentationModule)
                 compile_network(member.network)
     labels = ensembles[0].labels
+    precision, _ = resolve_test_precision(config.trainer, ensembles[0])
     callbacks: list[pl.Callback] = [UserMetricsCallback(make_user_metrics(config.metrics, labels))]
     if config.measurements and not find_missing_classes(labels):
         callbacks.append(MeasurementCallback(labels, calibration))
     trainer = make_trainer(
-        config.trainer,
+        replace(config.trainer, precision=precision),  # type: ignore[arg-type]
         run_folder.path,
         logger=list(loggers.values()),
         enable_model_summary=False,

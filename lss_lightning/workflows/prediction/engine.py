@@ -16,7 +16,7 @@ from lss_lightning.data.loading import resample_image
 from lss_lightning.data.slices import ImageSize
 from lss_lightning.errors import UserError
 from lss_lightning.models.ensemble import EnsembleModule
-from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
+from lss_lightning.workflows.training.hardware import Hardware, resolve_test_precision
 from lss_lightning.workflows.training.memory import explain_out_of_memory
 from lss_lightning.workflows.training.trainer import compile_network, make_trainer
 
@@ -80,7 +80,7 @@ class InferenceEngine:
         *,
         compiles: bool = False,
     ) -> None:
-        precision, reason = resolve_precision(config)
+        precision, reason = resolve_test_precision(config, ensemble)
         devices = config.devices if config.device_count == 1 else 1
         config = replace(config, precision=precision, devices=devices)  # type: ignore[arg-type]
         if compiles:

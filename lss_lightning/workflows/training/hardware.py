@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
 
 from lss_lightning.config.trainer import TrainerConfig
 from lss_lightning.data.processors import count_processors
+from lss_lightning.models.ensemble import EnsembleModule
+from lss_lightning.models.segmentation import SegmentationModule
 from lss_lightning.workflows.training.memory import can_keep_freed_memory
+
+if TYPE_CHECKING:
+    from lss_lightning.workflows.training.precision import StepTimes
 
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def resolve_precision(config: TrainerConfig, earlier: str | None = None) -> tuple[str, str]:
+def resolve_precision(
+    config: TrainerConfig, earlier: str | None = None, measure: Callable[[], StepTimes] | None = None
+) -> tuple[str, str]:
     """Choose the precision of a run.
 
     ``auto`` chooses bf16 where the hardware multiplies it natively, because it is faster than float32 and needs no loss
-    scaling: on GPUs of compute capability 8.0 and higher and on CPUs with AMX or AVX512-BF16.
+    scaling: on GPUs of compute capability 8.0 and higher and on CPUs with AMX or AVX512-BF16. CPUs with AVX512-BF16 but
+    without AMX may be slower in bf16, so a measurement decides, if there is one.
 
     Args:
         config: The ``trainer`` section.
         earlier: The precision that a resumed run has used so far.
+        measure: The measurement of a step on the CPU.
 
     Returns:
         Lightning's name of the precision, and the reason for it.
@@ -40,8 +51,30 @@ def resolve_precision(config: TrainerConfig, earlier: str | None = None) -> tupl
         return "32-true", "Apple GPU"
     flags = read_cpu_flags() & {"amx_bf16", "avx512_bf16"}
     if flags:
-        return "bf16-mixed", f"CPU with {' and '.join(sorted(flags))}"
+        processor = f"CPU with {' and '.join(sorted(flags))}"
+        if measure is None:
+            return "bf16-mixed", processor
+        times = measure()
+        return times.precision, f"{processor}: {times}"
     return "32-true", "CPU without native bf16"
+
+
+def resolve_test_precision(config: TrainerConfig, ensemble: EnsembleModule) -> tuple[str, str]:
+    """Choose the precision of an evaluation or prediction. ``auto`` keeps float32 of a training in float32.
+
+    Args:
+        config: The ``trainer`` section.
+        ensemble: The networks. The first one counts.
+
+    Returns:
+        Lightning's name of the precision, and the reason for it.
+    """
+    first = ensemble.members[0]
+    metadata = first.metadata if isinstance(first, SegmentationModule) else {}
+    trained = metadata.get("config", {}).get("trainer", {}).get("precision")
+    if config.precision == "auto" and trained == "32-true":
+        return trained, "as in training"
+    return resolve_precision(config)
 
 
 @dataclass(frozen=True)

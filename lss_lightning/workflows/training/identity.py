@@ -60,7 +60,7 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
     defaults = {entry.name: getattr(config.data, entry.name) for entry in fields(DataSource)}
     section = config.plain["data"]
     return CheckpointMetadata(
-        network=_make_spec(config, training[0].image.shape[0]),
+        network=make_spec(config, training[0].image.shape[0]),
         labels=labels.to_plain(),
         mean=mean,
         std=std,
@@ -79,7 +79,13 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
     )
 
 
-def _make_spec(config: TrainConfig, in_channels: int) -> NetworkSpec:
+def make_spec(config: TrainConfig, in_channels: int) -> NetworkSpec:
+    """Return what the network is built from.
+
+    Args:
+        config: The configuration of the run.
+        in_channels: The number of image channels.
+    """
     model, classes = config.model, len(config.data.labels)
     if isinstance(model, NetworkConfig):
         return ModuleSpec(

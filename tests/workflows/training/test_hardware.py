@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from lss_lightning.models.checkpoint import CheckpointMetadata
+from lss_lightning.models.ensemble import EnsembleModule
+from lss_lightning.models.segmentation import SegmentationModule
+from lss_lightning.models.views import TTAView
 from lss_lightning.workflows import train
-from lss_lightning.workflows.training import hardware
-from lss_lightning.workflows.training.hardware import Hardware, resolve_precision
+from lss_lightning.workflows.training import hardware, precision
+from lss_lightning.workflows.training.hardware import Hardware, resolve_precision, resolve_test_precision
 from lss_lightning.workflows.training.memory import can_keep_freed_memory
+from lss_lightning.workflows.training.precision import StepTimes
 from tests.conftest import configure
 from tests.workflows.quick_runs import start
 from tests.workflows.training.resuming import content, resume
@@ -81,6 +85,51 @@ def test_hardware_lists_the_optimisations_of_a_gpu():
         description = Hardware.from_trainer(trainer, settings, "as set", is_fused=True, is_compiled=True)
     fast = "channels last, TF32, cuDNN benchmark, fused optimizer, compiled"
     assert str(description) == f"4 × Some GPU, precision 32-true (as set), {fast}"
+
+
+SLOW_BF16 = StepTimes(bf16=0.71, fp32=0.52)
+
+
+@pytest.mark.parametrize(
+    ("flags", "times", "expected"),
+    [
+        (BF16_CPU, StepTimes(1.0, 2.0), "bf16-mixed"),
+        (BF16_CPU, SLOW_BF16, "32-true"),
+        (frozenset(), None, "32-true"),
+    ],
+)
+def test_a_measured_step_decides_on_a_cpu_with_bf16(flags, times, expected, monkeypatch):
+    set_machine(monkeypatch, flags=flags)
+    measure = (lambda: times) if times else (lambda: pytest.fail("measured without bf16"))
+    precision, reason = resolve_precision(configure("trainer=cpu").trainer, None, measure)
+    assert precision == expected
+    assert times is None or reason == f"CPU with amx_bf16 and avx512_bf16: {times}"
+
+
+def test_the_measured_precision_is_stored_and_kept_by_every_command(tree, tmp_path, monkeypatch):
+    """All jobs of a sweep use the first measurement, and an evaluation and a resume the precision of the training."""
+    set_machine(monkeypatch, flags=BF16_CPU)
+    measured = []
+
+    def time_steps(network, images, *, training):
+        measured.append(tuple(images.shape))
+        return SLOW_BF16
+
+    monkeypatch.setattr(precision, "time_steps", time_steps)
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.yaml").write_text("")
+    line = ("trainer.max_epochs=1", "trainer.precision=auto")
+    for job, encoder in (("0", "test_resnet"), ("1", "test_efficientnet")):
+        start(tmp_path / "sweep" / job, tree, *line, f"encoder.name={encoder}")
+        metrics = json.loads((tmp_path / "sweep" / job / "metrics.json").read_text())
+        assert metrics["hardware"]["precision"] == "32-true"
+        assert "a step takes 0.71 s in bf16 and 0.52 s in fp32" in metrics["hardware"]["reason"]
+    assert measured == [(2, 3, 64, 64)]
+    module = SegmentationModule.load_from_checkpoint(tmp_path / "sweep/0/checkpoints/best.ckpt")
+    ensemble = EnsembleModule([module], [TTAView()])
+    assert resolve_test_precision(configure("trainer=cpu").trainer, ensemble) == ("32-true", "as in training")
+    settings = configure("trainer=cpu", "trainer.precision=bf16-mixed").trainer
+    assert resolve_test_precision(settings, ensemble) == ("bf16-mixed", "as set")
 
 
 @pytest.mark.parametrize(("processors", "setting", "expected"), [(3, None, 3), (9, None, 6), (3, "6", 6)])

@@ -1,0 +1,154 @@
+"""The choice of a CPU's precision by a short measurement of the network's own step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lss_lightning.config.train import TrainConfig
+from lss_lightning.data.batches import SliceDataset
+from lss_lightning.data.datamodule import SliceDataModule
+from lss_lightning.files import file_lock, write_json
+from lss_lightning.sweeps.folder import find_sweep_folder
+from lss_lightning.workflows.training.hardware import read_cpu_flags
+from lss_lightning.workflows.training.identity import make_spec
+
+STORE = "step-times.json"
+"""The file that keeps measured times."""
+
+GAIN = 1.15
+"""How much faster a step in bf16 must be to be chosen. Smaller gains are within the noise of a shared machine."""
+
+REPEATS = 5
+"""Timed steps in each precision. The median counts."""
+
+IMAGES = 2
+"""Images of a timed step. Batch norm needs more than one value per channel, and a full batch would take a minute."""
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """The median duration of a step in each precision.
+
+    Attributes:
+        bf16: Seconds in bf16 mixed precision.
+        fp32: Seconds in float32.
+    """
+
+    bf16: float
+    fp32: float
+
+    @property
+    def precision(self) -> str:
+        """Lightning's name of the precision to use."""
+        return "bf16-mixed" if self.fp32 >= GAIN * self.bf16 else "32-true"
+
+    def __str__(self) -> str:
+        return f"a step takes {self.bf16:.2g} s in bf16 and {self.fp32:.2g} s in fp32"
+
+
+def measure_training_step(config: TrainConfig, data: SliceDataModule, folder: Path) -> StepTimes:
+    """Measure a training step of the configured network, or return the times of an earlier measurement.
+
+    The times are kept by machine and network in the cache folder, or in the run directory if there is no cache. All
+    jobs of a sweep use the times of the first one, so that they are comparable.
+
+    Args:
+        config: The configuration of the run.
+        data: The data, set up, with the working spacing chosen.
+        folder: The run directory.
+    """
+    image = SliceDataset(data.part("train")[:1], data.spacing, label_on_working_grid=True)[0]["image"]
+    spec, size = make_spec(config, image.shape[0]), (IMAGES, *image.shape)
+
+    def measure() -> StepTimes:
+        return time_steps(spec.build(), torch.rand(size), training=True)
+
+    if sweep := find_sweep_folder(folder):
+        return measure_once(sweep / STORE, "all jobs", measure)
+    store = folder if config.paths.cache is None else Path(config.paths.cache)
+    return measure_once(store / STORE, describe_step(str(spec), size, read_cpu_flags(), training=True), measure)
+
+
+def measure_once(store: Path | None, key: str, measure: Callable[[], StepTimes]) -> StepTimes:
+    """Return the stored times of a step, or measure and store them. Other processes wait for the measurement.
+
+    Args:
+        store: The JSON file of the times. None stores nothing.
+        key: What the times depend on: machine, network, image size.
+        measure: The measurement.
+    """
+    if store is None:
+        return measure()
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(store.with_name(f".{store.name}.lock")):
+        times = _read_times(store)
+        if key not in times:
+            times[key] = measure()
+            write_json(store, {name: vars(entry) for name, entry in times.items()})
+        return times[key]
+
+
+def describe_step(network: str, size: tuple[int, ...], flags: frozenset[str], *, training: bool) -> str:
+    """Return the key of a measurement.
+
+    Args:
+        network: A text that identifies the architecture.
+        size: The shape of the images.
+        flags: The instruction sets of the processor.
+        training: Whether the step includes the backward pass.
+    """
+    digest = hashlib.sha256(network.encode()).hexdigest()[:16]
+    machine = f"{' '.join(sorted(flags))}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{machine}, {digest}, {'x'.join(map(str, size))}, {'training' if training else 'inference'}"
+
+
+def time_steps(network: nn.Module, images: Tensor, *, training: bool) -> StepTimes:
+    """Measure the duration of a step in both precisions, in turns, after a warm-up of each.
+
+    The network's weights stay unchanged; batch-norm statistics do not, so give a copy.
+
+    Args:
+        network: The network, from (B, C, H, W) to (B, K, H, W).
+        images: (B, C, H, W) float32.
+        training: Whether the step includes the backward pass.
+    """
+    network = network.to(memory_format=torch.channels_last).train(training)
+    images = images.contiguous(memory_format=torch.channels_last)
+    durations: dict[bool, list[float]] = {True: [], False: []}
+    with torch.random.fork_rng(devices=[]):  # the network may have dropout
+        for repeat in range(REPEATS + 1):
+            for bf16, measured in durations.items():
+                start = time.perf_counter()
+                _take_step(network, images, bf16=bf16, training=training)
+                if repeat:
+                    measured.append(time.perf_counter() - start)
+    return StepTimes(statistics.median(durations[True]), statistics.median(durations[False]))
+
+
+def _take_step(network: nn.Module, images: Tensor, *, bf16: bool, training: bool) -> None:
+    with nullcontext() if training else torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = network(images)
+    if training:
+        heads = output if isinstance(output, list | tuple) else [output]
+        torch.stack([head.float().square().mean() for head in heads]).sum().backward()
+        network.zero_grad()
+
+
+def _read_times(store: Path) -> dict[str, StepTimes]:
+    if not store.is_file():
+        return {}
+    try:
+        content = json.loads(store.read_text(encoding="utf-8"))
+        return {name: StepTimes(float(entry["bf16"]), float(entry["fp32"])) for name, entry in content.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}  # the file is damaged, and is written again
