@@ -20,6 +20,7 @@ from lss_lightning.config.train import TrainConfig, build_train_config
 from lss_lightning.data.alkafri_layout import IMAGES, LABELS
 from lss_lightning.data.processors import count_processors
 from lss_lightning.labels import LUMBAR
+from lss_lightning.runs.trust import trust_classes
 
 pytest_plugins = ["tests.browser"]
 
@@ -47,6 +48,13 @@ def _first_rank() -> Iterator[None]:
     """Make the process rank 0 again after a test that gave it another rank, because other ranks print no warnings."""
     yield
     rank_zero_only.rank = 0  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _trust_nothing() -> Iterator[None]:
+    """Forget the classes that a test trusts."""
+    yield
+    trust_classes([])
 
 
 @pytest.fixture
