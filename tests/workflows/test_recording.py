@@ -165,7 +165,7 @@ def find_names(panel):
 
 def test_an_evaluation_is_recorded_in_the_group_of_the_training(recorded, without_figures, tmp_path):
     folder, _ = recorded
-    line = ["ckpt_path=" + str(folder / "checkpoints" / "best.ckpt"), "trainer=cpu", *OFFLINE]
+    line = ["ckpt_path=" + str(folder / "checkpoints" / "best.ckpt"), "trainer=cpu", *OFFLINE[:3]]
     cfg, _ = compose_command("evaluate", *line)
     with record_wandb(tmp_path / "isolated") as record:
         evaluate.run(build_config(EvaluateConfig, cfg, given=frozenset()), tmp_path)
@@ -221,7 +221,7 @@ def test_a_pruned_trial_is_not_recorded_as_failed(error, status):
     logger = Mock(spec=Logger)
 
     def run():
-        with record_run(Mock(is_global_zero=True), {"mine": logger}, Mock(settings={})):
+        with record_run(Mock(is_global_zero=True, loggers=[logger]), {"mine": logger}, Mock(settings={})):
             if error is not None:
                 raise error
 
