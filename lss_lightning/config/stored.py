@@ -1,4 +1,4 @@
-"""Settings that a run directory or a sweep stores. They may come from somebody else, so they are data and never code.
+"""Settings that a run directory or a sweep stores. They may come from somebody else, so they are read as data.
 
 The command line and the YAML files of the user may name any class. Stored settings may only name the classes that
 :mod:`lss_lightning.runs.trust` lists or the user trusts, and hold plain values. Hydra's own settings are never taken

@@ -97,7 +97,7 @@ def read_nifti_step(path: Path) -> float:
 
 
 def check_complete(path: Path) -> None:
-    """Check that a NIfTI file holds all its voxels. SimpleITK takes missing ones for 0; in other formats it refuses.
+    """Check that a NIfTI file holds all its voxels. SimpleITK reads missing ones as 0, unlike in other formats.
 
     Raises:
         ValueError: If it does not. The message does not name the file.

@@ -151,7 +151,7 @@ def select_slices(
 
 
 def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
-    """Check that the folder of the checkpoint's data exists or can be made.
+    """Check that the folder of the checkpoint's data exists or can be created.
 
     Raises:
         UserError: If it does not. The message names the folders that a relative path was looked for in.

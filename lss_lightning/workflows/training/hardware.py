@@ -19,7 +19,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 def resolve_precision(config: TrainerConfig, earlier: str | None = None) -> tuple[str, str]:
     """Choose the precision of a run.
 
-    ``auto`` chooses bf16 where the hardware multiplies it natively, because it is faster than float32 and needs no loss
+    ``auto`` chooses bf16 if the hardware multiplies it natively, because it is faster than float32 and needs no loss
     scaling: on GPUs of compute capability 8.0 and higher and on CPUs with AMX or AVX512-BF16.
 
     Args:
