@@ -97,7 +97,9 @@ def read_nifti_step(path: Path) -> float:
 
 
 def check_complete(path: Path) -> None:
-    """Check that a NIfTI file holds all its voxels. SimpleITK reads missing ones as 0, unlike in other formats.
+    """Check that a NIfTI file holds all its voxels.
+
+    SimpleITK reads missing voxels as 0. It rejects incomplete files of other formats itself.
 
     Raises:
         ValueError: If it does not. The message does not name the file.

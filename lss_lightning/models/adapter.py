@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lss_lightning.errors import UserError
 
 _TRIED_SIZE = (33, 50)
-"""Height and width of the image that a new network is tested on: small, and not multiples of a usual stride."""
+"""Height and width of the image that a new network is tested on: small, and not divisible by 4, 8, 16 or 32."""
 
 
 class NetworkAdapter(nn.Module):

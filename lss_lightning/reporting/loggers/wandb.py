@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class WandbLogger(lightning.WandbLogger):
-    """Lightning's W&B logger, which can record offline, resumes its run, and accepts slices and the result.
+    """Lightning's W&B logger, which falls back to offline recording, resumes its run, and logs slices and the result.
 
     Args:
         settings: The arguments of :class:`~lss_lightning.config.loggers.WandbConfig`.
