@@ -108,7 +108,7 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
         source: The file they come from, for messages.
 
     Raises:
-        UserError: If they do not.
+        UserError: If they name another class, or hold a value that is not plain.
     """
     for section, values in config.items():
         check_no_resolver(str(section), values, source)

@@ -102,7 +102,7 @@ def check_complete(path: Path) -> None:
     SimpleITK reads missing voxels as 0. It rejects incomplete files of other formats itself.
 
     Raises:
-        ValueError: If it does not. The message does not name the file.
+        ValueError: If voxels are missing. The message does not name the file.
     """
     if find_volume_format(path)[0] != "NIfTI":
         return

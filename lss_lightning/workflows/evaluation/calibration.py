@@ -43,7 +43,7 @@ class LoadedCalibration:
             digests: The digests of the slices to test.
 
         Raises:
-            UserError: If one was.
+            UserError: If a slice was used for the calibration.
         """
         if shared := self.digests.intersection(digests):
             raise UserError(
@@ -89,7 +89,7 @@ def _check_networks(metrics: Mapping[str, Any], checkpoints: Sequence[Path], tta
     """Check that an evaluation tested the same checkpoints as one ensemble, with the same views.
 
     Raises:
-        UserError: If it did not.
+        UserError: If the checkpoints or views differ, or the evaluation is a cross-validation.
     """
     remedy = _REMEDY.format(tta=tta)
     model = metrics.get("model", {})
@@ -117,7 +117,7 @@ def _check_unseen(
     """Check that no slice of a calibration trained a checkpoint.
 
     Raises:
-        UserError: If one did.
+        UserError: If a slice trained a checkpoint.
     """
     seen = digests & {digest for metadata in all_metadata for digest in metadata.seen}
     # A validation set only selects the epoch. But if the members were trained with different splits, a member may have

@@ -154,7 +154,8 @@ def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
     """Check that the folder of the checkpoint's data exists or can be created.
 
     Raises:
-        UserError: If it does not. The message names the folders that a relative path was looked for in.
+        UserError: If the folder does not exist and cannot be created. The message names the folders that were searched for a
+            relative path.
     """
     root, origin = Path(source.root).expanduser(), metadata.working_directory
     try:
@@ -191,7 +192,7 @@ def _check_channels(source: DataSource, metadata: CheckpointMetadata) -> None:
     """Check that a data source offers the channels of the checkpoint.
 
     Raises:
-        UserError: If it does not.
+        UserError: If the data source does not offer these channels.
     """
     *others, last = source.channel_choices()
     if metadata.channels not in source.channel_choices():
