@@ -154,8 +154,8 @@ def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
     """Check that the folder of the checkpoint's data exists or can be created.
 
     Raises:
-        UserError: If the folder does not exist and cannot be created. The message names the folders that were searched for a
-            relative path.
+        UserError: If it does not exist and cannot be created. The message names the folders in which a relative path
+            was searched for.
     """
     root, origin = Path(source.root).expanduser(), metadata.working_directory
     try:
