@@ -3,8 +3,8 @@
 ``python bench/bench_train.py [--device cuda] [--passes 3] [--settings resnet34:320 …]``
 
 All train the same U-Net (upsampling by nearest neighbour) on the same phantom composites with Adam and cross-entropy,
-the same batch size, threads and number of workers, and with those operations of ``augmentation=default`` that their
-library has. Each contender runs in its own process. Passes are interleaved, so that other load affects all equally, and
+the same batch size, threads and number of workers, and the operations of ``augmentation=default`` that their library
+offers. Each contender runs in its own process. Passes are interleaved, so that other load affects all equally, and
 medians are reported. Needs ``pip install '.[bench]'``.
 
 The epoch continues after the last timed step, so that the workers are as busy then as when the clock starts.

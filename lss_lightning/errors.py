@@ -9,14 +9,14 @@ from typing import NoReturn
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: a setting, a file, a folder.
+    """A mistake in the user's input: a setting, a file or a folder.
 
     The message is one line that names the thing, what was found, what is allowed and the remedy. The command line
     prints it without a traceback and exits with :attr:`exit_code`.
 
     Attributes:
-        files: The files concerned, if the message does not name them because it is stored: a file name may contain the
-            name of a patient. The terminal shows them.
+        files: The files concerned, if the message does not name them. A message that is stored must not, because a file
+            name may contain the name of a patient. The terminal shows them.
     """
 
     exit_code = 2
@@ -27,7 +27,7 @@ class UserError(Exception):
 
 
 class IncompleteError(UserError):
-    """A mistake that prevented a part of the work, while the rest is done."""
+    """A mistake that prevented part of the work. The rest is done."""
 
     exit_code = 1
 

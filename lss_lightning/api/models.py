@@ -63,7 +63,7 @@ class TrainedModel:
 
     @property
     def disclaimer(self) -> str:
-        """What the network was trained on, and the research-use statement."""
+        """The training data of the network, and the research-use statement."""
         return self._models.disclaimer
 
     def predict(
@@ -77,7 +77,7 @@ class TrainedModel:
             image: The channels that the network was trained on, (C, H, W) or, for one channel, (H, W), uint8; or its
                 images by name, ``{"T1": (H, W), "T2": (H, W)}``, from which the channels are built as in training.
             spacing: Pixel spacing in mm, or height and width of a pixel. None segments at the given resolution, which
-                fits only if it is that of the training images.
+                is valid only if the training images have the same resolution.
 
         Raises:
             UserError: If the image has another shape, dtype or number of channels, or the spacing is not positive.

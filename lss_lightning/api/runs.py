@@ -29,7 +29,7 @@ from lss_lightning.sweeps.process import run_process, starts_processes
 def train(overrides: Iterable[str] = ()) -> RunFolder:
     """Train a network, test its best checkpoint and write the report, as ``train.py`` does.
 
-    With several devices the run is a process of its own, because Lightning starts the other processes with the command
+    With several devices, the run is a separate process, because Lightning starts the other processes with the command
     line of the first.
 
     Args:
@@ -104,7 +104,7 @@ def check_command(command: str, overrides: Iterable[str]) -> tuple[Any, DictConf
 
 
 def run_command(command: str, overrides: Iterable[str]) -> Path:
-    """Run a command in this process, or in processes of its own if it uses several devices.
+    """Run a command in this process, or in separate processes if it uses several devices.
 
     Args:
         command: A key of :data:`~lss_lightning.cli.check.COMMANDS`.

@@ -51,7 +51,7 @@ def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequ
     command_line = list(sys.argv)
 
     def run_task(cfg: DictConfig) -> Any:
-        sys.argv = command_line  # Lightning starts the other processes of a run with it
+        sys.argv = command_line  # Lightning starts the other processes with it
         return task(cfg)
 
     # Otherwise Hydra prints its errors over several lines and exits with 1.
@@ -118,7 +118,7 @@ def translate_errors(command: str, arguments: Sequence[str], crashes: Sequence[E
 
 @contextmanager
 def exit_on_callback_error() -> Iterator[None]:
-    """End the process after a programming error in a callback, which Hydra would only warn of."""
+    """End the process after a programming error in a callback, which Hydra would only report as a warning."""
     try:
         yield
     except Exception:

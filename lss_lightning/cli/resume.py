@@ -25,9 +25,9 @@ RESUMED_CONFIG = "resumed_run"
 def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a run.
 
-    With ``ckpt_path=`` Hydra starts from the configuration that the run stored last, which only the overrides on this
-    command line change, and writes into the directory of the run. The stored file is read as data: Hydra never uses it
-    as a configuration file, which could make it call any function.
+    With ``ckpt_path=``, Hydra starts from the last configuration that the run stored, applies only the overrides on
+    this command line, and writes into the directory of the run. The stored file is read as data. Hydra never uses it as
+    a configuration file, because such a file can make Hydra call any function.
 
     Args:
         arguments: Overrides and flags of ``train.py``.

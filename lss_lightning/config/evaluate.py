@@ -32,7 +32,7 @@ CheckpointPaths = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 def _check_data(section: Any) -> dict[str, Any]:
-    """Check the ``data`` section, which is that of the checkpoint with changes, or one of its own."""
+    """Check the ``data`` section: changes to the section of the checkpoint, or a complete section."""
     check_is_section(section, "data")
     if section.get("name") != "checkpoint":
         build_data_source(section)
@@ -55,12 +55,12 @@ class EvaluateConfig:
         subset: The part of the data to test on. None is the test set of the checkpoint's own data, or all of other
             data.
         measurements: Whether to measure labels and predictions in mm.
-        data: The ``data`` section. With the name ``checkpoint``, changes to the section of the checkpoint's run, and
-            else a section of its own.
+        data: The ``data`` section. With the name ``checkpoint``, it contains changes to the section of the checkpoint's
+            run. Otherwise it is complete.
         trainer: The device to test on.
         engine: Whether to compile the network.
         logger: The loggers that record the result, by name.
-        examples: Whether loggers show the tested slices: those of a ``count`` above 0.
+        examples: Whether loggers show the tested slices: they do if ``count`` is above 0.
         paths: Where the result is written.
         given: The keys that the command line sets.
         metrics: Further metrics: class and arguments, by name.

@@ -101,7 +101,7 @@ def build_model(values: Any) -> ModelConfig | NetworkConfig:
 
 
 def check_encoder_is_used(model: NetworkConfig, encoder: EncoderConfig, section: Any) -> None:
-    """Check that a network other than the U-Net takes the encoder that is chosen, as ``${encoder.name}``.
+    """Check that a network other than the U-Net uses the chosen encoder, as ``${encoder.name}``.
 
     Args:
         model: The network.

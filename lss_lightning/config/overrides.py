@@ -18,11 +18,11 @@ from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 
 SHORTHANDS = {"predict": {"output": "output.folder"}}
-"""The setting that each shorthand of a command stands for. Without it ``output=x`` would replace the section."""
+"""The setting that each shorthand of a command abbreviates. Without it ``output=x`` would replace the section."""
 
 
 def expand_shorthands(command: str, arguments: Sequence[str]) -> list[str]:
-    """Replace each shorthand in Hydra's arguments by the setting that it stands for."""
+    """Replace each shorthand in Hydra's arguments by the setting that it abbreviates."""
     shorthands = SHORTHANDS.get(command, {})
     expanded = []
     for text in arguments:
@@ -85,9 +85,10 @@ def quote_path(path: Path) -> str:
 
 
 def find_covering_jobs(config: DictConfig) -> list[list[str]]:
-    """Return the smallest number of jobs that together have every value of a sweep.
+    """Return the smallest set of jobs that together have every value of a sweep.
 
-    The first job has the first value of every key, the second the second, and so on. An interval counts as its ends.
+    The first job has the first value of every key, the second job has the second value, and so on. An interval is
+    represented by its ends.
 
     Args:
         config: The configuration that Hydra composed for the whole sweep.

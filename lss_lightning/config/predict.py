@@ -41,8 +41,8 @@ class PredictConfig:
         calibration: An evaluation of the same checkpoints that calibrates the 95 % intervals, or None.
         input: A study, or a folder or zip archive of studies.
         levels: The disc that a slice shows, by slice. Empty if none is given.
-        series: The series to use as T1 and as T2 (number, UID or description; of other files a text in their names).
-            Empty chooses by rule.
+        series: The series to use as T1 and as T2 (number, UID or description; for other files, a string in their
+            names). Empty chooses by rule.
         pixel_size: Spacing in mm of images that do not state theirs. None leaves it unknown.
         batch_size: Number of images that are segmented at once.
         overwrite: Whether to replace earlier results in the output folder.

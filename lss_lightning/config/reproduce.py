@@ -60,8 +60,8 @@ class SizeSettings:
     """``reproduce.sizes.<size>``: how much is trained.
 
     Attributes:
-        seeds: Every model is trained under every protocol once per seed, which also draws the split.
-        overrides: Overrides of ``train.py`` beside the paper's settings.
+        seeds: Every model is trained under every protocol once per seed, which also determines the split.
+        overrides: Overrides of ``train.py`` in addition to the paper's settings.
     """
 
     seeds: list[int]
@@ -74,7 +74,7 @@ class Sizes:
 
     Attributes:
         paper: The paper's settings.
-        small: A phantom in minutes.
+        small: Settings for a phantom, which train in minutes.
     """
 
     paper: SizeSettings
@@ -127,7 +127,7 @@ class ReproduceConfig:
         reproduce: Which models, protocols and seeds are trained.
         data: The data of all training runs.
         trainer: Devices, precision and length of all training runs.
-        engine: How all training runs are carried out besides.
+        engine: Further settings of all training runs.
         callbacks: Callbacks of all training runs.
         logger: Loggers of all training runs.
         examples: The slices that loggers show.

@@ -104,7 +104,7 @@ class SchedulerSettings(TypedDict, total=False):
         power: Exponent of polynomial decay.
         T_max: Steps of the scheduler until cosine annealing reaches its minimum.
         total_iters: Steps of the scheduler until polynomial decay reaches zero.
-        interval: Whether the scheduler takes a step after every epoch or every step of the optimizer.
+        interval: Whether the scheduler is stepped after every epoch or every optimizer step.
         monitor: The logged value that a scheduler such as ``ReduceLROnPlateau`` receives.
     """
 

@@ -1,4 +1,4 @@
-"""Settings that a run directory or a sweep stores. They may come from somebody else, so they are data and never code.
+"""Settings that a run directory or a sweep stores. They may come from somebody else, so they are read as data.
 
 The command line and the YAML files of the user may name any class. Stored settings may only name the classes that
 :mod:`lss_lightning.runs.trust` lists or the user trusts, and hold plain values. Hydra's own settings are never taken
@@ -108,7 +108,7 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
         source: The file they come from, for messages.
 
     Raises:
-        UserError: If they do not.
+        UserError: If they name another class, or hold a value that is not plain.
     """
     for section, values in config.items():
         check_no_resolver(str(section), values, source)

@@ -48,7 +48,7 @@ def check_named_targets(values: Any, section: str) -> dict[str, dict[str, Any]]:
         key = f"{section}.{name}"
         if not isinstance(entry, Mapping):
             raise UserError(
-                f"{key}={format_setting(entry)}: a class with its settings, not a value; set one of its own, "
+                f"{key}={format_setting(entry)}: a class with its settings, not a value; set one of them, "
                 f"{key}.…=…, or {key}=null to leave it out"
             )
         check_target(entry, key, f"give the full name of a class, {key}._target_=…, or {key}=null to leave it out")

@@ -71,12 +71,12 @@ class TrainConfig:
         scheduler: Class of the learning-rate scheduler and its arguments. A ``_target_`` of None keeps the rate
             constant.
         trainer: Arguments of Lightning's Trainer.
-        engine: How the run is carried out besides.
+        engine: Further settings of the run.
         callbacks: The callbacks that are switched on by name, each a class (``_target_``) and its arguments.
         logger: The loggers that record the run, by name.
         examples: The slices that loggers show.
         paths: Where runs and data are written.
-        plain: The whole configuration as plain data, which checkpoints carry.
+        plain: The whole configuration as plain data, which checkpoints store.
         metrics: Further metrics of validation and test: class and arguments, by name.
 
     Raises:
@@ -122,7 +122,7 @@ class TrainConfig:
         return self.split.selection_part is not None and self.trainer.limit_val_batches != 0
 
     def at_precision(self, precision: str) -> TrainConfig:
-        """Return the configuration with a precision in place of ``auto``."""
+        """Return the configuration with a precision instead of ``auto``."""
         plain = {**self.plain, "trainer": {**self.plain["trainer"], "precision": precision}}
         return replace(self, trainer=replace(self.trainer, precision=precision), plain=plain)  # type: ignore[arg-type]
 

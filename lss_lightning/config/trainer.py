@@ -1,4 +1,4 @@
-"""The sections ``trainer``, the arguments of Lightning's Trainer, and ``engine``, what this project adds to it."""
+"""The sections ``trainer`` (the arguments of Lightning's Trainer) and ``engine`` (settings that this project adds)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ REFUSED = {
     "logger": "loggers have a section of their own; set logger=…",
     "callbacks": "callbacks have a section of their own; set +callbacks.<name>._target_=…",
     "default_root_dir": "a run writes into the directory that Hydra creates for it; set hydra.run.dir=…",
-    "use_distributed_sampler": "Lightning's sampler would repeat slices to give every process as many; the sampler of "
-    "this project distributes them without repeating any; leave it out",
+    "use_distributed_sampler": "Lightning's sampler would repeat slices to give every process the same number; this "
+    "project's sampler distributes them without repeating any; leave it out",
     "limit_predict_batches": "only the pictures of the report are predictions, and none may be missing; leave it out",
     "barebones": "without checkpoints and logged metrics a run has no result; leave it out",
-    "model_registry": "it applies only to the checkpoint callback that Lightning adds where there is none; set "
+    "model_registry": "it applies only to the checkpoint callback that Lightning adds if there is none; set "
     "+callbacks.<name>._target_=litmodels.integrations.checkpoints.LightningModelCheckpoint",
 }
 """Arguments of the Trainer that cannot be set, and why."""
@@ -60,14 +60,14 @@ class TrainerConfig:
     """``trainer``: the arguments of Lightning's Trainer. Its documentation explains them.
 
     The defaults are Lightning's, except for those of ``precision``, ``max_epochs``, ``num_sanity_val_steps`` and
-    ``use_distributed_sampler``. The comments are on what this project adds.
+    ``use_distributed_sampler``. The comments describe what this project adds.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: Annotated[int, Field(ge=-1)] | StrictStr | list[NonNegativeInt] = "auto"  # auto: one process on a CPU
     num_nodes: PositiveInt = 1
     strategy: Annotated[str | dict[str, Any] | None, PlainValidator(partial(_check_class, "strategy"))] = "auto"
-    # auto: bf16-mixed where the hardware supports it natively, else 32-true
+    # auto: bf16-mixed if the hardware supports it natively, else 32-true
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"] = "auto"
     plugins: Annotated[list[str | dict[str, Any]] | None, PlainValidator(_check_plugins)] = None
     sync_batchnorm: bool = False
@@ -95,8 +95,8 @@ class TrainerConfig:
     profiler: Annotated[str | dict[str, Any] | None, PlainValidator(_check_profiler)] = None
     log_every_n_steps: PositiveInt | None = None
     enable_checkpointing: bool | None = None
-    enable_progress_bar: bool | None = None  # None: as the section callbacks says
-    enable_model_summary: bool | None = None  # None: as the section callbacks says
+    enable_progress_bar: bool | None = None  # None: determined by the section callbacks
+    enable_model_summary: bool | None = None  # None: determined by the section callbacks
     enable_autolog_hparams: bool = True
     logger: Any = None
     callbacks: Any = None
@@ -139,11 +139,12 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """``engine``: how a run is carried out, besides the arguments of Lightning's Trainer.
+    """``engine``: the settings of a run that Lightning's Trainer lacks.
 
     Attributes:
         compile: Whether to compile the network with ``torch.compile``.
-        max_time: Time limit as ``[days:]hours:minutes:seconds``. Training ends after the last epoch that fits in.
+        max_time: Time limit as ``[days:]hours:minutes:seconds``. Training ends after the last epoch that fits within
+            it.
         check_every: Steps between two checks that the loss is finite.
     """
 

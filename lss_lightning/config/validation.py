@@ -264,7 +264,7 @@ def _describe_not_set(path: str) -> str:
 
 
 def _describe_no_section(path: str, value: Any) -> str:
-    return f"{path}={format_setting(value)}: a section of settings, not a value; set one of its own: {path}.…=…"
+    return f"{path}={format_setting(value)}: a section of settings, not a value; set one of them: {path}.…=…"
 
 
 def _join(section: str, key: str) -> str:

@@ -183,7 +183,7 @@ def _check_space(folder: Path, count: int, first: LoadedSlice) -> None:
     """Check that the disk has space for all slices, as large as the first.
 
     Raises:
-        UserError: If it does not.
+        UserError: If the disk has too little space.
     """
     needed, free = count * (first.image.nbytes + first.label.nbytes), shutil.disk_usage(folder).free
     if needed > free:

@@ -63,11 +63,11 @@ def download(
     sleep: Callable[[float], None] = time.sleep,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Download a file into a folder, unless it is there.
+    """Download a file into a folder, unless the folder contains it.
 
     The content is kept in ``<name>.part`` until its size and SHA-256 are verified, if the API states them. A
-    later call resumes the download if the server still has the same file. Of several processes, one downloads and the
-    others wait.
+    later call resumes the download if the server still has the same file. If several processes call this function, one
+    downloads and the others wait.
 
     Args:
         remote: The file.

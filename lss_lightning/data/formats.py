@@ -1,4 +1,4 @@
-"""Images and masks in PNG, TIFF, NPY, NIfTI, MHA and NRRD files; the planes of a stack are images of their own."""
+"""Images and masks in PNG, TIFF, NPY, NIfTI, MHA and NRRD files; each plane of a stack is a separate image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _stack_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class StackPlane:
-    """One plane of a stack, used like a file of its own.
+    """One plane of a stack, used like a separate file.
 
     Attributes:
         path: The file: a volume or TIFF.
@@ -72,7 +72,7 @@ def strip_suffix(name: str) -> str:
 
 
 def read_header(path: Path) -> ImageHeader:
-    """Read what an image file states before its pixels.
+    """Read the header of an image file.
 
     Raises:
         UserError: If the file is broken, or is neither an image nor a stack of images.
@@ -194,7 +194,7 @@ def _cached_stack(path: Path, as_uint8: bool, palette_indices: bool, size: int, 
         pages = range(read_png_tiff_header(path).planes)
         planes = [decode_png_tiff(path, "TIFF", page, palette_indices=palette_indices) for page in pages]
         if len({plane.shape for plane in planes}) > 1:
-            raise UserError(f"{path}: pages of different sizes or channels; save each image in a file of its own")
+            raise UserError(f"{path}: pages of different sizes or channels; save each image in a separate file")
         pixels = np.stack(planes)
     return _stretch(pixels) if as_uint8 else pixels
 

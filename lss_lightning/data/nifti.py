@@ -97,10 +97,12 @@ def read_nifti_step(path: Path) -> float:
 
 
 def check_complete(path: Path) -> None:
-    """Check that a NIfTI file holds all its voxels. SimpleITK takes missing ones for 0; in other formats it refuses.
+    """Check that a NIfTI file holds all its voxels.
+
+    SimpleITK reads missing voxels as 0. It rejects incomplete files of other formats itself.
 
     Raises:
-        ValueError: If it does not. The message does not name the file.
+        ValueError: If voxels are missing. The message does not name the file.
     """
     if find_volume_format(path)[0] != "NIfTI":
         return

@@ -47,7 +47,7 @@ def _load(file: ImageFile, source: Path | BytesIO, **options: Any) -> NDArray[An
     with guard_parser(lambda reason: UserError(f"{file}: not an array as numpy.save writes it ({reason}); replace it")):
         array = np.load(source, allow_pickle=False, **options)
         if not isinstance(array, np.ndarray):
-            raise UserError(f"{file}: an archive of arrays (NPZ); save each array in an NPY file of its own")
+            raise UserError(f"{file}: an archive of arrays (NPZ); save each array in a separate NPY file")
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or array.dtype.kind not in "buif":
         raise UserError(
             f"{file}: an array of shape {array.shape} and type {array.dtype}; an image has the shape (height, width) "

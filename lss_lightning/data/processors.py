@@ -12,9 +12,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def count_processors() -> int:
     """Return the number of processors that this process may use, at least 1.
 
-    It is the smallest of the processors of the machine, those that the process may run on (``taskset``, SLURM), and
-    the quota of its control groups rounded down (Docker's ``--cpus``, Kubernetes' limits, systemd's ``CPUQuota``).
-    More threads than that wait for each other at every step.
+    It is the smallest of three numbers: the processors of the machine, the processors that the process may run on
+    (``taskset``, SLURM), and the quota of its control groups, rounded down (Docker's ``--cpus``, Kubernetes' limits,
+    systemd's ``CPUQuota``). More threads than that would wait for each other at every step.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *map(int, _read_quotas())]))
@@ -40,7 +40,7 @@ def _read_quotas() -> list[float]:
 
 
 def _find_root(controllers: str) -> Path:
-    """Return where the hierarchy of some controllers is mounted. Version 2 has no controllers in its name."""
+    """Return the mount point of the hierarchy of some controllers. Version 2 has no controllers in its name."""
     names = [controllers, "cpu"] if controllers else ["unified"]
     return next((_CGROUPS / name for name in names if (_CGROUPS / name).is_dir()), _CGROUPS)
 

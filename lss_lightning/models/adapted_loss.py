@@ -21,7 +21,7 @@ PADDING = -100
 """The value of padding in the label maps of losses without an argument ``ignore_index``. torch's default."""
 
 WEIGHT_ARGUMENTS = ("weights", "weight", "class_weights")
-"""The names under which losses take class weights."""
+"""The names of the arguments by which losses accept class weights."""
 
 
 class AdaptedLoss(nn.Module):
@@ -30,7 +30,7 @@ class AdaptedLoss(nn.Module):
     The wrapped loss receives label maps as int64, with a channel dimension if it has MONAI's argument ``to_onehot_y``.
     Padding must not change its value. The first of these ways that fulfils this for an example is used: the loss
     ignores padding itself; the pixels without padding form one image (1, K, N, 1); the same for each image, and the
-    mean over images. If none does, padded batches are refused.
+    mean over images. If none does, padded batches are rejected.
 
     Args:
         loss: The loss.
@@ -57,7 +57,7 @@ class AdaptedLoss(nn.Module):
         return self._compute(logits, target)
 
     def _choose(self, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return the way to compute the loss that padding does not change, tried on a random example.
+        """Return a way to compute the loss that padding does not change, tested on a random example.
 
         Its two images differ in contrast and in the sizes of their classes, so that pooling them matters.
         """
@@ -135,7 +135,7 @@ def make_adapted_loss(section: Mapping[str, Any], weights: Tensor | None, classe
         classes: The number of classes, K.
 
     Raises:
-        UserError: If the class cannot be instantiated or used, or takes no class weights though there are some.
+        UserError: If the class cannot be instantiated or used, or accepts no class weights although some are given.
     """
     name = str(section["_target_"])
     try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lss_lightning.errors import UserError
 
 _TRIED_SIZE = (33, 50)
-"""Height and width of the image that a new network is tried on: small, and a multiple of nothing that is usual."""
+"""Height and width of the image that a new network is tested on: small, and not divisible by 4, 8, 16 or 32."""
 
 
 class NetworkAdapter(nn.Module):
@@ -68,7 +68,7 @@ class NetworkAdapter(nn.Module):
         return tuple(head[..., :height, :width] for head in heads)
 
     def try_out(self, in_channels: int) -> None:
-        """Run the network on a small blank image, to report a network that does not fit before the training starts.
+        """Run the network on a small blank image, to detect an unsuitable network before the training starts.
 
         This changes neither batch-norm statistics nor the state of torch's random generators.
 

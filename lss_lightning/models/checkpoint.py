@@ -105,7 +105,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
     Args:
         path: The checkpoint.
-        map_location: Where its tensors are put, as for ``torch.load``.
+        map_location: The device of its tensors, as for ``torch.load``.
 
     Raises:
         UserError: If the file does not exist, is truncated, contains code, or was written by another program or

@@ -16,7 +16,7 @@ _MISTAKES = (
     *(TypeError, ValueError, KeyError, AttributeError, ImportError, AssertionError, RuntimeError),
     *(InstantiationException, OmegaConfBaseException),
 )
-"""Errors by which classes reject their arguments, and Hydra a class that it cannot find."""
+"""Errors that classes raise for wrong arguments, and Hydra for a class that it cannot find."""
 
 
 def find_class(target: Any) -> type[Any] | None:

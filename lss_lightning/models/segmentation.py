@@ -29,7 +29,7 @@ class SegmentationModule(BaseSegmentationModule):
 
     Args:
         network: The network, from (B, C, H, W) float images to (B, K, H, W) logits of the same height and width, or in
-            training to a tuple of them (deep supervision), of which the first is the prediction.
+            training to a tuple of them (deep supervision), whose first item is the prediction.
         labels: The K classes.
         mean: Mean of each channel over the training images, as a fraction of 255.
         std: Standard deviation of each channel, as a fraction of 255, above 0.
@@ -118,7 +118,7 @@ class SegmentationModule(BaseSegmentationModule):
         return self.forward_heads(image)[0]
 
     def forward_heads(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Compute the logits of all heads of the network, which are several only in training with deep supervision.
+        """Compute the logits of all heads. There are several only in training with deep supervision.
 
         Args:
             image: (B, C, H, W) uint8.
@@ -173,7 +173,7 @@ class SegmentationModule(BaseSegmentationModule):
         """Advance a learning-rate scheduler, unless it monitors a value and has been advanced before the checkpoint.
 
         Raises:
-            UserError: If it has come to its end.
+            UserError: If the schedule has ended.
         """
         if metric is None:
             self._advance(scheduler)
@@ -185,7 +185,8 @@ class SegmentationModule(BaseSegmentationModule):
     def _advance_monitoring_schedulers(self) -> None:
         """Advance the schedulers that monitor a value.
 
-        Lightning does so after the checkpoint of the epoch has been written, and not at all when it resumes from it.
+        Lightning would advance them after the checkpoint of the epoch has been written, and not at all when it resumes
+        from that checkpoint.
 
         Raises:
             UserError: If there is no such value.
@@ -227,10 +228,10 @@ class SegmentationModule(BaseSegmentationModule):
 
 
 def average_head_losses(losses: Sequence[Tensor]) -> Tensor:
-    """Compute the loss of a network with deep supervision from those of its heads.
+    """Compute the loss of a network with deep supervision from the losses of its heads.
 
     The weights are 1, 1/2, 1/4, … divided by their sum, as in nnU-Net (Isensee et al., Nature Methods 18, 2021, section
-    "Architecture template"). Unlike its code, which gives the coarsest head no weight, every head counts.
+    "Architecture template"). The code of nnU-Net gives the coarsest head no weight; here every head has one.
 
     Args:
         losses: The scalar loss of each head, the prediction first.

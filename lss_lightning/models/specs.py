@@ -1,4 +1,4 @@
-"""What networks are built from, as plain data that checkpoints carry."""
+"""Specifications of networks, as plain data that checkpoints store."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class ModuleSpec:
 
 
 NetworkSpec = UNetSpec | ModuleSpec
-"""What a network is built from."""
+"""The specification of a network."""
 
 
 def read_spec(plain: Mapping[str, Any]) -> NetworkSpec:

@@ -25,7 +25,7 @@ RESERVED_NAMES = ("loss", "mean_iou", "mean_iou_anatomy", "iou")
 
 
 class UserMetric(nn.Module):
-    """A metric of all pixels or images, of which padding is no part.
+    """A metric of all pixels or images, without padding.
 
     Args:
         name: Its name in logs and reports.
@@ -81,7 +81,7 @@ class UserMetric(nn.Module):
         return dict(self._flatten(self.name, self.metric.compute()))
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         self.metric.reset()
 
     def _flatten(self, name: str, value: Any) -> Iterator[tuple[str, float]]:

@@ -72,7 +72,7 @@ def draw_spine(canvas: Canvas, spine: Spine, regions: TissueRegions, rng: np.ran
 
 
 def draw_vertebra(canvas: Canvas, vertebra: Vertebra, rng: np.random.Generator) -> None:
-    """Draw a vertebral body in place of the disc. The class map is not changed."""
+    """Draw a vertebral body instead of the disc. The class map is not changed."""
     window = canvas.window_around(vertebra.body, margin=12.0)
     x, y = canvas.x[window], canvas.y[window]
     depth = vertebra.body.distance(x, y)

@@ -96,7 +96,7 @@ def plot_calipers(
         caption: Data, labels or checkpoint of the picture.
         aspect: Height of a pixel divided by its width.
         image_left: The patient's side on the left of the image, or None if it is assumed to be the right side.
-        intervals: The 95 % intervals by measurement, of those whose error is known. None writes no errors.
+        intervals: The 95 % intervals by measurement, of those whose error is known. None omits the errors.
     """
     from PIL import Image, ImageDraw
 
@@ -143,7 +143,7 @@ def list_measurements(
 def list_notes(
     measurements: SliceMeasurements, intervals: Mapping[str, MeasurementInterval] | None = None
 ) -> list[str]:
-    """List what the intervals are, the flags, and the reasons for withheld measurements, in lines that fit below."""
+    """List the basis of the intervals, the flags, and the reasons for withheld measurements, in wrapped lines."""
     basis = []
     if intervals is not None:
         basis = [f"95 % intervals: {describe_basis(intervals.values())}" if intervals else f"values: {NO_ERROR_KNOWN}"]

@@ -48,7 +48,7 @@ def is_accepted(value: Any, parameter: inspect.Parameter) -> bool:
         annotation = annotation | list[float]
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # a type with a validation of its own
+    except PydanticUserError:  # a type with its own validation
         adapter = TypeAdapter(annotation)
     try:
         adapter.validate_python(value)

@@ -174,7 +174,7 @@ def check_no_resolver(key: str, value: Any, source: str) -> None:
         source: The file that they come from, for messages.
 
     Raises:
-        UserError: If they do.
+        UserError: If a value calls a resolver.
     """
     for path, item in iterate_values(value, key):
         if isinstance(item, str) and "${" in _PLAIN_INTERPOLATION.sub("", item):

@@ -1,7 +1,7 @@
 """Published thresholds, and the findings of a slice whose measurements lie below them.
 
-A finding calls for a closer look and is never a diagnosis. Grades that require telling nerve roots from CSF (Schizas
-A-D, Lee 0-3) cannot be derived from label maps and are not reported.
+A finding calls for a closer look and is never a diagnosis. Grades that require distinguishing nerve roots from CSF
+(Schizas A-D, Lee 0-3) cannot be derived from label maps and are not reported.
 """
 
 from __future__ import annotations

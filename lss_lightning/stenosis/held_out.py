@@ -40,8 +40,8 @@ class MeasurementError:
     def compute_interval(self, name: str, value: float) -> MeasurementInterval:
         """Compute the 95 % interval of the value on the label map of a new patient's slice.
 
-        It is Student's prediction interval about the value minus the bias, with a degree of freedom less than there
-        are patients, because slices of one patient are similar.
+        It is Student's prediction interval about the value minus the bias, with one degree of freedom fewer than
+        patients, because slices of one patient are similar.
 
         Args:
             name: Name of the measurement.

@@ -13,7 +13,7 @@ class Norm:
         measurement: Name of the measurement.
         levels: The discs, e.g. ``L4/5``.
         value: The value, in words.
-        population: Who was measured.
+        population: The people who were measured.
         source: The publication.
     """
 
@@ -52,4 +52,4 @@ NORMS: tuple[Norm, ...] = (
     Norm("canal_area_mm2", "L4/5", "mean 200 mm², SD 61 mm²", _CONTROLS, _LIM),
     Norm("canal_ap_mm", "L3/4, L4/5, L5/S1", "means 24.5, 22.9 and 20.4 mm, SD 2.1 mm (bony canal)", _ADULTS, _TURKISH),
 )
-"""The reference values, in the order of reports. Each was read in the abstract of its source."""
+"""The reference values, in the order of reports. Each was taken from the abstract of its source."""

@@ -1,6 +1,6 @@
 """Signs that an image is not an axial lumbar slice, from the image itself and from the predicted probabilities.
 
-A network segments any image it is given. None of the signs is conclusive, and images unlike those they were tested on
+A network segments any image. None of the signs is conclusive, and images unlike those they were tested on
 may pass. Implausible images are flagged and not measured, but an unflagged image is not necessarily a lumbar slice.
 """
 

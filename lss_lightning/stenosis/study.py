@@ -23,21 +23,21 @@ LevelSource: TypeAlias = Literal["given", "assigned", "unknown"]
 """Origin of a slice's level: given by the user, assigned from the geometry of the study, or unknown."""
 
 SliceContent: TypeAlias = Literal["disc", "vertebra", "unknown"]
-"""What a slice passes through, as far as it is known."""
+"""The structure that a slice passes through, if known."""
 
 LEVEL_KEYS: Mapping[str, str] = MappingProxyType({"L3/4": "D3", "L4/5": "D4", "L5/S1": "D5"})
 """Key of each disc in the criteria, by its printed name, from head to feet."""
 
 VERTEBRAL_BODY = Label("Vertebral Body", "vertebral_body", "VB", 25, "#c3f0b4", anatomical=True)
-"""The class of what a network labels as disc on a slice through a vertebral body."""
+"""The class of the pixels labelled as disc, on a slice through a vertebral body."""
 
 DISC_OR_BODY = Label("Disc or Vertebral Body", "disc_or_vertebral_body", "IVD/VB", 75, "#56b4e9", anatomical=True)
-"""The class of what a network labels as disc on a slice that may pass through either."""
+"""The class of the pixels labelled as disc, on a slice that may pass through either."""
 
 DISC_KEYS: Mapping[SliceContent, str] = MappingProxyType(
     {"disc": DISC, "vertebra": VERTEBRAL_BODY.key, "unknown": DISC_OR_BODY.key}
 )
-"""Key of the class that holds the network's disc, by what the slice passes through."""
+"""Key of the class of the pixels labelled as disc, by the content of the slice."""
 
 PatientVector: TypeAlias = tuple[float, float, float]
 """A vector in patient coordinates: towards the left, the back and the head (DICOM's LPS)."""
@@ -48,7 +48,7 @@ def extend_labels(labels: LabelSet, contents: Collection[SliceContent]) -> Label
 
     Args:
         labels: The classes of the network. Without a disc, they are returned unchanged.
-        contents: What the slices of a study pass through.
+        contents: The structures that the slices of a study pass through.
     """
     added: list[Label] = []
     if DISC in labels.keys:
@@ -91,7 +91,7 @@ class SliceResult:
             known.
         level: The disc that the slice shows, e.g. ``L4/5``; None if it is unknown or the slice shows none.
         level_source: Origin of the level.
-        content: What the slice passes through. Thresholds apply to discs only.
+        content: The structure that the slice passes through. Thresholds apply to discs only.
         is_plausible: Whether the image looks like an axial lumbar slice.
         not_measured: Reason why no measurement is reported, or None if at least one is.
         images: Images (H, W), uint8: ``T1`` and ``T2``, registered, if the study has them; or a single ``image`` if the

@@ -86,10 +86,10 @@ class MeasurementInterval:
 
     From the spread of models or views, it is the interval of the value that a further ensemble member would give. It
     accounts for the differences between members and for rasterisation, but not for errors that all members share, such
-    as those caused by the labels and the scanner they were trained on. It therefore covers the truth less often than
-    95 % (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`) or the errors of
-    the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`), it is the interval of the value measured
-    on the label map.
+    as those caused by the labels and the scanner they were trained on. It therefore covers the truth in less than 95 %
+    of cases (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`) or the errors
+    of the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`), it is the interval of the value
+    measured on the label map.
 
     Attributes:
         low: Lower bound, in the unit of the measurement, at least 0.

@@ -1,4 +1,4 @@
-"""Running a command, such as a sweep's job on several devices, in a process of its own.
+"""Running a command, such as a sweep's job on several devices, in a separate process.
 
 Lightning starts the other processes of a run with the command line of the first. In a sweep that is the command line of
 the whole sweep, so each of those processes would start the sweep again.

@@ -121,7 +121,7 @@ class SweepResults:
         parameters: Keys whose values differ between jobs, in the order of the command line, without the repeats.
         repeats: Keys of :data:`REPEATS` whose values differ between jobs.
         settings: The settings, best first: by the number of jobs with an objective, then by the mean objective. A
-            setting that lacks some of its repeats so ranks behind those that are complete.
+            setting that lacks some of its repeats therefore ranks behind complete settings.
         jobs: The jobs, best first.
     """
 

@@ -31,7 +31,7 @@ STUDY_FILE = "optuna.db"
 """The file in a sweep directory that stores the trials of a search."""
 
 _SEQUENCES = ("optuna.samplers.GridSampler", "optuna.samplers.QMCSampler")
-"""Samplers whose seed chooses a sequence for all trials, of which each trial takes a number by its position."""
+"""Samplers whose seed determines one sequence for all trials. Each trial uses the item at its position."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SearchConfig:
     def make_sampler(self, number: int) -> BaseSampler:
         """Return the sampler of a trial, whose random numbers depend only on the seed and the number of the trial.
 
-        A resumed search so draws the same numbers as an uninterrupted one.
+        A resumed search therefore draws the same numbers as an uninterrupted one.
 
         Args:
             number: The number of the trial.

@@ -41,9 +41,9 @@ class SearchSpace:
 def parse_search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> SearchSpace:
     """Parse a search space in Hydra's syntax.
 
-    ``choice(…)`` and ``a,b`` are categorical. ``range(start, stop, step)`` has the same values as in a grid, without
-    ``stop``. ``interval(low, high)`` is continuous, and ``int(interval(low, high))`` has the whole numbers, both with
-    their ends; ``tag(log, …)`` samples the logarithm. All other values are fixed.
+    ``choice(…)`` and ``a,b`` are categorical. ``range(start, stop, step)`` has the same values as in a grid, excluding
+    ``stop``. ``interval(low, high)`` is continuous, and ``int(interval(low, high))`` has the whole numbers; both
+    include their ends. ``tag(log, …)`` samples the logarithm. All other values are fixed.
 
     Args:
         params: ``hydra.sweeper.params``.

@@ -28,9 +28,9 @@ JOB, SWEEP = "job", "sweep"
 class OptunaSweeper(Sweeper):
     """Runs the trials of a search as the jobs of a sweep.
 
-    The directory of a job has the number of its trial. A resumed search first finishes the trials that were stopped, in
-    their directories. Trials that failed are repeated there as new trials with the same values. It then goes on until
-    it has ``n_trials`` jobs.
+    The name of a job's directory is the number of its trial. A resumed search first finishes the trials that were
+    stopped, in their directories. Trials that failed are repeated there as new trials with the same values. It then
+    continues until it has ``n_trials`` jobs.
 
     Args:
         settings: ``hydra.sweeper``. They are read from the configuration of the sweep, which is the same.
@@ -106,7 +106,7 @@ def _find_jobs(study: optuna.Study, search: SearchConfig) -> dict[str, FrozenTri
 
 
 def _sweep_attribute(search: SearchConfig) -> str | None:
-    """Return what tells the trials of a sweep from those of others. None in its own database, which may be moved."""
+    """Return the attribute that identifies the trials of a sweep. None in its own database, which may be moved."""
     return None if search.storage is None else Path(search.folder).name
 
 

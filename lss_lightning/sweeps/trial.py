@@ -18,7 +18,7 @@ starts."""
 
 @contextmanager
 def expose_trial(hydra: Any) -> Iterator[None]:
-    """Tell the training in the block, in whichever process it runs, which trial it is.
+    """Expose the trial to the training in the block, in whichever process it runs.
 
     Args:
         hydra: Hydra's configuration of the job, which need not belong to a search.

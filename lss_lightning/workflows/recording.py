@@ -46,12 +46,12 @@ _log = logging.getLogger(__name__)
 
 
 class ExamplesCallback(pl.Callback):
-    """Segments validation slices now and then, for the loggers that show them.
+    """Segments validation slices at regular intervals, for the loggers that show them.
 
     Args:
         data: The data, set up. The part that selects the checkpoint provides the examples.
         count: Number of slices, spread evenly over the part.
-        every: Epochs between two sets of predictions. The first epoch has one in any case.
+        every: Epochs between two sets of predictions. The first epoch always has one.
     """
 
     def __init__(self, data: SliceDataModule, count: int, every: int) -> None:
@@ -76,7 +76,7 @@ def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: 
     """Start the loggers of a trainer for the duration of a run, and end them.
 
     Args:
-        trainer: The trainer of the run. Only its first process records.
+        trainer: The trainer of the run. Only the process of rank 0 records.
         loggers: The loggers by the name of their entry.
         description: The run.
 
@@ -108,20 +108,22 @@ def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: 
 
 
 def _start(name: str, logger: Logger, description: RunDescription) -> None:
-    """Start a logger, log the settings, and say which content it does not take."""
+    """Start a logger, log the settings, and report the content that it does not accept."""
     try:
         _ = getattr(logger, "experiment", None)  # Lightning's loggers start when they are first used
         logger.log_hyperparams(dict(description.settings))
     except UserError as error:
         raise UserError(f"logger.{name}: {error}") from error
-    except Exception as error:  # each service has exceptions of its own
+    except Exception as error:  # each service has its own exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"logger.{name}: {type(logger).__name__} did not start ({reason}); correct its settings, or leave it out "
             f"with logger.{name}=null"
         ) from error
     if not isinstance(logger, CSVLogger | LogsResult):
-        _log.info(f"logger.{name}: {type(logger).__name__} takes metrics and settings, no images, tables or report")
+        _log.info(
+            f"logger.{name}: {type(logger).__name__} accepts metrics and settings, but no images, tables or report"
+        )
 
 
 def describe_training(config: TrainConfig, data: SliceDataModule, run_folder: RunFolder) -> RunDescription:
@@ -180,7 +182,8 @@ def record_result(
 ) -> None:
     """Pass the result of an evaluation to the loggers of its trainer.
 
-    Every process must call it, since all of them segment. A logger that takes no report gets the metrics.
+    Every process must call it, since all of them segment. A logger that does not accept the report receives the
+    metrics.
 
     Args:
         trainer: The trainer of the test.

@@ -44,7 +44,7 @@ def summarise_sweep(folder: Path) -> int:
 
 
 def _format_caption(results: SweepResults) -> str:
-    """Return what the objective is, which data it was computed on, and the remarks and disclaimers of that data."""
+    """Describe the objective and the data it was computed on, with the remarks and disclaimers of that data."""
     tested: list[dict[str, Any]] = [job.metrics["data"] for job in results.jobs if "data" in job.metrics]
     if tested and results.best is None:
         objective = "No objective: the split has no validation set to rank the jobs by."

@@ -127,7 +127,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     measuring = [] if find_missing_classes(module.labels) else [MeasurementCallback(module.labels)]
     last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
     # Lightning calls the callbacks in this order, the history and those that write checkpoints after the others. The
-    # examples come after the configured callbacks, of which one may exchange the weights for their average.
+    # examples come after the configured callbacks, one of which may replace the weights by their average.
     callbacks = [EpochSeed(config.seed), history, *callbacks, *limits, *records, *pruning, *measuring, *last]
     shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(

@@ -111,7 +111,7 @@ def test_value_is_converted_to_the_type_of_its_field(key, given, expected):
         ("inner", {"depht": 1}, "part.inner.depht: no such setting; did you mean 'part.inner.depth'?; allowed in "
                                 "part.inner: depth"),
         ("inner", {"depth": 0}, "part.inner.depth=0: out of range; it must be at least 1"),
-        ("inner", True, "part.inner=true: a section of settings, not a value; set one of its own: part.inner.…=…"),
+        ("inner", True, "part.inner=true: a section of settings, not a value; set one of them: part.inner.…=…"),
         ("sizes", 3, "part.sizes: no such setting; did you mean 'part.size'?; allowed in part: codes, flag, inner, "
                      "kind, limit, names, others, range, rate, size, text, weights"),
     ],
@@ -133,7 +133,7 @@ def test_unknown_key_is_reported_before_what_it_may_have_caused():
 
 
 def test_single_value_is_not_a_section():
-    with pytest.raises(UserError, match=r"^part=3: a section of settings, not a value; set one of its own: part\.…=…$"):
+    with pytest.raises(UserError, match=r"^part=3: a section of settings, not a value; set one of them: part\.…=…$"):
         build(Section, 3, "part")
 
 
@@ -164,7 +164,7 @@ def test_no_field_of_a_dataclass_is_required_in_an_open_section():
         ({"size": 0}, "part.size=0: out of range; it must be at least 1"),
         ({"size": True}, "part.size=true: not of the allowed type; give a whole number"),
         ({"size": 1, "betas": "???"}, "part.betas is not set: give part.betas=…"),
-        (3, "part=3: a section of settings, not a value; set one of its own: part.…=…"),
+        (3, "part=3: a section of settings, not a value; set one of them: part.…=…"),
     ],
 )
 def test_open_section_refuses(values, message):
@@ -192,7 +192,7 @@ def test_command_has_sections_single_values_and_computed_fields():
         ({"seed": 1, "inner": {}, "sead": 2}, "sead: no such setting; did you mean 'seed'?; allowed: inner, seed"),
         ({"seed": 1, "inner": {}, "computed": []}, "computed: no such setting; allowed: inner, seed"),
         ({"seed": 1, "inner": {"depth": 0}}, "inner.depth=0: out of range; it must be at least 1"),
-        ({"seed": 1, "inner": 2}, "inner=2: a section of settings, not a value; set one of its own: inner.…=…"),
+        ({"seed": 1, "inner": 2}, "inner=2: a section of settings, not a value; set one of them: inner.…=…"),
     ],
 )
 def test_command_refuses(values, message):

@@ -108,8 +108,8 @@ def test_a_logger_that_takes_no_report_gets_the_scores_and_says_so_once(own_run)
     assert logger.find("test/mean_iou") == [(metrics["mean_iou"], metrics["validation"]["epoch"])]
     assert {f"test/iou/{key}" for key in LUMBAR.keys} <= logger.rows[-1][0].keys()
     assert lines == [
-        "logger.own: OwnLogger takes metrics and settings, no images, tables or report",
-        "logger.light: CSVLogger takes metrics and settings, no images, tables or report",
+        "logger.own: OwnLogger accepts metrics and settings, but no images, tables or report",
+        "logger.light: CSVLogger accepts metrics and settings, but no images, tables or report",
     ]
     assert logger.statuses[-1] == "success"
 

@@ -1,4 +1,4 @@
-"""A callback with a state of its own."""
+"""A callback that stores its state in checkpoints."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class EllipseSource(DataSource):
 
     @property
     def disclaimer(self) -> str:
-        """The disclaimer of every page about this data."""
+        """The disclaimer that every page about this data shows."""
         return "Research use only. Ellipses: no clinical meaning."
 
     def prepare(self) -> None:

@@ -30,7 +30,7 @@ class JsonLinesLogger(Logger):
 
     @property
     def version(self) -> str:
-        """The version, which a file does not have."""
+        """The version: empty, because a file has none."""
         return ""
 
     @rank_zero_only

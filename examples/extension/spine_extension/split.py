@@ -29,7 +29,7 @@ class LeaveOneOut(SplitProtocol):
         """Divide patients.
 
         Raises:
-            UserError: If there are fewer than three patients, or no patient of this index.
+            UserError: If there are fewer than three patients, or no patient with this index.
         """
         patients = sorted({slice_.patient for slice_ in slices})
         if len(patients) < 3 or self.patient >= len(patients):

@@ -1,4 +1,4 @@
-"""Reading of single DICOM files: header and pixels. Of what identifies the patient, only digests are kept."""
+"""Reading of single DICOM files: header and pixels. Attributes that identify the patient are kept only as digests."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class DicomImage:
         echo_time: EchoTime in ms, or None.
         plane: The image's pixel grid, or None if an attribute that defines it is missing or invalid.
         invalid_attributes: Names of the attributes of the plane that are missing or invalid.
-        attribute_problems: A clause for each of them, and for each other attribute that is invalid, with its value and
-            its rule.
+        attribute_problems: A clause for each of them, and for each other invalid attribute, with its value and its
+            rule.
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
         number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
-        traits: Weighting, derivation and other properties that decide what the image is used for.
+        traits: Weighting, derivation and other properties that determine the use of the image.
     """
 
     file: str

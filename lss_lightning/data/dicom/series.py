@@ -66,8 +66,8 @@ class DicomSeries:
 def group_into_studies(images: Sequence[DicomImage]) -> list[StudyGroup]:
     """Group images by StudyInstanceUID and patient, in the order of the first images.
 
-    Some de-identification gives several patients one StudyInstanceUID. They are told apart by PatientID, name, birth
-    date and sex; an image that states too little to belong to only one of them becomes a study of its own.
+    Some de-identification gives several patients one StudyInstanceUID. They are distinguished by PatientID, name,
+    birth date and sex. An image that states too little to belong to only one of them becomes a separate study.
     """
     by_uid: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:

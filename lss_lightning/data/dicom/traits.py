@@ -1,4 +1,4 @@
-"""Properties of a single image: weighting, echo, Dixon part, contrast agent, derivation, and whose it is."""
+"""Properties of a single image: weighting, echo, Dixon part, contrast agent, derivation and patient."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ _NO_AGENT = ("", "no", "none", "n", "0", "without", "ohne", "nativ", "unknown")
 
 @dataclass(frozen=True)
 class ImageTraits:
-    """Properties of a single image that decide whether it is used, and for what.
+    """Properties of a single image that determine whether and how it is used.
 
     Attributes:
         identity: Digests of PatientID, PatientBirthDate, PatientSex and of the parts of PatientName. An item that is
-            not stated is empty. They only tell patients apart and are never written.
+            not stated is empty. They only distinguish patients and are never written.
         series_number: SeriesNumber, or None.
         description: SeriesDescription, or ProtocolName if there is none, in lower case, or an empty string.
         weighting: ``T1``, ``T2``, ``PD``, ``STIR`` or ``other``.
-        is_derived: Whether ImageType says DERIVED or SECONDARY: a lossy, reformatted or filtered copy.
+        is_derived: Whether ImageType contains DERIVED or SECONDARY: a lossy, reformatted or filtered copy.
         has_contrast_agent: Whether ContrastBolusAgent or the description states a contrast agent.
         fat: ``water``, ``fat``, ``opposed-phase`` (Dixon), ``fat-suppressed``, or an empty string.
         acquired: Date and time of the acquisition as text that sorts by time, or an empty string.
@@ -147,7 +147,7 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
 
 
 def are_same_patient(first: ImageTraits, second: ImageTraits) -> bool:
-    """Return whether two images may be of one patient: no item that both state differs.
+    """Return whether two images may be of the same patient: no item that both state differs.
 
     Names agree if the parts of one are among those of the other, so ``DOE^JOHN`` agrees with ``Doe, John A``.
     """
@@ -188,7 +188,7 @@ def _find_weighting(
         return "T1" if stated == "T1" and repetition_time > _T1_REPETITION_TIME[1] and not long_echo else "other"
     if long_echo:
         return "T2"
-    # A T1 FLAIR may not state its inversion time.
+    # A T1 FLAIR may lack an inversion time.
     return "T1" if stated == "T1" and "flair" in description else "PD"
 
 

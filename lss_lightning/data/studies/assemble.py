@@ -107,7 +107,7 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
             counts = ", ".join(f"{count} of {source}" for source, count in repeats.items())
             text = f"{repeats.total()} {kind} images show the same slices as others and were left out: {counts}"
             if any(_AMBIGUOUS in source for source in repeats):
-                problems.append(f"{text}; if they are of several patients, give each as an input of its own")
+                problems.append(f"{text}; if they are of several patients, give each as a separate input")
             else:
                 remarks.append(f"{text}.")
     main = requirements.kinds[0]

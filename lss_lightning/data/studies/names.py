@@ -56,7 +56,7 @@ class NamedFile:
             kinds: The kinds that the checkpoint needs. If none is T1 or T2, every name is allowed.
 
         Raises:
-            UserError: If it does not. The message does not contain the name.
+            UserError: If the name is ambiguous or states another kind. The message does not contain the name.
         """
         if not set(kinds) & {"T1", "T2"}:
             return

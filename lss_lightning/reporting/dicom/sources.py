@@ -43,7 +43,7 @@ _IDENTITY = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-# Optional attributes that distinguish equal numbers of two hospitals.
+# Optional attributes that distinguish equal IDs and accession numbers of two hospitals.
 _ISSUERS = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
 _SEXES = ("M", "F", "O")
 _DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}

@@ -1,4 +1,4 @@
-"""Lightning loggers that add what Lightning's own lack: slices, tables, figures, the report, and resuming."""
+"""Lightning loggers with slices, tables, figures, the report and resuming, which Lightning's own loggers lack."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What a logger may do beyond Lightning's interface.
+"""Optional capabilities of loggers beyond Lightning's interface.
 
-The classes here are protocols: a logger has a capability if it has the method. Lightning's loggers have none of them.
+The classes here are protocols: a logger offers a capability by defining its method. Lightning's own loggers define none
+of them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ class DescribesRun(Protocol):
     """A logger that names and groups the run."""
 
     def describe_run(self, description: RunDescription) -> None:
-        """Take the description of the run, before the logger starts."""
+        """Receive the description of the run, before the logger starts."""
 
 
 @runtime_checkable
 class LogsPastEpochs(Protocol):
-    """A logger that starts anew when a run is resumed."""
+    """A logger that starts a new recording when a run is resumed."""
 
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Log the epochs before the resume.
@@ -48,7 +49,7 @@ class LogsExamples(Protocol):
 
 @runtime_checkable
 class LogsResult(Protocol):
-    """A logger that takes the report of a test. Others get its metrics."""
+    """A logger that accepts the report of a test. Other loggers receive only its metrics."""
 
     def log_result(self, result: LoggedResult) -> None:
         """Log the result of a test."""

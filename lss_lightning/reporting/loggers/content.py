@@ -1,4 +1,4 @@
-"""The test result, as loggers take it."""
+"""The test result, in the form that loggers receive."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _LIGHTNING_NAME = "lightning_logs"
 def make_loggers(config: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Logger]:
     """Create loggers, without starting them.
 
-    A logger with the argument ``save_dir`` writes into a folder of the run directory, called like its entry, unless the
+    A logger with the argument ``save_dir`` writes into a folder of the run directory, named after its entry, unless the
     entry sets the argument.
 
     Args:
@@ -59,7 +59,7 @@ def _choose_folder(entry: Mapping[str, Any], folder: Path) -> dict[str, str]:
     try:
         target: Any = locate(entry["_target_"])
     except ErrorDuringImport:
-        return {}  # the instantiation says what is wrong
+        return {}  # the instantiation reports the mistake
     parameters = signature(target).parameters if isinstance(target, type) else {}
     if "save_dir" not in parameters or "save_dir" in entry:
         return {}

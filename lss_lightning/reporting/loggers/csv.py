@@ -48,7 +48,7 @@ class CSVLogger(Logger):
         return None if self.description is None else str(self.description.folder)
 
     def describe_run(self, description: RunDescription) -> None:
-        """Take the run directory."""
+        """Receive the run directory."""
         self.description = description
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -56,7 +56,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Keep what callbacks passed to the logger itself in the epochs before the resume."""
+        """Keep the metrics that callbacks passed to the logger itself before the resume."""
         assert self.description is not None
         file = RunFolder(self.description.folder).epochs
         if rows and file.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 
 from lss_lightning.labels import LabelSet
 
-# These sections say where and how a run is recorded, not what it is.
+# These sections set where and how a run is recorded, and do not describe the run itself.
 _OMITTED_SECTIONS = ("logger", "examples", "paths", "ckpt_path")
 
 

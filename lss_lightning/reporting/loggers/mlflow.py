@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MLFlowLogger(lightning.MLFlowLogger):
-    """Lightning's MLflow logger, which resumes its run, and takes slices and the result as artifacts.
+    """Lightning's MLflow logger, which resumes its run, and accepts slices and the result as artifacts.
 
     Args:
         settings: The arguments of :class:`~lss_lightning.config.loggers.MLFlowConfig`.
@@ -58,7 +58,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
         return client
 
     def describe_run(self, description: RunDescription) -> None:
-        """Take the name, the group and the note of the run, and its id if it is resumed."""
+        """Receive the name, the group and the note of the run, and its id if it is resumed."""
         self.description = description
         self._run_name = description.name
         tags = {"job": description.job, "group": description.group, "mlflow.note.content": description.note}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TensorBoardLogger(lightning.TensorBoardLogger):
     """Lightning's TensorBoard logger, with slices and the test result.
 
-    HTML pages and checkpoints are omitted, as TensorBoard shows neither.
+    HTML pages and checkpoints are omitted, because TensorBoard shows neither.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class TensorBoardLogger(lightning.TensorBoardLogger):
         return self.root_dir
 
     def describe_run(self, description: RunDescription) -> None:
-        """Take the run directory, the classes and the note."""
+        """Receive the run directory, the classes and the note."""
         self.description = description
 
     @rank_zero_only

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class WandbLogger(lightning.WandbLogger):
-    """Lightning's W&B logger, which falls back to offline recording, resumes its run, and takes slices and the result.
+    """Lightning's W&B logger, which falls back to offline recording, resumes its run, and logs slices and the result.
 
     Args:
         settings: The arguments of :class:`~lss_lightning.config.loggers.WandbConfig`.
@@ -63,12 +63,12 @@ class WandbLogger(lightning.WandbLogger):
         return None if self.description is None else str(self.description.folder)
 
     def describe_run(self, description: RunDescription) -> None:
-        """Take the name, the group, the note, the classes and the directory of the run."""
+        """Receive the name, the group, the note, the classes and the directory of the run."""
         self.description = description
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics. Those of an epoch have no step of Lightning, which counts batches."""
+        """Log metrics. Metrics of an epoch are logged without Lightning's step, which counts batches."""
         super().log_metrics(metrics, None if metrics.get("epoch") == step else step)
 
     @rank_zero_only

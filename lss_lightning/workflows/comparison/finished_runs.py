@@ -180,7 +180,7 @@ def _read_epochs(path: Path) -> list[dict[str, float]]:
 
 
 def _list_qualifiers(run: FinishedRun) -> list[str]:
-    """Return what may distinguish a run from others of the same name, the most telling first."""
+    """Return the qualifiers that may distinguish a run from others of the same name, the most informative first."""
     data, settings = run.result.metrics["data"], run.result.settings or {}
     return [
         data["name"],

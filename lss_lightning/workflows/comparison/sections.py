@@ -34,7 +34,7 @@ from lss_lightning.workflows.comparison.shared_images import segment_shared_imag
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What the sections of a comparison have in common.
+    """The data that the sections of a comparison share.
 
     Attributes:
         folder: The folder of their figures and CSV files.

@@ -24,7 +24,7 @@ _REMEDY = "python evaluate.py ckpt_path=… tta={tta} with these checkpoints, on
 
 @dataclass(frozen=True)
 class LoadedCalibration:
-    """A calibration and the slices that it was made from.
+    """A calibration and the slices that it is based on.
 
     Attributes:
         errors: The calibration, see :mod:`~lss_lightning.stenosis.conformal`.
@@ -37,18 +37,18 @@ class LoadedCalibration:
     remark: str
 
     def check_disjoint(self, digests: Sequence[str]) -> None:
-        """Check that none of the slices to test made the calibration.
+        """Check that none of the slices to test was used for the calibration.
 
         Args:
             digests: The digests of the slices to test.
 
         Raises:
-            UserError: If one did.
+            UserError: If a slice was used for the calibration.
         """
         if shared := self.digests.intersection(digests):
             raise UserError(
-                f"calibration: {len(shared)} of the {len(digests)} slices to test made the calibration, which would "
-                "look too good on them; calibrate on one part, such as subset=val, and test another"
+                f"calibration: {len(shared)} of the {len(digests)} slices to test were used for the calibration, so "
+                "its coverage would look too good; calibrate on one part, such as subset=val, and test another"
             )
 
 
@@ -89,7 +89,7 @@ def _check_networks(metrics: Mapping[str, Any], checkpoints: Sequence[Path], tta
     """Check that an evaluation tested the same checkpoints as one ensemble, with the same views.
 
     Raises:
-        UserError: If it did not.
+        UserError: If the checkpoints or views differ, or the evaluation is a cross-validation.
     """
     remedy = _REMEDY.format(tta=tta)
     model = metrics.get("model", {})
@@ -117,7 +117,7 @@ def _check_unseen(
     """Check that no slice of a calibration trained a checkpoint.
 
     Raises:
-        UserError: If one did.
+        UserError: If a slice trained a checkpoint.
     """
     seen = digests & {digest for metadata in all_metadata for digest in metadata.seen}
     # A validation set only selects the epoch. But if the members were trained with different splits, a member may have

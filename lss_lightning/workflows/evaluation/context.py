@@ -1,4 +1,4 @@
-"""What is evaluated: networks, data, split, and the remarks that every page repeats."""
+"""The subject of an evaluation: networks, data, split, and the remarks that every page repeats."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
         folds: At least one run, in any order.
 
     Raises:
-        UserError: If they are not.
+        UserError: If a run is unfinished, missing, repeated, or not a fold of the same cross-validation.
     """
     first = folds[0]
     for fold in folds:

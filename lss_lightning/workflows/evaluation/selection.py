@@ -151,10 +151,11 @@ def select_slices(
 
 
 def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
-    """Check that the folder of the checkpoint's data exists or can be made.
+    """Check that the folder of the checkpoint's data exists or can be created.
 
     Raises:
-        UserError: If it does not. The message names the folders that a relative path was looked for in.
+        UserError: If it does not exist and cannot be created. The message names the folders in which a relative path
+            was searched for.
     """
     root, origin = Path(source.root).expanduser(), metadata.working_directory
     try:
@@ -191,7 +192,7 @@ def _check_channels(source: DataSource, metadata: CheckpointMetadata) -> None:
     """Check that a data source offers the channels of the checkpoint.
 
     Raises:
-        UserError: If it does not.
+        UserError: If the data source does not offer these channels.
     """
     *others, last = source.channel_choices()
     if metadata.channels not in source.channel_choices():

@@ -162,7 +162,7 @@ def _check_finite(slices: Sequence[LoadedSlice], records: Records, context: Eval
     """Check that the network's output is finite for every slice.
 
     Raises:
-        UserError: If it is not.
+        UserError: If the output for a slice has NaN or infinity.
     """
     broken = [loaded.slice.name for loaded, finite in zip(slices, records.finite, strict=True) if not finite]
     if broken:

@@ -30,7 +30,7 @@ class UserMetricsCallback(pl.Callback):
         self.values: dict[str, float | None] = {}
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the metrics to the device of the network, and forget an interrupted validation."""
+        """Move the metrics to the device of the network, and discard an interrupted validation."""
         for metric in self.val_metrics:
             metric.to(pl_module.device).reset()
 

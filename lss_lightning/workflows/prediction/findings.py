@@ -54,7 +54,7 @@ class SegmentedSlice:
         probabilities: The class probabilities (K, H, W), mean over members and views.
         measurements: The measurements, or None if the checkpoint lacks classes that they need.
         intervals: 95 % intervals by measurement name.
-        flags: Doubts about whether this is an axial lumbar slice at all.
+        flags: Doubts about whether this is an axial lumbar slice.
     """
 
     slice: AxialSlice
@@ -273,7 +273,7 @@ def _find_why_nothing_is_reported(measurements: SliceMeasurements) -> str | None
 
 
 def _code_disc(classes: NDArray[np.uint8], labels: LabelSet, content: SliceContent) -> NDArray[np.uint8]:
-    """Replace the network's disc by the class for what the slice passes through."""
+    """Replace the network's disc by the class for the content of the slice."""
     if DISC in labels.keys and content != "disc":
         classes[classes == labels.keys.index(DISC)] = labels.keys.index(DISC_KEYS[content])
     return classes

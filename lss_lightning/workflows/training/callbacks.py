@@ -27,8 +27,9 @@ NEVER = torch.iinfo(torch.int64).max
 def make_callbacks(config: TrainConfig) -> list[Callback]:
     """Return the callbacks of the section ``callbacks`` that the run can use, in their order.
 
-    Without checkpoints, those that write them are left out, and without a validated part the best checkpoint. The
-    arguments of Lightning's Trainer that switch off the progress bar and the model summary leave those out.
+    Callbacks that write checkpoints are left out if checkpoints are switched off, and the best checkpoint if no part is
+    validated. The arguments of Lightning's Trainer that switch off the progress bar and the model summary remove these
+    callbacks.
 
     Args:
         config: The configuration of the run.
@@ -75,7 +76,7 @@ class TrainingStep:
 class DivergenceMonitor(Callback):
     """Stops a run whose loss or weights become infinite or NaN, before they are saved in a checkpoint.
 
-    The first such step is recorded on the device and read only now and then, because reading makes the host wait for
+    The first such step is recorded on the device and read only occasionally, because reading makes the host wait for
     the device.
 
     Args:
@@ -154,7 +155,7 @@ class MaxTime(Callback):
     """Stops a training after an epoch if another one would exceed the time limit.
 
     Args:
-        seconds: The limit, counted from the start of the training in this process. A resumed run starts to count again.
+        seconds: The limit, counted from the start of the training in this process. A resumed run restarts the count.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -27,10 +27,10 @@ class ValidationRecorder(Checkpoint):
             self._validated_step = trainer.global_step
 
     def is_validated(self, trainer: pl.Trainer) -> bool:
-        """Whether the present weights are those of the last validation, so that its scores are theirs.
+        """Whether the current weights are those of the last validation, so that its scores apply to them.
 
-        They are not in an epoch that was not validated, or not after its last batch. Lightning then still reports the
-        scores of the earlier validation.
+        This is false in an epoch without validation, or if the validation did not follow the last batch of the epoch.
+        Lightning then still reports the scores of the earlier validation.
         """
         return self._validated_step == trainer.global_step
 

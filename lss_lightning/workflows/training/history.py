@@ -22,7 +22,7 @@ EpochRow = dict[str, float]
 class History(ValidationRecorder):
     """Collects the metrics of every epoch, and passes them to the loggers with the epoch as the x-axis.
 
-    Those of the validation are only taken if it followed the last step of the epoch.
+    Metrics of the validation are included only if it followed the last step of the epoch.
 
     It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, in
     the order in which they are listed. It must come before the callbacks that write checkpoints, so that
@@ -41,7 +41,7 @@ class History(ValidationRecorder):
         self._start = 0.0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Pass the epochs before a resume to the loggers that start anew."""
+        """Pass the epochs before a resume to the loggers that start a new recording."""
         past = [_drop_undefined({**row, **timing}) for row, timing in zip(self.rows, self.timing, strict=True)]
         for logger in trainer.loggers:
             if trainer.is_global_zero and isinstance(logger, LogsPastEpochs):

@@ -50,7 +50,7 @@ def explain_out_of_memory(batch_size: int, accumulate: int = 1) -> Iterator[None
     try:
         yield
     except RuntimeError as error:
-        # Only GPUs raise an error class of their own.
+        # Only GPUs raise a specific error class.
         texts = ("can't allocate memory", "not enough memory", "out of memory")
         if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in texts):
             raise

@@ -61,7 +61,7 @@ def _describe_overrides(config: TrainerConfig) -> Iterator[str]:
             config.num_sanity_val_steps,
             "validates some batches before the first epoch; their scores are not recorded",
         ),
-        ("plugins", config.plugins, "one that writes checkpoints replaces ours, which leaves no incomplete file"),
+        ("plugins", config.plugins, "one that writes checkpoints replaces ours, which writes them atomically"),
         ("benchmark", config.benchmark is not None, "replaces the choice by trainer.deterministic"),
         ("max_steps", config.max_steps > 0, _ENDS_WITHIN),
         ("max_time", config.max_time, f"{_ENDS_WITHIN}; engine.max_time ends after a whole epoch"),

@@ -56,13 +56,13 @@ class TrainingProgressBar(RichProgressBar):
 
 
 class NetworkSummary(ModelSummary):
-    """Prints the parts of the network with their channels and parameters, in place of Lightning's list of layers."""
+    """Prints the parts of the network with their channels and parameters, instead of Lightning's list of layers."""
 
     def __init__(self) -> None:
         super().__init__()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the table in the first process."""
+        """Print the table on rank 0."""
         assert isinstance(pl_module, SegmentationModule)
         if trainer.is_global_zero:
             print_model(pl_module.network, read_spec(pl_module.metadata["network"]))
@@ -73,7 +73,7 @@ def print_model(network: nn.Module, spec: NetworkSpec) -> None:
 
     Args:
         network: The network.
-        spec: What it was built from.
+        spec: Its specification.
     """
     table = Table(title=spec.model, title_justify="left")
     for column in ("Part", "Channels", "Parameters"):

@@ -45,7 +45,7 @@ class PruningCallback(Callback):
         """Check that the training was not stopped by the pruner.
 
         Raises:
-            PrunedError: If it was.
+            PrunedError: If the pruner stopped the training.
         """
         if self.reason is not None:
             raise PrunedError(self.reason)

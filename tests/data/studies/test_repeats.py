@@ -56,8 +56,8 @@ def test_other_images_of_the_same_series_and_positions_are_no_copies(study: Path
     (problem,) = read.problems
     assert problem == (
         "2 T2 images show the same slices as others and were left out: 2 of series 4 (other images of the same series "
-        "at the same positions and time, later by file name); if they are of several patients, give each as an input "
-        "of its own"
+        "at the same positions and time, later by file name); if they are of several patients, give each as a "
+        "separate input"
     )
 
 

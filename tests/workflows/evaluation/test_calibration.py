@@ -346,7 +346,7 @@ def test_slices_of_the_calibration_are_refused_as_test_slices(root, tmp_path):
     enlarge(root / "small", tmp_path / "same")
     text = (tmp_path / "same" / "measurements.csv").read_text()
     (tmp_path / "same" / "measurements.csv").write_text(text.replace("-0,", ","))
-    with pytest.raises(UserError, match="9 of the 9 slices to test made the calibration"):
+    with pytest.raises(UserError, match="9 of the 9 slices to test were used for the calibration"):
         score(tmp_path / "out", root / "best.ckpt", f"calibration={tmp_path / 'same'}", *phantom(root, 5))
 
 
