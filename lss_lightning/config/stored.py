@@ -100,6 +100,20 @@ def load_stored_config(file: Path) -> dict[str, Any]:
     return {str(section): values for section, values in stored.items()}
 
 
+def check_stored_arguments(file: Path) -> None:
+    """Check that the classes in a run's stored configuration accept their arguments. This imports the classes.
+
+    Args:
+        file: A ``config.yaml`` that Hydra or a resume has written.
+
+    Raises:
+        UserError: If a class that this project lists does not accept an argument.
+    """
+    stored: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    for section, values in stored.items():
+        check_stored_section(section, values, str(file))
+
+
 def check_stored_values(config: Mapping[str, Any], source: str) -> None:
     """Check that stored settings name only trusted classes and hold only plain values.
 
@@ -117,7 +131,7 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
     except InterpolationResolutionError:  # an override of a sweep refers to another setting
         resolved = config
     for section, values in resolved.items():
-        # Importing the classes takes seconds, and each rejects arguments that it does not have when it is built.
+        # Importing the classes takes seconds, so a training checks their arguments when it is resumed.
         check_stored_section(str(section), values, source, arguments=False)
 
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 
-from lss_lightning.config.stored import find_untrusted_classes
+from lss_lightning.config.stored import check_stored_arguments, find_untrusted_classes
 from lss_lightning.config.train import TrainConfig
 from lss_lightning.data.datamodule import SliceDataModule
 from lss_lightning.data.splits import PARTS, write_split
@@ -89,9 +89,11 @@ def run(config: TrainConfig, folder: Path) -> float | None:
         UserError: If the data, the checkpoint or the device does not fit the configuration.
         PrunedError: If the run is a trial of a search and its pruner stopped it.
     """
+    resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
+    if resumed is not None and (origin := RunFolder.of_checkpoint(resumed.absolute())) and origin.configurations:
+        check_stored_arguments(origin.configurations[-1])
     # The report reads the checkpoint of this run, whose classes are those of this configuration.
     trust_further_classes(find_untrusted_classes(config.plain))
-    resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
     make_optimizers(config)  # reports a mistake before the data is read

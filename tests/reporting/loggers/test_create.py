@@ -22,11 +22,15 @@ class FolderLogger(DummyLogger):
         self.folder, self.size = save_dir, size
 
 
+class ServiceError(Exception):
+    """An exception of a service."""
+
+
 class KeylessLogger(DummyLogger):
     """A logger whose service rejects the account."""
 
     def __init__(self) -> None:
-        raise RuntimeError("no API key:\nset SERVICE_KEY")
+        raise ServiceError("no API key:\nset SERVICE_KEY")
 
 
 HERE = "tests.reporting.loggers.test_create"
