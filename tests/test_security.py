@@ -290,7 +290,13 @@ def test_no_payload_runs(attacks, class_attacks, place, sign):
         assert errors.startswith("error: ") or "\nerror: " in errors, (name, errors)
     refusals = {name: errors for name, _, errors, _, _ in results}
     for name, *_ in class_attacks:
-        reasons = ("stored settings may only name classes", "has no such argument", "not of the type that", "_partial_")
+        reasons = (
+            "stored settings may only name classes",
+            "has no such argument",
+            "not of the type that",
+            "no run stores",
+            "not of the allowed type",
+        )
         assert any(reason in refusals[name] for reason in reasons), (name, refusals[name])
     assert "if you trust this one, add trust=[planted.Source]" in refusals["evaluate: planted data"]
     assert "if you trust this one, add trust=[planted.Split]" in refusals["folds: planted split"]

@@ -110,8 +110,8 @@ def check_stored_arguments(file: Path) -> None:
         UserError: If a class that this project lists does not accept an argument.
     """
     stored: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    for section, values in stored.items():
-        check_stored_section(section, values, str(file))
+    for section in ("loss", "optimizer", "scheduler", "metrics", "callbacks"):
+        check_stored_section(section, stored.get(section), str(file))
 
 
 def check_stored_values(config: Mapping[str, Any], source: str) -> None:

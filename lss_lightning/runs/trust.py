@@ -101,6 +101,9 @@ NAMED_SECTIONS = frozenset({"callbacks", "logger", "metrics"})
 
 _PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 
+_INSTANTIATION_KEYS = frozenset({"_args_", "_partial_", "_recursive_", "_convert_"})
+"""Keys by which Hydra changes how a class is called."""
+
 _AUTOMATIC = frozenset({"auto_channels", "auto_classes"})
 """Arguments of a network that the data determines."""
 
@@ -216,6 +219,8 @@ def check_stored_section(key: str, value: Any, source: str, *, arguments: bool =
     if target is not None:
         check_trusted(f"{key}._target_", target, source)
     for name, argument in value.items():
+        if name in _INSTANTIATION_KEYS:
+            raise UserError(f"{source}: {key}.{name}: no run stores this setting of Hydra; remove it")
         check_stored_section(f"{key}.{name}", argument, source, arguments=arguments)
     if arguments and target is not None and str(target) not in _trusted_by_user:
         _check_arguments(key, value, source)
