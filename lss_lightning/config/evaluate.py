@@ -52,15 +52,15 @@ class EvaluateConfig:
         folds: The runs of a cross-validation, each tested on the fold it held out. None with ``ckpt_path``.
         tta: Test-time augmentation.
         calibration: An evaluation whose measurements calibrate the intervals that are tested, or None.
-        subset: The part of the data to test on. None is the test set of the checkpoint's own data, or all of other
-            data.
+        subset: The part of the data to test on. With None, the test set if the data are those of the checkpoint,
+            otherwise all slices.
         measurements: Whether to measure labels and predictions in mm.
         data: The ``data`` section. With the name ``checkpoint``, it contains changes to the section of the checkpoint's
             run. Otherwise it is complete.
         trainer: The device to test on.
         engine: Whether to compile the network.
         logger: The loggers that record the result, by name.
-        examples: Whether loggers show the tested slices: they do if ``count`` is above 0.
+        examples: Settings of the slices shown by loggers. Tested slices are shown if ``count`` is above 0.
         paths: Where the result is written.
         given: The keys that the command line sets.
         metrics: Further metrics: class and arguments, by name.

@@ -22,7 +22,7 @@ def check_target(values: Mapping[str, Any], key: str, hint: str) -> None:
         hint: The remedy, for the message.
 
     Raises:
-        UserError: If ``_target_`` is missing or not text.
+        UserError: If ``_target_`` is missing or not a string.
     """
     target = values.get("_target_")
     if not isinstance(target, str):

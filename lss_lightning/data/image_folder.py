@@ -118,7 +118,7 @@ class FolderSource(DataSource):
         """List the slices: one for each file, or for each plane of a stack.
 
         Raises:
-            UserError: If files do not pair, or contradict each other or the settings.
+            UserError: If files cannot be paired, or contradict each other or the settings.
         """
         paired = self._pair_files()
         with ThreadPoolExecutor() as pool:

@@ -94,7 +94,7 @@ def _build_canal(spine: Spine) -> Polygon:
 
 
 def _build_aap_outline(spine: Spine) -> BaseGeometry:
-    """Return canal, lateral recesses and foramina, including the structures that bound them."""
+    """Return the outline of canal, lateral recesses and foramina, including the structures that bound them."""
     angle_range, width = spine.foramen
     steps = 24
     arcs = []

@@ -122,7 +122,7 @@ def draw_body(
         patient_id: Number of the patient.
         patient: The patient at a level.
         image_size: Width and height in pixels.
-        height: Whether the slice cuts the disc, or at which height it cuts a neighbouring vertebra.
+        height: What the slice cuts: the disc, or a neighbouring vertebra at a given height.
     """
     streams = (RandomStream.ANATOMY, RandomStream.TEXTURE)
     anatomy_rng, texture_rng = (make_generator(seed, patient_id, patient.level, stream) for stream in streams)

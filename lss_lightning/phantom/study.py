@@ -197,7 +197,7 @@ def _to_counts(image: FloatArray) -> NDArray[np.uint16]:
 
 
 def cut_sagittal(study: PhantomStudy, x: float, size: int) -> StudyImage:
-    """Return a sagittal T2 image of 260 mm width and height.
+    """Return a sagittal T2 image, 260 mm wide and 260 mm high.
 
     Every point takes the value of the nearest axial slice, so the image has steps.
 

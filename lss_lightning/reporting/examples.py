@@ -144,7 +144,7 @@ def brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArra
 
 
 def draw_overlay(axes: Axes, classes: NDArray[np.uint8], labels: LabelSet) -> None:
-    """Tint the classes of a label map, (H, W), class indices, and outline the anatomical classes."""
+    """Tint the classes of an (H, W) map of class indices, and outline the anatomical classes."""
     axes.imshow(_paint(classes, [get_fill_colour(label) for label in labels]))
     for index in labels.anatomical:
         mask = classes == index

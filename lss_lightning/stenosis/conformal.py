@@ -147,6 +147,6 @@ class Calibration:
 
 
 def _upper_bound(ascending: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """Return the smallest value with at most a tail of the distribution above it."""
+    """Return the smallest value that is exceeded with a probability of at most ``_TAIL``."""
     index = np.searchsorted(np.cumsum(weights), 1 - _TAIL - _ROUNDING)
     return float(ascending[index]) if index < len(ascending) else math.inf

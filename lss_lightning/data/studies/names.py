@@ -121,7 +121,7 @@ def _parse(name: str) -> _ParsedText:
 
 
 def _parse_path(path: Path, name: str, kinds: set[str | None], series: Mapping[str, str]) -> NamedFile | None:
-    """Parse a name among files of the given kinds in the same folder. A file that ``series`` leaves out gives None."""
+    """Parse a file name, given the kinds of all files in its folder. Return None if ``series`` excludes the file."""
     folder = path.parent
     for wanted, text in series.items():
         for place, study in ((name, folder), (folder.name, folder.parent)):

@@ -33,7 +33,7 @@ class WandbLogger(lightning.WandbLogger):
 
     Attributes:
         config: The arguments.
-        description: The run. It can start after :meth:`describe_run`.
+        description: The description of the run. :meth:`describe_run` sets it before the run starts.
     """
 
     def __init__(self, **settings: Any) -> None:

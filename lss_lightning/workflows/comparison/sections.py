@@ -39,7 +39,7 @@ class ComparisonReport:
     Attributes:
         folder: The folder of their figures and CSV files.
         labels: The classes of the runs.
-        note: The data and its disclaimer, which end every caption and CSV file.
+        note: A description of the data with its disclaimer, added at the end of every caption and CSV file.
     """
 
     folder: Path

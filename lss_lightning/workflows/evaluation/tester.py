@@ -90,7 +90,7 @@ def run_test(
     Args:
         trainer: The trainer. Its devices share the slices.
         module: The network.
-        data: The data, set up.
+        data: The data module, already set up.
         context: Which network is tested on which data, for messages.
         fold: The fold that held the slices out, or None outside a cross-validation.
 

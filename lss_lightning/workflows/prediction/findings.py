@@ -108,8 +108,8 @@ def measure_study(
 
     Returns:
         - The result of each slice.
-        - The classes of the results: those of the network, and those that code its disc on slices that may not pass
-          through one.
+        - The classes of the results: those of the network, and those that replace its disc class on slices that may not
+          pass through a disc.
         - Sentences on how the levels were determined.
     """
     groups = _group_by_stack(slices)

@@ -113,7 +113,7 @@ def _instantiate_scheduler(section: Mapping[str, Any], optimizer: Optimizer, fin
 
 
 def _find_length(trainer: pl.Trainer | None, interval: str) -> int:
-    """Return the number of steps of a scheduler in a training."""
+    """Return the number of times that a scheduler is stepped during training."""
     if trainer is None:
         return _EXAMPLE_LENGTH
     length = trainer.estimated_stepping_batches if interval == "step" else trainer.max_epochs
