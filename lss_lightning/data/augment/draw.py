@@ -12,7 +12,7 @@ from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.data.slices import ImageSize
 
 BIAS_SPACING = 110.0
-"""Distance between neighbouring control points of a bias field, mm: about the range of a spine coil's elements."""
+"""Distance between neighbouring control points of a bias field in mm: about the range of a spine coil's elements."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class AugmentationDraw:
         noise: (C,) standard deviations of the noise, as a fraction of the grey range.
         noise_key: (C,) int32 keys of the noise.
         gamma: (C,) exponents.
-        kept: (C,) 1, or 0 for a channel that is dropped.
+        kept: (C,) 1 for each channel that is kept, 0 for one that is dropped.
     """
 
     flip: bool
@@ -75,7 +75,8 @@ def draw_augmentation(
 ) -> AugmentationDraw:
     """Draw the parameters of one image's augmentation.
 
-    The same random numbers are drawn for all ranges, so setting a range to 0 does not change the other parameters.
+    The same random numbers are drawn regardless of the ranges, so setting a range to 0 does not change the other
+    parameters.
 
     Args:
         config: Ranges and probabilities.

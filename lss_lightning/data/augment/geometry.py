@@ -1,4 +1,4 @@
-"""Geometric augmentation: mirroring, and warping image and label together."""
+"""Geometric augmentation: mirroring, and joint warping of images and labels."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def mirror(pixels: Tensor, flipped: Tensor, widths: Tensor) -> Tensor:
 
     Args:
         pixels: (B, …, W), padded at the right.
-        flipped: (B,) bool, the images to mirror.
+        flipped: (B,) bool, true for the images to mirror.
         widths: (B,) int64, width of each image without padding.
 
     Returns:
-        The same shape and dtype as ``pixels``.
+        Pixels of the same shape and dtype.
     """
     total = pixels.shape[-1]
     columns = torch.arange(total, device=pixels.device)
@@ -57,7 +57,8 @@ def compute_source_positions(
 ) -> Tensor:
     """Compute the position in the original image that each pixel of the warped image is read from.
 
-    An image is rotated, scaled and shifted about its own centre; the B-spline displaces the positions that are read.
+    An image is rotated, scaled and shifted about its own centre; the B-spline adds a displacement to the positions that
+    are read.
 
     Args:
         draws: Parameters of each image.
@@ -87,7 +88,7 @@ def compute_source_positions(
 
 
 def make_inside_mask(positions: Tensor, extents: Tensor) -> Tensor:
-    """Return the mask of positions within their image, up to the outer edges of its pixels.
+    """Return the mask of positions that lie inside their image, up to the outer edges of its outermost pixels.
 
     Args:
         positions: (B, 2, H, W) x and y in pixels.
@@ -101,7 +102,7 @@ def make_inside_mask(positions: Tensor, extents: Tensor) -> Tensor:
 
 
 def sample(images: Tensor, positions: Tensor, sizes: Sequence[ImageSize], mode: str) -> Tensor:
-    """Sample images at fractional positions; outside an image its outermost pixels are repeated.
+    """Sample images at fractional positions; outside an image, its outermost pixels are repeated.
 
     Args:
         images: (B, C, H, W) float32, padded.
@@ -113,7 +114,8 @@ def sample(images: Tensor, positions: Tensor, sizes: Sequence[ImageSize], mode: 
         (B, C, H, W) float32, padded with 0.
     """
     sampled = torch.zeros_like(images)
-    # One image at a time: grid_sample takes positions relative to the size, and padding would change their rounding.
+    # Process one image at a time: grid_sample takes positions relative to the size, and padding would change their
+    # rounding.
     for target, image, (x, y), (height, width) in zip(sampled, images, positions, sizes, strict=True):
         own = ..., slice(height), slice(width)
         # grid_sample's coordinates run from −1 at the first pixel's outer edge to 1 at the last pixel's outer edge.
