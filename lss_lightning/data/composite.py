@@ -63,7 +63,7 @@ def build_composite(
     Args:
         t1: (H, W), uint8.
         t2: (H, W), uint8, registered to T1.
-        third_channel: A key of :data:`THIRD_CHANNELS`. Its values are rounded, halves to even.
+        third_channel: A key of :data:`THIRD_CHANNELS`. The channel's values are rounded, halves to even.
 
     Returns:
         (H, W, 3), uint8.

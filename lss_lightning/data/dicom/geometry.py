@@ -19,7 +19,8 @@ MAX_TILT = 10.0
 """Largest angle in degrees between the rows or columns of parallel planes."""
 
 FALLBACK_SLICE_SPACING = 4.4
-"""Slice spacing in mm if the files do not state it, as in the Al-Kafri data. Images are paired within half of it."""
+"""Slice spacing in mm, as in the Al-Kafri data, that is assumed if the files do not state it. Images are paired if they
+are at most half the slice spacing apart."""
 
 _PARALLEL = math.cos(math.radians(MAX_TILT))
 
@@ -64,7 +65,7 @@ class Plane:
         return float(self.normal @ (other.centre - self.centre))
 
     def is_parallel_to(self, other: Plane) -> bool:
-        """Return whether rows and columns point in the same directions, within 10 degrees."""
+        """Return whether the rows and columns of two planes point in the same directions, within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
 
     def angle_to(self, other: Plane) -> float:
@@ -73,10 +74,10 @@ class Plane:
         return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
     def upright(self) -> tuple[Plane, Turn]:
-        """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.
+        """Return the plane as axial slices are displayed, with columns to the patient's left and rows to the back.
 
         Returns:
-            The plane, and the turn that brings an array of the image's pixels onto its grid.
+            The plane, and the turn that brings an array of the image's pixels onto the grid of that plane.
         """
         turn = find_plane_turn(self.across, self.down)
         first, second = turn.order
@@ -101,7 +102,7 @@ class Plane:
 
 
 def find_facing_plane(plane: Plane, others: Sequence[Plane], max_distance: float) -> int | None:
-    """Find the plane that shows the same slice: a parallel one, nearest along the normal.
+    """Find the plane that shows the same slice: the nearest parallel plane along the normal.
 
     Args:
         plane: The slice.
