@@ -71,7 +71,7 @@ class Augmenter:
         Args:
             images: (B, C, H, W) uint8, padded at the right and the bottom.
             labels: (B, H, W) uint8 class indices on the images' grid, ``IGNORE_INDEX`` where padded.
-            sizes: Height and width of each image without padding, pixels.
+            sizes: Height and width of each image without padding, in pixels.
             spacings: Pixel spacing of each image in mm. None is replaced by 220 mm divided by the image's width.
             digests: Hash of each image's content, e.g. ``LoadedSlice.digest``.
             epoch: Index of the epoch.

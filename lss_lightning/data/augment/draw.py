@@ -23,11 +23,11 @@ class AugmentationDraw:
         flip: Whether left and right are swapped.
         angle: Rotation in degrees, counter-clockwise as displayed.
         zoom: Scale factor.
-        shift: (2,) shift in x and y, mm.
-        bend: (2, ny, nx) displacement of the B-spline's control points in x and y, mm.
-        offset: (2,) shift of T2 relative to T1 in x and y, mm.
+        shift: (2,) shift in x and y, in mm.
+        bend: (2, ny, nx) displacement of the B-spline's control points in x and y, in mm.
+        offset: (2,) shift of T2 relative to T1 in x and y, in mm.
         bias: (C, ny, nx) control points of the bias field's deviation from 1.
-        blur: (C,) standard deviations of the blur, mm.
+        blur: (C,) standard deviations of the blur, in mm.
         noise: (C,) standard deviations of the noise, as a fraction of the grey range.
         noise_key: (C,) int32 keys of the noise.
         gamma: (C,) exponents.
@@ -65,7 +65,7 @@ def count_control_points(length: int, pitch: float) -> int:
 
     Args:
         length: Number of pixels.
-        pitch: Distance between neighbouring control points, pixels.
+        pitch: Distance between neighbouring control points, in pixels.
     """
     return int((length - 1) / pitch) + 4
 
@@ -82,8 +82,8 @@ def draw_augmentation(
         config: Ranges and probabilities.
         rng: The image's generator.
         channels: Number of acquired channels.
-        size: Height and width of the image, pixels.
-        spacing: Pixel spacing, mm.
+        size: Height and width of the image, in pixels.
+        spacing: Pixel spacing, in mm.
     """
     bend_grid, bias_grid = (
         [count_control_points(length, pitch / spacing) for length in size]

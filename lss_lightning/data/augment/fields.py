@@ -33,8 +33,8 @@ def evaluate_splines(
 
     Args:
         controls: (N, ny, nx) control points of each image. The first is one pitch before the first pixel.
-        pitches: Distance between neighbouring control points of each image, pixels.
-        sizes: Height and width of each image, pixels.
+        pitches: Distance between neighbouring control points of each image, in pixels.
+        sizes: Height and width of each image, in pixels.
         padded: Height and width (H, W) of the batch.
         device: Device of the result.
 
@@ -64,7 +64,7 @@ def make_white_noise(keys: Tensor, size: ImageSize) -> Tensor:
 
     Args:
         keys: (B, C) int32 keys.
-        size: Height and width (H, W), pixels.
+        size: Height and width (H, W), in pixels.
 
     Returns:
         (B, C, H, W) float32, within ±5.3.

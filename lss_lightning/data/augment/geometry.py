@@ -62,9 +62,9 @@ def compute_source_positions(
 
     Args:
         draws: Parameters of each image.
-        sizes: Height and width of each image, pixels.
-        spacings: Pixel spacing of each image, mm.
-        bend_spacing: Distance between neighbouring control points of the B-spline, mm.
+        sizes: Height and width of each image, in pixels.
+        spacings: Pixel spacing of each image, in mm.
+        bend_spacing: Distance between neighbouring control points of the B-spline, in mm.
         padded: Height and width (H, W) of the batch.
         device: Device of the result.
 
@@ -107,7 +107,7 @@ def sample(images: Tensor, positions: Tensor, sizes: Sequence[ImageSize], mode: 
     Args:
         images: (B, C, H, W) float32, padded.
         positions: (B, 2, H, W) x and y in pixels.
-        sizes: Height and width of each image without padding, pixels.
+        sizes: Height and width of each image without padding, in pixels.
         mode: ``bilinear`` or ``nearest``.
 
     Returns:

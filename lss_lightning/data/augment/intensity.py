@@ -26,7 +26,7 @@ def blur(images: Tensor, sigmas: Sequence[NDArray[np.float64]], sizes: Sequence[
     Args:
         images: (B, C, H, W) float32, padded.
         sigmas: (C,) standard deviations of each image in pixels. 0 leaves a channel unchanged.
-        sizes: Height and width of each image without padding, pixels.
+        sizes: Height and width of each image without padding, in pixels.
 
     Returns:
         (B, C, H, W) float32.
@@ -61,8 +61,8 @@ def change_intensities(
         mask: (B, 1, H, W) bool, true for pixels inside the image.
         draws: Parameters of each image.
         config: Ranges and probabilities; changes that cannot occur are skipped.
-        sizes: Height and width of each image without padding, pixels.
-        spacings: Pixel spacing of each image, mm.
+        sizes: Height and width of each image without padding, in pixels.
+        spacings: Pixel spacing of each image, in mm.
 
     Returns:
         (B, C, H, W) float32, 0 to 255, and 0 outside the mask.

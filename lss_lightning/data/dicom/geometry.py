@@ -33,7 +33,7 @@ class Plane:
         corner: Centre of the first pixel.
         across: Unit vector along a row, towards higher columns.
         down: Unit vector along a column, towards higher rows.
-        spacing: Pixel height and width, mm.
+        spacing: Pixel height and width, in mm.
         shape: Number of rows and columns.
     """
 
@@ -50,7 +50,7 @@ class Plane:
 
     @property
     def centre(self) -> Vector:
-        """Centre of the image, mm."""
+        """Centre of the image, in mm."""
         half_width = (self.shape[1] - 1) / 2 * self.spacing[1]
         half_height = (self.shape[0] - 1) / 2 * self.spacing[0]
         return self.corner + half_width * self.across + half_height * self.down
@@ -107,7 +107,7 @@ def find_facing_plane(plane: Plane, others: Sequence[Plane], max_distance: float
     Args:
         plane: The slice.
         others: The candidates.
-        max_distance: Greatest distance along the normal, mm. Half the slice spacing makes the match unambiguous.
+        max_distance: Greatest distance along the normal, in mm. Half the slice spacing makes the match unambiguous.
 
     Returns:
         Index into ``others``, or None if no candidate is parallel and near enough.

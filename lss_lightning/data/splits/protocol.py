@@ -19,7 +19,7 @@ class SplitProtocol:
     """A protocol that divides slices into parts; the fields of each subclass are the keys of the ``split`` section.
 
     Attributes:
-        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``. By default the name of
+        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``. By default, the name of
             the class.
     """
 
@@ -53,12 +53,12 @@ class SplitProtocol:
 
     @property
     def is_resubstitution(self) -> bool:
-        """Whether the same slices train, select and test."""
+        """Whether the same slices are used for training, checkpoint selection and testing."""
         return False
 
     @property
     def warning(self) -> str:
-        """The sentence that every page must show if the test is optimistically biased; empty if it is not."""
+        """The warning that every report must show if the test is optimistically biased, or an empty string."""
         if self.is_resubstitution:
             return "Trained, selected and tested on the same slices (resubstitution)."
         return "Selected on test." if self.selection_part == "test" else ""
