@@ -57,7 +57,7 @@ class AlKafri(DataSource):
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """Disc levels."""
+        """The disc levels, by which results are grouped."""
         return {"level": ALKAFRI_LEVELS}
 
     @property

@@ -90,7 +90,7 @@ class ZipMember:
 
 
 def translate_separators(name: str) -> str:
-    """Replace the backslashes that some Windows programs write in a member's name by the ``/`` of the zip format."""
+    """Replace the backslashes that some Windows programs write in a member's name with the zip format's ``/``."""
     return name.replace("\\", "/")
 
 
@@ -185,10 +185,10 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path, draf
 
 
 def _remove_outer_folder(folder: Path) -> None:
-    """Replace the only entry of a folder by its contents if that entry is itself a folder."""
+    """Replace the only entry of a folder with its contents if that entry is itself a folder."""
     inner = list(folder.iterdir())
     if len(inner) == 1 and inner[0].is_dir():
-        only = inner[0].rename(folder / ".only")  # its contents may include its own name
+        only = inner[0].rename(folder / ".only")  # its contents may include an entry of the same name
         for path in only.iterdir():
             path.rename(folder / path.name)
         only.rmdir()

@@ -30,7 +30,7 @@ class SliceDataModule(pl.LightningDataModule):
 
     Args:
         source: The data source.
-        split: The protocol that divides the slices into parts.
+        split: The protocol by which the slices are divided into parts.
         seed: Seed of the order of training slices and of their augmentation.
         augmentation: Augmentation of training slices, or None for no augmentation.
         cache: Folder of the pixel cache (``paths.cache``). If None, the slices are decoded into the memory of this

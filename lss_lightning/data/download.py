@@ -67,7 +67,7 @@ def download(
 
     The content is kept in ``<name>.part`` until its size and SHA-256, if the API states them, have been verified. A
     later call resumes the download if the server still has the same file. If several processes call this function, one
-    downloads and the others wait.
+    of them downloads the file and the others wait.
 
     Args:
         remote: The file.
@@ -110,7 +110,7 @@ class _TransientError(Exception):
 
 
 class _RangeError(Exception):
-    """The server has no content from the requested byte on (HTTP 416)."""
+    """A failure because the server has no content beyond the requested byte (HTTP 416)."""
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:
 
 
 def _decode_stack(plane: StackPlane, *, as_uint8: bool, palette_indices: bool = False) -> NDArray[Any]:
-    """Return all planes of a stack, (N, H, W) or (N, H, W, 3), and keep the result for its other planes."""
+    """Return all planes of a stack, (N, H, W) or (N, H, W, 3), and cache the result for its other planes."""
     status = _require(plane)
     with _stack_lock:  # other threads need planes of the same stack
         return _cached_stack(plane.path, as_uint8, palette_indices, status.st_size, status.st_mtime_ns)

@@ -22,7 +22,7 @@ from lss_lightning.labels import LabelSet
 INVENTORY_SCHEMA = 1
 
 UNREGISTERED = "unregistered"
-"""Key of the class that marks pixels where the registered T2 has no signal, connected to the image's border."""
+"""Key of the class of pixels where the registered T2 has no signal; they are connected to the image's border."""
 
 
 @dataclass

@@ -43,7 +43,7 @@ class LoadedSlice:
 
     @cached_property
     def label_digest(self) -> str:
-        """Hash of the label's content, which labels of the same size without any structure share."""
+        """Hash of the label's content, which is the same for all labels of one size without any structure."""
         return compute_digest(self.label)
 
 

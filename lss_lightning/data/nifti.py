@@ -44,7 +44,7 @@ def read_volume_header(path: Path) -> ImageHeader:
         directions[:, stored] *= -1
     order = list(turn.order)
     extents = ((size - 1) * spacing * directions)[:, order]
-    stated = min(reader.GetDimension(), 3)  # a file of two dimensions states no height
+    stated = min(reader.GetDimension(), 3)  # a two-dimensional file states no third coordinate
     corners = np.stack([origin, *(origin[:, None] + extents).T])[: stated + 1, :stated]
     across, down, _ = spacing[order].tolist()
     width, _, planes = size[order].tolist()

@@ -23,7 +23,7 @@ _OTHER_WILDCARDS = re.compile(r"[?\[\]]|\*\*")
 class FilePattern:
     """A setting that selects files: a path in which ``*`` matches any text within the name of a file or folder.
 
-    The name of a file is the text that the stars match, joined by ``_`` and without the suffix of a supported format.
+    A file's name consists of the texts that the stars match, joined by ``_``, without the suffix of a supported format.
 
     Attributes:
         key: The setting's key, for error messages.

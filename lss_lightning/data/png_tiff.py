@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SCREEN_RESOLUTIONS = (72.0, 96.0)
-"""Dots per inch that programs write if they do not know the pixel size."""
+"""Resolutions in dots per inch that programs write if they do not know the pixel size."""
 
 _8_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 """Pillow's modes of 8 bits or fewer."""

@@ -41,7 +41,7 @@ def _read_quotas() -> list[float]:
 
 
 def _find_root(controllers: str) -> Path:
-    """Return the mount point of the hierarchy of some controllers, which are empty for version 2."""
+    """Return the mount point of the hierarchy of some controllers (an empty string for version 2)."""
     names = [controllers, "cpu"] if controllers else ["unified"]
     return next((_CGROUPS / name for name in names if (_CGROUPS / name).is_dir()), _CGROUPS)
 

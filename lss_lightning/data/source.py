@@ -32,7 +32,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {
 
 
 def find_missing_kinds(channels: str, kinds: Container[str]) -> tuple[str, ...]:
-    """Return the kinds of image files that the channels need and a slice does not have.
+    """Return the kinds of image files that the channels need but a slice does not have.
 
     Args:
         channels: A key of :data:`CHANNELS`.
@@ -141,7 +141,7 @@ class DataSource:
         return {}
 
     def read_truth(self) -> dict[str, dict[str, str]]:
-        """Read true values other than the label maps; only synthetic data has any.
+        """Read ground-truth values other than the label maps; only synthetic data has any.
 
         Returns:
             Values by slice name and column.

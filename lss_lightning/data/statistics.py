@@ -11,7 +11,7 @@ from lss_lightning.data.loading import LoadedSlice
 
 
 def compute_intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float], list[float]]:
-    """Compute the mean and standard deviation of each channel over all pixels, scaled to 0-1.
+    """Compute the mean and standard deviation of each channel over all pixels, with grey values scaled to 0-1.
 
     The standard deviation of a constant channel is returned as 1, since inputs are divided by it.
     """

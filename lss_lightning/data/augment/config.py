@@ -36,7 +36,8 @@ class AugmentationConfig:
         blur: Maximum standard deviation of a Gaussian blur.
         noise: Maximum standard deviation of Gaussian noise, as a fraction of the grey range.
         gamma: Range of the exponent. 0.3 raises grey values (0 to 1) to a power between 1 / 1.3 and 1.3.
-        intensity_probability: Probability of each of bias field, blur, noise and gamma, independently for each channel.
+        intensity_probability: Probability of applying the bias field, blur, noise and gamma, each independently for
+            each channel.
         channel_dropout: Probability that one channel is set to 0. The only channel of an image is never dropped.
     """
 
@@ -71,6 +72,6 @@ class AugmentationConfig:
 
     @property
     def changes_intensity(self) -> bool:
-        """Whether grey values may change in other ways than by the geometric transform."""
+        """Whether grey values may change other than by the geometric transform."""
         ranges = (self.bias_field, self.blur, self.noise, self.gamma)
         return self.channel_dropout > 0 or (self.intensity_probability > 0 and any(ranges))

@@ -55,7 +55,7 @@ def compute_source_positions(
     padded: ImageSize,
     device: torch.device,
 ) -> Tensor:
-    """Compute the position in the original image that each pixel of the warped image is read from.
+    """Compute the position in the original image from which each pixel of the warped image is read.
 
     An image is rotated, scaled and shifted about its own centre; the B-spline adds a displacement to the positions that
     are read.
@@ -80,7 +80,7 @@ def compute_source_positions(
     centre_x, centre_y, target_x, target_y, cosine, sine = to_device(parameters, device).T[:, :, None, None]
     rows, columns = (torch.arange(length, device=device, dtype=torch.float32) for length in padded)
     x, y = columns - target_x, rows[:, None] - target_y
-    # With y pointing down, this rotates the position that is read clockwise, and so the image counter-clockwise.
+    # With y pointing down, this rotates the position that is read clockwise, and therefore the image counter-clockwise.
     positions = torch.stack([cosine * x - sine * y + centre_x, sine * x + cosine * y + centre_y], dim=1)
     bends = [draw.bend / spacing for draw, spacing in zip(draws, spacings, strict=True)]
     pitches = [bend_spacing / spacing for spacing in spacings]

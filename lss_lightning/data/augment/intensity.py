@@ -60,7 +60,7 @@ def change_intensities(
         images: (B, C, H, W) float32, 0 to 255, padded.
         mask: (B, 1, H, W) bool, true for pixels inside the image.
         draws: Parameters of each image.
-        config: Ranges and probabilities; changes that cannot occur are skipped.
+        config: Ranges and probabilities; augmentations that cannot occur are skipped.
         sizes: Height and width of each image without padding, in pixels.
         spacings: Pixel spacing of each image, in mm.
 

@@ -74,7 +74,7 @@ class Plane:
         return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
     def upright(self) -> tuple[Plane, Turn]:
-        """Return the plane as axial slices are displayed, with columns to the patient's left and rows to the back.
+        """Return the plane as axial slices are displayed: columns run to the patient's left and rows to the back.
 
         Returns:
             The plane, and the turn that brings an array of the image's pixels onto the grid of that plane.
@@ -91,7 +91,7 @@ class Plane:
     def map_to(self, other: Plane) -> tuple[Vector, Vector]:
         """Return the affine map that projects points of this plane perpendicularly onto another plane.
 
-        Points are (right, down) in mm from the centre of the respective image.
+        Points are given as (right, down) in mm from the centre of their image.
 
         Returns:
             Matrix of shape (2, 2) and shift of shape (2,), to be applied as ``matrix @ point + shift``.
@@ -110,7 +110,7 @@ def find_facing_plane(plane: Plane, others: Sequence[Plane], max_distance: float
         max_distance: Greatest distance along the normal, in mm. Half the slice spacing makes the match unambiguous.
 
     Returns:
-        Index into ``others``, or None if no candidate is parallel and near enough.
+        Index into ``others``, or None if no candidate is parallel and close enough.
     """
     near = [
         (abs(plane.height_of(other)), index)

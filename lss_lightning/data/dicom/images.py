@@ -96,7 +96,7 @@ class DicomImage:
             value and the valid values.
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
-        number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
+        number_of_frames: Number of images in the file; 0 for reports and segmentations.
         traits: Weighting, derivation and other properties that determine the use of the image.
     """
 

@@ -147,7 +147,7 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
 
 
 def are_same_patient(first: ImageTraits, second: ImageTraits) -> bool:
-    """Return whether two images may be of the same patient, i.e. no attribute that both state differs.
+    """Return whether two images may be of the same patient, i.e. whether no attribute that both state differs.
 
     Two names agree if the parts of one are a subset of the parts of the other, so ``DOE^JOHN`` agrees with ``Doe, John
     A``.
@@ -194,7 +194,7 @@ def _find_weighting(
 
 
 def explain_times(repetition_time: float, echo_time: float) -> str:
-    """Return the rule by which a spin echo with these times in ms is neither T1 nor T2."""
+    """Return a clause that explains why a spin echo with these times (in ms) is neither T1 nor T2."""
     shortest, longest = _T1_REPETITION_TIME
     return (
         f"with RepetitionTime {repetition_time:g} and EchoTime {echo_time:g} ms (T1 has {shortest} to {longest} and at "

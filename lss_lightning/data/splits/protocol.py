@@ -37,7 +37,7 @@ class SplitProtocol:
             Sorted indices by part.
 
         Raises:
-            UserError: If the protocol does not fit these slices.
+            UserError: If the protocol cannot be applied to these slices.
         """
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class SplitProtocol:
 
 
 def count_shared_patients(slices: Sequence[Slice], split: Split, part: str = "train", other: str = "test") -> int:
-    """Count the patients that have slices in both of two parts."""
+    """Count the patients that have slices in both of the given parts."""
     first, second = ({slices[index].patient for index in split[name]} for name in (part, other))
     return len(first & second)
 

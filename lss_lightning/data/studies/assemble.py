@@ -190,7 +190,7 @@ def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredIma
 
 
 def _explain_no_pair(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> str:
-    """Return a text that explains why no T1 image has a T2 image: they are too far apart, or tilted to each other."""
+    """Return a text that explains why no T1 image has a T2 image: their planes are too far apart or too tilted."""
     pairs = [(abs(image.plane.height_of(partner.plane)), image, partner) for image in images for partner in partners]
     distance, nearest, _ = min(pairs, key=lambda pair: pair[0] - pair[1].half_spacing)
     near = [(image, partner) for distance, image, partner in pairs if distance <= image.half_spacing]
@@ -243,7 +243,7 @@ def _read(image: AcquiredImage) -> NDArray[Any]:
 
 
 def _assemble_slice(plan: _SlicePlan, *, partner_needed: bool) -> AxialSlice:
-    """Read a slice, and register the image of the other weighting to it."""
+    """Read the image of a slice, and register the image of the other weighting to it."""
     image, partner = plan.image, plan.partner
     pixels = _read(image)
     images = {image.kind: _to_uint8(pixels, pixels.dtype, np.ones(pixels.shape, dtype=np.bool_))}

@@ -123,7 +123,7 @@ def _find_series(images: Sequence[DicomImage], kind: str, text: str) -> list[Dic
 
 
 def _could_be(image: DicomImage, kind: str, weighted: Mapping[str, str]) -> bool:
-    """Return whether a user might expect an unused image to be used as T1 or T2, the given kind."""
+    """Return whether a user might expect an unused image to be used as the given kind, ``T1`` or ``T2``."""
     similar = {"T1": ("T1",), "T2": ("T2", "STIR", "PD")}
     return weighted.get(image.file, kind) == kind and image.traits.weighting in similar[kind]
 

@@ -110,11 +110,11 @@ def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, 
     """Find the studies in a file or folder: DICOM studies if there are any, else volumes and image files.
 
     DICOM images are grouped by StudyInstanceUID and patient, in the natural order of each study's first file. Other
-    files are grouped by folder; T1 and T2 files belong together if their names are otherwise the same.
+    files are grouped by folder; T1 and T2 files belong together if their names are the same except for the weighting.
 
     Args:
         root: The file or folder to search.
-        source: The path that the user gave, for messages.
+        source: The path given by the user, for messages.
         excluded: A folder that is not searched: the folder of the results.
         series: The user's choice of T1 and T2: texts in file names, keyed by ``T1`` and ``T2``.
 

@@ -1,4 +1,4 @@
-"""Recognition of label maps among the volumes of an input."""
+"""Recognition of label maps among the volumes in the input."""
 
 from __future__ import annotations
 

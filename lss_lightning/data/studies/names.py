@@ -145,7 +145,7 @@ def _parse_path(path: Path, name: str, kinds: set[str | None], series: Mapping[s
 
 
 def _parse_folder(name: str) -> str | None:
-    """Return the kind that a folder's name states, except for names such as ``T2-07``, patient 7 of group T2."""
+    """Return the kind that a folder's name states, or None for a name such as ``T2-07`` (patient 7 of group T2)."""
     return None if _NUMBERED.fullmatch(name) else _parse(name).kind
 
 

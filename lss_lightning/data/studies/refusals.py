@@ -73,7 +73,7 @@ def _explain(image: DicomImage) -> str:
 
 
 def _explain_weighting(image: DicomImage) -> str:
-    """Return the rule by which an image is neither T1 nor T2 because of its times or else its description."""
+    """Return a clause that explains, from its times or description, why an image is neither T1 nor T2."""
     times = {"RepetitionTime": image.repetition_time, "EchoTime": image.echo_time}
     if image.repetition_time and image.echo_time:
         return explain_times(image.repetition_time, image.echo_time)
