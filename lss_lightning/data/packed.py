@@ -25,8 +25,7 @@ class BrokenPackError(Exception):
 
 
 class _Pixels:
-    """A memory-mapped file; when it is pickled, only its path is sent, and the receiving process maps the file
-    itself."""
+    """A memory-mapped file; only its path is pickled, and the receiving process maps the file itself."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes = path, np.memmap(path, np.uint8, "r")
