@@ -149,8 +149,8 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
 def are_same_patient(first: ImageTraits, second: ImageTraits) -> bool:
     """Return whether two images may be of the same patient, i.e. whether no attribute that both state differs.
 
-    Two names agree if the parts of one are a subset of the parts of the other, so ``DOE^JOHN`` agrees with ``Doe, John
-    A``.
+    Two names agree if the parts of one are a subset of the parts of the other, so ``DOE^JOHN`` agrees with
+    ``Doe, John A``.
     """
     return all(
         not one or not other or one <= other or other <= one
