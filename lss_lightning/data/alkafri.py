@@ -31,14 +31,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AlKafri(DataSource):
-    """The slices of the final ground truth, with images and labels paired by name.
+    """Data source of the final ground truth of the Al-Kafri data, with images and labels paired by name.
 
     Attributes:
         download: Whether to download files that are missing under ``root``: the ground truth, and the DICOM studies if
             ``raw`` is set.
-        raw: Whether to make the images from the DICOM studies, with T2 registered to T1, instead of using the published
-            ones. They are made once.
-        unpack: Whether to unpack the ground truth's archive. Without it, images are read from the archive.
+        raw: Whether to generate the images from the DICOM studies, with T2 registered to T1, instead of using the
+            published images. They are generated only once.
+        unpack: Whether to unpack the archive of the ground truth. If False, the images are read from the archive.
         download_url: Address of Mendeley's API, or of a mirror with the same API.
         reports: Path of the radiologists' reports; see :func:`~lss_lightning.data.reports.read_reports`.
     """
@@ -57,7 +57,7 @@ class AlKafri(DataSource):
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """Disc levels."""
+        """The disc levels, by which results are grouped."""
         return {"level": ALKAFRI_LEVELS}
 
     @property
@@ -95,7 +95,7 @@ class AlKafri(DataSource):
                 read_picks(self.folder)
 
     def prepare(self) -> None:
-        """Download, unpack and register missing files as the settings say.
+        """Download, unpack and register missing files, depending on the settings.
 
         Raises:
             UserError: If a download fails, an archive is broken or the raw data cannot be used.
@@ -110,19 +110,20 @@ class AlKafri(DataSource):
             unpack(archive, archive.with_suffix(""))
 
     def read_notes(self) -> dict[str, str]:
-        """Read the notes in the file that ``reports`` names."""
+        """Read the notes from the file given by ``reports``."""
         return {} if self.reports is None else read_reports(Path(self.reports).expanduser())
 
     def find(self) -> SourceListing:
         """List the slices under ``root``.
 
         Raises:
-            UserError: If the folder does not exist, holds no labels, or no label has the images that the channels need.
+            UserError: If the folder does not exist or contains no labels, or if no label has the images that the
+                channels need.
         """
         return find_slices(self.folder, self.channels, self.folder / REGISTERED_FOLDER if self.raw else None)
 
     def _register(self) -> None:
-        """Make T1, T2 and composites from the DICOM studies, in one process while others wait."""
+        """Generate T1, T2 and composite images from the DICOM studies, in one process while the others wait."""
         from lss_lightning.data.dicom import REGISTRATION_CSV, convert_studies
         from lss_lightning.data.dicom.archive import RAW_FOLDER
         from lss_lightning.data.dicom.picks import find_picks
@@ -152,13 +153,14 @@ def find_slices(root: Path, channels: str, image_root: Path | None = None) -> So
     """Pair labels and images by name in the layout of the data set.
 
     Args:
-        root: A folder that holds ``05_Final_Ground_Truth_Data``, its image folders alone or a zip archive of either, or
-            the folder around such a folder, or the archive itself. Folders take precedence over archives.
+        root: A folder that contains ``05_Final_Ground_Truth_Data``, only its image folders, or a zip archive of either;
+            the parent of such a folder; or the archive itself. Folders take precedence over archives.
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
-        image_root: A folder of the same layout to take the images from; None takes them from ``root``.
+        image_root: A folder with the same layout from which to take the images, or None to take them from ``root``.
 
     Raises:
-        UserError: If the folder does not exist, holds no labels, or no label has the images that the channels need.
+        UserError: If the folder does not exist or contains no labels, or if no label has the images that the channels
+            need.
     """
     top = _find_top(root)
     labels = _list_files(top, *LABELS)
@@ -196,7 +198,7 @@ def _find_top(root: Path) -> Path | ZipPath:
     """Return the folder, on disk or in an archive, that holds the label folder.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no such folder.
     """
     if not root.exists():
         raise UserError(
@@ -216,7 +218,7 @@ def _find_top(root: Path) -> Path | ZipPath:
 
 
 def find_data_folders(root: Path) -> Iterator[Path | ZipPath]:
-    """Yield the folders where data may be: ``root``, its folders, the zip archives in it, and their folders."""
+    """Yield the folders that may contain the data: ``root``, its subfolders, its zip archives, and their folders."""
     if root.is_dir():
         if root.resolve().name == FINAL_FOLDER:
             yield root.resolve().parent
@@ -237,7 +239,7 @@ def _has_labels(top: Path | ZipPath) -> bool:
 
 
 def _locate(top: Path | ZipPath, folder: str) -> Path | ZipPath:
-    """Return a folder as published or, if the numbered folder around it is missing, directly below ``top``."""
+    """Return the path of a folder as published or, if its numbered parent is missing, directly below ``top``."""
     outer, inner = folder.split("/")
     return top / outer / inner if (top / outer).is_dir() else top / inner
 
@@ -246,7 +248,7 @@ def _list_files(top: Path | ZipPath, folder: str, prefix: str) -> dict[tuple[str
     """Return the files ``<prefix>_<patient>_<level>.png`` by patient and level.
 
     Raises:
-        UserError: If two names differ only in upper and lower case.
+        UserError: If two names differ only in case.
     """
     pattern = re.compile(rf"{prefix}_(\d+)_(D\d)\.png", re.IGNORECASE)
     files: dict[tuple[str, str], ImageFile] = {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 FIELD_OF_VIEW = 220.0
-"""Width of every image in mm: 320 pixels of 0.6875 mm (the data set's page)."""
+"""Width of every image in mm: 320 pixels of 0.6875 mm (from the data set's web page)."""
 
 ALKAFRI_LEVELS = ("D3", "D4", "D5")
-"""Slices of a complete patient: L3/L4, L4/L5 and L5/S1."""
+"""Slices of a patient with complete data: L3/L4, L4/L5 and L5/S1."""
 
 FINAL_FOLDER = "05_Final_Ground_Truth_Data"
 INTERMEDIATE_FOLDER = "04_Intermediary_Ground_Truth_Data"
 REGISTERED_FOLDER = "Registered_From_DICOM"
-"""Folder under the root with the same layout: T1, T2 and composites that this package made from the raw studies."""
+"""Folder under the root, with the same layout, for the images that this package generates from the raw studies."""
 
 IMAGES = {
     "t1": (f"{INTERMEDIATE_FOLDER}/T1_Output", "T1"),

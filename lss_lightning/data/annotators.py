@@ -1,4 +1,4 @@
-"""Label maps that the five annotators of the Al-Kafri data drew independently of the same slices."""
+"""Label maps of the same slices, drawn independently by the five annotators of the Al-Kafri data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lss_lightning.data.archive import ZipMember
 from lss_lightning.data.slices import ImageFile
 
 MANUAL_FOLDER = "03_Manual_Label_Data"
-"""Folder of the annotators' folders, ``Labeller 01`` to ``Labeller 05``; published as ``Manual_Label_Data.zip``."""
+"""Parent of the annotators' folders, ``Labeller 01`` to ``Labeller 05``; published as ``Manual_Label_Data.zip``."""
 
 _ANNOTATOR = re.compile(r"Labeller\s*(\d+)", re.IGNORECASE)
 _MAP = re.compile(r"(?:T1|L1)_(\d+)_(D\d)\.png", re.IGNORECASE)
@@ -27,11 +27,11 @@ def find_annotator_maps(root: Path) -> AnnotatorMaps:
     """Find the annotators' label maps beside the data.
 
     Args:
-        root: The data's folder or archive. The ``Labeller 0N`` folders are in it, in one of its folders, in
-            :data:`MANUAL_FOLDER` of either, or in a zip archive of these.
+        root: Folder or archive of the data. The ``Labeller 0N`` folders may be in this folder, in one of its
+            subfolders, in the :data:`MANUAL_FOLDER` of either, or in a zip archive of any of these.
 
     Returns:
-        Maps of the slices that at least two annotators have drawn; empty if there are no such slices or no folder.
+        Label maps of the slices that at least two annotators have labelled; empty if there are none.
     """
     maps: AnnotatorMaps = defaultdict(dict)
     resolved = root.expanduser().resolve()
@@ -46,7 +46,7 @@ def find_annotator_maps(root: Path) -> AnnotatorMaps:
 
 
 def _list_maps(folder: Path | ZipPath) -> Iterator[tuple[str, ImageFile, re.Match[str]]]:
-    """Yield each map in the annotators' folders below a folder: the annotator, the file and its matched name."""
+    """Yield the annotator, the file and the match of its name for each map in the annotators' folders."""
     if not folder.is_dir():
         return
     children: list[Path | ZipPath] = sorted(folder.iterdir(), key=lambda path: path.name)

@@ -20,7 +20,7 @@ MAX_IMAGE_BYTES = 2**28
 """Largest declared size in bytes of an image in an archive; an 8-bit slice has about 100,000."""
 
 MAX_COMPRESSION_RATIO = 100
-"""Largest ratio of an archive's declared size to its own size; MR images shrink by a factor of 2 to 4."""
+"""Largest ratio of an archive's declared size to its file size; MR images compress by a factor of 2 to 4."""
 
 _BLOCK = 2**20
 
@@ -35,7 +35,7 @@ class ZipMember:
 
     Attributes:
         archive: The zip file.
-        member: The file's path within the archive, separated by ``/``.
+        member: Path of the file within the archive, with ``/`` as the separator.
     """
 
     archive: Path
@@ -51,11 +51,11 @@ class ZipMember:
 
     @property
     def stem(self) -> str:
-        """The file's name without folders and suffix."""
+        """The file's name without folders or suffix."""
         return PurePosixPath(self.member).stem
 
     def stat(self) -> os.stat_result:
-        """Return size and times of the archive, since a member changes only with it."""
+        """Return the size and times of the archive, since a member changes only if the archive does."""
         return self.archive.stat()
 
     def size_and_checksum(self) -> tuple[int, int]:
@@ -90,7 +90,7 @@ class ZipMember:
 
 
 def translate_separators(name: str) -> str:
-    """Return a member's name with the separators of the zip format. Some Windows programs write backslashes."""
+    """Replace the backslashes that some Windows programs write in a member's name with the zip format's ``/``."""
     return name.replace("\\", "/")
 
 
@@ -98,7 +98,7 @@ def open_zip_root(archive: Path) -> zipfile.Path:
     """Open a zip archive and return its top folder.
 
     Raises:
-        UserError: If the file is not a zip archive, or only part of one.
+        UserError: If the file is not a zip archive, or is only part of one.
     """
     return zipfile.Path(_open_archive(archive))
 
@@ -113,10 +113,10 @@ def unpack(archive: Path, target: Path) -> None:
         target: The folder to create. Its parent must exist.
 
     Raises:
-        UserError: If ``target`` exists and is not empty; if the archive is broken, has a member with a path outside the
-            archive, a link, an encrypted member or two members of one name (backslashes count as separators); if it
-            declares more than the disk has room for or than its own size makes credible, or holds more than it
-            declares; or if writing fails.
+        UserError: If ``target`` exists and is not empty; if the archive is broken, or contains a member with a path
+            outside the archive, a link, an encrypted member or two members with the same name (backslashes count as
+            separators); if its declared size exceeds the free disk space or is implausible for the size of the archive,
+            or if it contains more than it declares; or if writing fails.
     """
     with _open_archive(archive) as opened:
         members = opened.infolist()
@@ -137,7 +137,7 @@ def unpack(archive: Path, target: Path) -> None:
 def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     seen: set[str] = set()
     for info in members:
-        # zipfile cuts a name at a zero byte, so check the name as it was packed.
+        # zipfile truncates a name at a zero byte, so check the name as stored in the archive.
         name = translate_separators(info.orig_filename)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if name.startswith("/") or PureWindowsPath(name).anchor:
@@ -179,16 +179,16 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path, draf
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # zipfile stops at the declared size and then compares the checksum, so a member that holds more counts as broken.
-    # Mode x, because two names may be the same file on a disk that ignores case.
+    # Mode x is used because two names may refer to the same file on a case-insensitive file system.
     with _as_user_errors(ZipMember(archive, info.filename)), opened.open(info) as source, path.open("xb") as sink:
         shutil.copyfileobj(source, sink, _BLOCK)
 
 
 def _remove_outer_folder(folder: Path) -> None:
-    """If a folder holds only one folder, replace that folder by its contents."""
+    """Replace the only entry of a folder with its contents if that entry is itself a folder."""
     inner = list(folder.iterdir())
     if len(inner) == 1 and inner[0].is_dir():
-        only = inner[0].rename(folder / ".only")  # its contents may include its own name
+        only = inner[0].rename(folder / ".only")  # its contents may include an entry of the same name
         for path in only.iterdir():
             path.rename(folder / path.name)
         only.rmdir()
@@ -219,7 +219,7 @@ def _open_archive(archive: Path) -> zipfile.ZipFile:
 
 
 def _open_in_thread(archive: Path) -> zipfile.ZipFile:
-    """Return this thread's handle; a forked child inherits it, but must not share its file position with the parent."""
+    """Return this thread's handle of an archive, reopened after a fork so that no file position is shared."""
     status = archive.stat()
     state = (os.getpid(), archive, status.st_size, status.st_mtime_ns)
     if getattr(_thread_cache, "state", None) != state:

@@ -1,4 +1,4 @@
-"""Batches of slices: images on the working grid, and for evaluation labels on their own grids."""
+"""Batches of slices: images on the working grid and, for evaluation, labels on their own grids."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SliceItem(TypedDict):
 
 
 class Batch(TypedDict):
-    """Slices padded to one size.
+    """Slices padded to a common size.
 
     Attributes:
         image: (B, C, h, w), uint8, on the working grid, padded with 0.
@@ -61,13 +61,13 @@ class Batch(TypedDict):
 
 
 class SliceDataset(Dataset[SliceItem]):
-    """Slices on the working grid, resampled on access if their spacing differs from it.
+    """Dataset of slices on the working grid, resampled on access if their spacing differs from the working spacing.
 
     Args:
         slices: Loaded slices.
         spacing: The working spacing in mm, or None for native pixels.
-        label_on_working_grid: Whether to resample labels like images, for training. Otherwise labels keep their own
-            grid, for evaluation.
+        label_on_working_grid: Whether to resample labels like images, as for training. If False, labels keep their own
+            grid, as for evaluation.
     """
 
     def __init__(self, slices: Sequence[LoadedSlice], spacing: float | None, *, label_on_working_grid: bool) -> None:
@@ -119,11 +119,11 @@ def _stack(arrays: list[NDArray[np.uint8]], fill: int) -> Tensor:
 
 
 class EpochSampler(Sampler[int]):
-    """Samples every slice once per epoch, in an order determined by seed and epoch, and distributes them over ranks.
+    """Sampler of the slices of an epoch, in an order determined by seed and epoch, distributed over the ranks.
 
-    Lightning calls :meth:`set_epoch`. The order depends neither on the workers nor on resuming. When shuffling, for
-    training, the last slices are dropped so that all ranks take the same number of steps. Otherwise, for evaluation,
-    every slice is sampled exactly once.
+    Lightning calls :meth:`set_epoch`. The order depends neither on the workers nor on whether the run was resumed. With
+    shuffling, as for training, the last slices are dropped so that all ranks take the same number of steps. Without
+    shuffling, as for evaluation, every slice is sampled exactly once.
 
     Args:
         length: Number of slices.

@@ -28,7 +28,7 @@ from lss_lightning.files import atomic_folder, file_lock
 from lss_lightning.labels import LabelSet
 
 FORMAT = 3
-"""Version of decoding and storage. Increase it with any change of either, so that older caches are not used."""
+"""Version of the decoding and storage. Increase it whenever either changes, so that older caches are not used."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def load_cached_slices(
         folder: The folder of the caches (``paths.cache``); created if it does not exist.
 
     Returns:
-        The slices in their order, each at its own size. The arrays are read-only views of a mapped file.
+        The slices in the given order, each at its own size. The arrays are read-only views of a mapped file.
 
     Raises:
         UserError: If a slice cannot be read, or the folder cannot be written or has too little space.
@@ -64,7 +64,7 @@ def load_cached_slices(
         if (cached := _read_cache(target, slices)) is not None:
             return cached
         with _exclusive(folder):
-            # Another process may have built it meanwhile.
+            # Another process may have built the cache in the meantime.
             if (cached := _read_cache(target, slices)) is not None:
                 return cached
             _remove_stale(folder, origin)
@@ -86,8 +86,9 @@ class _Origin:
 
     Attributes:
         recipe: How the files are decoded.
-        slices: Field of view, and files by role, of each slice.
-        files: Sizes and times of the files by absolute path.
+        slices: Field of view and files by role of each slice.
+        files: Size and modification time of each file by absolute path; for an archive member, also its own size and
+            CRC-32.
     """
 
     recipe: dict[str, Any]
@@ -112,7 +113,7 @@ class _Origin:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The part that :meth:`replaces` needs of an older cache, as plain data."""
+        """The plain data that :meth:`replaces` needs to know about an older cache."""
         return {"recipe": self.recipe, "files": sorted(self.files)}
 
     def replaces(self, older: Any) -> bool:
@@ -121,7 +122,7 @@ class _Origin:
 
 
 def _read_state(file: ImageFile) -> tuple[str, list[int]]:
-    """Return a file's absolute path, size and modification time; for a member of an archive also the member's state."""
+    """Return a file's absolute path, size and modification time; for an archive member, also its size and CRC-32."""
     try:
         status = file.stat()
         state = [status.st_size, status.st_mtime_ns]
@@ -144,7 +145,7 @@ def _read_cache(target: Path, slices: Sequence[Slice]) -> list[LoadedSlice] | No
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, and log that another process holds it before waiting."""
+    """Hold the folder's lock, and log a message before waiting if another process holds it."""
     from filelock import Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,18 +162,19 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 
 def _remove_stale(folder: Path, origin: _Origin) -> None:
-    """Delete incomplete and broken caches, and those that a new cache replaces."""
+    """Delete incomplete and broken caches, and caches that a new cache replaces."""
     for path in folder.glob(f".{_NAME}.*.part"):
         shutil.rmtree(path)
     for path in folder.glob(_NAME):
         if not _is_unrelated(path, origin):
-            # Renamed first, so that no process finds a half-deleted cache. Windows refuses to rename a mapped one.
+            # Rename the cache first, so that no process finds a half-deleted one. Windows refuses to rename a mapped
+            # cache.
             with suppress(PermissionError):
                 shutil.rmtree(path.rename(path.with_name(f".{path.name}.old.part")))
 
 
 def _is_unrelated(cache: Path, origin: _Origin) -> bool:
-    """Return whether a cache is intact and holds other data."""
+    """Return whether a cache is intact and is not replaced by the new one."""
     try:
         return not origin.replaces(read_index(cache)["origin"])
     except (FileNotFoundError, BrokenPackError, KeyError, TypeError):
@@ -180,7 +182,7 @@ def _is_unrelated(cache: Path, origin: _Origin) -> bool:
 
 
 def _check_space(folder: Path, count: int, first: LoadedSlice) -> None:
-    """Check that the disk has space for all slices, as large as the first.
+    """Check that the disk has space for all slices, assuming that each is as large as the first.
 
     Raises:
         UserError: If the disk has too little space.

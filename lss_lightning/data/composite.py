@@ -1,4 +1,4 @@
-"""Composites: T1 in red, T2 registered to T1 in green, and a third channel computed from the two in blue."""
+"""Composites: T1 in red, T2 registered to T1 in green, and a third channel, computed from both, in blue."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ThirdChannel: TypeAlias = Literal["positive_difference", "absolute_difference", 
 """The choices of ``data.third_channel``."""
 
 PUBLISHED_FORMULA: ThirdChannel = "positive_difference"
-"""The formula of the published composites. Its correlation with their third channel is r = 0.995; the difference is the
-blur of their rendering."""
+"""The formula of the published composites. Its correlation with their third channel is r = 0.995; the remaining
+difference is due to the blur of their rendering."""
 
 
 def positive_difference(t1: Grey, t2: Grey) -> Grey:
@@ -52,7 +52,7 @@ THIRD_CHANNELS: dict[str, ChannelFormula[Any]] = {
     "mean": mean,
     "t1": repeat_t1,
 }
-"""The formulas that ``data.third_channel`` chooses from."""
+"""The formula for each choice of ``data.third_channel``."""
 
 
 def build_composite(
@@ -63,7 +63,7 @@ def build_composite(
     Args:
         t1: (H, W), uint8.
         t2: (H, W), uint8, registered to T1.
-        third_channel: A key of :data:`THIRD_CHANNELS`. Halves are rounded to even.
+        third_channel: A key of :data:`THIRD_CHANNELS`. The channel's values are rounded, halves to even.
 
     Returns:
         (H, W, 3), uint8.
@@ -73,11 +73,11 @@ def build_composite(
 
 
 def stretch_to_uint8(image: NDArray[np.floating], covered: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Stretch the range from an image's 0.5th to its 99.5th percentile to 0-255, as in the Al-Kafri slices.
+    """Map the range from an image's 0.5th to its 99.5th percentile linearly onto 0-255, as in the Al-Kafri slices.
 
     Args:
         image: Values of any shape.
-        covered: Mask of the same shape, true where there is signal. The percentiles are taken there.
+        covered: Mask of the same shape, true where there is signal. The percentiles are computed over these pixels.
 
     Returns:
         The same shape, uint8; 0 where ``covered`` is false.

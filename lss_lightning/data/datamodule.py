@@ -1,4 +1,4 @@
-"""The LightningDataModule: loads, splits, resamples and batches the slices of a source."""
+"""LightningDataModule that loads, splits, resamples and batches the slices of a source."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from lss_lightning.data.source import DataSource, find_missing_kinds
 from lss_lightning.data.splits import PARTS, Split, SplitProtocol, count_unassigned_slices
 from lss_lightning.errors import UserError
 
-# With several devices there are several processes; only rank 0 logs.
+# With several devices, there are several processes; only rank 0 logs.
 _warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
 class SliceDataModule(pl.LightningDataModule):
-    """The slices of one source, divided into parts.
+    """LightningDataModule of the slices of one source, divided into training, validation and test sets.
 
     Args:
         source: The data source.
-        split: The protocol that divides the slices into parts.
+        split: The protocol by which the slices are divided into parts.
         seed: Seed of the order of training slices and of their augmentation.
         augmentation: Augmentation of training slices, or None for no augmentation.
-        cache: Folder of the pixel cache (``paths.cache``). None decodes the slices into this process's memory.
+        cache: Folder of the pixel cache (``paths.cache``). If None, the slices are decoded into the memory of this
+            process.
 
     Attributes:
         slices: All slices, after :meth:`setup`.
         parts: Indices into ``slices`` by part. A workflow may remove slices from a part before it is used.
-        spacing: The working spacing in mm, or None for native pixels: ``source.spacing``, or the training set's after
-            :meth:`choose_spacing`.
+        spacing: The working spacing in mm, or None for native pixels: ``source.spacing`` or, if that is None, the
+            spacing of the training set after :meth:`choose_spacing`.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class SliceDataModule(pl.LightningDataModule):
         )
 
     def prepare_data(self) -> None:
-        """Download or make missing files; Lightning calls this in one process per machine."""
+        """Download or generate missing files; Lightning calls this method in one process per machine."""
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
@@ -95,7 +96,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.slices = load_slices(*options) if self.cache is None else load_cached_slices(*options, folder=self.cache)
 
     def choose_spacing(self) -> None:
-        """Set the working spacing to the training set's most frequent pixel spacing, unless it is set."""
+        """Set the working spacing to the training set's most frequent pixel spacing, unless it is already set."""
         if self.spacing is None:
             spacings = Counter(slice_.spacing for slice_ in self.part("train"))
             self.spacing = spacings.most_common(1)[0][0]
@@ -107,16 +108,16 @@ class SliceDataModule(pl.LightningDataModule):
         return [self.slices[index] for index in self.parts[name]]
 
     def train_dataloader(self) -> DataLoader[SliceItem]:
-        """Return batches of training slices, in a different order each epoch."""
+        """Return the data loader of the training set, in a different order each epoch."""
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader[SliceItem] | list[None]:
-        """Return batches of the part that selects the checkpoint; an empty list if the split has no such part."""
+        """Return the data loader of the part that selects the checkpoint, or an empty list if there is no such part."""
         part = self.split.selection_part
         return [] if part is None else self._loader(part)
 
     def test_dataloader(self) -> DataLoader[SliceItem]:
-        """Return batches of the test set."""
+        """Return the data loader of the test set."""
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

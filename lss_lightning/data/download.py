@@ -63,24 +63,24 @@ def download(
     sleep: Callable[[float], None] = time.sleep,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Download a file into a folder, unless the folder contains it.
+    """Download a file into a folder, unless the folder already contains it.
 
-    The content is kept in ``<name>.part`` until its size and SHA-256 are verified, if the API states them. A
+    The content is kept in ``<name>.part`` until its size and SHA-256, if the API states them, have been verified. A
     later call resumes the download if the server still has the same file. If several processes call this function, one
-    downloads and the others wait.
+    of them downloads the file and the others wait.
 
     Args:
         remote: The file.
         folder: The target folder; created if it does not exist.
         api: Address of Mendeley's API, or of a mirror with the same API.
-        sleep: Function that waits for a number of seconds; called with 1, 2 and 4 between the attempts.
+        sleep: Function that waits for a number of seconds; called with 1, 2 and 4 between attempts.
         timeout: Seconds without an answer after which an attempt fails.
 
     Returns:
-        The downloaded file.
+        Path of the downloaded file.
 
     Raises:
-        UserError: If the download fails. The message names the web page of the file and the folder it belongs in.
+        UserError: If the download fails. The message names the web page of the file and the folder in which it belongs.
     """
     target = folder / remote.name
     try:
@@ -106,16 +106,16 @@ class _FinalError(Exception):
 
 
 class _TransientError(Exception):
-    """A failed attempt that is worth a retry."""
+    """A failure that retrying may fix."""
 
 
 class _RangeError(Exception):
-    """The server has no content from the requested byte on (HTTP 416)."""
+    """A failure because the server has no content beyond the requested byte (HTTP 416)."""
 
 
 @dataclass(frozen=True)
 class _Version:
-    """The properties that identify a version of a file; None is unknown."""
+    """The properties that identify a version of a file; None means unknown."""
 
     size: int | None
     sha256: str | None
@@ -125,7 +125,7 @@ class _Version:
 class _Download:
     """The download of one file.
 
-    ``<name>.part`` holds the content received so far, ``<name>.part.json`` the version it belongs to.
+    ``<name>.part`` holds the content received so far, and ``<name>.part.json`` the version to which it belongs.
     """
 
     def __init__(self, remote: RemoteFile, folder: Path, sleep: Callable[[float], None], timeout: float) -> None:
@@ -227,13 +227,13 @@ class _Download:
                 received = 0
                 self._discard()
                 self._check_space(stated.size)
-            # Record first: content without a record is discarded, a record without content is harmless.
+            # Write the record first: content without a record is discarded, but a record without content is harmless.
             write_json(self.record, asdict(version))
             length = answer.headers.get("Content-Length")
             self._append(answer, received, received + int(length) if length else stated.size)
 
     def _append(self, answer: http.client.HTTPResponse, received: int, total: int | None) -> None:
-        """Append an answer's body to the content; ``total`` is the size after that, or None if unknown."""
+        """Append the body of a response to the content; ``total`` is the resulting size, or None if unknown."""
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -254,7 +254,7 @@ class _Download:
             raise _TransientError(f"the connection broke after {received:,} of {total:,} bytes")
 
     def _verify(self, stated: _Version) -> None:
-        """Check size and SHA-256 of the content, and discard wrong content, which cannot be completed."""
+        """Check the size and SHA-256 of the content, and discard wrong content, which cannot be completed."""
         received = self._received_size()
         if stated.size is not None and received != stated.size:
             self._discard()
@@ -285,7 +285,7 @@ def _receive(read: Callable[[], bytes], source: str) -> bytes:
 
 
 def _strong_etag(etag: str | None) -> str | None:
-    """Return an ETag only if it guarantees equality of every byte, which weak ones do not (RFC 9110, 8.8.1)."""
+    """Return an ETag, or None if it is weak and so does not guarantee byte-for-byte equality (RFC 9110, 8.8.1)."""
     return None if etag is None or etag.startswith("W/") else etag
 
 

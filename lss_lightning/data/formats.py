@@ -32,7 +32,7 @@ class StackPlane:
     """One plane of a stack, used like a separate file.
 
     Attributes:
-        path: The file: a volume or TIFF.
+        path: The volume or TIFF file.
         index: Index of the plane.
     """
 
@@ -49,11 +49,11 @@ class StackPlane:
 
     @property
     def stem(self) -> str:
-        """The stack's file name without folders and suffix."""
+        """The stack's file name without folders or suffix."""
         return strip_suffix(self.path.name)
 
     def stat(self) -> os.stat_result:
-        """Return size and times of the stack's file."""
+        """Return the size and times of the stack's file."""
         return self.path.stat()
 
     def read_bytes(self) -> bytes:
@@ -124,8 +124,8 @@ def read_mask(file: ImageFile, colours: Sequence[str] = ()) -> NDArray[np.uint8]
 
     Args:
         file: A ``Path``, a :class:`StackPlane` or a member of an archive (PNG only).
-        colours: The colour of each code from 0, as ``#rrggbb``, for a file that marks the classes with colours. Without
-            them, the file holds codes.
+        colours: The colour of each code from 0, as ``#rrggbb``, for a file that marks the classes with colours. If
+            empty, the file holds codes.
 
     Returns:
         (H, W), uint8.
@@ -179,7 +179,7 @@ def _decode(file: ImageFile, *, palette_indices: bool = False) -> NDArray[Any]:
 
 
 def _decode_stack(plane: StackPlane, *, as_uint8: bool, palette_indices: bool = False) -> NDArray[Any]:
-    """Return all planes of a stack, (N, H, W) or (N, H, W, 3); the planes that follow reuse the result."""
+    """Return all planes of a stack, (N, H, W) or (N, H, W, 3), and cache the result for its other planes."""
     status = _require(plane)
     with _stack_lock:  # other threads need planes of the same stack
         return _cached_stack(plane.path, as_uint8, palette_indices, status.st_size, status.st_mtime_ns)
@@ -187,7 +187,7 @@ def _decode_stack(plane: StackPlane, *, as_uint8: bool, palette_indices: bool = 
 
 @lru_cache(maxsize=2)
 def _cached_stack(path: Path, as_uint8: bool, palette_indices: bool, size: int, modified: int) -> NDArray[Any]:
-    """Decode a stack; ``size`` and ``modified`` make sure that a changed file is decoded again."""
+    """Decode a stack; ``size`` and ``modified`` ensure that a changed file is decoded again."""
     if find_suffix(path.name) in VOLUME_FORMATS:
         pixels = decode_volume(path)
     else:
@@ -215,7 +215,7 @@ def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _narrow(file: ImageFile, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Convert to 8 bits if nothing is lost: values below 256, or 8 bits scaled by 257."""
+    """Convert to uint8 without loss: values below 256, or 8-bit values multiplied by 257."""
     if pixels.dtype == np.uint8:
         return pixels
     values = pixels.astype(np.int64)
@@ -231,7 +231,7 @@ def _narrow(file: ImageFile, pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _to_grey(file: ImageFile, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (H, W) from a grey image, or from an RGB image with three equal channels."""
+    """Return the (H, W) pixels of a grey image, or of an RGB image with three equal channels."""
     if pixels.ndim == 3:
         if not (pixels == pixels[..., :1]).all():
             raise UserError(

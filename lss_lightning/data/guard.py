@@ -1,4 +1,4 @@
-"""The guard around third-party parsers, whose exceptions on damaged files are of many kinds."""
+"""Guard around third-party parsers, which raise many kinds of exceptions for damaged files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _MAX_DETAILS = 160  # characters of a parser's message
 
 @contextmanager
 def guard_parser(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn any exception of a third-party parser into an error of the file.
+    """Convert any exception raised by a third-party parser to an error about the file.
 
-    UserErrors, and errors of the kind that ``refuse`` returns, pass unchanged.
+    Exceptions of type UserError, and of the type that ``refuse`` returns, are raised unchanged.
 
     Args:
         refuse: A function that returns the error to raise, given the parser's reason in one line.

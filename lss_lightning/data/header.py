@@ -15,8 +15,8 @@ class ImageHeader:
         channels: 1 (grey) or 3 (RGB).
         is_8_bit: Whether values are stored in 8 bits or fewer.
         spacing: Width and height of a pixel in mm, or None if the file does not state them.
-        corners: Patient coordinates in mm of the first voxel of a volume whose images are upright, and of the last
-            voxel along each axis; empty for other formats.
+        corners: Patient coordinates in mm of the first voxel of a volume, after its images are turned upright, and of
+            the last voxel along each axis; empty for files that are not volumes.
     """
 
     planes: int

@@ -21,10 +21,10 @@ from lss_lightning.errors import UserError, suggest_nearest
 from lss_lightning.labels import LabelSet
 
 _TOLERANCE = 0.01
-"""Relative difference up to which two lengths are equal, since files round them."""
+"""Relative difference up to which two lengths count as equal, since files round them."""
 
 _MAX_OFFSET = 0.1
-"""Distance in pixels up to which two voxels are at the same position, since files round their coordinates."""
+"""Distance in pixels up to which two voxels count as coincident, since files round their coordinates."""
 
 
 MaskColour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -33,7 +33,7 @@ MaskColour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image and its mask, with their headers; None for a file that cannot be read."""
+    """An image and its mask, with their headers; the header of a file that cannot be read is None."""
 
     name: str
     image: Path
@@ -44,16 +44,17 @@ class _Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource(DataSource):
-    """Images and masks in folders, paired by the texts that the stars of ``images`` and ``masks`` match.
+    """Data source of images and masks in folders, paired by the text that the stars in ``images`` and ``masks`` match.
 
     Attributes:
         images: Pattern of the images, relative to ``root`` or absolute; see
             :class:`~lss_lightning.data.pairing.FilePattern`.
         masks: Pattern of the masks.
-        classes: Codes in the masks by class name, in the order of the class indices; or colours, as ``#rrggbb``.
+        classes: Codes or colours (``#rrggbb``) in the masks by class name, in the order of the class indices.
         background: Names of the classes that are not anatomical structures and do not count in ``mean_iou_anatomy``.
-            None takes the class of code 0 or colour ``#000000``, if there is one.
-        patient: Regular expression whose first group is the patient in an image's name. None makes each file a patient.
+            None selects the class with code 0 or colour ``#000000``, if there is one.
+        patient: Regular expression whose first group matches the patient in the name of an image. If None, each file
+            counts as a patient.
         pixel_size: Pixel spacing in mm of files that do not state theirs, or None if unknown.
     """
 
@@ -102,7 +103,7 @@ class FolderSource(DataSource):
 
     @property
     def disclaimer(self) -> str:
-        """The disclaimer of every page about this data."""
+        """The disclaimer shown in every report on this data."""
         unknown = "" if self.patient else "Patients unknown: each file counts as one. "
         return f"{unknown}{super().disclaimer}"
 
@@ -110,7 +111,7 @@ class FolderSource(DataSource):
         """Pair the files without opening them.
 
         Raises:
-            UserError: If they do not pair, or no patient is found in a name.
+            UserError: If files cannot be paired, or no patient is found in a name.
         """
         self._find_patients(self._pair_files())
 
@@ -159,7 +160,7 @@ class FolderSource(DataSource):
         return pair_files(*self._patterns(), root)
 
     def _find_patients(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """Return the patient and the rest of each name, or the whole name as the rest if slices' names would clash."""
+        """Return the patient and the rest of each name, or the whole name as the rest if slice names would clash."""
         patients = {name: self._find_patient(name) for name in names}
         if len(set(patients.values())) == len(patients):
             return patients
@@ -188,7 +189,7 @@ class FolderSource(DataSource):
             yield Slice(patient, level, {self.channels: image}, mask, field_of_view)
 
     def _field_of_view(self, pair: _Pair) -> float | None:
-        """Return the width in mm, or None if unknown."""
+        """Return the width of the image in mm, or None if unknown."""
         if pair.header is None:
             return None
         stated = None
@@ -223,7 +224,7 @@ class FolderSource(DataSource):
 
 
 def _read_header(path: Path) -> ImageHeader | None:
-    """Return a file's header, or None if the file is broken, which will be reported when its pixels are read."""
+    """Return a file's header, or None if the file is broken, which is reported when its pixels are read."""
     try:
         return read_header(path)
     except UserError:

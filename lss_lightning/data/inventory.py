@@ -1,4 +1,4 @@
-"""The inventory of a data set: counts and problems, from reading every file and continuing after broken ones."""
+"""Inventory of a data set: counts and problems, found by reading every file without stopping at broken ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lss_lightning.labels import LabelSet
 INVENTORY_SCHEMA = 1
 
 UNREGISTERED = "unregistered"
-"""Key of the class that marks pixels where the registered T2 has no signal, which are joined to the image's border."""
+"""Key of the class of pixels where the registered T2 has no signal; they are connected to the image's border."""
 
 
 @dataclass
@@ -33,10 +33,10 @@ class ExaminedSlice:
         slice: The slice.
         size: Height and width of the label in pixels, or None if it cannot be read.
         counts: (K,) number of pixels of each class, or None if the label cannot be read or holds unknown codes.
-        unknown_codes: Number of pixels by code that belongs to no class.
-        unregistered_inside: Number of unregistered pixels that are not joined to the image's border.
-        digests: Hash of the content by kind of image, and of the ``label``.
-        broken: Problem by file.
+        unknown_codes: Number of pixels of each code that belongs to no class.
+        unregistered_inside: Number of unregistered pixels that are not connected to the image's border.
+        digests: Hash of the content of each file, by kind of image or ``label``.
+        broken: The problem of each unusable file, by its path.
     """
 
     slice: Slice
@@ -66,17 +66,17 @@ def take_inventory(
 
     Args:
         listing: The source's slices.
-        examined: The examined slices of the listing, followed by its examined incomplete slices, in their order.
+        examined: The examined slices of the listing, followed by its examined incomplete slices, in the same order.
         labels: The classes.
         split: The division of the slices, or None if there are too few to divide.
 
     Returns:
         Plain data, as written to ``inventory.json``. All entries except ``slices`` and ``split`` also cover incomplete
         slices; ``incomplete_slices`` lists the images that each of them has. ``images`` counts files by kind. Sizes are
-        in pixels; ``spacing_mm`` is None if unknown. ``classes`` holds the mean share of each class's pixels over
-        labels (0 to 1), and the number of labels in which it occurs; labels that cannot be read or hold unknown codes
-        are left out there. ``crosses_split`` of duplicates is True if two of them are in different parts, None without
-        a split. ``levels`` and ``incomplete_patients`` are empty if the data has no fixed levels.
+        in pixels; ``spacing_mm`` is None if unknown. ``classes`` holds each class's mean fraction of the pixels of a
+        label (0 to 1), and the number of labels in which it occurs; labels that cannot be read or hold unknown codes
+        are not counted. ``crosses_split`` of a group of duplicates is True if two of its slices are in different parts,
+        or None without a split. ``levels`` and ``incomplete_patients`` are empty if the data has no fixed levels.
     """
     return {
         "schema": INVENTORY_SCHEMA,
@@ -149,7 +149,7 @@ def _examine(slice_: Slice, labels: LabelSet) -> ExaminedSlice:
 
 
 def _read(kind: str, file: ImageFile, result: ExaminedSlice, colours: Sequence[str] = ()) -> NDArray[np.uint8] | None:
-    """Read a file and record its hash, or record the problem."""
+    """Read a file and record its hash, or record the problem and return None."""
     try:
         pixels = read_mask(file, colours) if kind == "label" else read_image(file, kind)
     except UserError as error:
@@ -188,7 +188,7 @@ def _summarise_classes(examined: Iterable[ExaminedSlice], labels: LabelSet) -> d
 
 
 def _find_duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> list[dict[str, Any]]:
-    """Return groups of slices with equal pixels, and the kinds of files that are equal."""
+    """Return groups of slices with equal pixels, and the kinds of files in which they are equal."""
     holders: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, entry in enumerate(examined):
         for kind, digest in entry.digests.items():
@@ -210,7 +210,7 @@ def _find_duplicates(examined: Sequence[ExaminedSlice], split: Split | None) -> 
 
 
 def _find_parts(index: int, split: Split) -> frozenset[str]:
-    """Return the parts of a slice: one, all for resubstitution, none if the slice is incomplete."""
+    """Return the parts that contain a slice: one, all (resubstitution) or none (e.g. an incomplete slice)."""
     return frozenset(part for part in PARTS if index in split[part])
 
 

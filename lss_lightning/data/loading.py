@@ -43,7 +43,7 @@ class LoadedSlice:
 
     @cached_property
     def label_digest(self) -> str:
-        """Hash of the label's content; slices without any structure share it."""
+        """Hash of the label's content, which is the same for all labels of one size without any structure."""
         return compute_digest(self.label)
 
 
@@ -55,7 +55,7 @@ def load_slice(slice_: Slice, channels: str, labels: LabelSet, third_channel: st
         channels: A key of :data:`~lss_lightning.data.source.CHANNELS`.
         labels: The classes whose codes the label file holds.
         third_channel: A composite's third channel: a key of :data:`~lss_lightning.data.composite.THIRD_CHANNELS`. The
-            stored channel is used if it follows this formula.
+            stored channel is used if this is the formula of the published composites.
 
     Raises:
         UserError: If a file is broken or of another format, if images and label differ in size, or if a label code
@@ -94,7 +94,7 @@ def load_slices(
 def iterate_slices(
     slices: Sequence[Slice], channels: str, labels: LabelSet, third_channel: str = PUBLISHED_FORMULA
 ) -> Iterator[LoadedSlice]:
-    """Read many slices in parallel threads and hold only a few in memory at once; see :func:`load_slice`."""
+    """Read many slices in parallel threads, with only a few in memory at once; see :func:`load_slice`."""
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(slices), _AHEAD):
             ahead = slices[start : start + _AHEAD]
@@ -109,7 +109,7 @@ def compute_digest(image: NDArray[np.uint8]) -> str:
 
 
 def compute_working_size(size: ImageSize, spacing: float | None, working_spacing: float | None) -> ImageSize:
-    """Compute the size of an image at the working spacing; the same size if either spacing is unknown.
+    """Compute the size of an image at the working spacing, which is unchanged if either spacing is None.
 
     Args:
         size: Height and width in pixels.
@@ -123,7 +123,7 @@ def compute_working_size(size: ImageSize, spacing: float | None, working_spacing
 
 
 def resample_image(image: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
-    """Resample a (C, H, W) uint8 image to a height and width, linearly and with anti-aliasing when it shrinks."""
+    """Resample a (C, H, W) uint8 image to a height and width, linearly, and with anti-aliasing when it shrinks."""
     if image.shape[1:] == size:
         return image
     from PIL import Image
@@ -133,7 +133,7 @@ def resample_image(image: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint
 
 
 def resample_label(label: NDArray[np.uint8], size: ImageSize) -> NDArray[np.uint8]:
-    """Resample a (H, W) uint8 map of class indices to a height and width by nearest neighbour."""
+    """Resample an (H, W) uint8 map of class indices to a height and width by nearest neighbour."""
     if label.shape == size:
         return label
     from PIL import Image

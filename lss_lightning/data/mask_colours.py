@@ -14,7 +14,7 @@ _MAX_COLOURS = 8  # colours in an error message
 
 
 def convert_colours(file: ImageFile, pixels: NDArray[np.uint8], colours: Sequence[str]) -> NDArray[np.uint8]:
-    """Convert a mask of colours into one of codes.
+    """Convert a mask of colours to a mask of class codes.
 
     Args:
         file: The file, for error messages.
@@ -25,7 +25,7 @@ def convert_colours(file: ImageFile, pixels: NDArray[np.uint8], colours: Sequenc
         (H, W), uint8.
 
     Raises:
-        UserError: If a pixel has another colour.
+        UserError: If a pixel has a colour that is not in ``colours``.
     """
     values = _pack(pixels)
     codes = np.full(values.shape, len(colours), np.uint8)
@@ -41,7 +41,7 @@ def convert_colours(file: ImageFile, pixels: NDArray[np.uint8], colours: Sequenc
 
 
 def refuse_colours(file: ImageFile, pixels: NDArray[np.uint8]) -> UserError:
-    """Return the error for a mask of colours where codes are expected."""
+    """Return the error for a mask that holds colours where codes are expected."""
     return UserError(
         f"{file}: a mask of colours ({_list_colours(_pack(pixels).ravel())}) where one code per pixel is expected; "
         "with data=folder give the colour of each class, e.g. data.classes={background: '#000000', disc: '#ff0000'}, "
@@ -58,7 +58,7 @@ def _pack(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 def _list_colours(values: NDArray[np.uint32]) -> str:
-    """Return the most frequent colours with their numbers of pixels."""
+    """Return a text that lists the most frequent colours, each with its number of pixels."""
     colours, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     listed = ", ".join(f"#{colours[index]:06x} ({counts[index]} px)" for index in order[:_MAX_COLOURS])

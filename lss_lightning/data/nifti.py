@@ -1,4 +1,4 @@
-"""NIfTI, MHA and NRRD files, with their images turned upright."""
+"""Reading of NIfTI, MHA and NRRD files, whose images are turned upright."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READERS = {"NIfTI": "NiftiImageIO", "MetaImage": "MetaImageIO", "NRRD": "NrrdIm
 
 
 def read_volume_header(path: Path) -> ImageHeader:
-    """Read the size, spacing and position of a file, after its images are turned upright.
+    """Read a file's header: its size, spacing and position after its images are turned upright.
 
     Raises:
         UserError: If the file is broken, or is neither an image nor a stack of images.
@@ -44,7 +44,7 @@ def read_volume_header(path: Path) -> ImageHeader:
         directions[:, stored] *= -1
     order = list(turn.order)
     extents = ((size - 1) * spacing * directions)[:, order]
-    stated = min(reader.GetDimension(), 3)  # a file of two dimensions states no height
+    stated = min(reader.GetDimension(), 3)  # a two-dimensional file states no third coordinate
     corners = np.stack([origin, *(origin[:, None] + extents).T])[: stated + 1, :stated]
     across, down, _ = spacing[order].tolist()
     width, _, planes = size[order].tolist()
@@ -77,16 +77,16 @@ def decode_volume(path: Path) -> NDArray[Any]:
 
 
 def find_volume_format(path: Path) -> tuple[str, str]:
-    """Return the name of a file's format, e.g. ``NIfTI``, and of SimpleITK's reader for it."""
+    """Return the name of a file's format, e.g. ``NIfTI``, and the name of SimpleITK's reader for it."""
     name = next(name for suffix, name in VOLUME_FORMATS.items() if path.name.lower().endswith(suffix))
     return name, _READERS[name]
 
 
 def read_nifti_step(path: Path) -> float:
-    """Read the difference between neighbouring values that a file can store: the slope of its scale factor.
+    """Read the step between neighbouring values that a NIfTI file can store: the slope of its intensity scaling.
 
     Returns:
-        The slope, or 0 without a scale factor.
+        The absolute slope, or 0 if the values are not scaled.
 
     Raises:
         UserError: If the file is broken.
@@ -121,7 +121,7 @@ def check_complete(path: Path) -> None:
 
 
 def _read_nifti_numbers(path: Path, *keys: str) -> list[float]:
-    """Return numbers of a NIfTI header; 0 for those that are missing."""
+    """Return numbers from a NIfTI header, with 0 for those that are missing."""
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
@@ -132,7 +132,7 @@ def _read_nifti_numbers(path: Path, *keys: str) -> list[float]:
 
 
 def to_three_axes(image: Any) -> Any:
-    """Return a SimpleITK image with three axes: without further axes of one voxel, or with a third one added."""
+    """Return a SimpleITK image with three axes: trailing axes of one voxel are removed, or a third axis is added."""
     import SimpleITK
 
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
@@ -141,7 +141,7 @@ def to_three_axes(image: Any) -> Any:
 
 
 def _read_grid(reader: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return origin, directions (in columns), spacing and size of three axes."""
+    """Return the origin, directions (in columns), spacing and size of the first three axes."""
     axes = min(reader.GetDimension(), 3)
     origin, directions, spacing, size = np.zeros(3), np.eye(3), np.ones(3), np.ones(3, np.int64)
     stored = np.reshape(reader.GetDirection(), (reader.GetDimension(), -1))

@@ -1,4 +1,4 @@
-"""NPY files."""
+"""Reading of NPY files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_npy_header(path: Path) -> ImageHeader:
 
 
 def decode_npy(file: ImageFile) -> NDArray[Any]:
-    """Read the array in a file as it is stored.
+    """Read the array in a file as stored.
 
     Returns:
         (H, W) or (H, W, 3), boolean, integer or floating-point.

@@ -1,4 +1,4 @@
-"""The upright orientation in which every image is read, and the way back to the orientation of its file."""
+"""Conversion between the orientation of a file and the upright orientation in which its images are used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 # Directions of columns and rows on a screen: to the patient's left (x), back (y) and feet (-z).
 _ON_SCREEN = (1, 1, -1)
-# Letters of the directions to the patient's left, back and head, and of the opposite ones.
+# Letters of the directions to the patient's left, back and head, and of the opposite directions.
 _AHEAD, _BACK = "LPS", "RAI"
-# A voxel whose longest side exceeds the others by this factor was acquired across that side.
+# If a voxel's longest side exceeds the others by this factor, the slices were acquired perpendicular to that side.
 MAX_ANISOTROPY = 1.5
-# Difference up to which sums of direction cosines are equal, since files round them.
+# Difference up to which sums of direction cosines count as equal, since files round them.
 _ROUNDING = 1e-5
 
 
@@ -33,7 +33,7 @@ class Turn:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether an array is upright already."""
+        """Whether the turn leaves an array unchanged, because it is already upright."""
         return self.order == tuple(range(len(self.order))) and not self.flips
 
     @property
@@ -43,15 +43,15 @@ class Turn:
         return Turn(order, tuple(sorted(self.order[axis] for axis in self.flips)))
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of an array with its axes turned. Axes beyond those of the turn, such as colours, stay."""
+        """Return a turned view of an array; axes beyond those of the turn, such as colour channels, are unchanged."""
         others = range(len(self.order), pixels.ndim)
         return np.flip(pixels.transpose(*self.order, *others), self.flips)
 
     def move_points(self, points: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
-        """Return the coordinates that points of an array have after the turn.
+        """Return the coordinates of an array's points after the turn.
 
         Args:
-            points: (…, 2) coordinates in pixels, with x, the column, before y, the row.
+            points: (…, 2) coordinates in pixels, x (the column) before y (the row).
             shape: Number of rows and columns before the turn.
         """
         moved = points[..., ::-1][..., list(self.order)]
@@ -61,7 +61,7 @@ class Turn:
 
 
 def find_main_axis(direction: NDArray[np.float64]) -> int:
-    """Return the patient axis (x, y, z) nearest to a direction; the last one, if several are equally near."""
+    """Return the patient axis (x, y, z) nearest to a direction, or the last of several equally near ones."""
     lengths = np.abs(direction)
     return int(np.flatnonzero(lengths > lengths.max() - _ROUNDING)[-1])
 
@@ -69,17 +69,18 @@ def find_main_axis(direction: NDArray[np.float64]) -> int:
 def find_plane_turn(across: NDArray[np.float64], down: NDArray[np.float64]) -> Turn:
     """Find the turn that brings an image into the orientation in which it is displayed.
 
-    Axial images are displayed with columns to the patient's left and rows to the back, coronal ones with columns to the
-    left and rows to the feet, and sagittal ones with columns to the back and rows to the feet. An oblique image is
-    turned to the nearest of the eight orientations of its pixel grid; nothing is resampled. If two are equally near,
-    columns become the diagonal that runs to the left and back (to the left and feet, or to the back and feet).
+    Axial images are displayed with columns running to the patient's left and rows to the back, coronal images with
+    columns to the left and rows to the feet, and sagittal images with columns to the back and rows to the feet. An
+    oblique image is turned to the nearest of the eight orientations of its pixel grid; nothing is resampled. If two are
+    equally near, the columns follow the diagonal that runs to the left and back in axial images, to the left and feet
+    in coronal images, and to the back and feet in sagittal images.
 
     Args:
         across: Unit vector along a row, towards higher columns, in patient coordinates (left, back, head).
         down: Unit vector along a column, towards higher rows.
 
     Returns:
-        The turn of an array (rows, columns).
+        The turn of an array with axes (rows, columns).
     """
     through = find_main_axis(np.cross(across, down))
     horizontal, vertical = (axis for axis in range(3) if axis != through)
@@ -96,17 +97,17 @@ def find_plane_turn(across: NDArray[np.float64], down: NDArray[np.float64]) -> T
 
 
 def find_volume_turn(directions: ArrayLike, spacing: ArrayLike, size: ArrayLike, *, upwards: bool = False) -> Turn:
-    """Find the turn that makes a volume a series of upright images.
+    """Find the turn that converts a volume to a series of upright images.
 
-    The images lie across the axis along which the volume was acquired: its only axis of one voxel; else the axis of the
-    longest voxel side, if that exceeds the other two by half; else the axis nearest to the patient's long axis. So a
-    volume of cubic voxels consists of axial images.
+    The images are perpendicular to the slice axis of the volume: its only axis of one voxel; else the axis of the
+    longest voxel side, if that side is more than 1.5 times as long as the other two; else the axis nearest to the
+    patient's long axis. A volume of cubic voxels therefore consists of axial images.
 
     Args:
         directions: (3, 3) array whose columns are the directions of the volume's axes in patient coordinates.
         spacing: Voxel sides in mm.
         size: Number of voxels along each axis.
-        upwards: Whether to order axial images from feet to head. Otherwise they keep the order of the file.
+        upwards: Whether to order axial images from feet to head. If False, they keep the order of the file.
 
     Returns:
         The turn of the axes (x, y, z), which become (column, row, image).
@@ -147,7 +148,7 @@ def turn_volume(image: Any, turn: Turn) -> Any:
 
 
 def name_stored_axes(turn: Turn) -> str:
-    """Return the orientation of a file, e.g. ``RAS``, from the turn that makes it axial images from feet to head."""
+    """Return a file's orientation, e.g. ``RAS``, from the turn that converts it to axial images from feet to head."""
     stored = turn.inverse
     return "".join((_BACK if axis in stored.flips else _AHEAD)[new] for axis, new in enumerate(stored.order))
 

@@ -1,4 +1,4 @@
-"""Decoded slices in a folder: a file of all pixels that is memory-mapped, and an index of the slices in it."""
+"""Storage of decoded slices in a folder: a memory-mapped file of all pixels, and an index of the slices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BrokenPackError(Exception):
 
 
 class _Pixels:
-    """A memory-mapped file; when pickled, only its path is sent and the other process maps the file itself."""
+    """A memory-mapped file; only its path is pickled, and the receiving process maps the file itself."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes = path, np.memmap(path, np.uint8, "r")
@@ -34,7 +34,7 @@ class _Pixels:
         return _Pixels, (self.path,)
 
     def array(self, offset: int, shape: Sequence[int]) -> NDArray[np.uint8]:
-        """Return the bytes from an offset on as a read-only array."""
+        """Return the bytes from an offset as a read-only array of a given shape."""
         return np.ndarray(shape, np.uint8, self.bytes, offset)
 
 
@@ -72,7 +72,7 @@ def write_packed(folder: Path, slices: Iterable[LoadedSlice], origin: Any) -> No
 
     Args:
         folder: An empty folder.
-        slices: Slices of any sizes. The bytes of each image are followed by those of its label.
+        slices: Slices of any size. The bytes of each image are followed by those of its label.
         origin: Plain data to store in the index.
 
     Raises:
@@ -94,14 +94,14 @@ def write_packed(folder: Path, slices: Iterable[LoadedSlice], origin: Any) -> No
 
 
 def read_packed(folder: Path, slices: Sequence[Slice]) -> list[LoadedSlice]:
-    """Map the slices of a folder without reading their pixels.
+    """Memory-map the slices of a folder without reading their pixels.
 
     Args:
         folder: A folder written by :func:`write_packed`.
-        slices: The slices that were written, in their order.
+        slices: The slices that were written, in the same order.
 
     Returns:
-        Slices with read-only views of the mapped file. They stay valid if the file is deleted.
+        Slices with read-only views of the mapped file, which remain valid if the file is deleted.
 
     Raises:
         FileNotFoundError: If the folder or one of its files does not exist.
@@ -122,7 +122,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no index.
-        BrokenPackError: If it cannot be read.
+        BrokenPackError: If the index cannot be read.
     """
     path = folder / INDEX_FILE
     try:

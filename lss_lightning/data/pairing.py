@@ -23,14 +23,14 @@ _OTHER_WILDCARDS = re.compile(r"[?\[\]]|\*\*")
 class FilePattern:
     """A setting that selects files: a path in which ``*`` matches any text within the name of a file or folder.
 
-    The texts that the stars match, joined by ``_`` and without the suffix of a supported format, name a file.
+    A file's name consists of the texts that the stars match, joined by ``_``, without the suffix of a supported format.
 
     Attributes:
         key: The setting's key, for error messages.
         text: The pattern, relative to the root or absolute, with one or more stars.
 
     Raises:
-        UserError: If there is no star, or another wildcard.
+        UserError: If the pattern contains no star, or contains another wildcard.
     """
 
     key: str
@@ -49,10 +49,10 @@ class FilePattern:
         return self.text.count("*")
 
     def find(self, root: Path) -> dict[str, Path]:
-        """Return the matching files by name, without hidden files and those of the operating system.
+        """Return the matching files by name, excluding hidden files and those of the operating system.
 
         Raises:
-            UserError: If no file matches, a file has an unsupported format, or two files have one name.
+            UserError: If no file matches, a file has an unsupported format, or two files have the same name.
         """
         parts = (root / self.text).parts
         first = next(index for index, part in enumerate(parts) if "*" in part)
@@ -96,7 +96,8 @@ def pair_files(images: FilePattern, masks: FilePattern, root: Path) -> dict[str,
     """Return the image and mask of each name, sorted by name.
 
     Raises:
-        UserError: If a file has no partner, or as :meth:`FilePattern.find` raises.
+        UserError: If the patterns have different numbers of stars, if a file has no partner or matches both patterns,
+            or if :meth:`FilePattern.find` raises it.
     """
     if images.stars != masks.stars:
         raise UserError(

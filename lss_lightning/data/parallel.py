@@ -1,4 +1,4 @@
-"""Parallel work over processes, with a progress bar."""
+"""Parallel execution in several processes, with a progress bar."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def map_parallel(
     Shows a progress bar; see :func:`track_progress`.
 
     Args:
-        work: The function. It must be picklable, and so must items and results.
+        work: The function. The function, the items and the results must be picklable.
         items: The items.
         workers: Number of processes. With 1, the work is done in this process.
         description: Text of the progress bar.
         chunk: Number of items sent to a process at once.
 
     Raises:
-        UserError: If there is less than one worker.
+        UserError: If ``workers`` is less than 1.
     """
     if workers < 1:
         raise UserError(f"{description}: workers is {workers}: at least 1 is needed")
@@ -49,6 +49,6 @@ def _map(work: Callable[[Item], Result], items: Sequence[Item], workers: int, ch
     if workers <= 1:
         yield from map(work, items)
         return
-    # Spawned, not forked: the caller may already run the threads of a numerical library.
+    # Processes are spawned, not forked: the caller may already be running threads of a numerical library.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(work, items, chunksize=chunk)

@@ -1,4 +1,4 @@
-"""PNG and TIFF files, decoded with Pillow without loss."""
+"""Lossless decoding of PNG and TIFF files with Pillow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SCREEN_RESOLUTIONS = (72.0, 96.0)
-"""Dots per inch that programs write if they do not know the pixel size."""
+"""Resolutions in dots per inch that programs write if they do not know the pixel size."""
 
 _8_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 """Pillow's modes of 8 bits or fewer."""
@@ -39,7 +39,7 @@ _EQUIVALENT_MODES = {
     ("P", True): "RGBA",
     ("RGB", True): "RGBA",
 }
-"""Pillow's mode, and whether one colour is declared transparent, to the mode that holds the same without loss."""
+"""Modes that hold the same pixels, by Pillow's mode and whether one colour is declared transparent."""
 
 
 def read_png_tiff_header(path: Path) -> ImageHeader:
@@ -57,7 +57,7 @@ def read_png_tiff_header(path: Path) -> ImageHeader:
 
 @contextmanager
 def _open_image(file: ImageFile, source: Path | BytesIO, *formats: str) -> Iterator[Any]:
-    """Open an image with Pillow, and turn any exception while it is used into a UserError that names the file."""
+    """Open an image with Pillow, and convert any exception while it is in use to a UserError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     with guard_parser(lambda reason: UserError(f"{file}: broken or truncated image ({reason}); replace it")):
@@ -87,7 +87,7 @@ def decode_png_tiff(
 
     Args:
         file: The file.
-        container: Pillow's name of its format, ``PNG`` or ``TIFF``.
+        container: Pillow's name of the file's format, ``PNG`` or ``TIFF``.
         page: Index of the image in the file.
         palette_indices: Whether to return the indices into a palette of colours instead of the colours.
 
@@ -104,8 +104,8 @@ def decode_png_tiff(
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error}); replace it") from error
     with _open_image(file, BytesIO(content), container) as image:
-        # Pillow silently reduces everything except plain grey to 8 bits, so look in the header (IHDR: bit depth,
-        # colour type).
+        # Pillow silently reduces everything except plain grey to 8 bits, so check the header (IHDR: bit depth, colour
+        # type).
         if container == "PNG" and content[24] == 16 and content[25] != 0:
             raise UserError(
                 f"{file}: 16 bits per channel where 8 are expected; convert it to 8 bits, or replace the file"

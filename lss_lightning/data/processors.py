@@ -14,14 +14,14 @@ def count_processors() -> int:
 
     It is the smallest of three numbers: the processors of the machine, the processors that the process may run on
     (``taskset``, SLURM), and the quota of its control groups, rounded down (Docker's ``--cpus``, Kubernetes' limits,
-    systemd's ``CPUQuota``). More threads than that would wait for each other at every step.
+    systemd's ``CPUQuota``). Additional threads would wait for each other at every step.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *map(int, _read_quotas())]))
 
 
 def _read_quotas() -> list[float]:
-    """Return the quota of each control group that the process is in, in processors. Unlimited groups have none."""
+    """Return the quota, in processors, of each limited control group to which the process belongs."""
     if not _PROCESS_CGROUP.is_file():
         return []
     quotas = []
@@ -31,7 +31,8 @@ def _read_quotas() -> list[float]:
             continue
         root = _find_root(controllers)
         group = root / path.lstrip("/")
-        # A limit applies to all groups below it. In a container the path may be that of the host, which is not visible.
+        # A limit applies to all groups below it. In a container, the path may be the one on the host, which is not
+        # visible.
         for folder in (group, *group.parents):
             quotas += _read_version_2(folder) if not controllers else _read_version_1(folder)
             if folder == root:
@@ -40,7 +41,7 @@ def _read_quotas() -> list[float]:
 
 
 def _find_root(controllers: str) -> Path:
-    """Return the mount point of the hierarchy of some controllers. Version 2 has no controllers in its name."""
+    """Return the mount point of the hierarchy of some controllers (an empty string for version 2)."""
     names = [controllers, "cpu"] if controllers else ["unified"]
     return next((_CGROUPS / name for name in names if (_CGROUPS / name).is_dir()), _CGROUPS)
 

@@ -19,7 +19,7 @@ def read_reports(path: Path) -> dict[str, str]:
         path: An ``.xlsx`` workbook (its first sheet is read) or a ``.csv`` file in UTF-8.
 
     Returns:
-        Notes by patient id as :func:`normalise_patient_id` returns it. The notes of several rows are joined by line
+        Notes by patient id, as returned by :func:`normalise_patient_id`. The notes of several rows are joined by line
         breaks; empty notes are left out.
 
     Raises:

@@ -32,7 +32,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {
 
 
 def find_missing_kinds(channels: str, kinds: Container[str]) -> tuple[str, ...]:
-    """Return the kinds of image files that the channels need and a slice does not have.
+    """Return the kinds of image files that the channels need but a slice does not have.
 
     Args:
         channels: A key of :data:`CHANNELS`.
@@ -52,7 +52,7 @@ class SourceListing:
         left_out: Number of slices left out, by reason.
         incomplete: Slices left out because they have a label, but not every image that the channels need.
         notes: Sentences that tell the user how the slices are read.
-        levels: Levels of a complete patient; empty if the data has no fixed levels.
+        levels: Levels of a patient with complete data; empty if the data has no fixed levels.
     """
 
     slices: list[Slice]
@@ -74,7 +74,7 @@ class DataSource:
             :data:`~lss_lightning.data.composite.THIRD_CHANNELS`.
         batch_size: Number of slices in a batch.
         num_workers: Number of processes that load batches.
-        spacing: Working spacing in mm; None takes the most frequent spacing of the training set.
+        spacing: Working spacing in mm; None selects the most frequent spacing of the training set.
     """
 
     name: str
@@ -102,7 +102,7 @@ class DataSource:
 
     @property
     def disclaimer(self) -> str:
-        """The disclaimer of every page about this data."""
+        """The disclaimer shown in every report on this data."""
         return "Research use only."
 
     @property
@@ -116,24 +116,24 @@ class DataSource:
         return ""
 
     def check(self) -> None:
-        """Check that the files exist or can be made, without any slow import.
+        """Check, without any slow import, that the files exist or can be generated.
 
         Raises:
-            UserError: If they do not exist and cannot be made.
+            UserError: If files do not exist and cannot be generated.
         """
 
     def prepare(self) -> None:
-        """Download or make missing files; called in one process before any process reads them.
+        """Download or generate missing files; called in one process before any process reads them.
 
         Raises:
-            UserError: If the files cannot be made.
+            UserError: If missing files cannot be downloaded or generated.
         """
 
     def read_notes(self) -> dict[str, str]:
         """Read radiologists' notes, as :func:`~lss_lightning.data.reports.read_reports` returns them.
 
         Returns:
-            The notes by patient; empty without a file of notes.
+            The notes by patient; empty if there is no file of notes.
 
         Raises:
             UserError: If the file of notes cannot be read.
@@ -141,10 +141,10 @@ class DataSource:
         return {}
 
     def read_truth(self) -> dict[str, dict[str, str]]:
-        """Read true values beyond the label maps; only synthetic data has any.
+        """Read ground-truth values other than the label maps; only synthetic data has any.
 
         Returns:
-            Values by the slice's name and column.
+            Values by slice name and column.
         """
         return {}
 
@@ -152,6 +152,6 @@ class DataSource:
         """List the slices.
 
         Raises:
-            UserError: If there are none.
+            UserError: If there are no slices.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Statistics of a set of slices that training needs: intensities and class sizes."""
+"""Statistics of a set of slices that are required for training: intensities and class sizes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lss_lightning.data.loading import LoadedSlice
 
 
 def compute_intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float], list[float]]:
-    """Compute the mean and standard deviation of each channel over all pixels, with 255 as 1.
+    """Compute the mean and standard deviation of each channel over all pixels, with grey values scaled to 0-1.
 
-    The standard deviation of a constant channel is reported as 1, since inputs are divided by it.
+    The standard deviation of a constant channel is returned as 1, since inputs are divided by it.
     """
     channels = slices[0].image.shape[0]
     histograms = np.zeros((channels, 256), dtype=np.int64)
@@ -28,6 +28,6 @@ def compute_intensity_moments(slices: Sequence[LoadedSlice]) -> tuple[list[float
 
 
 def count_class_pixels(slices: Sequence[LoadedSlice], classes: int) -> NDArray[np.int64]:
-    """Count the pixels of each class; (K,), int64."""
+    """Count the pixels of each class, as a (K,) int64 array."""
     counts = [np.bincount(slice_.label.ravel(), minlength=classes) for slice_ in slices]
     return np.sum(counts, axis=0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Listing of the files below a folder, through symbolic links."""
+"""Listing of the files below a folder, following symbolic links."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def list_files(root: Path, skip: Callable[[Path, list[str]], bool] = lambda folder, names: False) -> list[Path]:
-    """Return all files below a folder, without hidden folders and without order.
+    """Return all files below a folder in no particular order, leaving out hidden folders.
 
-    Links to folders are followed, each folder once: one that is also below the root without a link, or that a link has
-    led to already, is not repeated. Links to a folder that contains them are not followed. Links that lead nowhere are
-    returned as files.
+    Links to folders are followed, but each folder is listed only once, even if it is reached in several ways. Links to
+    a folder that contains them are not followed. Broken links are returned as files.
 
     Args:
         root: The folder.
-        skip: Function of a folder and the names of its files that returns whether to leave it out with all below it.
+        skip: Function that takes a folder and the names of its files, and returns whether to leave out the folder with
+            everything below it.
     """
     files: list[Path] = []
     visited: set[str] = set()

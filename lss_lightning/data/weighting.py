@@ -1,4 +1,4 @@
-"""The weighting that a text states: a series description or a file name."""
+"""Recognition of the weighting that a series description or a file name states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NOT_WEIGHTED = re.compile(
     r"t[12] ?_?(\*|star|map)|(?<![a-z])(dwi|diff\w*|adc|ep2d\w*|medic|me2d\w*|merge|swi|perf\w*|map)(?![a-z])"
 )
-"""Words (in lower case) of images that are neither T1- nor T2-weighted, such as T2*, maps and diffusion."""
+"""Words (in lower case) that denote images that are neither T1- nor T2-weighted, such as T2*, maps and diffusion."""
 
 _STIR = re.compile(r"(?<![a-z])(stir|tirm)(?![a-z])")
 _FLAIR = re.compile(r"(?<![a-z])flair(?![a-z])")
@@ -25,13 +25,13 @@ _WORD_BEFORE = re.compile(rf"(?<![a-z]){_SEQUENCE_WORD}[\s_.-]*$", re.IGNORECASE
 
 @dataclass(frozen=True)
 class WeightingToken:
-    """T1 or T2 in a text.
+    """An occurrence of T1 or T2 in a text.
 
     Attributes:
         kind: ``T1`` or ``T2``.
         start: Position of the first character.
         end: Position after the last character.
-        beside_word: Whether a word of sequences is beside it, such as ax, tra, tse or the w of T1w.
+        beside_word: Whether it is next to a word that describes a sequence, such as ax, tra, tse or the w of T1w.
     """
 
     kind: str
@@ -54,10 +54,10 @@ def find_tokens(text: str) -> list[WeightingToken]:
 
 
 def choose_token(tokens: list[WeightingToken]) -> WeightingToken | None:
-    """Return the token that states the weighting: the last beside a word of sequences, or else the last one.
+    """Return the token that states the weighting: the last one next to a sequence word, or else the last one.
 
     Returns:
-        None if there is no token, or if tokens beside such words contradict one another.
+        The token, or None if there is no token or if tokens next to sequence words contradict one another.
     """
     beside = [token for token in tokens if token.beside_word]
     if len({token.kind for token in beside}) > 1:
@@ -67,10 +67,10 @@ def choose_token(tokens: list[WeightingToken]) -> WeightingToken | None:
 
 
 def find_weighting(text: str) -> str | None:
-    """Return ``T1``, ``T2``, ``STIR``, ``FLAIR`` or ``PD`` if a text states it, anywhere in it.
+    """Return the weighting that a text states: ``T1``, ``T2``, ``STIR``, ``FLAIR``, ``PD`` or None.
 
-    T1 FLAIR is ``T1``, and T2 FLAIR is ``FLAIR``. Texts of both T1 and T2, such as those of dual echoes, state none
-    unless :func:`choose_token` decides.
+    T1 FLAIR is ``T1``, and T2 FLAIR is ``FLAIR``. A text with both T1 and T2, such as that of a dual-echo series,
+    states none unless :func:`choose_token` resolves it.
     """
     text = text.lower()
     if NOT_WEIGHTED.search(text):

@@ -1,4 +1,4 @@
-"""The augmentation of batches."""
+"""Random augmentation of batches."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from lss_lightning.labels import IGNORE_INDEX
 
 
 class Augmenter:
-    """Augments batches of training slices.
+    """Random augmentation of batches of training slices.
 
     Rotation, scale, shift and bending are combined in one warp, so images are interpolated once; labels are warped by
-    nearest neighbour. Pixels from outside the image are 0 with the label ``IGNORE_INDEX``. Each channel has its own
-    bias field, blur, noise and gamma, since T1 and T2 are separate acquisitions.
+    nearest neighbour. Pixels that lie outside the original image are set to 0 and labelled ``IGNORE_INDEX``. Each
+    channel has its own bias field, blur, noise and gamma, since T1 and T2 are separate acquisitions.
 
     A composite's third channel is recomputed from T1 and T2 if their grey values or relative positions change;
-    otherwise it moves with T1.
+    otherwise, it is transformed together with T1.
 
     Args:
         config: Ranges and probabilities.
         seed: The run's seed.
         channels: Channels of the images, a key of :data:`~lss_lightning.data.source.CHANNELS`.
-        formula: Formula of a composite's third channel, or None if it does not follow from T1 and T2.
+        formula: Formula of a composite's third channel, or None if that channel is not computed from T1 and T2.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Augmenter:
         Args:
             images: (B, C, H, W) uint8, padded at the right and the bottom.
             labels: (B, H, W) uint8 class indices on the images' grid, ``IGNORE_INDEX`` where padded.
-            sizes: Height and width of each image without padding, pixels.
+            sizes: Height and width of each image without padding, in pixels.
             spacings: Pixel spacing of each image in mm. None is replaced by 220 mm divided by the image's width.
             digests: Hash of each image's content, e.g. ``LoadedSlice.digest``.
             epoch: Index of the epoch.

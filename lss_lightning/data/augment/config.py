@@ -21,7 +21,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Ranges and probabilities of augmentation; with all of them 0, images are unchanged. Lengths are in mm.
+    """Ranges and probabilities of augmentation. If all are 0, images are unchanged; lengths are in mm.
 
     Attributes:
         rotation: Maximum angle in degrees, in both directions.
@@ -30,14 +30,15 @@ class AugmentationConfig:
         elastic: Maximum displacement of the control points of a cubic B-spline along each axis.
         elastic_spacing: Distance between neighbouring control points.
         warp_probability: Probability that an image is rotated, scaled, shifted and bent.
-        flip: Probability of mirroring left and right. No class is specific to one side.
+        flip: Probability that an image is mirrored left to right. No class is specific to one side.
         misregistration: Maximum shift of T2 relative to T1 along each axis, for images that have both.
-        bias_field: Maximum deviation from 1 of a smooth factor, like that of a receive coil.
+        bias_field: Maximum deviation from 1 of a smooth multiplicative field, such as that of a receive coil.
         blur: Maximum standard deviation of a Gaussian blur.
         noise: Maximum standard deviation of Gaussian noise, as a fraction of the grey range.
         gamma: Range of the exponent. 0.3 raises grey values (0 to 1) to a power between 1 / 1.3 and 1.3.
-        intensity_probability: Probability of each of bias field, blur, noise and gamma, independently for each channel.
-        channel_dropout: Probability that one channel is set to 0. An image with one channel keeps it.
+        intensity_probability: Probability of applying the bias field, blur, noise and gamma, each independently for
+            each channel.
+        channel_dropout: Probability that one channel is set to 0. The only channel of an image is never dropped.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -65,12 +66,12 @@ class AugmentationConfig:
 
     @property
     def changes_geometry(self) -> bool:
-        """Whether image and label may be rotated, scaled, shifted or bent."""
+        """Whether images and labels may be rotated, scaled, shifted or bent."""
         ranges = (self.rotation, self.scale, self.translation, self.elastic)
         return self.warp_probability > 0 and any(ranges)
 
     @property
     def changes_intensity(self) -> bool:
-        """Whether grey values may change, apart from moving with the image."""
+        """Whether grey values may change other than by the geometric transform."""
         ranges = (self.bias_field, self.blur, self.noise, self.gamma)
         return self.channel_dropout > 0 or (self.intensity_probability > 0 and any(ranges))

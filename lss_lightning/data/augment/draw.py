@@ -12,7 +12,7 @@ from lss_lightning.data.augment.config import AugmentationConfig
 from lss_lightning.data.slices import ImageSize
 
 BIAS_SPACING = 110.0
-"""Distance between neighbouring control points of a bias field, mm: about the range of a spine coil's elements."""
+"""Distance between neighbouring control points of a bias field in mm: about the range of a spine coil's elements."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class AugmentationDraw:
         flip: Whether left and right are swapped.
         angle: Rotation in degrees, counter-clockwise as displayed.
         zoom: Scale factor.
-        shift: (2,) shift in x and y, mm.
-        bend: (2, ny, nx) displacement of the B-spline's control points in x and y, mm.
-        offset: (2,) shift of T2 relative to T1 in x and y, mm.
+        shift: (2,) shift in x and y, in mm.
+        bend: (2, ny, nx) displacement of the B-spline's control points in x and y, in mm.
+        offset: (2,) shift of T2 relative to T1 in x and y, in mm.
         bias: (C, ny, nx) control points of the bias field's deviation from 1.
-        blur: (C,) standard deviations of the blur, mm.
+        blur: (C,) standard deviations of the blur, in mm.
         noise: (C,) standard deviations of the noise, as a fraction of the grey range.
         noise_key: (C,) int32 keys of the noise.
         gamma: (C,) exponents.
-        kept: (C,) 1, or 0 for a channel that is dropped.
+        kept: (C,) 1 for each channel that is kept, 0 for one that is dropped.
     """
 
     flip: bool
@@ -65,7 +65,7 @@ def count_control_points(length: int, pitch: float) -> int:
 
     Args:
         length: Number of pixels.
-        pitch: Distance between neighbouring control points, pixels.
+        pitch: Distance between neighbouring control points, in pixels.
     """
     return int((length - 1) / pitch) + 4
 
@@ -75,14 +75,15 @@ def draw_augmentation(
 ) -> AugmentationDraw:
     """Draw the parameters of one image's augmentation.
 
-    The same random numbers are drawn for all ranges, so setting a range to 0 does not change the other parameters.
+    The same random numbers are drawn regardless of the ranges, so setting a range to 0 does not change the other
+    parameters.
 
     Args:
         config: Ranges and probabilities.
         rng: The image's generator.
         channels: Number of acquired channels.
-        size: Height and width of the image, pixels.
-        spacing: Pixel spacing, mm.
+        size: Height and width of the image, in pixels.
+        spacing: Pixel spacing, in mm.
     """
     bend_grid, bias_grid = (
         [count_control_points(length, pitch / spacing) for length in size]

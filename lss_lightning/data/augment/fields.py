@@ -17,7 +17,7 @@ from lss_lightning.data.slices import ImageSize
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy an array to the device, float64 as float32, without waiting for the device's queued work."""
+    """Copy an array to a device, with float64 converted to float32, without waiting for the device's queued work."""
     tensor = torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
@@ -29,12 +29,12 @@ def evaluate_splines(
     padded: ImageSize,
     device: torch.device,
 ) -> Tensor:
-    """Evaluate cubic B-spline fields, N per image. Values stay within the range of the control points.
+    """Evaluate N cubic B-spline fields per image, whose values stay within the range of their control points.
 
     Args:
         controls: (N, ny, nx) control points of each image. The first is one pitch before the first pixel.
-        pitches: Distance between neighbouring control points of each image, pixels.
-        sizes: Height and width of each image, pixels.
+        pitches: Distance between neighbouring control points of each image, in pixels.
+        sizes: Height and width of each image, in pixels.
         padded: Height and width (H, W) of the batch.
         device: Device of the result.
 
@@ -42,8 +42,8 @@ def evaluate_splines(
         (B, N, H, W) float32, 0 in the padding.
     """
     fields = torch.zeros(len(controls), len(controls[0]), *padded, device=device)
-    # One product per image: a batched product may sum in a different order for a different batch, and a label whose
-    # source is half-way between two pixels would flip.
+    # Use one product per image: a batched product may sum in an order that depends on the batch, which could change a
+    # label whose source is halfway between two pixels.
     for field, control, pitch, (height, width) in zip(fields, controls, pitches, sizes, strict=True):
         rows, columns = _basis(height, pitch, device), _basis(width, pitch, device)
         field[:, :height, :width] = rows @ to_device(control, device) @ columns.T
@@ -52,7 +52,7 @@ def evaluate_splines(
 
 @lru_cache(maxsize=64)
 def _basis(length: int, pitch: float, device: torch.device) -> Tensor:
-    """Return the weight of each control point in each pixel, (length, control points)."""
+    """Return the weight of each control point at each pixel, of shape (length, control points)."""
     points = np.arange(count_control_points(length, pitch)) - 1
     distance = np.abs(np.arange(length)[:, None] / pitch - points)
     weights = (np.clip(2 - distance, 0, None) ** 3 - 4 * np.clip(1 - distance, 0, None) ** 3) / 6
@@ -60,11 +60,11 @@ def _basis(length: int, pitch: float, device: torch.device) -> Tensor:
 
 
 def make_white_noise(keys: Tensor, size: ImageSize) -> Tensor:
-    """Return standard normal noise that depends only on key and pixel, and is the same on every device.
+    """Return standard normal noise that depends only on the key and the pixel, and is the same on every device.
 
     Args:
         keys: (B, C) int32 keys.
-        size: Height and width (H, W), pixels.
+        size: Height and width (H, W), in pixels.
 
     Returns:
         (B, C, H, W) float32, within ±5.3.
@@ -78,7 +78,7 @@ def make_white_noise(keys: Tensor, size: ImageSize) -> Tensor:
 
 
 def _hash(numbers: Tensor) -> Tensor:
-    """Mix the bits of int32 numbers: Wellons' ``lowbias32`` (https://github.com/skeeto/hash-prospector, 2018).
+    """Mix the bits of int32 numbers with Wellons' ``lowbias32`` (https://github.com/skeeto/hash-prospector, 2018).
 
     Signed products wrap like unsigned ones; a right shift copies the sign bit, which is masked out.
     """

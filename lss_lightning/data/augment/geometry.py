@@ -1,4 +1,4 @@
-"""Geometric augmentation: mirroring, and warping image and label together."""
+"""Geometric augmentation: mirroring, and joint warping of images and labels."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def mirror(pixels: Tensor, flipped: Tensor, widths: Tensor) -> Tensor:
 
     Args:
         pixels: (B, …, W), padded at the right.
-        flipped: (B,) bool, the images to mirror.
+        flipped: (B,) bool, true for the images to mirror.
         widths: (B,) int64, width of each image without padding.
 
     Returns:
-        The same shape and dtype as ``pixels``.
+        Pixels of the same shape and dtype.
     """
     total = pixels.shape[-1]
     columns = torch.arange(total, device=pixels.device)
@@ -55,15 +55,16 @@ def compute_source_positions(
     padded: ImageSize,
     device: torch.device,
 ) -> Tensor:
-    """Compute the position in the original image that each pixel of the warped image is read from.
+    """Compute the position in the original image from which each pixel of the warped image is read.
 
-    An image is rotated, scaled and shifted about its own centre; the B-spline displaces the positions that are read.
+    An image is rotated, scaled and shifted about its own centre; the B-spline adds a displacement to the positions that
+    are read.
 
     Args:
         draws: Parameters of each image.
-        sizes: Height and width of each image, pixels.
-        spacings: Pixel spacing of each image, mm.
-        bend_spacing: Distance between neighbouring control points of the B-spline, mm.
+        sizes: Height and width of each image, in pixels.
+        spacings: Pixel spacing of each image, in mm.
+        bend_spacing: Distance between neighbouring control points of the B-spline, in mm.
         padded: Height and width (H, W) of the batch.
         device: Device of the result.
 
@@ -79,7 +80,7 @@ def compute_source_positions(
     centre_x, centre_y, target_x, target_y, cosine, sine = to_device(parameters, device).T[:, :, None, None]
     rows, columns = (torch.arange(length, device=device, dtype=torch.float32) for length in padded)
     x, y = columns - target_x, rows[:, None] - target_y
-    # With y pointing down, this rotates the position that is read clockwise, and so the image counter-clockwise.
+    # With y pointing down, this rotates the position that is read clockwise, and therefore the image counter-clockwise.
     positions = torch.stack([cosine * x - sine * y + centre_x, sine * x + cosine * y + centre_y], dim=1)
     bends = [draw.bend / spacing for draw, spacing in zip(draws, spacings, strict=True)]
     pitches = [bend_spacing / spacing for spacing in spacings]
@@ -87,7 +88,7 @@ def compute_source_positions(
 
 
 def make_inside_mask(positions: Tensor, extents: Tensor) -> Tensor:
-    """Return the mask of positions within their image, up to the outer edges of its pixels.
+    """Return the mask of positions that lie inside their image, up to the outer edges of its outermost pixels.
 
     Args:
         positions: (B, 2, H, W) x and y in pixels.
@@ -101,19 +102,20 @@ def make_inside_mask(positions: Tensor, extents: Tensor) -> Tensor:
 
 
 def sample(images: Tensor, positions: Tensor, sizes: Sequence[ImageSize], mode: str) -> Tensor:
-    """Sample images at fractional positions; outside an image its outermost pixels are repeated.
+    """Sample images at fractional positions; outside an image, its outermost pixels are repeated.
 
     Args:
         images: (B, C, H, W) float32, padded.
         positions: (B, 2, H, W) x and y in pixels.
-        sizes: Height and width of each image without padding, pixels.
+        sizes: Height and width of each image without padding, in pixels.
         mode: ``bilinear`` or ``nearest``.
 
     Returns:
         (B, C, H, W) float32, padded with 0.
     """
     sampled = torch.zeros_like(images)
-    # One image at a time: grid_sample takes positions relative to the size, and padding would change their rounding.
+    # Process one image at a time: grid_sample takes positions relative to the size, and padding would change their
+    # rounding.
     for target, image, (x, y), (height, width) in zip(sampled, images, positions, sizes, strict=True):
         own = ..., slice(height), slice(width)
         # grid_sample's coordinates run from −1 at the first pixel's outer edge to 1 at the last pixel's outer edge.

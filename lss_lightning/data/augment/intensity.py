@@ -21,12 +21,12 @@ WHITE = 255.0
 
 
 def blur(images: Tensor, sigmas: Sequence[NDArray[np.float64]], sizes: Sequence[ImageSize]) -> Tensor:
-    """Convolve each channel with its own Gaussian; outside an image its outermost pixels are repeated.
+    """Convolve each channel with its own Gaussian; outside an image, its outermost pixels are repeated.
 
     Args:
         images: (B, C, H, W) float32, padded.
         sigmas: (C,) standard deviations of each image in pixels. 0 leaves a channel unchanged.
-        sizes: Height and width of each image without padding, pixels.
+        sizes: Height and width of each image without padding, in pixels.
 
     Returns:
         (B, C, H, W) float32.
@@ -36,7 +36,8 @@ def blur(images: Tensor, sigmas: Sequence[NDArray[np.float64]], sizes: Sequence[
         radius = math.ceil(3 * sigma.max())
         if radius == 0:
             continue
-        # A Gaussian of deviation 0 is undefined; at a hundredth of a pixel the neighbours' weights are 0 in float32.
+        # A Gaussian with a standard deviation of 0 is undefined; at a hundredth of a pixel, the neighbours' weights are
+        # 0 in float32.
         taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / np.maximum(sigma, 0.01)[:, None]) ** 2)
         kernel = to_device(taps / taps.sum(1, keepdims=True), images.device)[:, None]
         plane = F.pad(target[:, :height, :width], (radius,) * 4, mode="replicate")
@@ -53,15 +54,15 @@ def change_intensities(
     sizes: Sequence[ImageSize],
     spacings: Sequence[float],
 ) -> Tensor:
-    """Apply bias field, noise, gamma and channel dropout.
+    """Apply the bias field, noise, gamma and channel dropout.
 
     Args:
         images: (B, C, H, W) float32, 0 to 255, padded.
-        mask: (B, 1, H, W) bool, true for pixels of an image.
+        mask: (B, 1, H, W) bool, true for pixels inside the image.
         draws: Parameters of each image.
-        config: Ranges and probabilities; changes that cannot occur are skipped.
-        sizes: Height and width of each image without padding, pixels.
-        spacings: Pixel spacing of each image, mm.
+        config: Ranges and probabilities; augmentations that cannot occur are skipped.
+        sizes: Height and width of each image without padding, in pixels.
+        spacings: Pixel spacing of each image, in mm.
 
     Returns:
         (B, C, H, W) float32, 0 to 255, and 0 outside the mask.

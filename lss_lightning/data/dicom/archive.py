@@ -1,4 +1,4 @@
-"""Access to the raw data as downloaded: the folder ``01_MRI_Data`` or the zip that contains it."""
+"""Access to the raw data as downloaded: the folder ``01_MRI_Data`` or the zip file that contains it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAW_ZIP = "MRI_Data.zip"
 """Name of the zip file with the raw DICOM studies."""
 
 FileReader: TypeAlias = Callable[[str], bytes]
-"""A function that returns the content of a file, given its name. It raises :class:`UnreadableError`."""
+"""A function that returns the content of a file, given its name, or raises :class:`UnreadableError`."""
 
 _PATIENT = re.compile(r"\d{4}")
 _SUFFIXES = (".ima", ".dcm")
@@ -34,12 +34,12 @@ class UnreadableError(Exception):
 
 
 def find_raw_data(root: Path) -> Path:
-    """Return the raw data: ``root`` itself, or the folder ``01_MRI_Data`` or the zip in it.
+    """Return the path of the raw data: ``root`` itself, or the folder ``01_MRI_Data`` or the zip file in it.
 
     The folder ``01_MRI_Data`` takes precedence over the zip.
 
     Raises:
-        UserError: If neither exists.
+        UserError: If none of them exists.
     """
     root = root.expanduser()
     for path in (root / RAW_FOLDER, root, root / RAW_ZIP):
@@ -53,7 +53,7 @@ def find_raw_data(root: Path) -> Path:
 
 
 def natural_sort_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key that puts 2 before 10, as the data set numbers its slices."""
+    """Return a sort key that puts 2 before 10, to match the numbering of the data set's slices."""
     return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
@@ -64,7 +64,7 @@ def find_patient_files(raw_data: Path) -> dict[str, list[str]]:
         raw_data: The folder or zip, as returned by :func:`find_raw_data`.
 
     Returns:
-        File names in natural order (2 before 10) by patient. A patient is a folder with a name of four digits.
+        File names in natural order (2 before 10) by patient. A patient is a folder whose name has four digits.
 
     Raises:
         UserError: If the zip is broken.

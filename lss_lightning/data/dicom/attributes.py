@@ -1,4 +1,4 @@
-"""Reading of DICOM data sets: one guard around pydicom, files without a meta header, odd values, enhanced images."""
+"""Reading of DICOM data sets: pydicom's exceptions, missing meta headers, invalid values and enhanced images."""
 
 from __future__ import annotations
 
@@ -27,33 +27,34 @@ from pydicom.uid import (
 from lss_lightning.data.dicom.archive import FileReader, UnreadableError
 from lss_lightning.data.guard import guard_parser
 
-# Every attribute that matters is checked here, and failures are reported as UnreadableError. pydicom would print
-# warnings about unused attributes, and the traceback of each decoder.
+# Every attribute that matters is checked here, and failures are reported as UnreadableError. Without these settings,
+# pydicom would print warnings about unused attributes, and the traceback of each decoder.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _SYNONYMS = {"EffectiveEchoTime": "EchoTime"}
-"""Names of attributes in functional groups, and the names that they have in other images."""
+"""Names of attributes in functional groups, and their names in other images."""
 
-# Longer or other texts are not quoted, because they might name the patient.
+# Longer texts, and texts with other characters, are not quoted, because they might name the patient.
 _QUOTABLE = re.compile(r"(nan|inf|[-+\d\s.,;:\\/eExX*'\[\]()]){1,80}", re.IGNORECASE)
 
 
 def guard_pydicom(problem: str) -> AbstractContextManager[None]:
-    """Turn any exception of pydicom into an :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
+    """Convert any exception raised by pydicom to an :class:`~lss_lightning.data.dicom.archive.UnreadableError`.
 
     Args:
-        problem: What pydicom did, for the message, e.g. ``damaged DICOM header``.
+        problem: Description of the problem for the message, e.g. ``damaged DICOM header``.
     """
     return guard_parser(lambda reason: UnreadableError(f"{problem} ({reason})"))
 
 
 def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydicom.FileDataset:
-    """Read some attributes of a file. The preamble and the meta header may be missing.
+    """Read some attributes of a DICOM file, whose preamble and meta header may be missing.
 
-    The attributes of an enhanced image of one frame are moved from its functional groups to the data set.
+    The attributes of a single-frame enhanced image are moved from its functional groups to the top level of the data
+    set.
 
     Raises:
         UnreadableError: If the file cannot be opened, is damaged, or is not DICOM.
@@ -79,7 +80,7 @@ def read_dataset(file: str, read: FileReader, keywords: Sequence[str]) -> pydico
 
 
 def may_be_dicom(path: Path) -> bool:
-    """Return whether a file begins like a DICOM file, with or without preamble, or cannot be opened to check."""
+    """Return whether a file begins like a DICOM file, with or without a preamble, or cannot be opened for the check."""
     try:
         if not path.exists():
             return False
@@ -87,13 +88,13 @@ def may_be_dicom(path: Path) -> bool:
             start = stream.read(132)
     except OSError:
         return True
-    # Without preamble, the first element is in group 2 or 8. Its length, or its type and length, follow.
+    # Without a preamble, the first element is in group 2 or 8, followed by its length, or by its type and length.
     is_element = start[:2] in (b"\2\0", b"\x08\0") and (start[4:6].isalpha() or start[6:8] == b"\0\0")
     return start[128:132] == b"DICM" or is_element
 
 
 def is_directory_file(path: Path) -> bool:
-    """Return whether a file is a DICOMDIR, the index of a disc, by its name or its meta header."""
+    """Return whether a file is a DICOMDIR (the index of a disc), judging by its name or its meta header."""
     if path.name.upper() == "DICOMDIR":
         return True
     try:
@@ -104,7 +105,7 @@ def is_directory_file(path: Path) -> bool:
 
 
 def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:
-    """Return the transfer syntax: as stated, or as found while reading a file without meta header."""
+    """Return the transfer syntax from the meta header or, if it is missing, as inferred while reading the file."""
     stated = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if stated:
         return UID(stated)
@@ -115,7 +116,7 @@ def get_transfer_syntax(dataset: pydicom.FileDataset) -> UID:
 
 
 def read_value(dataset: pydicom.Dataset, name: str) -> Any:
-    """Return an attribute's value, its text if the value does not conform to its type, or None if it is missing."""
+    """Return an attribute's value, its raw text if the value does not conform to its type, or None if it is missing."""
     try:
         value = dataset.get(name)
     except Exception:
@@ -127,7 +128,7 @@ def read_value(dataset: pydicom.Dataset, name: str) -> Any:
 
 
 def read_text(dataset: pydicom.Dataset, name: str) -> str:
-    """Return an attribute's text; the values of a list are separated by spaces."""
+    """Return an attribute as text, with multiple values separated by spaces, or an empty string if it is missing."""
     value = read_value(dataset, name)
     if value is None:
         return ""
@@ -135,7 +136,7 @@ def read_text(dataset: pydicom.Dataset, name: str) -> str:
 
 
 def read_numbers(dataset: pydicom.Dataset, name: str) -> tuple[float, ...] | None:
-    """Return an attribute's numbers, which may be stored as one text, or None if it is missing or not numeric."""
+    """Return an attribute's numbers, which may be stored as one string, or None if they are missing or not numeric."""
     value = read_value(dataset, name)
     if isinstance(value, str):
         value = value.split("\\")
@@ -149,18 +150,18 @@ def read_numbers(dataset: pydicom.Dataset, name: str) -> tuple[float, ...] | Non
 
 
 def read_number(dataset: pydicom.Dataset, name: str) -> float | None:
-    """Return an attribute's number, or None if it is missing or is not one number."""
+    """Return an attribute's number, or None if the attribute is missing or is not a single number."""
     numbers = read_numbers(dataset, name)
     return numbers[0] if numbers and len(numbers) == 1 else None
 
 
 def explain_value(dataset: pydicom.Dataset, name: str, rule: str) -> str:
-    """Describe an attribute that is missing or breaks a rule, with its value.
+    """Return a description of an attribute that is missing or breaks a rule, including its value.
 
     Args:
         dataset: The data set.
         name: The attribute.
-        rule: The values that are allowed, e.g. ``one number``.
+        rule: Description of the allowed values, e.g. ``one number``.
     """
     value = read_value(dataset, name)
     if value is None or (isinstance(value, Sequence) and not len(value)):
@@ -182,7 +183,7 @@ def _read_without_preamble(content: bytes, options: dict[str, Any]) -> pydicom.F
 
 
 def _restore_types(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
-    """Convert numbers that were stored with a text VR back to a numeric VR."""
+    """Convert decimal strings (DS) that were stored with another VR back to DS."""
     for keyword in keywords:
         element: Any = dataset.get_item(keyword)
         if element is not None and dictionary_VR(keyword) == "DS" != element.VR:
@@ -192,7 +193,7 @@ def _restore_types(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
 
 
 def _move_functional_groups(dataset: pydicom.Dataset, keywords: Sequence[str]) -> None:
-    """Move attributes of the only frame to the top of the data set, except those that are there already."""
+    """Copy attributes of the only frame to the top level of the data set, except those that it already has."""
     for name in _FUNCTIONAL_GROUPS:
         for groups in dataset.get(name) or ():
             for group in groups:

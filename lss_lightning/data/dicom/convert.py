@@ -23,16 +23,16 @@ REGISTRATION_CSV = "registration.csv"
 def convert_studies(raw: Path, picks: Path, output: Path, *, workers: int | None = None) -> list[RegistrationRecord]:
     """Extract the labelled slices from raw DICOM studies, register T2 to T1, and write both and their composite.
 
-    The output folder contains ``T1_Output`` and ``T2_Output`` (8 bits, stretched), ``Composite_Images`` (red T1,
-    green T2, blue max(T1 − T2, 0)), ``Blank_Labels`` (Unregistered where T2 has no signal, Other elsewhere) and
-    ``registration.csv`` (the fields of :class:`RegistrationRecord`). A slice or patient that cannot be used gets a
-    row with the reason, and the others are converted.
+    The output folder contains ``T1_Output`` and ``T2_Output`` (8 bits, stretched), ``Composite_Images`` (red T1, green
+    T2, blue max(T1 − T2, 0)), ``Blank_Labels`` (Unregistered where T2 has no signal, Other elsewhere) and
+    ``registration.csv`` (the fields of :class:`RegistrationRecord`). A slice or patient that cannot be used gets a row
+    that states the reason; the others are still converted.
 
     Args:
         raw: ``01_MRI_Data``, the folder that contains it, or its zip.
         picks: The folder with the three CSV files, or the folder that contains ``09_Source_Code``.
-        output: Folder to write. It must not exist, or be empty. It appears only when complete.
-        workers: Number of processes, or None for one per processor. The result does not depend on it.
+        output: Folder to write, which must not exist or must be empty. It appears only once it is complete.
+        workers: Number of processes, or None for one per processor. The result does not depend on this number.
 
     Returns:
         One record per patient and level, in the order of the CSV file.

@@ -19,7 +19,8 @@ MAX_TILT = 10.0
 """Largest angle in degrees between the rows or columns of parallel planes."""
 
 FALLBACK_SLICE_SPACING = 4.4
-"""Slice spacing in mm if the files do not state it, as in the Al-Kafri data. Images are paired within half of it."""
+"""Slice spacing in mm, as in the Al-Kafri data, that is assumed if the files do not state it. Images are paired if they
+are at most half the slice spacing apart."""
 
 _PARALLEL = math.cos(math.radians(MAX_TILT))
 
@@ -32,7 +33,7 @@ class Plane:
         corner: Centre of the first pixel.
         across: Unit vector along a row, towards higher columns.
         down: Unit vector along a column, towards higher rows.
-        spacing: Pixel height and width, mm.
+        spacing: Pixel height and width, in mm.
         shape: Number of rows and columns.
     """
 
@@ -49,7 +50,7 @@ class Plane:
 
     @property
     def centre(self) -> Vector:
-        """Centre of the image, mm."""
+        """Centre of the image, in mm."""
         half_width = (self.shape[1] - 1) / 2 * self.spacing[1]
         half_height = (self.shape[0] - 1) / 2 * self.spacing[0]
         return self.corner + half_width * self.across + half_height * self.down
@@ -64,7 +65,7 @@ class Plane:
         return float(self.normal @ (other.centre - self.centre))
 
     def is_parallel_to(self, other: Plane) -> bool:
-        """Return whether rows and columns point in the same directions, within 10 degrees."""
+        """Return whether the rows and columns of two planes point in the same directions, within 10 degrees."""
         return bool(self.across @ other.across > _PARALLEL and self.down @ other.down > _PARALLEL)
 
     def angle_to(self, other: Plane) -> float:
@@ -73,10 +74,10 @@ class Plane:
         return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
     def upright(self) -> tuple[Plane, Turn]:
-        """Return the same pixels as axial slices are displayed: columns run to the patient's left, rows to the back.
+        """Return the plane as axial slices are displayed: columns run to the patient's left and rows to the back.
 
         Returns:
-            The plane, and the turn that brings an array of the image's pixels onto its grid.
+            The plane, and the turn that brings an array of the image's pixels onto the grid of that plane.
         """
         turn = find_plane_turn(self.across, self.down)
         first, second = turn.order
@@ -90,7 +91,7 @@ class Plane:
     def map_to(self, other: Plane) -> tuple[Vector, Vector]:
         """Return the affine map that projects points of this plane perpendicularly onto another plane.
 
-        Points are (right, down) in mm from the centre of the respective image.
+        Points are given as (right, down) in mm from the centre of their image.
 
         Returns:
             Matrix of shape (2, 2) and shift of shape (2,), to be applied as ``matrix @ point + shift``.
@@ -101,15 +102,15 @@ class Plane:
 
 
 def find_facing_plane(plane: Plane, others: Sequence[Plane], max_distance: float) -> int | None:
-    """Find the plane that shows the same slice: a parallel one, nearest along the normal.
+    """Find the plane that shows the same slice: the nearest parallel plane along the normal.
 
     Args:
         plane: The slice.
         others: The candidates.
-        max_distance: Greatest distance along the normal, mm. Half the slice spacing makes the match unambiguous.
+        max_distance: Greatest distance along the normal, in mm. Half the slice spacing makes the match unambiguous.
 
     Returns:
-        Index into ``others``, or None if no candidate is parallel and near enough.
+        Index into ``others``, or None if no candidate is parallel and close enough.
     """
     near = [
         (abs(plane.height_of(other)), index)

@@ -70,13 +70,13 @@ _PLANE = {
     "ImageOrientationPatient": (6, "six numbers, two perpendicular unit vectors"),
     "ImagePositionPatient": (3, "three numbers in mm"),
 }
-"""The number of values of each attribute that defines the plane, and its rule."""
+"""Number of values of each attribute that defines the plane, and a description of the valid values."""
 _NUMBERS = ("RepetitionTime", "EchoTime", "InversionTime", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames")
 _FORMAT = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
 """The attributes that decoding requires."""
 _UNIT_TOLERANCE = 1e-3
 _MR_CLASSES = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
-"""The SOP classes of MR images, which have Rows; reports and raw data of the scanner have none."""
+"""The SOP classes of MR images, which have the attribute Rows; reports and the scanner's raw data do not."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ class DicomImage:
         echo_time: EchoTime in ms, or None.
         plane: The image's pixel grid, or None if an attribute that defines it is missing or invalid.
         invalid_attributes: Names of the attributes of the plane that are missing or invalid.
-        attribute_problems: A clause for each of them, and for each other invalid attribute, with its value and its
-            rule.
+        attribute_problems: A clause for each of these attributes, and for each other invalid attribute, that states its
+            value and the valid values.
         slice_spacing: Distance between the centres of neighbouring slices in mm, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
-        number_of_frames: Number of images in the file. It is 0 for reports and segmentations.
+        number_of_frames: Number of images in the file; 0 for reports and segmentations.
         traits: Weighting, derivation and other properties that determine the use of the image.
     """
 
@@ -121,7 +121,7 @@ class DicomImage:
 
     @property
     def required_plane(self) -> Plane:
-        """The plane.
+        """The plane, which must be known.
 
         Raises:
             UserError: If an attribute that defines the plane is missing or invalid.
@@ -256,7 +256,7 @@ def _check_decoder(syntax: pydicom.uid.UID) -> None:
 
 
 def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]:
-    """Return the plane, or None and the attributes that are missing or invalid, each with a clause that says why."""
+    """Return the plane or None, and a clause for each missing or invalid attribute that states the problem."""
     values = {name: np.array(read_numbers(dataset, name) or (), dtype=np.float64) for name in _PLANE}
     invalid = [name for name, (length, _) in _PLANE.items() if values[name].shape != (length,)]
     if "ImageOrientationPatient" not in invalid:
@@ -277,7 +277,7 @@ def _read_plane(dataset: pydicom.Dataset) -> tuple[Plane | None, dict[str, str]]
 
 
 def _find_class(dataset: pydicom.Dataset) -> str:
-    """Return the SOP class of a file by its data set or else its meta header, or an empty string."""
+    """Return the SOP class of a file from its data set or else its meta header, or an empty string."""
     meta = getattr(dataset, "file_meta", pydicom.Dataset())
     return read_text(dataset, "SOPClassUID") or read_text(meta, "MediaStorageSOPClassUID")
 

@@ -1,4 +1,4 @@
-"""Conversion of one patient: raw files to T1, registered T2 and composite of each level, with a record of each."""
+"""Conversion of one patient's raw files to T1, registered T2 and composite images, with a record for each level."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from lss_lightning.labels import LUMBAR
 from lss_lightning.stenosis import MAX_ROTATION_DEG, MAX_SHIFT_MM
 
 BLANK_LABELS = (f"{INTERMEDIATE_FOLDER}/Blank_Labels", "B1")
-"""Folder and file prefix of label files in which Unregistered is marked and all other pixels are Other."""
+"""Folder and file-name prefix of label files in which Unregistered is marked and all other pixels are Other."""
 
 
 @dataclass(frozen=True)
 class RegistrationRecord:
-    """The outcome for one slice. Values that were not reached are None.
+    """The outcome of converting one slice. Values that were not computed are None.
 
     Attributes:
         patient: Name of the patient's folder, four digits.
         level: ``D3``, ``D4`` or ``D5``.
-        status: ``registered``, ``not_registered`` (T2 stays where the headers place it) or ``left_out``.
+        status: ``registered``, ``not_registered`` (T2 keeps the position given by the headers) or ``left_out``.
         t1_slice: Position in the T1 series, from 1.
         t2_slice: Position of the matching image in the T2 series, from 1.
         gap_mm: Distance between the two images along T1's normal.
-        shift_x_mm: Shift of T2 relative to its position by the headers, to the right of the image.
-        shift_y_mm: The same, downwards.
+        shift_x_mm: Shift of T2 to the right of the image, relative to the position given by the headers.
+        shift_y_mm: Downward shift of T2 in the image, relative to the same position.
         rotation_deg: Rotation of T2 about the centre of T1, applied before the shift. It is positive if the right
             edge moves down.
-        information_before: Mattes mutual information of the pair as the headers place it, nats.
-        information_after: Mattes mutual information after registration, nats. If it is less than before, the
+        information_before: Mattes mutual information of the pair at the position given by the headers, in nats.
+        information_after: Mattes mutual information after registration, in nats. If this is less than before, the
             registration was discarded.
-        uncovered: Share of T1's pixels for which T2 has no signal.
+        uncovered: Fraction of T1's pixels for which T2 has no signal.
         flags: Quality flags, separated by semicolons.
         problem: Reason why the slice was left out, or an empty string.
     """
@@ -72,7 +72,7 @@ def convert_patient(raw_data: Path, output: Path, job: tuple[Pick, list[str]]) -
     Args:
         raw_data: The folder or zip, as returned by :func:`~lss_lightning.data.dicom.archive.find_raw_data`.
         output: Root of the layout to write. Its folders must exist.
-        job: The labelled slices, and the patient's files.
+        job: The patient's labelled slices, and the names of the patient's files.
 
     Returns:
         One record per level. A slice that cannot be used has a record with the reason.
@@ -136,7 +136,7 @@ def _read_pixels(image: DicomImage, read: FileReader) -> NDArray[np.float32]:
 
 
 def _get_image(series: DicomSeries, number: int) -> DicomImage:
-    """Return the image at a position of a series, from 1."""
+    """Return the image at a position in a series, counted from 1."""
     if number > len(series.files):
         raise UserError(
             f"{SLICES_CSV} names slice {number} of {series.name}, which has {len(series.files)} files; correct "
@@ -149,7 +149,7 @@ def _get_image(series: DicomSeries, number: int) -> DicomImage:
 
 
 def _find_match(t1_image: DicomImage, t2: DicomSeries) -> tuple[DicomImage, float]:
-    """Return the T2 image of the same slice, and its distance from the T1 image in mm."""
+    """Return the T2 image that shows the same slice as a T1 image, and their distance in mm."""
     usable = [image for image in t2.images.values() if image.plane]
     planes = [image.required_plane.upright()[0] for image in usable]
     t1_plane = t1_image.required_plane.upright()[0]
@@ -182,7 +182,7 @@ def _find_flags(
         "frame_of_reference_differs": t1_image.frame_of_reference_uid != t2_image.frame_of_reference_uid,
         "shift_over_15_mm": math.hypot(registration.dx, registration.dy) > MAX_SHIFT_MM,
         "rotation_over_5_deg": abs(math.degrees(registration.rotation)) > MAX_ROTATION_DEG,
-        # The published labels are drawn on the stored pixels of T1, so these are not turned.
+        # The published labels are drawn on the stored pixels of T1, so the images are not turned upright.
         "not_upright": not t1_image.required_plane.upright()[1].changes_nothing,
         "information_fell": not registration.improved,
     }

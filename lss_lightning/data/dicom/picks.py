@@ -1,4 +1,4 @@
-"""Reading of the three CSV files in the data set's source code that name the labelled slices of the raw data."""
+"""Reading of the three CSV files in the data set's source code that identify the labelled slices of the raw data."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Pick:
     Attributes:
         patient: Name of the patient's folder, four digits.
         slice_numbers: Position of each level's slice among the files of the series in natural order, from 1.
-        t1_folder: Name of the T1 folder or its beginning, or None if no CSV file names it.
-        t2_folder: Name of the T2 folder or its beginning, or None if no CSV file names it.
+        t1_folder: Name of the T1 folder, or the beginning of its name, or None if no CSV file specifies it.
+        t2_folder: Name of the T2 folder, or the beginning of its name, or None if no CSV file specifies it.
     """
 
     patient: str
@@ -37,8 +37,8 @@ class Pick:
 def read_picks(root: Path) -> list[Pick]:
     """Read ``Slices Numbers.csv`` and, if they exist, ``T1_Subfolders.csv`` and ``T2_Subfolders.csv``.
 
-    Rows of the first file are patient, slice of D3, of D4, of D5. Rows of the other two are patient and folder, or
-    the folder alone, in the order of the first file.
+    Each row of the first file holds the patient and the slice numbers of D3, D4 and D5. Each row of the other two holds
+    the patient and the folder, or only the folder, in the order of the first file.
 
     Args:
         root: The folder of the CSV files, or the folder that contains ``09_Source_Code`` or ``Source_Code.zip``.
@@ -76,7 +76,7 @@ def read_picks(root: Path) -> list[Pick]:
 
 
 def find_picks(root: Path) -> Path | zipfile.Path | None:
-    """Return the folder of the CSV files, unpacked or in ``Source_Code.zip``, or None if there is none.
+    """Return the folder of the CSV files, unpacked or in ``Source_Code.zip``, or None if it is not found.
 
     Raises:
         UserError: If the zip is broken.
@@ -93,7 +93,7 @@ def find_picks(root: Path) -> Path | zipfile.Path | None:
 
 
 def _read_folders(path: Path | zipfile.Path, patients: list[str]) -> dict[str, str]:
-    """Return the series folder of each patient. The result is empty if the file does not exist."""
+    """Return the series folder of each patient; empty if the file does not exist."""
     if not path.is_file():
         return {}
     rows = _read_rows(path)

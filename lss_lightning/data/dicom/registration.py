@@ -24,15 +24,15 @@ class Registration:
     """T2 resampled to the grid of T1.
 
     Attributes:
-        image: T2, float32 of the shape of T1. It is 0 where T2 has no signal.
-        covered: Where T2 has signal, bool of the shape of T1.
-        dx: Shift of T2 relative to its position by the headers, mm to the right.
-        dy: The same, mm downwards.
+        image: T2, float32 with the shape of T1. It is 0 where T2 has no signal.
+        covered: Mask of the pixels where T2 has signal, bool with the shape of T1.
+        dx: Shift of T2 to the right, relative to the position given by the headers, in mm.
+        dy: Downward shift of T2, relative to the same position, in mm.
         rotation: Rotation of T2 about the centre of T1, applied before the shift, in radians. It is positive if the
             right edge moves down.
-        information_before: Mattes mutual information of the pair as the headers place it, nats.
-        information_after: Mattes mutual information at the best position found, nats. If it is less than before, T2
-            stays where the headers place it.
+        information_before: Mattes mutual information of the pair at the position given by the headers, in nats.
+        information_after: Mattes mutual information at the best position found, in nats. If this is less than before,
+            T2 keeps the position given by the headers.
     """
 
     image: NDArray[np.float32]
@@ -50,7 +50,7 @@ class Registration:
 
 
 def register(t1: NDArray[np.floating], t1_plane: Plane, t2: NDArray[np.floating], t2_plane: Plane) -> Registration:
-    """Register T2 to T1 and resample it to the grid of T1, with a single interpolation.
+    """Register T2 to T1 and resample it onto the grid of T1, with a single interpolation.
 
     The headers give the initial position. The registration is rigid in the plane and maximises Mattes mutual
     information over three resolutions (Mattes et al., IEEE TMI 22(1), 2003). It samples with a fixed seed on one
@@ -58,9 +58,9 @@ def register(t1: NDArray[np.floating], t1_plane: Plane, t2: NDArray[np.floating]
 
     Args:
         t1: The fixed image, of shape (H, W).
-        t1_plane: Its position in the patient.
+        t1_plane: Position of ``t1`` in the patient.
         t2: The moving image, of shape (H', W').
-        t2_plane: Its position in the patient. It must be parallel to ``t1_plane`` and face it.
+        t2_plane: Position of ``t2`` in the patient, which must be parallel to ``t1_plane`` and face it.
 
     Raises:
         UserError: If the two images hardly overlap, or one of them is blank.
@@ -89,7 +89,7 @@ def register(t1: NDArray[np.floating], t1_plane: Plane, t2: NDArray[np.floating]
 
 
 def _to_itk(pixels: NDArray[np.floating], plane: Plane) -> SimpleITK.Image:
-    """Convert to an image with coordinates in mm from its centre."""
+    """Convert pixels to a SimpleITK image whose coordinates are in mm from its centre."""
     image = SimpleITK.GetImageFromArray(pixels.astype(np.float32))
     spacing = (plane.spacing[1], plane.spacing[0])
     image.SetSpacing(spacing)
@@ -132,7 +132,7 @@ def _compute_information(
 
 def _build_method(headers: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
     method = SimpleITK.ImageRegistrationMethod()
-    # With one thread the order of summation, and so the result, is the same on any number of cores.
+    # With one thread, the order of summation, and therefore the result, is the same on any number of cores.
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(_BINS)

@@ -18,7 +18,7 @@ class StudyGroup:
     """The images of one study.
 
     Attributes:
-        images: At least one.
+        images: At least one image.
         patients: Number of patients whose images have this StudyInstanceUID. It should be 1.
     """
 
@@ -31,8 +31,8 @@ class DicomSeries:
     """The images of one series.
 
     Attributes:
-        files: All files in natural order, including unreadable ones, because slice numbers count them.
-        images: The readable images by file name. At least one.
+        files: All files in natural order, including unreadable ones, because slice numbers include them.
+        images: The readable images by file name; at least one.
     """
 
     files: tuple[str, ...]
@@ -50,7 +50,7 @@ class DicomSeries:
 
     @property
     def orientation(self) -> str:
-        """``axial`` or ``not axial``, by the majority of the images, or ``without …`` if none states its position."""
+        """``axial`` or ``not axial``, by the majority of the images, or ``without …`` if none has a valid plane."""
         planes = [image.plane for image in self.images.values() if image.plane]
         if not planes:
             return f"without {' and '.join(next(iter(self.images.values())).invalid_attributes)}"
@@ -64,10 +64,11 @@ class DicomSeries:
 
 
 def group_into_studies(images: Sequence[DicomImage]) -> list[StudyGroup]:
-    """Group images by StudyInstanceUID and patient, in the order of the first images.
+    """Group images by StudyInstanceUID and patient, in the order of each group's first image.
 
-    Some de-identification gives several patients one StudyInstanceUID. They are distinguished by PatientID, name,
-    birth date and sex. An image that states too little to belong to only one of them becomes a separate study.
+    Some de-identification tools assign one StudyInstanceUID to several patients, who are then distinguished by
+    PatientID, name, birth date and sex. An image that states too little to identify one of these patients becomes a
+    separate study.
     """
     by_uid: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
@@ -83,7 +84,7 @@ def group_into_studies(images: Sequence[DicomImage]) -> list[StudyGroup]:
 
 
 def _split_by_patient(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
-    # Screen captures and the like may state another patient, or none; they make no study and are never used.
+    # Screen captures and similar images may state another patient, or none; they form no study and are never used.
     usable = [i for i in images if i.plane or i.number_of_frames > 1 or i.traits.weighting != "other"]
     by_identity = {image.traits.identity: image.traits for image in usable or images[:1]}
     patients: list[list[ImageTraits]] = []
@@ -106,8 +107,8 @@ def _split_by_patient(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
 def keep_preferred(images: Sequence[DicomImage]) -> list[DicomImage]:
     """Return the images that depart least from a plain original.
 
-    Originals come before derived copies, then images without contrast agent before those with it, then images in phase
-    or without fat suppression before water and fat.
+    Originals are preferred to derived copies, then images without a contrast agent to those with one, then in-phase
+    images and those without fat suppression to all others (water, fat, opposed-phase or fat-suppressed).
     """
     best = min((image.traits.departures for image in images), default=None)
     return [image for image in images if image.traits.departures == best]
@@ -121,7 +122,7 @@ def find_series_pair(
     Args:
         images: All images of a patient.
         unreadable: Names of the patient's files that could not be read.
-        t1_name: Name of the T1 folder or its beginning, or None to choose by orientation and weighting.
+        t1_name: Name of the T1 folder, or the beginning of its name, or None to choose by orientation and weighting.
         t2_name: The same for T2.
 
     Returns:
@@ -197,6 +198,6 @@ def _group_into_series(
 
 
 def _find_by_name(all_series: list[DicomSeries], name: str) -> list[DicomSeries]:
-    """Return the series in folders of a name or, if there is none, in folders whose names begin with it."""
+    """Return the series in folders with a given name or, if there are none, in folders whose names begin with it."""
     exact = [series for series in all_series if series.name.lower() == name.lower()]
     return exact or [series for series in all_series if series.name.lower().startswith(name.lower())]

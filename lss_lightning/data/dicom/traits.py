@@ -28,13 +28,13 @@ TRAITS_HEADER = [
     "ScanOptions",
     "ContrastBolusAgent",
 ]
-"""Attributes that :func:`read_traits` needs besides those of the image's header."""
+"""Attributes that :func:`read_traits` needs in addition to those of the image's header."""
 
 # Repetition and echo times in ms of T1- and T2-weighted spin echoes. Localisers are gradient echoes with far shorter
 # times; proton-density images have a long repetition time and a short echo time.
 _T1_REPETITION_TIME, _T1_MAX_ECHO_TIME = (200, 1300), 40
 _T2_MIN_REPETITION_TIME, _T2_MIN_ECHO_TIME = 1500, 60
-# Inversion times in ms that suppress fat (STIR) and that deepen the contrast of T1 (T1 FLAIR).
+# Inversion times in ms that suppress fat (STIR) and that increase T1 contrast (T1 FLAIR).
 _STIR_INVERSION_TIME, _T1_INVERSION_TIME = (50, 300), (500, 1300)
 _NOT_SLICES = re.compile(
     r"locali[sz]er|scout|posdisp|survey|3.?pl(ane)?\b|projection|\bmip\b|subtract|screen.?save|myelo"
@@ -54,8 +54,8 @@ class ImageTraits:
     """Properties of a single image that determine whether and how it is used.
 
     Attributes:
-        identity: Digests of PatientID, PatientBirthDate, PatientSex and of the parts of PatientName. An item that is
-            not stated is empty. They only distinguish patients and are never written.
+        identity: Digests of PatientID, PatientBirthDate, PatientSex and the parts of PatientName; empty for an
+            attribute that is not stated. The digests serve only to distinguish patients and are never written.
         series_number: SeriesNumber, or None.
         description: SeriesDescription, or ProtocolName if there is none, in lower case, or an empty string.
         weighting: ``T1``, ``T2``, ``PD``, ``STIR`` or ``other``.
@@ -63,8 +63,8 @@ class ImageTraits:
         has_contrast_agent: Whether ContrastBolusAgent or the description states a contrast agent.
         fat: ``water``, ``fat``, ``opposed-phase`` (Dixon), ``fat-suppressed``, or an empty string.
         acquired: Date and time of the acquisition as text that sorts by time, or an empty string.
-        exclusion: The rule by which the image is neither T1 nor T2, as ``with …``, or an empty string if it is one of
-            them or its times decide.
+        exclusion: The rule by which the image is neither T1 nor T2, in the form ``with …``, or an empty string if it is
+            T1 or T2 or was classified by its times.
     """
 
     identity: tuple[frozenset[str], ...]
@@ -79,7 +79,7 @@ class ImageTraits:
 
     @property
     def departures(self) -> tuple[bool, bool, bool]:
-        """Departures from a plain original image, gravest first. The smallest value is the best image."""
+        """Departures from a plain original image, most serious first; the image with the smallest value is the best."""
         return self.is_derived, self.has_contrast_agent, bool(self.fat)
 
     @property
@@ -97,7 +97,7 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
     """Read the properties of an image. An attribute with an invalid value counts as missing."""
     protocol = " ".join(_read_texts(dataset, "ProtocolName")).lower()
     description = " ".join(_read_texts(dataset, "SeriesDescription")).lower() or protocol
-    # The protocol of a whole examination may name several weightings.
+    # A protocol that covers a whole examination may name several weightings.
     is_of_series = len({token.kind for token in find_tokens(protocol)}) < 2
     stated = f"{description} {protocol}" if is_of_series and find_weighting(description) is None else description
     types = [text.lower() for text in _read_texts(dataset, "ImageType")]
@@ -147,9 +147,10 @@ def read_traits(dataset: pydicom.Dataset, repetition_time: float | None, echo_ti
 
 
 def are_same_patient(first: ImageTraits, second: ImageTraits) -> bool:
-    """Return whether two images may be of the same patient: no item that both state differs.
+    """Return whether two images may be of the same patient, i.e. whether no attribute that both state differs.
 
-    Names agree if the parts of one are among those of the other, so ``DOE^JOHN`` agrees with ``Doe, John A``.
+    Two names agree if the parts of one are a subset of the parts of the other, so ``DOE^JOHN`` agrees with
+    ``Doe, John A``.
     """
     return all(
         not one or not other or one <= other or other <= one
@@ -172,7 +173,7 @@ def _read_identity(dataset: pydicom.Dataset) -> tuple[frozenset[str], ...]:
 def _find_weighting(
     description: str, repetition_time: float | None, echo_time: float | None, inversion_time: float | None
 ) -> str:
-    """Return the weighting of a spin echo by its times or, if these do not decide, by its description."""
+    """Return the weighting of a spin echo from its times or, if these are inconclusive, from its description."""
     stated = find_weighting(description)
     long_echo = echo_time is not None and echo_time >= _T2_MIN_ECHO_TIME
     if _is_flair(description, inversion_time):
@@ -184,16 +185,16 @@ def _find_weighting(
     if _lies_in(repetition_time, _T1_REPETITION_TIME) and echo_time <= _T1_MAX_ECHO_TIME:
         return "T1"
     if repetition_time < _T2_MIN_REPETITION_TIME:
-        # At 3 tesla, T1 may have a repetition time between the limits.
+        # At 3 tesla, a T1-weighted image may have a repetition time between the limits.
         return "T1" if stated == "T1" and repetition_time > _T1_REPETITION_TIME[1] and not long_echo else "other"
     if long_echo:
         return "T2"
-    # A T1 FLAIR may lack an inversion time.
+    # A T1 FLAIR image may not state its inversion time.
     return "T1" if stated == "T1" and "flair" in description else "PD"
 
 
 def explain_times(repetition_time: float, echo_time: float) -> str:
-    """State the rule by which the times of a spin echo make it neither T1 nor T2."""
+    """Return a clause that explains why a spin echo with these times (in ms) is neither T1 nor T2."""
     shortest, longest = _T1_REPETITION_TIME
     return (
         f"with RepetitionTime {repetition_time:g} and EchoTime {echo_time:g} ms (T1 has {shortest} to {longest} and at "
@@ -217,7 +218,7 @@ def _has_contrast_agent(agent: str, description: str) -> bool:
 
 
 def _find_fat(types: Sequence[str], description: str, options: Sequence[str]) -> str:
-    """Return the Dixon part, or whether fat is suppressed."""
+    """Return the value of :attr:`ImageTraits.fat`: the Dixon part, ``fat-suppressed`` or an empty string."""
     parts = [_PHASES[text] for text in types[2:] if text in _PHASES]
     if match := _DIXON_IN_TEXT.search(description):
         parts.append(_PHASES.get(re.sub(r"[^a-z]+", "_", match[1] or match[2]), ""))

@@ -1,4 +1,4 @@
-"""Division of slices into training, validation and test sets: a module per protocol."""
+"""Division of slices into training, validation and test sets: one module per protocol."""
 
 from lss_lightning.data.splits.protocol import (
     PARTS,

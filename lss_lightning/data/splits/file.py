@@ -20,11 +20,11 @@ _MAX_NAMES = 5  # names in an error message
 class FileSplit(SplitProtocol):
     """A split read from a table of patients or slices, such as the ``split.csv`` of a run.
 
-    Either each patient or slice is in one part, or each is in all three (resubstitution, with its warning). Slices that
-    are not in the table are in no part. Without ``val`` rows there is no validation set.
+    Either each patient or slice is in one part, or all are in all three parts (resubstitution, with its warning).
+    Slices that are not in the table are in no part. Without ``val`` rows, there is no validation set.
 
     Attributes:
-        file: Path of the CSV, with columns as in :data:`~lss_lightning.data.splits.table.KEY_COLUMNS`.
+        file: Path of the CSV file, with columns as in :data:`~lss_lightning.data.splits.table.KEY_COLUMNS`.
         select_on_test: Whether to select the checkpoint on the test set if there are no ``val`` rows, instead of using
             the last epoch.
         content: Text of the file. If None, as in the configuration, the file is read. Checkpoints store the text, so
@@ -71,7 +71,7 @@ class FileSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation set, or the test set with ``select_on_test``, or None."""
+        """The part that selects the checkpoint: the validation set, the test set with ``select_on_test``, or None."""
         if self.select_on_test:
             return "test"
         return "val" if self._table.members["val"] else None

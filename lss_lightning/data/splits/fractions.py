@@ -1,4 +1,4 @@
-"""``split=patient`` and ``split=image``: a random fraction of the patients or slices for each part; resubstitution."""
+"""``split=patient`` and ``split=image``, random splits by patient or slice, and ``split=resubstitution``."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _FractionSplit(SplitProtocol):
         unit: The divided units, ``patients`` or ``slices``, for error messages.
         val_fraction: Fraction of the units in the validation set, which selects the checkpoint.
         test_fraction: Fraction of the units in the test set.
-        select_on_test: Without a validation set, whether the test set selects the checkpoint instead of using the
-            last epoch.
+        select_on_test: Whether to select the checkpoint on the test set if there is no validation set, instead of using
+            the last epoch.
         seed: Seed of the random order.
     """
 
@@ -62,7 +62,7 @@ class _FractionSplit(SplitProtocol):
         """Divide patients or slices; 1545 slices at a test fraction of 0.1 give the paper's 1390 and 155.
 
         Raises:
-            UserError: If there are too few patients or slices to give each part one.
+            UserError: If there are too few patients or slices for every part to have at least one.
         """
         units = [self._unit_of(slice_) for slice_ in slices]
         order = shuffle_units(units, self.seed)
@@ -84,7 +84,7 @@ class _FractionSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation set, or the test set with ``select_on_test``, or None."""
+        """The part that selects the checkpoint: the validation set, the test set with ``select_on_test``, or None."""
         if self.select_on_test:
             return "test"
         return "val" if self.val_fraction > 0 else None
@@ -95,7 +95,7 @@ class _FractionSplit(SplitProtocol):
 
 @dataclass(frozen=True)
 class PatientSplit(_FractionSplit):
-    """Divides patients, so that no patient is in two parts."""
+    """Random split by patient, so that no patient is in two parts."""
 
     protocol: ClassVar[str] = "patient"
     unit: ClassVar[str] = "patients"
@@ -106,7 +106,7 @@ class PatientSplit(_FractionSplit):
 
 @dataclass(frozen=True)
 class ImageSplit(_FractionSplit):
-    """Divides slices regardless of their patients, as the paper does."""
+    """Random split by slice, regardless of the patient, as in the paper."""
 
     protocol: ClassVar[str] = "image"
     unit: ClassVar[str] = "slices"
@@ -119,7 +119,7 @@ class ImageSplit(_FractionSplit):
 
 @dataclass(frozen=True)
 class Resubstitution(SplitProtocol):
-    """Puts all slices into every part, to show how much that inflates the scores."""
+    """Split in which every part has all slices, to show how much resubstitution inflates the scores."""
 
     protocol: ClassVar[str] = "resubstitution"
 
@@ -129,7 +129,7 @@ class Resubstitution(SplitProtocol):
 
     @property
     def selection_part(self) -> str:
-        """The validation set, which equals the test set."""
+        """The part that selects the checkpoint: the validation set, which equals the test set."""
         return "val"
 
     @property
@@ -139,5 +139,5 @@ class Resubstitution(SplitProtocol):
 
     @property
     def is_resubstitution(self) -> bool:
-        """Whether the split tests on its training slices: True."""
+        """True, because the split tests on its training slices."""
         return True

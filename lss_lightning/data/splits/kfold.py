@@ -16,7 +16,7 @@ from lss_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class KFoldSplit(SplitProtocol):
-    """Divides patients into folds and tests on one of them; each patient is in exactly one test fold.
+    """Split by patient into folds, one of which is the test set; each patient is in exactly one test fold.
 
     Attributes:
         fold: Index of the test fold.
@@ -39,10 +39,10 @@ class KFoldSplit(SplitProtocol):
             )
 
     def divide(self, slices: Sequence[Slice]) -> Split:
-        """Divide patients.
+        """Divide the slices by patient.
 
         Raises:
-            UserError: If there are fewer patients than folds, or none is left to train.
+            UserError: If there are fewer patients than folds, or if no patient is left for training.
         """
         order = shuffle_units([slice_.patient for slice_ in slices], self.seed)
         if len(order) < self.folds:
@@ -71,10 +71,10 @@ class KFoldSplit(SplitProtocol):
 
     @property
     def selection_part(self) -> str | None:
-        """The validation set, or None if it is empty."""
+        """The part that selects the checkpoint: the validation set, or None if it is empty."""
         return "val" if self.val_fraction > 0 else None
 
     @property
     def description(self) -> str:
-        """The number of the test fold, in words."""
+        """The division and the number of the test fold, in words."""
         return f"split by patient, fold {self.fold} of 0 to {self.folds - 1}"

@@ -19,7 +19,7 @@ class SplitProtocol:
     """A protocol that divides slices into parts; the fields of each subclass are the keys of the ``split`` section.
 
     Attributes:
-        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``. By default the name of
+        protocol: Name of the protocol in ``metrics.json``, and of its file in ``conf/split``. By default, the name of
             the class.
     """
 
@@ -37,7 +37,7 @@ class SplitProtocol:
             Sorted indices by part.
 
         Raises:
-            UserError: If the protocol does not fit these slices.
+            UserError: If the protocol cannot be applied to these slices.
         """
         raise NotImplementedError
 
@@ -53,19 +53,19 @@ class SplitProtocol:
 
     @property
     def is_resubstitution(self) -> bool:
-        """Whether the same slices train, select and test."""
+        """Whether the same slices are used for training, checkpoint selection and testing."""
         return False
 
     @property
     def warning(self) -> str:
-        """The sentence that every page must show if the test is optimistically biased; empty if it is not."""
+        """The warning that every report must show if the test is optimistically biased, or an empty string."""
         if self.is_resubstitution:
             return "Trained, selected and tested on the same slices (resubstitution)."
         return "Selected on test." if self.selection_part == "test" else ""
 
 
 def count_shared_patients(slices: Sequence[Slice], split: Split, part: str = "train", other: str = "test") -> int:
-    """Count the patients that have slices in both of two parts."""
+    """Count the patients that have slices in both of the given parts."""
     first, second = ({slices[index].patient for index in split[name]} for name in (part, other))
     return len(first & second)
 

@@ -21,7 +21,7 @@ KEY_COLUMNS: dict[SplitKey, Callable[[Slice], SplitKey]] = {
     ("patient", "level"): lambda slice_: (slice_.patient, slice_.level),
     ("image",): lambda slice_: (slice_.name,),
 }
-"""Columns that a table may have beside ``part``, in any order, and functions that return a slice's cells in them."""
+"""Columns that a table may have besides ``part``, in any order, and functions that return a slice's cells in them."""
 
 COLUMN_CHOICES = " or ".join(",".join((*columns, "part")) for columns in KEY_COLUMNS)
 """The allowed columns in words."""
@@ -29,7 +29,7 @@ COLUMN_CHOICES = " or ".join(",".join((*columns, "part")) for columns in KEY_COL
 
 @dataclass(frozen=True)
 class SplitTable:
-    """The content of a table.
+    """The content of a split table.
 
     Attributes:
         columns: A key of :data:`KEY_COLUMNS`.
@@ -46,15 +46,15 @@ class SplitTable:
 
 
 def parse_split_table(text: str, origin: str) -> SplitTable:
-    """Parse a table; blank lines, spaces around cells and repeated rows are ignored.
+    """Parse a split table; blank lines, spaces around cells and repeated rows are ignored.
 
     Args:
-        text: The CSV.
+        text: Content of the CSV file.
         origin: The table's name in error messages.
 
     Raises:
-        UserError: If the text is not such a table, or has an entry in several parts without having all entries in all
-            three.
+        UserError: If the text is not a split table, or if an entry is in several parts although not all entries are in
+            all three parts.
     """
     reader = csv.reader(io.StringIO(text, newline=""))
     try:

@@ -23,7 +23,7 @@ from lss_lightning.data.studies.stacks import find_stacks
 from lss_lightning.errors import UserError
 from lss_lightning.stenosis import Flag, Side, flag_registration
 
-# Two images of one weighting nearer than this share of the slice spacing show the same slice.
+# Two images of the same weighting that are closer than this fraction of the slice spacing show the same slice.
 _REPEATED = 0.25
 _AMBIGUOUS = "other images of the same series at the same positions and time, later by file name"
 
@@ -59,7 +59,7 @@ class AcquiredImage:
 
     @property
     def half_spacing(self) -> float:
-        """Half the distance to the next slice, mm."""
+        """Half the distance to the next slice, in mm."""
         return (self.slice_spacing or FALLBACK_SLICE_SPACING) / 2
 
 
@@ -87,7 +87,7 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
     that grid.
 
     Args:
-        images: At least one.
+        images: At least one image.
         requirements: The images that the checkpoint needs.
         description: Text of the progress bar.
 
@@ -128,7 +128,7 @@ def assemble_study(images: Sequence[AcquiredImage], requirements: InputRequireme
 
 
 def _get_only_kind(by_kind: dict[str, list[AcquiredImage]], requirements: InputRequirements) -> list[AcquiredImage]:
-    """Return the images of the only weighting, as images of unspecified kind."""
+    """Return the images of the only weighting in a study as images of unspecified kind."""
     if len(by_kind) > 1:
         raise UserError(
             f"the checkpoint needs one image per slice, of no specific weighting (data.channels="
@@ -138,10 +138,10 @@ def _get_only_kind(by_kind: dict[str, list[AcquiredImage]], requirements: InputR
 
 
 def _remove_repeats(images: Sequence[AcquiredImage]) -> tuple[list[AcquiredImage], Counter[str]]:
-    """Keep one image at each position: from the series with most positions, then the best rank.
+    """Keep one image at each position: from the series with the most positions, then of the best rank, then the latest.
 
     Returns:
-        The images kept, and the number of the others by series and reason.
+        The images that are kept, and the number of the other images by series and reason.
     """
     positions = {(image.series, *np.round(image.plane.centre, 1), *np.round(image.plane.normal, 2)) for image in images}
     sizes = Counter(series for series, *_ in positions)
@@ -190,7 +190,7 @@ def _plan_slices(images: Sequence[AcquiredImage], partners: Sequence[AcquiredIma
 
 
 def _explain_no_pair(images: Sequence[AcquiredImage], partners: Sequence[AcquiredImage]) -> str:
-    """Explain why no T1 image has a T2 image: they are too far apart, or tilted against each other."""
+    """Return a text that explains why no T1 image has a T2 image: their planes are too far apart or too tilted."""
     pairs = [(abs(image.plane.height_of(partner.plane)), image, partner) for image in images for partner in partners]
     distance, nearest, _ = min(pairs, key=lambda pair: pair[0] - pair[1].half_spacing)
     near = [(image, partner) for distance, image, partner in pairs if distance <= image.half_spacing]
@@ -209,7 +209,7 @@ def _explain_no_pair(images: Sequence[AcquiredImage], partners: Sequence[Acquire
 def _assemble_slices(
     plans: Sequence[_SlicePlan], requirements: InputRequirements, description: str, remarks: Sequence[str]
 ) -> Study:
-    # Threads suffice because SimpleITK releases Python's lock while it registers.
+    # Threads suffice because SimpleITK releases Python's global interpreter lock during registration.
     with ThreadPoolExecutor(count_processors()) as pool:
         attempts = pool.map(lambda plan: _try_assemble(plan, requirements), plans)
         results = list(track_progress(attempts, description, len(plans)))
@@ -243,7 +243,7 @@ def _read(image: AcquiredImage) -> NDArray[Any]:
 
 
 def _assemble_slice(plan: _SlicePlan, *, partner_needed: bool) -> AxialSlice:
-    """Read a slice, and register the image of the other weighting to it."""
+    """Read the image of a slice, and register the image of the other weighting to it."""
     image, partner = plan.image, plan.partner
     pixels = _read(image)
     images = {image.kind: _to_uint8(pixels, pixels.dtype, np.ones(pixels.shape, dtype=np.bool_))}
@@ -275,7 +275,7 @@ def _assemble_slice(plan: _SlicePlan, *, partner_needed: bool) -> AxialSlice:
 def _register_partner(
     partner: AcquiredImage, fixed: NDArray[Any], plane: Plane
 ) -> tuple[NDArray[np.uint8], tuple[Flag, ...]]:
-    """Return an image registered to the grid of another one, and the flags of the registration."""
+    """Return an image registered to the grid of another image, and the flags of the registration."""
     from lss_lightning.data.dicom.registration import register
 
     pixels = _read(partner)
@@ -293,5 +293,5 @@ def _to_uint8(pixels: NDArray[Any], stored: np.dtype[Any], covered: NDArray[np.b
 
 
 def _find_image_left(plane: Plane) -> Side:
-    """Return the patient's side on the left of an axial image."""
+    """Return the side of the patient that is on the left of an axial image."""
     return "right" if plane.across[0] > 0 else "left"

@@ -1,6 +1,6 @@
-"""Choice of the axial T1 and T2 images among all images of a DICOM study, and an account of what is not used.
+"""Choice of the axial T1 and T2 images among all images of a DICOM study, and remarks on images that are not used.
 
-Series are named by their number only, because descriptions may contain a patient's name.
+Series are identified only by their number, because descriptions may contain a patient's name.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from lss_lightning.data.dicom.series import keep_preferred
 from lss_lightning.display import format_count
 from lss_lightning.errors import UserError
 
-# Echo time in ms of a usual T2-weighted image. Of several echoes of a series, the nearest is used.
+# Typical echo time of a T2-weighted image in ms. If a series has several echoes, the nearest one is used.
 _T2_ECHO_TIME = 100
 
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """The images that may be used.
+    """The T1 and T2 images of a study that may be used.
 
     Attributes:
-        weighted: All images of T1 and T2, axial or not, by file name with their kind.
-        preferred: Names of those that the rules prefer among the axial images of a kind.
-        remarks: What is not used, and properties of what is used, one sentence each.
+        weighted: Weighting (``T1`` or ``T2``) of each T1 or T2 image, axial or not, by file name.
+        preferred: File names of the axial images that the rules prefer for each weighting.
+        remarks: Images that are not used, and properties of the images that are used, one sentence each.
     """
 
     weighted: Mapping[str, str]
@@ -36,10 +36,10 @@ class ImageChoice:
 
 
 def choose_images(images: Sequence[DicomImage], series: Mapping[str, str]) -> ImageChoice:
-    """Choose T1 and T2 by the user's setting or else by weighting, and leave out copies and variants by rule.
+    """Choose T1 and T2 by the user's setting, or else by weighting, and leave out copies and variants by rule.
 
     Raises:
-        UserError: If the study lacks a series that the user names, or that series is not axial.
+        UserError: If the study lacks a series that the user specifies, or if that series is not axial.
     """
     weighted: dict[str, str] = {}
     for kind in sorted(series):
@@ -67,10 +67,10 @@ def choose_images(images: Sequence[DicomImage], series: Mapping[str, str]) -> Im
 
 
 def rank_images(images: Iterable[DicomImage]) -> dict[str, int]:
-    """Return the rank of each image by file name, 0 for the best of several equal ones.
+    """Return the rank of each image by file name, 0 for the best of several equivalent images.
 
-    A series of several echoes is ranked by them: the shortest for T1, the one nearest to 100 ms for T2. Among series,
-    the one that was acquired last comes first.
+    The images of a multi-echo series are ranked by echo time: the shortest is best for T1, the one nearest to 100 ms
+    for T2. Among several series, the one acquired last is best.
     """
     by_series: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
@@ -93,13 +93,13 @@ def rank_images(images: Iterable[DicomImage]) -> dict[str, int]:
 
 
 def label_series(image: DicomImage) -> str:
-    """Return a name of the image's series for the user, e.g. ``series 5``."""
+    """Return the name of an image's series in messages to the user, e.g. ``series 5``."""
     number = image.traits.series_number
     return "a series without a number" if number is None else f"series {number}"
 
 
 def _find_series(images: Sequence[DicomImage], kind: str, text: str) -> list[DicomImage]:
-    """Return the images of the series that a text names by number, UID or description."""
+    """Return the images of the series that a text identifies by number, UID or description."""
     wanted = text.strip().lower()
     if wanted.isdecimal():
         matches = [image for image in images if image.traits.series_number == int(wanted)]
@@ -114,7 +114,7 @@ def _find_series(images: Sequence[DicomImage], kind: str, text: str) -> list[Dic
             f"{setting}: no series has this number, UID or description; the study has {_list_series(images)}; correct "
             "it, or leave it out"
         )
-    # A number or description may name both echoes of a series.
+    # A number or description may match both echoes of a series.
     matches = [image for image in matches if image.traits.weighting == kind] or matches
     planes = [image.plane for image in matches if image.plane]
     if planes and not any(plane.is_axial for plane in planes):
@@ -123,7 +123,7 @@ def _find_series(images: Sequence[DicomImage], kind: str, text: str) -> list[Dic
 
 
 def _could_be(image: DicomImage, kind: str, weighted: Mapping[str, str]) -> bool:
-    """Return whether a user could expect an image that is not used to be used as a kind."""
+    """Return whether a user might expect an unused image to be used as the given kind, ``T1`` or ``T2``."""
     similar = {"T1": ("T1",), "T2": ("T2", "STIR", "PD")}
     return weighted.get(image.file, kind) == kind and image.traits.weighting in similar[kind]
 
@@ -149,7 +149,7 @@ def _join_labels(images: Iterable[DicomImage]) -> str:
 
 
 def _list_series(images: Iterable[DicomImage]) -> str:
-    """Return the study's series with their weightings, e.g. ``series 2 (T2, not axial), series 4 (T2)``."""
+    """Return a text that lists series with their weightings, e.g. ``series 2 (T2, not axial), series 4 (T2)``."""
     members: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
         members[label_series(image)].append(image)

@@ -18,11 +18,11 @@ from lss_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class DicomStudy:
-    """The images of one StudyInstanceUID and patient.
+    """The images with one StudyInstanceUID that belong to one patient.
 
     Attributes:
-        root: The folder that file names are relative to.
-        images: At least one.
+        root: The folder to which file names are relative.
+        images: At least one image.
         patients: Number of patients in the input whose images have this StudyInstanceUID. It should be 1.
     """
 
@@ -38,7 +38,7 @@ class DicomStudy:
             name: Name of the study, shown by the progress bar.
 
         Raises:
-            UserError: If there is no usable axial slice, or none of a weighting that is needed.
+            UserError: If there is no usable axial slice, or none with a weighting that the checkpoint needs.
         """
         if not self.images[0].study_uid:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Search for studies in a folder, a file or a zip.
+"""Search for studies in a folder, a file or a zip archive.
 
 Messages do not name files below the input, because file names may contain a patient's name.
 """
@@ -40,11 +40,11 @@ _OTHER_FORMATS = (
     *(".mhd", ".nhdr", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".par", ".rec", ".npz", ".mat", ".h5"),
     *(".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp"),
 )
-"""Suffixes of volumes and images in formats that are not read."""
+"""Suffixes of volumes and images in formats that are not supported."""
 
 
 class StudySource(Protocol):
-    """A study whose files are known but not read yet."""
+    """A study whose files are known but have not been read yet."""
 
     def read(self, requirements: InputRequirements, name: str) -> Study:
         """Read the study's axial slices.
@@ -86,10 +86,10 @@ def open_input(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class StudyListing:
-    """The studies in the input, and the files that belong to none.
+    """The studies in the input, and the files that belong to no study.
 
     Attributes:
-        studies: At least one.
+        studies: At least one study.
         left_out: DICOM files that cannot be read, and label maps.
         problems: Other files that should have been used but could not be, one clause each.
         remarks: Files that were left out on purpose, one sentence each.
@@ -102,21 +102,21 @@ class StudyListing:
 
     @property
     def unreadable(self) -> list[FileProblem]:
-        """The files that should have been used."""
+        """The files that should have been used but cannot be read."""
         return [problem for problem in self.left_out if problem.is_error]
 
 
 def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, str] = _BY_RULE) -> StudyListing:
-    """Find the studies in a file or folder: DICOM if there is any, else volumes and image files.
+    """Find the studies in a file or folder: DICOM studies if there are any, else volumes and image files.
 
     DICOM images are grouped by StudyInstanceUID and patient, in the natural order of each study's first file. Other
-    files are grouped by folder; T1 and T2 files belong together if their names are otherwise the same.
+    files are grouped by folder; T1 and T2 files belong together if their names are the same except for the weighting.
 
     Args:
         root: The file or folder to search.
-        source: The path that the user gave, for messages.
+        source: The path given by the user, for messages.
         excluded: A folder that is not searched: the folder of the results.
-        series: The user's choice of T1 and T2 by texts in file names, by ``T1`` and ``T2``.
+        series: The user's choice of T1 and T2: texts in file names, keyed by ``T1`` and ``T2``.
 
     Raises:
         UserError: If there is no study.
@@ -168,7 +168,7 @@ def find_studies(root: Path, source: Path, excluded: Path, series: Mapping[str, 
 
 
 def _describe_unread(files: Sequence[Path]) -> tuple[str, ...]:
-    """Return a sentence on archives in the input, and one on files in formats that are not read."""
+    """Return a sentence on archives in the input, and one on files in formats that are not supported."""
     names = [path.name.lower() for path in files if not find_suffix(path.name) and not may_be_dicom(path)]
     remedies = {_PACKED: "unpack them first", _OTHER_FORMATS: "convert volumes to NIfTI and images to PNG"}
     sentences = []
@@ -180,7 +180,7 @@ def _describe_unread(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _list_files(root: Path, excluded: Path) -> list[Path]:
-    """Return all files in natural order, without hidden files and the results of earlier runs."""
+    """Return all files in natural order, excluding hidden files and the results of earlier runs."""
     if root.is_file():
         return [root]
     excluded = excluded.expanduser().resolve()
@@ -191,7 +191,7 @@ def _list_files(root: Path, excluded: Path) -> list[Path]:
 
 
 def _read_dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomImage], list[FileProblem]]:
-    """Read the headers of all DICOM files. Return them and the files that cannot be read."""
+    """Read the headers of all DICOM files, and return them and the files that cannot be read."""
     images, unreadable = [], []
     with open_reader(root) as read:
         for path in files:
@@ -206,12 +206,12 @@ def _read_dicom_images(root: Path, files: Sequence[Path]) -> tuple[list[DicomIma
 
 
 def _has_suffix(path: Path) -> bool:
-    """Return whether a file has the suffix of a format that is read, so that reading it reports a fault."""
+    """Return whether a file has the suffix of a supported format, in which case reading it reports any fault."""
     return path.suffix.lower() in _DICOM_SUFFIXES or bool(find_suffix(path.name))
 
 
 def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
-    """Add the partner files from the neighbouring folder, for example those in T1_Output to those in T2_Output."""
+    """Add the partner files from the sibling folder, for example the files in T1_Output to those in T2_Output."""
     sibling = find_sibling_folder(root) if root.is_dir() else None
     if sibling is None:
         return list(files)
@@ -221,7 +221,7 @@ def _add_siblings(root: Path, files: Sequence[Path]) -> list[Path]:
 
 
 def _check_choice(files: Sequence[Path], series: Mapping[str, str]) -> tuple[str, ...]:
-    """Check that the user's texts occur in names, and return a remark on files that are left out because of them."""
+    """Check that the user's texts occur in names, and return a remark on the files that they exclude."""
     paths = [path for path in files if find_suffix(path.name)]
     named = parse_file_names(paths, series)
     for kind in series:
@@ -232,7 +232,7 @@ def _check_choice(files: Sequence[Path], series: Mapping[str, str]) -> tuple[str
 
 
 def _group_files(files: Sequence[Path], series: Mapping[str, str], *, volumes: bool) -> Iterator[StudySource]:
-    """Group volume files into studies of one volume or pair of volumes, or image files into studies."""
+    """Group files into studies: volumes singly or in pairs, or image files by their ``study`` key."""
     suffixes = ((path, find_suffix(path.name)) for path in files)
     paths = [path for path, suffix in suffixes if suffix and (suffix in VOLUME_FORMATS) is volumes]
     all_named = parse_file_names(paths, series)

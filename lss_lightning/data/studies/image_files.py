@@ -21,10 +21,10 @@ ImagesByKind = dict[str, NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class ImageFileStudy:
-    """The files of one study. T1 and T2 of a slice are registered to one another already.
+    """The files of one study. The T1 and T2 images of a slice are already registered to each other.
 
     Attributes:
-        files: At least one.
+        files: At least one file.
     """
 
     files: tuple[NamedFile, ...]
@@ -68,9 +68,9 @@ class ImageFileStudy:
 
 
 def _count_planes(files: list[NamedFile]) -> int:
-    """Return the number of slices in each file.
+    """Return the number of slices in each file, or 1 if the files differ or one of them is unreadable.
 
-    It is 1 if the files differ or one of them is unreadable, and reading that slice then reports the reason.
+    In the latter cases, reading that slice reports the reason.
     """
     try:
         (planes,) = {read_header(named.path).planes for named in files}
@@ -138,7 +138,7 @@ def _without_path(error: UserError, named: NamedFile) -> UserError:
 
 
 def _split_composite(pixels: NDArray[np.uint8], requirements: InputRequirements) -> ImagesByKind:
-    """Return T1 and T2 from a composite's red and green channels."""
+    """Return T1 and T2 from the channels of a composite, or an image of unspecified kind if that is needed."""
     if requirements.kinds == (UNSPECIFIED_KIND,):
         return {UNSPECIFIED_KIND: pixels if requirements.channels == "rgb" else pixels[..., 0]}
     if pixels.shape[2] != 3 or (pixels == pixels[..., :1]).all():

@@ -1,4 +1,4 @@
-"""Recognition of label maps among the volumes of an input."""
+"""Recognition of label maps among the volumes in the input."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from lss_lightning.data.nifti import find_volume_format
 LABEL_MAP = "a label map, not an image: few whole numbers in connected areas; give the image that it belongs to"
 """Reason for leaving out a label map."""
 
-# A study labels at most a few dozen structures; TotalSegmentator, the most, has 117.
+# A study usually labels a few dozen structures at most; TotalSegmentator has the most, 117.
 _MAX_LABELS = 128
-# In a label map most neighbours are equal; in an image, noise makes them differ.
+# In a label map, most neighbouring voxels are equal; in an image, noise makes them differ.
 _MIN_EQUAL = 0.75
 _NIFTI_INTENT_LABEL = "1002"
 
 
 def is_label_map(path: Path) -> bool:
-    """Return whether a volume holds labels rather than an image, by its header or by its values.
+    """Return whether a volume holds labels rather than an image, judging by its header or its values.
 
-    The name is not used: it may say "seg" of an image or nothing of a mask. Files that cannot be read return False.
+    The name is not used, because the name of an image may contain "seg" and that of a mask may not. The result is False
+    for files that cannot be read.
     """
     import SimpleITK
 

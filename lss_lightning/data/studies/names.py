@@ -1,4 +1,4 @@
-"""Parsing of file and folder names: T1, T2 or composite, and which files belong together."""
+"""Parsing of file and folder names: weighting (T1, T2 or composite), and files that belong together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALKAFRI_LABEL = re.compile(r"[LB]1_\d+_D[345]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file and what its name states.
+    """A file and the properties that its name states.
 
     Attributes:
         path: The file.
@@ -36,8 +36,8 @@ class NamedFile:
         pair: Key that the T1 and T2 files of one slice or volume share within a study.
         level: The disc level, e.g. ``L4/5``, of Al-Kafri files, or None.
         field_of_view: Width in mm of Al-Kafri images, or None.
-        contradiction: Whether the name says both T1 and T2 and no rule decides.
-        by_rule: Whether the name says T1 or T2 several times, and a rule decides.
+        contradiction: Whether the name contains both T1 and T2, and no rule determines which of them is the weighting.
+        by_rule: Whether the name contains both T1 and T2, and a rule determines which of them is the weighting.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class NamedFile:
     by_rule: bool = False
 
     def check_weighting(self, kinds: Sequence[str]) -> None:
-        """Check that the name states at most one weighting, and none but T1 or T2.
+        """Check that the name states no weighting other than T1 or T2, and not both.
 
         Args:
-            kinds: The kinds that the checkpoint needs. If none is T1 or T2, every name is allowed.
+            kinds: The kinds that the checkpoint needs. If they include neither T1 nor T2, every name is allowed.
 
         Raises:
             UserError: If the name is ambiguous or states another kind. The message does not contain the name.
@@ -73,13 +73,14 @@ class NamedFile:
 def parse_file_names(paths: Iterable[Path], series: Mapping[str, str]) -> list[NamedFile]:
     """Parse the names of image files or volumes. Label maps of the Al-Kafri data are left out.
 
-    The weighting is that of a BIDS suffix (``_T1w``), else of the token T1 or T2 beside a word such as ax, tra or tse,
-    else of the last token. T1 and T2 may also be folders, unless names of files in the folder contradict it.
+    The weighting is taken from a BIDS suffix (``_T1w``), else from the token T1 or T2 next to a word such as ax, tra or
+    tse, else from the last token. The name of the folder may also state T1 or T2, unless the names of files in the
+    folder contradict it.
 
     Args:
         paths: The files of all studies.
-        series: Texts by ``T1`` and ``T2``; a file whose name or folder contains one has that kind, whatever it says
-            otherwise, and no other file has it.
+        series: Texts keyed by ``T1`` and ``T2``. A file whose name or folder name contains the text has that kind,
+            whatever else its name states, and no other file has it.
     """
     names = {path: strip_suffix(path.name) for path in paths}
     names = {path: name for path, name in names.items() if not _ALKAFRI_LABEL.fullmatch(name)}
@@ -92,7 +93,7 @@ def parse_file_names(paths: Iterable[Path], series: Mapping[str, str]) -> list[N
 
 @dataclass(frozen=True)
 class _ParsedText:
-    """What a name states: the kind, and the rest of the name without it."""
+    """The parts of a name: the kind that it states, and the rest of the name."""
 
     kind: str | None
     rest: str
@@ -144,12 +145,12 @@ def _parse_path(path: Path, name: str, kinds: set[str | None], series: Mapping[s
 
 
 def _parse_folder(name: str) -> str | None:
-    """Return the kind that a folder's name states. ``T2-07`` is the number of a patient in a group T2."""
+    """Return the kind that a folder's name states, or None for a name such as ``T2-07`` (patient 7 of group T2)."""
     return None if _NUMBERED.fullmatch(name) else _parse(name).kind
 
 
 def describe_rule(files: Sequence[NamedFile]) -> tuple[str, ...]:
-    """Return a remark if a rule decided between T1 and T2 in the names of files."""
+    """Return a remark if a rule was needed to choose between T1 and T2 in the names of files."""
     count = sum(named.by_rule for named in files)
     if not count:
         return ()

@@ -1,4 +1,4 @@
-"""The common result of reading a study: axial slices, and what a network requires of them."""
+"""The common result of reading a study (axial slices), and the requirements of a network for them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _KINDS = {"composite": ("T1", "T2"), "t1_t2": ("T1", "T2"), "t1": ("T1",), "t2":
 
 @dataclass(frozen=True)
 class InputRequirements:
-    """The images that a checkpoint needs of each slice, and what the user states about the files.
+    """The images of each slice that a checkpoint needs, and the user's settings for the files.
 
     Attributes:
         channels: The checkpoint's ``data.channels``, never ``image``.
         pixel_size: Pixel spacing in mm of files that do not state it, or None if unknown.
-        series: The user's choice of T1 and T2, by ``T1`` and ``T2``: the number, UID or description of a DICOM series,
-            or a text in the names of other files. A kind that is not given is chosen by rule.
+        series: The user's choice of T1 and T2, keyed by ``T1`` and ``T2``: the number, UID or description of a DICOM
+            series, or a text in the names of other files. A kind that is not given is chosen by rule.
     """
 
     channels: str
@@ -60,10 +60,10 @@ class InputRequirements:
 
 @dataclass(frozen=True)
 class FileProblem:
-    """A file of the input that is left out.
+    """An input file that is left out.
 
     Attributes:
-        file: The path. It may contain a name, so it is shown on the terminal, but not stored.
+        file: The path. It may contain a patient's name, so it is shown on the terminal but not stored.
         reason: The reason, without any part of the path.
         is_error: Whether the file should have been used.
     """
@@ -74,7 +74,7 @@ class FileProblem:
 
 
 def summarise_problems(problems: Iterable[FileProblem], limit: int = 3) -> str:
-    """Return the most frequent reasons, each with the number of files."""
+    """Return a text that lists the most frequent reasons, each with its number of files."""
     reasons = Counter(problem.reason for problem in problems)
     text = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(limit))
     return f"{text}; and {len(reasons) - limit} other reasons" if len(reasons) > limit else text
@@ -89,13 +89,13 @@ class AxialSlice:
         images: uint8 arrays of shape (H, W) by ``T1`` and ``T2``, registered to one another, or by ``image``, which
             may have the shape (H, W, 3).
         spacing: Pixel height and width in mm, or None if unknown.
-        image_left: The patient's side on the image's left, or None if unknown.
+        image_left: The side of the patient that is on the left of the image, or None if unknown.
         plane: Position in the patient, or None if unknown.
         thickness: Slice thickness in mm, or None if unknown.
         stack: Index of the stack of parallel neighbours that contains the slice, or None if unknown.
         level: The disc level that the file name states, e.g. ``L4/5``, or None.
         flags: Quality flags of the images.
-        sources: The files. The first defines the grid of the label map.
+        sources: The source files. The first one defines the grid of the label map.
     """
 
     name: str
@@ -115,8 +115,8 @@ class Study:
     """A study that has been read.
 
     Attributes:
-        slices: At least one, from head to feet if the positions are known, else in the natural order of the file
-            names.
+        slices: At least one slice, ordered from head to feet if the positions are known, else in the natural order of
+            the file names.
         problems: Files and slices that should have been used but could not be, one clause each.
         remarks: Other information for the user, one sentence each.
         orientation: Axes of the source NIfTI, MHA or NRRD file, e.g. ``RAS``, or None for other files.
@@ -139,7 +139,7 @@ def build_network_image(
         images: Images as in :attr:`AxialSlice.images`, including all that the channels need.
         channels: Channels as in :attr:`InputRequirements.channels`.
         third_channel: Third channel of a composite, a key of :data:`~lss_lightning.data.composite.THIRD_CHANNELS`, or
-            None for the published one.
+            None for the published formula.
 
     Returns:
         uint8 array of shape (C, H, W).

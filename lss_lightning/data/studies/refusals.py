@@ -39,21 +39,21 @@ def explain_no_axial_images(images: Sequence[DicomImage]) -> UserError:
 
 
 def explain_unweighted(images: Iterable[DicomImage]) -> str:
-    """Return a clause on the axial images that are neither T1 nor T2, or an empty string if there is none."""
+    """Return a clause on the axial images that are neither T1 nor T2, or an empty string if there are none."""
     axial = [i for i in images if i.number_of_frames == 1 and i.plane and i.plane.is_axial]
     _, text = _count(_explain(image) for image in axial if image.traits.weighting not in ("T1", "T2"))
     return text and f"not used are {text}"
 
 
 def _count(reasons: Iterable[str]) -> tuple[list[str], str]:
-    """Return the reasons, the most frequent first, and a text that gives the number of each."""
+    """Return the reasons, most frequent first but non-axial images last, and a text that states the number of each."""
     counts = Counter(reasons)
     order = sorted(counts, key=lambda reason: (reason == _NOT_AXIAL, -counts[reason]))
     return order, "; ".join(f"{counts[reason]} {reason}" for reason in order)
 
 
 def join_problems(images: Iterable[DicomImage]) -> str:
-    """Return the clauses about missing and invalid attributes, the most frequent first."""
+    """Return up to three clauses about missing and invalid attributes, the most frequent first, joined into a text."""
     counts = Counter(problem for image in images for problem in image.attribute_problems)
     return " and ".join(problem for problem, _ in counts.most_common(3))
 
@@ -73,7 +73,7 @@ def _explain(image: DicomImage) -> str:
 
 
 def _explain_weighting(image: DicomImage) -> str:
-    """State the rule by which the times or else the description make an image neither T1 nor T2."""
+    """Return a clause that explains, from its times or description, why an image is neither T1 nor T2."""
     times = {"RepetitionTime": image.repetition_time, "EchoTime": image.echo_time}
     if image.repetition_time and image.echo_time:
         return explain_times(image.repetition_time, image.echo_time)

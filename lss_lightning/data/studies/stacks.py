@@ -9,7 +9,7 @@ from itertools import pairwise
 from lss_lightning.data.dicom.geometry import Plane
 
 _SAME_DIRECTION = math.cos(math.radians(2))
-# Slices of one stack are evenly spaced; a gap this many times the smallest step separates two stacks.
+# Slices of one stack are evenly spaced; a gap of more than this many times the smallest step separates two stacks.
 _GAP = 1.8
 
 
@@ -20,7 +20,7 @@ def find_stacks(planes: Sequence[Plane]) -> list[list[int]]:
         planes: All planes of one weighting, without repeats.
 
     Returns:
-        Indices of the planes by stack. Stacks, and the slices of each stack, run from head to feet.
+        Indices of the planes by stack. Stacks, and the slices of each stack, are ordered from head to feet.
     """
     from_head = sorted(range(len(planes)), key=lambda index: -float(planes[index].centre[2]))
     groups: list[list[int]] = []

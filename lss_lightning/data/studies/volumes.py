@@ -35,7 +35,7 @@ class _Volume:
     Attributes:
         pixels: Array of shape (N, H, W).
         planes: Position of each slice.
-        step: Distance between neighbouring slices, mm.
+        step: Distance between neighbouring slices, in mm.
         orientation: Axes of the file, e.g. ``RAS``.
         has_position: Whether the file states its position in the patient.
     """
@@ -49,10 +49,10 @@ class _Volume:
 
 @dataclass(frozen=True)
 class VolumeStudy:
-    """The files of one study.
+    """A study of one or two volume files.
 
     Attributes:
-        files: A single file, or one for each weighting.
+        files: A single file, or one file for each weighting.
     """
 
     files: tuple[NamedFile, ...]
@@ -120,12 +120,12 @@ def _infer_kind(requirements: InputRequirements, files: Sequence[NamedFile]) -> 
 
 
 def _read_volume(path: Path, *, stretch_whole: bool) -> _Volume:
-    """Read a file.
+    """Read a file as axial slices.
 
     Args:
         path: The file.
         stretch_whole: Whether to stretch the whole volume to 8 bits at once, as training on such files does, rather
-            than each slice.
+            than each slice separately.
 
     Raises:
         UserError: If the file cannot be read or was not acquired axially. The message does not name the file.
