@@ -1,4 +1,4 @@
-"""Pages and their sections."""
+"""HTML reports and their sections."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lss_lightning.reporting.page.rendering import render
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page.
+    """A section of an HTML report.
 
     Attributes:
         key: Anchor of the section: a lower-case letter, then lower-case letters, digits and hyphens.
-        title: Heading of the section, also in the navigation.
+        title: Heading of the section, also used in the navigation.
         blocks: The blocks from top to bottom.
 
     Raises:
-        ValueError: If the key contains other characters.
+        ValueError: If the key does not have this form.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Page:
     Attributes:
         title: Title of the page and of the browser tab.
         lead: One or two introductory sentences.
-        disclaimer: Disclaimer of the data. Every page states in addition that it is for research only.
+        disclaimer: Disclaimer for the data. Every page also states that it is for research only.
         sections: The sections in order.
 
     Raises:
