@@ -37,7 +37,7 @@ _TOP, _MAX_HEIGHT = 40, 592  # top of the picture and the list, and maximum heig
 _INDENT = "  "  # at the start of continuation lines of a note
 # Letters at the left and right edges of the picture: the patient's sides, with a question mark if they are assumed.
 _SIDE_LETTERS: Mapping[Side | None, tuple[str, str]] = {"right": ("R", "L"), "left": ("L", "R"), None: ("R?", "L?")}
-_COMPRESSION = 3  # PNG level: files are as small as with the default of 6, but take two thirds of the time
+_COMPRESSION = 3  # PNG level: files as small as with the default of 6, written in two thirds of the time
 
 
 @dataclass(frozen=True)

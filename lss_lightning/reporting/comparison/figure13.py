@@ -30,8 +30,8 @@ class SegmentedExample:
         title: Title of the image, e.g. ``Best: patient 0001 D4``.
         image: The image, (H, W, 3) or (H, W, 1), uint8.
         label: The label map, (H, W), uint8, class indices or :data:`~lss_lightning.labels.IGNORE_INDEX`.
-        predictions: Predicted label map of each model by name, (H, W), uint8, class indices.
-        ious: Mean IoU over the anatomical classes of this image for each model by name; NaN if undefined.
+        predictions: Predicted label maps by name of the model, each (H, W), uint8, class indices.
+        ious: Mean IoU of this image over the anatomical classes, by name of the model; NaN if undefined.
     """
 
     title: str

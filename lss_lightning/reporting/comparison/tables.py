@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of the paper, with our runs beside it in Tables 1 and 2, and a table of the cost of the runs."""
+"""Tables 1 to 3 of the paper, the first two with columns for our runs, and a table of the cost of the runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_runs_table(results: Sequence[RunResult], labels: LabelSet) -> Table:
 
 
 def make_table2(results: Sequence[RunResult], labels: LabelSet, caption: str) -> Table:
-    """Make Table 2: the IoU by class of each run with 95 % CIs, beside the paper's if the classes match.
+    """Make Table 2: the IoU by class of each run with 95 % CIs, beside the paper's IoU if the classes match.
 
     Args:
         results: The runs.

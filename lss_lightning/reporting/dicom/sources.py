@@ -78,7 +78,7 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
         The slices that have DICOM sources, in the order of the study.
 
     Raises:
-        UserError: If a file lacks an attribute that a reference requires, several files share a SOPInstanceUID, or a
+        UserError: If a file lacks an attribute that a reference requires, several files share one SOPInstanceUID, or a
             label map does not match the grid of any of its source images.
     """
     matched = []

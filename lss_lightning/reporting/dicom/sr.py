@@ -23,7 +23,7 @@ _SERIES = 8851
 def write_sr(study: StudyResult, path: Path, segs: Sequence[Path], keep_identity: bool = False) -> Path | None:
     """Write a study's measurements as a Comprehensive SR with template TID 1500.
 
-    For each slice, one measurement group contains its distances, each with its polyline, its ratios and, as text, the
+    One measurement group for each slice contains its distances (each with its polyline), its ratios and, as text, the
     published thresholds that its measurements are below, its quality flags and its withheld measurements. A further
     group for each area refers to the segmentation frame or outline that was measured. The report contains no diagnosis.
 
@@ -31,8 +31,8 @@ def write_sr(study: StudyResult, path: Path, segs: Sequence[Path], keep_identity
         study: The study.
         path: The file to write.
         segs: The files that :func:`~lss_lightning.reporting.dicom.seg.write_seg` wrote for this study.
-        keep_identity: As in :func:`~lss_lightning.reporting.dicom.seg.write_seg`. The study and its images
-            are referenced by their UIDs in either case.
+        keep_identity: As in :func:`~lss_lightning.reporting.dicom.seg.write_seg`. The study and its images are
+            referenced by their UIDs in either case.
 
     Returns:
         The path of the file, or None if the study was not read from DICOM files.

@@ -27,7 +27,7 @@ class LogsPastEpochs(Protocol):
     """A logger that starts a new recording when a run is resumed."""
 
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs that preceded the resumption.
+        """Log the epochs before the run was resumed.
 
         Args:
             rows: The metrics of each epoch by name, including ``epoch`` and excluding undefined values.

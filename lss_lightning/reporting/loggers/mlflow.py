@@ -76,7 +76,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log the past epochs unless the MLflow run is resumed and thus contains them."""
+        """Log the past epochs unless the MLflow run is resumed and therefore contains them."""
         if not self._resumed:
             for row in rows:
                 self.log_metrics(row, int(row["epoch"]))

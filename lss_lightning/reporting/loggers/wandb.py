@@ -73,7 +73,7 @@ class WandbLogger(lightning.WandbLogger):
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log the past epochs unless the server has them. An offline recording must be complete in itself."""
+        """Log the past epochs unless the server has them. An offline recording must be self-contained."""
         if not self.experiment.resumed:
             for row in rows:
                 self.log_metrics(row)

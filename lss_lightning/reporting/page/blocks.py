@@ -149,7 +149,7 @@ Block: TypeAlias = Figure | Table | Prose | Bullets | Facts | KeyNumbers
 
 
 def parse_number(cell: str) -> str | None:
-    """Return the number at the start of a cell in a form that JavaScript can parse, or None without a number."""
+    """Return the number at the start of a cell in a form that JavaScript can parse, or None if there is none."""
     match = _NUMBER.match(cell)
     return None if match is None else match[1].replace(",", "").replace("−", "-")
 

@@ -38,9 +38,9 @@ class Page:
     """A self-contained HTML report.
 
     Attributes:
-        title: Title of the page and of the browser tab.
+        title: Title of the report and of the browser tab.
         lead: One or two introductory sentences.
-        disclaimer: Disclaimer for the data. Every page also states that it is for research only.
+        disclaimer: Disclaimer for the data. Every report also states that it is for research only.
         sections: The sections in order.
 
     Raises:
@@ -58,7 +58,7 @@ class Page:
             raise ValueError(f"section keys {keys} are not unique")
 
     def write(self, path: Path) -> None:
-        """Write the page to an HTML file."""
+        """Write the report to an HTML file."""
         text = render(
             "page.html.j2", title=self.title, lead=self.lead, disclaimer=self.disclaimer, sections=self.sections
         )

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
-"""Folder of the templates. Pages extend ``base.html.j2``, with head, style sheet, skip link, header and footer."""
+"""Folder of the templates.
+
+Every report extends ``base.html.j2``, which provides the head, style sheet, skip link, header and footer.
+"""
 
 
 def render(template: str, *folders: Path, **values: Any) -> str:

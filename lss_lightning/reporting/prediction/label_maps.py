@@ -43,7 +43,8 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
 
     Args:
         study: The segmented study.
-        path: The file to write. If there are several, they are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz`` and so on.
+        path: The file to write. If there are several files, they are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz``
+            and so on.
         orientation: The axes of the file from which the study was read, e.g. ``RAS``. If None, slices remain axial.
 
     Returns:
@@ -73,7 +74,10 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
 
 
 def format_provenance(study: StudyResult) -> str:
-    """Return the disclaimer and the checkpoints in one line. The disclaimer comes first because some fields are short."""
+    """Return the disclaimer and the checkpoints in one line.
+
+    The disclaimer comes first because fields of limited length, as in NIfTI headers, cut off the end.
+    """
     models = ", ".join(f"{model.name} {model.sha256[:12]}" for model in study.models)
     return f"{study.disclaimer} {models}"
 

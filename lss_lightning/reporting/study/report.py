@@ -69,8 +69,8 @@ def write_study_report(study: StudyResult, path: Path) -> None:
     """Write the report of a study as a self-contained HTML file for screens, phones, keyboard navigation and print.
 
     Each measured level is shown with its images, label map, outlines and calipers, its measurements with their
-    intervals and the published thresholds, and its quality flags. A comparison of all levels follows, then the slices
-    that were not measured with the reasons, the sources of the thresholds, and the checkpoints. Nothing is phrased as a
+    intervals and the published thresholds, and its quality flags. A comparison of all levels follows, then a list of
+    the unmeasured slices with reasons, the sources of the thresholds, and the checkpoints. Nothing is phrased as a
     diagnosis.
 
     Args:
