@@ -1,4 +1,4 @@
-"""Results as tables, figures and pages, made from dictionaries and arrays, independently of training."""
+"""Tables, figures and HTML reports of results, created from dictionaries and arrays independently of training."""
 
 from lss_lightning.reporting.boundary import plot_boundary
 from lss_lightning.reporting.calipers import plot_calipers

@@ -1,4 +1,4 @@
-"""Agreement of two sets of measurements: Bland-Altman plots, and errors against the simulated severity."""
+"""Agreement of two sets of measurements: Bland-Altman plots, and plots of errors against the simulated severity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLOTTED_MEASUREMENTS = (
     "foramen_left_mm",
     "foramen_right_mm",
 )
-"""The measurements with a panel."""
+"""The measurements that are plotted, each in its own panel."""
 
 _COLUMNS = 3
 _ROW_HEIGHT = 2.35  # inches
@@ -31,20 +31,20 @@ _Z = 1.96
 _SEVERITY = "Simulated severity"
 
 MeasurementArray = NDArray[np.float64]
-"""(N, F), in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`; NaN where withheld."""
+"""F measurements of N slices, (N, F), ordered as :data:`~lss_lightning.stenosis.MEASUREMENTS`; NaN where withheld."""
 
 
 def plot_bland_altman(
     first: MeasurementArray, second: MeasurementArray, path: Path, *, names: tuple[str, str], caption: str
 ) -> None:
-    """Plot each slice's difference, first minus second, against the mean of the two.
+    """Plot the difference of each slice, first minus second, against the mean of both values.
 
     Args:
         first: Measurements of N slices, (N, F), mm or mm².
-        second: Measurements to compare with, (N, F), mm or mm².
+        second: Measurements of the same slices to compare with, (N, F), mm or mm².
         path: PNG file to write.
-        names: Names of the two, e.g. ``prediction`` and ``label``.
-        caption: Data and checkpoint of the figure.
+        names: Names of the two sets of measurements, e.g. ``prediction`` and ``label``.
+        caption: Caption that states the data and the checkpoint.
     """
     note = (
         f"Each point is a slice: {names[0]} minus {names[1]}, against the mean of the two. Solid line: bias. Dashed "
@@ -55,13 +55,13 @@ def plot_bland_altman(
 
 
 def plot_severity(errors: MeasurementArray, severities: NDArray[np.float64], path: Path, *, caption: str) -> None:
-    """Plot each slice's error against the severity of the simulated stenosis.
+    """Plot the error of each slice against the severity of its simulated stenosis.
 
     Args:
         errors: Prediction minus truth, (N, F), mm or mm².
         severities: Severity of each slice's stenosis, (N,), 0 to 1.
         path: PNG file to write.
-        caption: Data and checkpoint of the figure.
+        caption: Caption that states the data and the checkpoint.
     """
     note = (
         "Each point is a slice: prediction minus truth, against the severity of the simulated stenosis. Solid line: "
@@ -78,7 +78,7 @@ def _plot(x: MeasurementArray, differences: MeasurementArray, path: Path, *, xla
         panels: list[Axes] = body.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
         for name, axes in zip(PLOTTED_MEASUREMENTS, panels, strict=False):
             index = list(MEASUREMENTS).index(name)
-            has_unit = xlabel != _SEVERITY  # the x axis has the measurement's unit too
+            has_unit = xlabel != _SEVERITY  # the x axis also has the unit of the measurement
             thresholds = [
                 criterion.below
                 for criterion in CRITERIA
@@ -105,7 +105,7 @@ def _draw_panel(
     axes.axhline(0, color="#d9d9d9", linewidth=0.8, zorder=0)
     axes.plot(x, y, linestyle="none", marker="o", markersize=2.6, alpha=0.6, markeredgewidth=0, color=style.TRAINING)
     axes.axhline(bias, color=style.DIFFERENCE, linewidth=1.2)
-    # The limits must be visible even if few points reach them, and the text must have room above all points.
+    # The limits must be visible even if few points reach them, and the text must fit above all points.
     reach = max(np.abs(y - bias).max(), _Z * sd if len(y) > 1 else 0.0, 1e-6)
     axes.set_ylim(bias - 1.15 * reach, bias + 1.5 * reach)
     for sign in (-_Z, _Z) if len(y) > 1 else ():

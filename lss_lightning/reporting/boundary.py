@@ -29,19 +29,19 @@ def plot_boundary(
 def draw_boundary(
     hd95: NDArray[np.float64], assd: NDArray[np.float64], labels: LabelSet, *, unit: str, caption: str
 ) -> Figure:
-    """Draw a box plot of the images' distances for each anatomical class, in a panel for each distance.
+    """Draw box plots of the boundary distances of each anatomical class, with one panel for each distance metric.
 
-    A box shows the median and the quartiles, its whiskers the 5th and 95th percentiles.
+    Each box shows the median and the quartiles; the whiskers extend to the 5th and 95th percentiles.
 
     Args:
-        hd95: 95th percentile of the boundary distances of N images and K classes, (N, K); NaN if undefined.
+        hd95: 95 % Hausdorff distance of K classes in N images, (N, K); NaN if undefined.
         assd: Average symmetric surface distance, (N, K); NaN if undefined.
         labels: The K classes. The first thirty anatomical classes are drawn.
         unit: Unit of the distances, ``mm`` or ``px``.
         caption: Text below the figure.
 
     Returns:
-        The figure. A class without a distance in any image has a dash. If classes are left out, a line of text says so.
+        The figure. A dash marks a class without a distance in any image. If classes are omitted, a note states this.
     """
     with style.context():
         indices = list(labels.anatomical)[:_MAX_CLASSES]

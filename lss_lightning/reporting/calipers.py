@@ -1,4 +1,4 @@
-"""A slice with the outlines and calipers of its measurements."""
+"""Pictures of slices with the outlines and calipers of their measurements."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _DOT = 3.4  # diameter in points of the ends of a caliper
 _WIDTH, _EDGE = round(style.WIDTH * style.DPI), 10  # width and margin of the sheet
 _LIST_LEFT, _TITLE_LEFT, _LINE_HEIGHT = 575, 609, 24.7  # list of measurements
 _TOP, _MAX_HEIGHT = 40, 592  # top of the picture and the list, and maximum height of the picture
-_INDENT = "  "  # of continuation lines of a note
+_INDENT = "  "  # at the start of continuation lines of a note
 # Letters at the left and right edges of the picture: the patient's sides, with a question mark if they are assumed.
 _SIDE_LETTERS: Mapping[Side | None, tuple[str, str]] = {"right": ("R", "L"), "left": ("L", "R"), None: ("R?", "L?")}
-_COMPRESSION = 3  # PNG level: files as small as with the default of 6, in two thirds of the time
+_COMPRESSION = 3  # PNG level: files as small as with the default of 6, written in two thirds of the time
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def plot_calipers(
     image_left: Side | None = None,
     intervals: Mapping[str, MeasurementInterval] | None = None,
 ) -> None:
-    """Write a slice with its measurements, the reasons for withheld ones, and its flags as a PNG file.
+    """Write a PNG file of a slice with its measurements, the reasons for withheld measurements, and its flags.
 
     Args:
         image: The image, (H, W) or (H, W, C), uint8.
@@ -93,10 +93,11 @@ def plot_calipers(
         labels: The classes.
         path: PNG file to write.
         title: Title that names the slice.
-        caption: Data, labels or checkpoint of the picture.
+        caption: Caption that states the data and the labels or checkpoint.
         aspect: Height of a pixel divided by its width.
         image_left: The patient's side on the left of the image, or None if it is assumed to be the right side.
-        intervals: The 95 % intervals by measurement, of those whose error is known. None omits the errors.
+        intervals: The 95 % intervals of the measurements whose error is known, by measurement. If None, errors are
+            omitted.
     """
     from PIL import Image, ImageDraw
 
@@ -125,8 +126,8 @@ def list_measurements(
 ) -> list[tuple[str, str, str]]:
     """List the letter of the caliper, the title and the value of each measurement.
 
-    The letter is empty without a caliper, and the value is a dash if the measurement is withheld. If there are
-    intervals, a row with the interval follows each value.
+    The letter is empty if the measurement has no caliper, and the value is a dash if the measurement is withheld. If
+    any intervals are given, each value is followed by a row with its interval or a note that its error is unknown.
     """
     rows = []
     for name, value in measurements.values().items():
@@ -143,7 +144,7 @@ def list_measurements(
 def list_notes(
     measurements: SliceMeasurements, intervals: Mapping[str, MeasurementInterval] | None = None
 ) -> list[str]:
-    """List the basis of the intervals, the flags, and the reasons for withheld measurements, in wrapped lines."""
+    """List, as wrapped lines, the basis of the intervals, the flags, and the reasons for withheld measurements."""
     basis = []
     if intervals is not None:
         basis = [f"95 % intervals: {describe_basis(intervals.values())}" if intervals else f"values: {NO_ERROR_KNOWN}"]
@@ -160,18 +161,18 @@ def list_notes(
 def find_view(
     measurements: SliceMeasurements, shape: tuple[int, ...]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Find the part of an image to show: the anatomy with a margin, or the whole image without anatomy.
+    """Find the part of an image to show: the anatomy with a margin, or the whole image if nothing is outlined.
 
     Args:
         measurements: The measurements, whose outlines mark the anatomy.
         shape: Shape of the image, (H, W).
 
     Returns:
-        First and last row, and first and last column, in pixels.
+        Edges (top, bottom) and (left, right) in pixels; (0, 0) is the centre of the first pixel.
     """
     if not measurements.outlines:
         return (-0.5, shape[0] - 0.5), (-0.5, shape[1] - 0.5)
-    # Only the largest part of each class counts, because stray parts would widen the view.
+    # Only the largest ring of each outline is used, because stray parts would widen the view.
     points = np.concatenate(
         [max(rings, key=lambda ring: float(np.ptp(ring, axis=0).min())) for rings in measurements.outlines.values()]
     )
@@ -221,7 +222,7 @@ def _draw_picture(
 
 
 def _write(sheet: Image, position: tuple[float, float], text: str, colour: str, anchor: str) -> None:
-    """Write on the picture, with a black edge that is visible on bright tissue."""
+    """Write text on the picture, with a black edge that keeps it legible on bright tissue."""
     from PIL import ImageDraw
 
     font, edge = load_font(style.MIN_FONT_SIZE, bold=True), round(_HALO * PIXELS_PER_POINT)
@@ -253,7 +254,7 @@ def _make_calipers(measurements: SliceMeasurements, to_picture: Callable[[Points
 
 
 def _find_letter_position(ends: Points, caliper_style: CaliperStyle) -> Points:
-    """Return the position of the letter beyond the end of a caliper, or above a caliper without length."""
+    """Return the position of the letter beyond the end of a caliper, or above a caliper of length zero."""
     near, far = ends[::-1] if caliper_style.at_end else ends
     direction = near - far if (near != far).any() else np.array((0.0, -1.0))
     position: Points = near + direction / np.hypot(*direction) * _LETTER_DISTANCE

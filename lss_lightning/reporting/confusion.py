@@ -27,7 +27,7 @@ def plot_confusion(counts: NDArray[np.int64], labels: LabelSet, path: Path, *, c
 
 
 def draw_confusion(counts: NDArray[np.int64], labels: LabelSet, *, caption: str) -> Figure:
-    """Draw the predicted classes of the pixels of each true class.
+    """Draw the confusion matrix as a heat map.
 
     Args:
         counts: Number of pixels, (K, K); rows are true classes, columns are predicted classes.
@@ -35,9 +35,9 @@ def draw_confusion(counts: NDArray[np.int64], labels: LabelSet, *, caption: str)
         caption: Text below the figure.
 
     Returns:
-        The figure, a map of K x K cells. A cell holds its percentage of the row, which on the diagonal is the recall,
-        and its number of pixels; with more than twenty classes only its colour. The row of a class that is absent from
-        the labels has dashes.
+        The figure, a map of K x K cells. Each cell shows its percentage of the row, which on the diagonal is the
+        recall, and its number of pixels; with more than twenty classes, cells are only coloured. The row of a class
+        that is absent from the labels contains dashes.
     """
     with style.context():
         has_text = len(labels) <= _MAX_CLASSES

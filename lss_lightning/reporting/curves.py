@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 EpochRows = Sequence[Mapping[str, float]]
-"""The epochs of a run, a mapping from column to value each, as in ``metrics.csv``."""
+"""The epochs of a run, each a mapping from column name to value, as in ``metrics.csv``."""
 
 _PARTS = {"train": ("Training", style.TRAINING), "val": ("Validation", style.VALIDATION)}
 _MEANS: dict[str, tuple[str, dict[str, Any]]] = {
     "mean_iou_anatomy": ("Mean IoU over anatomical classes", {"linestyle": "-"}),
     "mean_iou": ("Mean IoU over all classes", {"linestyle": "--", "markerfacecolor": "white"}),
 }
-_MAX_MARKERS = 30  # A line with more points has no markers.
+_MAX_MARKERS = 30  # Lines with more points have no markers.
 
 
 def plot_curves(rows: EpochRows, path: Path, *, caption: str, best_epoch: int | None = None) -> None:
@@ -36,7 +36,7 @@ def draw_curves(rows: EpochRows, *, caption: str, best_epoch: int | None = None)
     Args:
         rows: The epochs, at least one, as in ``metrics.csv``: ``epoch``, and ``loss``, ``mean_iou`` and
             ``mean_iou_anatomy``, each with the prefixes ``train/`` and ``val/``. Values that are missing or not finite
-            are left out.
+            are omitted.
         caption: Text below the figure.
         best_epoch: Epoch of the selected checkpoint, marked in both panels, or None if none was selected.
     """
@@ -50,15 +50,15 @@ def draw_curves(rows: EpochRows, *, caption: str, best_epoch: int | None = None)
 def draw_curve_panels(
     body: SubFigure, runs: Sequence[EpochRows], best_epochs: Sequence[int | None]
 ) -> tuple[Axes, Axes]:
-    """Draw the panels of loss and mean IoU of one or several runs.
+    """Draw a loss panel and a mean IoU panel that show one or several runs.
 
     Args:
         body: Subfigure to draw in, without axes.
         runs: The epochs of each run, as in :func:`draw_curves`.
-        best_epochs: Epoch of each run's selected checkpoint, marked in both panels, or None.
+        best_epochs: Epoch of each run's selected checkpoint, marked in both panels, or None if none was selected.
 
     Returns:
-        The axes of the loss and of the mean IoU.
+        The axes of the loss panel and of the mean IoU panel.
     """
     epochs = [int(row["epoch"]) for rows in runs for row in rows]
     loss, overlap = body.subplots(1, 2)
@@ -100,12 +100,12 @@ def _format_axes(axes: Axes, epochs: list[int], best_epochs: Sequence[int | None
 
 
 def draw_curve_legend(body: SubFigure, runs: Sequence[EpochRows], best: str | None, *, markers: bool = True) -> None:
-    """Draw the legend of learning curves below their panels.
+    """Draw the legend of the learning curves below the panels.
 
     Args:
         body: Subfigure that holds the panels.
         runs: The epochs of each run.
-        best: Name of the line at the epoch of the selected checkpoint, or None if there is no such line.
+        best: Label of the line that marks the epoch of the selected checkpoint, or None if there is no such line.
         markers: Whether lines with few points have markers.
     """
     from matplotlib.lines import Line2D

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("Image", "Label", "Prediction", "Differences")
 _DIFFER = "Label and prediction differ"
-_OPACITY = {True: 0.4, False: 0.15}  # by whether the class is anatomical
+_OPACITY = {True: 0.4, False: 0.15}  # keyed by whether the class is anatomical
 _MARGIN = 0.12  # around the anatomy, as a fraction of its longer side
 _STRAY = 0.1  # Separate parts with a smaller fraction of the anatomy's pixels do not widen the view.
 
@@ -82,7 +82,7 @@ def find_crop(label: NDArray[np.uint8], labels: LabelSet) -> tuple[int, int, int
 
     Returns:
         Top row, left column and side in pixels. The square stays inside the image if it fits. Small separate parts,
-        such as strips at the image border, are ignored. Without anatomy the square covers the whole image.
+        such as strips at the image border, are ignored. If there is no anatomy, the square covers the whole image.
     """
     anatomy = np.isin(label, labels.anatomical)
     if not anatomy.any():
@@ -127,7 +127,7 @@ def _draw_case(row: SubFigure, case: Case, labels: LabelSet) -> None:
 
 
 def brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArray[np.float64]:
-    """Scale an image so that the brightest percent of a square of it is white.
+    """Scale an image so that the brightest 1 % of the pixels in a square region are white.
 
     Args:
         image: The image, (H, W, C), uint8.
@@ -138,7 +138,7 @@ def brighten(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArra
     Returns:
         The image, (H, W, C), float64, 0 to 1.
     """
-    # All channels have the same factor, which keeps the colours. The brightest percent is mostly fat and may saturate.
+    # A common factor for all channels preserves the colours. The brightest 1 % is mostly fat and may saturate.
     peak = np.percentile(image[top : top + side, left : left + side].max(axis=-1), 99)
     return np.clip(image / max(float(peak), 1.0), 0, 1)
 

@@ -1,4 +1,4 @@
-"""Scores of a cross-validation, by fold and pooled: table, figure and terminal output."""
+"""Scores of a cross-validation by fold and pooled: table, figure and terminal output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FOLD_COLOUR = "#8a8a8a"
 _ROW_HEIGHT = 0.42  # inches
-_OFFSET = 0.26  # of the folds above the mean and of the pooled score below it, in rows
+_OFFSET = 0.26  # rows, of the folds above the mean and of the pooled score below the mean
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FoldScore:
         folds: IoU of each fold, pooled over its held-out slices.
         mean: Mean over folds.
         sd: Sample standard deviation over folds.
-        pooled: IoU pooled over all slices, each in the fold that held it out.
+        pooled: IoU pooled over all slices, each segmented by the fold that held it out.
         ci95: 95 % confidence interval of ``pooled``, from a bootstrap over patients.
     """
 
@@ -81,7 +81,7 @@ def list_fold_scores(metrics: Metrics, labels: LabelSet) -> list[FoldScore]:
 
 
 def make_fold_table(metrics: Metrics, labels: LabelSet) -> ReportTable:
-    """Make the table of :func:`list_fold_scores`, with the same arguments."""
+    """Make a table of the scores that :func:`list_fold_scores` returns for the same arguments."""
     headings = (
         f"Fold {name} ({format_count(scores['images'], 'slice')})" for name, scores in metrics["by"]["fold"].items()
     )
@@ -114,7 +114,7 @@ def write_folds(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: st
         metrics: Content of ``metrics.json`` of a cross-validation.
         labels: The classes.
         folder: Existing folder to write to.
-        caption: Data, folds and checkpoints of the scores.
+        caption: Caption that states the data, the folds and the checkpoints.
     """
     lines = [f"**Cross-validation.** {caption}", *make_fold_table(metrics, labels).to_markdown()]
     (folder / "folds.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -124,7 +124,7 @@ def print_folds(folds: Metrics) -> None:
     """Print the mean IoU and its standard deviation over folds.
 
     Args:
-        folds: The ``folds`` part of ``metrics.json``.
+        folds: The ``folds`` section of ``metrics.json``.
     """
     keys = ("mean_iou", "mean_iou_anatomy")
     all_classes, anatomy = (_format_mean_sd(folds["mean"][key], folds["sd"][key]) for key in keys)
@@ -133,7 +133,7 @@ def print_folds(folds: Metrics) -> None:
 
 
 def _format_mean_sd(mean: float | None, sd: float | None) -> str:
-    """Return e.g. ``0.912 ± 0.013``, with a dash for undefined values."""
+    """Format a mean and SD, e.g. ``0.912 ± 0.013``, with a dash for undefined values."""
     return MISSING if mean is None else f"{format_score(mean)} ± {format_score(sd)}"
 
 
@@ -144,7 +144,7 @@ def plot_folds(metrics: Metrics, labels: LabelSet, path: Path, *, caption: str) 
 
 
 def draw_folds(scores: Sequence[FoldScore], *, caption: str) -> Figure:
-    """Draw a row for each score: its folds, their mean ± SD, and the pooled score with its confidence interval.
+    """Draw one row per score: the folds, their mean ± SD, and the pooled score with its confidence interval.
 
     Args:
         scores: The scores from top to bottom.

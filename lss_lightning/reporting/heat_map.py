@@ -31,12 +31,12 @@ STATE_SYMBOLS = {
     _NOT_RUN: "",
     FINISHED: style.MISSING,
 }
-"""Symbols of cells without an objective, by the state of their jobs."""
+"""Symbols of cells without an objective, keyed by the state of their jobs."""
 
 _MAX_VALUES = 12  # With more values of a parameter, cells are too small for text.
 _MAX_PANELS = 4
 _CELL_HEIGHT = 0.42  # inches
-_MIN_HEIGHT = 2.3  # inches, of a panel, for the tick labels and titles
+_MIN_HEIGHT = 2.3  # inches, of a panel, to fit the tick labels and titles
 _HATCHED: dict[str, Any] = {"facecolor": "#f0f0f0", "edgecolor": "#b0b0b0", "hatch": "////", "linewidth": 0}
 
 
@@ -57,10 +57,10 @@ class SweepGrid:
     settings: tuple[SweepSetting, ...]
 
     def cells(self, panel: Any = None) -> dict[tuple[int, int], SweepSetting]:
-        """Return the settings of a panel by row and column. Row 0 has the greatest value.
+        """Return the settings of a panel by row and column. Row 0 has the greatest value of the row parameter.
 
         Args:
-            panel: Value of the panel parameter; ignored without such a parameter.
+            panel: Value of the panel parameter; ignored if there is no such parameter.
         """
         last = len(self.rows.distinct) - 1
         return {
@@ -97,7 +97,7 @@ def find_grid(results: SweepResults) -> SweepGrid | None:
 
 
 def plot_heat_map(results: SweepResults, path: Path, *, caption: str) -> bool:
-    """Write the figure of :func:`draw_heat_map` to a PNG file if the sweep is a grid with an objective.
+    """Write the figure of :func:`draw_heat_map` to a PNG file if the sweep forms a grid and has an objective.
 
     Args:
         results: The sweep.
@@ -124,7 +124,7 @@ def draw_heat_map(grid: SweepGrid, *, caption: str) -> Figure:
 
     Returns:
         The figure, with a panel for each value of the third parameter and a cell for each setting. The best cell is
-        framed. Cells without an objective are hatched and have the symbol of their state.
+        framed. Cells without an objective are hatched and show the symbol of their state.
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -149,7 +149,7 @@ def draw_heat_map(grid: SweepGrid, *, caption: str) -> Figure:
 
 
 def _draw_panel(axes: Axes, grid: SweepGrid, panel: Any, colours: Any, best: float) -> dict[str, None]:
-    """Draw a panel, and return the states of its cells without an objective."""
+    """Draw a panel and return the states of its cells without an objective."""
     from matplotlib.patches import Rectangle
 
     shape = len(grid.rows.distinct), len(grid.columns.distinct)

@@ -1,4 +1,4 @@
-"""The inventory of a data set: tables on the terminal, and a contact sheet of slices."""
+"""The inventory of a data set: tables on the terminal and a contact sheet of slices."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MAX_PANELS = 24
 
 _COLUMNS = 4
 _TITLE_LENGTH = 22  # characters that fit above a panel
-_MAX_LISTED = 5  # cases of a finding; the file lists all
+_MAX_LISTED = 5  # cases printed per finding; inventory.json lists all
 
 
 @dataclass(frozen=True)
 class InventoryPanel:
-    """A slice of a contact sheet.
+    """A slice on a contact sheet.
 
     Attributes:
         title: Title of the panel, e.g. ``0001 D4``.
@@ -51,8 +51,8 @@ def print_inventory(
     Args:
         inventory: Content of ``inventory.json``.
         labels: The classes.
-        title: Title that names the data set.
-        console: Console to print to; the terminal if None.
+        title: Title with the name of the data set.
+        console: Console to print to; by default the terminal.
     """
     console = console or Console()
     console.print(Text(title, style="bold"), soft_wrap=True)  # unbroken, so that the path can be copied
@@ -70,7 +70,7 @@ def plot_contact_sheet(panels: Sequence[InventoryPanel], labels: LabelSet, path:
 
 
 def draw_contact_sheet(panels: Sequence[InventoryPanel], labels: LabelSet, *, caption: str) -> Figure:
-    """Draw slices in a grid, in grey, with the outline of each class except the most frequent one.
+    """Draw a grid of grey slices with the outline of each class except the most frequent one.
 
     Args:
         panels: The slices, at least one, from left to right and from top to bottom.
@@ -106,7 +106,7 @@ def _draw_panel(axes: Axes, panel: InventoryPanel, outlined: Mapping[int, Label]
     x, y = np.arange(-1, width + 1), np.arange(-1, height + 1)
     # An empty margin of one pixel closes the outlines of regions at the image border.
     masks = [(label.colour, np.pad(panel.label == index, 1)) for index, label in outlined.items()]
-    # Neighbours share a line, so the smallest region is drawn last.
+    # Neighbouring regions share a line, so the smallest region is drawn last.
     for colour, mask in sorted(masks, key=lambda item: -item[1].sum()):
         if mask.any():
             axes.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=0.7)

@@ -1,4 +1,4 @@
-"""Agreement of measurements: tables (``measurements.md``), and values by slice (``measurements.csv``)."""
+"""Agreement of measurements: tables (``measurements.md``) and values by slice (``measurements.csv``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lss_lightning.reporting.tables import format_interval
 from lss_lightning.stenosis import MEASUREMENTS
 
 MeasurementSummary = Mapping[str, Any]
-"""The ``measurements`` part of ``metrics.json``."""
+"""The ``measurements`` section of ``metrics.json``."""
 
 _TRUE_SITES = {
     "against_truth": "Sites of stenosis: simulated (rows), from the prediction (columns)",
@@ -33,9 +33,9 @@ def write_measurements_csv(
 
     Args:
         path: CSV file to write.
-        images: The first columns of the rows of each of N images; at least one image.
-        values: Values by column, (N, F) each, in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`. NaN gives
-            an empty cell.
+        images: The leading columns of each of N images, such as patient and level; at least one image.
+        values: Values by column, (N, F) each, in the order of :data:`~lss_lightning.stenosis.MEASUREMENTS`. NaN is
+            written as an empty cell.
     """
     rows = (
         [*image.values(), name, *(_format_cell(column[row, index]) for column in values.values())]
@@ -74,9 +74,9 @@ def write_measurements(summary: MeasurementSummary, folder: Path, *, caption: st
     """Write the tables of :func:`make_measurement_tables` as ``measurements.md``.
 
     Args:
-        summary: The ``measurements`` part of ``metrics.json``.
+        summary: The ``measurements`` section of ``metrics.json``.
         folder: Existing folder to write to.
-        caption: Data, subset, protocol and checkpoint of the measurements.
+        caption: Caption that states the data, subset, protocol and checkpoint.
     """
     lines = [f"**Measurements in mm and mm².** {caption}"]
     for table in make_measurement_tables(summary):

@@ -1,4 +1,4 @@
-"""Published results of Altun & Alkan (2023): their settings, the IoU of each class, and related work.
+"""Published results of Altun & Alkan (2023): settings, IoU of each class, and related work.
 
 Source: *Lumbar Spinal Stenosis Analysis with Deep Learning Based Decision Support Systems*, Gazi University Journal of
 Science 36(3), 2023, Tables 1 to 3.
@@ -19,7 +19,7 @@ class PublishedScores:
     Attributes:
         name: Heading of the column.
         iou: IoU by class key.
-        decimals: Number of printed decimals. Means computed from the column have no more.
+        decimals: Number of printed decimals, also used for means computed from the column.
         split: Division into training and test images, if stated.
     """
 
@@ -30,12 +30,12 @@ class PublishedScores:
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the six classes, computed from the printed values."""
+        """Mean IoU over the six classes, computed from the printed values."""
         return fmean(self.iou.values())
 
     @property
     def mean_iou_anatomy(self) -> float:
-        """Mean over the four anatomical classes, computed from the printed values."""
+        """Mean IoU over the four anatomical classes, computed from the printed values."""
         return fmean(self.iou[label.key] for label in LUMBAR if label.anatomical)
 
 
@@ -59,7 +59,7 @@ TABLE_2_NOTES = (
     "The paper names its encoders ResNet, Inception and VGG16 without stating their depth; here they are "
     "resnet34, inception_v3 and vgg16.",
 )
-"""Notes for comparing scores with the paper's."""
+"""Notes on comparisons of scores with those of the paper."""
 
 TABLE_1 = {
     "Optimizer": ("Adam", "Adam"),
@@ -69,7 +69,7 @@ TABLE_1 = {
     "Loss": ("not stated", "categorical cross-entropy"),
     "Split": ("not stated", "90/10 of 1545 images, at random"),
 }
-"""Table 1 of the paper with additions from its text: the values tried and the value chosen, by setting."""
+"""Table 1 of the paper, with additions from its text: the values tried and the value chosen for each setting."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parallel coordinates of a sweep: each setting is a line, coloured by the objective."""
+"""Parallel-coordinates plot of a sweep: each setting is a line, coloured by the objective."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 3.6  # inches
-_UNDEFINED = -0.17  # where lines without an objective end; the axis ranges from 0 to 1
+_UNDEFINED = -0.17  # end of lines without an objective; the axes range from 0 to 1
 _TEXT_BOX = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.6}  # keeps text on lines readable
 _STATE_COLOURS = {DIVERGED: "#d55e00", PRUNED: "#0072b2", FAILED: "#cc79a7"}
 _OTHER_COLOUR = "#808080"
@@ -51,9 +51,9 @@ def draw_parallel(results: SweepResults, *, caption: str) -> Figure:
         caption: Text below the figure.
 
     Returns:
-        The figure, with an axis for each parameter, logarithmic if it spans powers of ten, and the axis of the
-        objective on the right. The best setting has the thickest line. Settings without an objective are dashed and
-        end below that axis.
+        The figure, with an axis for each parameter, which is logarithmic if positive values span more than one power
+        of ten, and the axis of the objective on the right. The best setting has the thickest line. The lines of
+        settings without an objective are dashed and end below the axis of the objective.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -72,7 +72,7 @@ def draw_parallel(results: SweepResults, *, caption: str) -> Figure:
             if setting.mean is None:
                 end, line_style = _UNDEFINED, _get_dashed_style(setting)
             else:
-                # The first yellows of the palette are too pale for thin lines on white.
+                # The yellows at the start of the palette are too pale for thin lines on white.
                 colour = palette(0.12 + 0.88 * colours(setting.mean))
                 end, line_style = objective.position(setting.mean), {"color": colour}
             width = 3.2 if setting is results.best else 1.3
@@ -87,9 +87,9 @@ def draw_parallel(results: SweepResults, *, caption: str) -> Figure:
 
 
 def _make_curve(positions: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the x and y of a curve through a position on each axis.
+    """Return the x and y coordinates of a curve through one position on each axis.
 
-    The curve is horizontal where it crosses an axis. Lines that share a value then remain distinguishable beyond it.
+    The curve is horizontal where it crosses an axis, so that lines sharing a value remain distinguishable beyond it.
     """
     steps = np.linspace(0, 1, 40)
     ease = 3 * steps**2 - 2 * steps**3

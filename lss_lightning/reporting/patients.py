@@ -1,4 +1,4 @@
-"""Scores of each patient, with the patients with the lowest scores by name."""
+"""Plots of the score of each patient, with the names of the patients with the lowest scores."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ def draw_patients(
 
     Args:
         names: Names of the P patients.
-        pooled: Score of each patient, pooled over the patient's slices, (P,). Patients with NaN are left out.
+        pooled: Score of each patient, pooled over the patient's slices, (P,). Patients with NaN are omitted.
         slices: Scores of the individual slices of each patient.
         caption: Text below the figure.
 
     Returns:
-        The figure. It names the fifteen patients with the lowest scores and, if there are more, adds a panel of all.
+        The figure. One panel names the fifteen patients with the lowest scores. If there are more patients, a second
+        panel shows all of them.
     """
     order = [int(index) for index in np.argsort(pooled) if not np.isnan(pooled[index])]
     named = order[:_MAX_NAMED]

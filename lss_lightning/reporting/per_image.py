@@ -1,4 +1,4 @@
-"""The table of scores with a row per image and class."""
+"""The table of scores with one row per image and class."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_per_image(
 
     Args:
         path: CSV file to write.
-        images: The first columns of the rows of each of N images, such as patient and level; at least one image.
-        scores: Scores by column, (N, K) each. NaN gives an empty cell.
+        images: The leading columns of each of N images, such as patient and level; at least one image.
+        scores: Scores by column, (N, K) each. NaN is written as an empty cell.
         labels: The K classes.
     """
     rows = (

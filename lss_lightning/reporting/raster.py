@@ -1,4 +1,4 @@
-"""Lines and text drawn directly on an image, in a tenth of the time of a matplotlib figure."""
+"""Lines and fonts for drawing directly on images, which takes a tenth of the time of a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Line:
 
 
 def draw_lines(image: Image, lines: Iterable[Line]) -> None:
-    """Draw antialiased lines on an image in place, later lines above earlier ones."""
+    """Draw antialiased lines on an image in place, with later lines on top of earlier ones."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.path import Path
     from matplotlib.transforms import Affine2D
@@ -61,7 +61,7 @@ def draw_lines(image: Image, lines: Iterable[Line]) -> None:
 
 @cache
 def load_font(size: float, *, bold: bool = False) -> FreeTypeFont:
-    """Load the font of all figures.
+    """Load the font that all figures use.
 
     Args:
         size: Size in points.

@@ -29,14 +29,14 @@ def draw_reliability(calibration: Mapping[str, Any], labels: LabelSet, *, captio
     """Draw the reliability diagram of each class.
 
     Args:
-        calibration: The ``calibration`` part of ``metrics.json``; ``reliability`` and ``ece`` are used.
-        labels: The classes. At most twelve are drawn, anatomical classes before others.
+        calibration: The ``calibration`` section of ``metrics.json``, of which ``reliability`` and ``ece`` are used.
+        labels: The classes. At most twelve are drawn; anatomical classes have priority.
         caption: Text below the figure.
 
     Returns:
-        The figure, with a panel for each class: the diagonal, observed frequency against mean predicted probability of
-        each bin, and bars with the fraction of pixels in each bin. The panel of a class without pixels in the evaluated
-        band has a note instead. If classes are left out, a line of text says so.
+        The figure. The panel of each class shows the diagonal, the observed frequency against the mean predicted
+        probability of each bin, and bars for the fraction of pixels in each bin. If a class has no pixels in the
+        evaluated band, its panel contains a note instead. If classes are omitted, a line of text states this.
     """
     with style.context():
         classes = list(labels)

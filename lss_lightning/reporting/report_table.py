@@ -12,7 +12,7 @@ class ReportTable:
     """A table with a note on how its numbers are computed.
 
     Attributes:
-        topic: Section of the page that the table belongs to: ``overlap``, ``boundary``, ``by_level``,
+        topic: Section of the HTML report to which the table belongs: ``overlap``, ``boundary``, ``by_level``,
             ``measurements``, …
         title: Title of the table.
         convention: Note on how the numbers are computed and pooled.

@@ -25,11 +25,11 @@ SETTING_TITLES = {
     "data.image_size": "Image size, pixels",
     "data.spacing": "Working spacing, mm",
 }
-"""Axis titles by setting."""
+"""Axis titles by key of the setting."""
 
 OBJECTIVE_TITLE = "Validation mean IoU\nover anatomical classes"
 
-_MAX_LINEAR_DECADES = 1.0  # A positive scale that spans more powers of ten is logarithmic.
+_MAX_LINEAR_DECADES = 1.0  # The scale of positive values that span more powers of ten is logarithmic.
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ParameterScale:
 
     Attributes:
         key: Key of the setting, as on the command line.
-        values: All values that occur, in the order of the sweep, possibly repeated.
+        values: All values in the order of the sweep, possibly repeated.
     """
 
     key: str
@@ -46,7 +46,7 @@ class ParameterScale:
 
     @property
     def title(self) -> str:
-        """The title of the setting above its key, or the key alone."""
+        """The title of the setting with its key on a second line, or the key alone if it has no title."""
         return f"{SETTING_TITLES[self.key]}\n{self.key}" if self.key in SETTING_TITLES else self.key
 
     @cached_property
@@ -68,7 +68,7 @@ class ParameterScale:
         return low > 0 and math.log10(high / low) > _MAX_LINEAR_DECADES
 
     def position(self, value: Any) -> float:
-        """Return the position of a value between the smallest value, 0, and the greatest, 1. Names are equidistant."""
+        """Return the position of a value from 0 (smallest value) to 1 (greatest value). Names are equally spaced."""
         if len(self.distinct) == 1:
             return 0.5
         if not self.is_numeric:
@@ -89,7 +89,7 @@ class ParameterScale:
         """Return the positions and labels of ticks: the values, or round numbers if there are too many values.
 
         Args:
-            max_ticks: Maximum number of values that have a tick each.
+            max_ticks: Maximum number of values for which each value has its own tick.
         """
         if len(self.distinct) <= max(max_ticks, 1) or not self.is_numeric:
             return [(self.position(value), format_value(value)) for value in self.distinct]

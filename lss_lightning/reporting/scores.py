@@ -1,4 +1,4 @@
-"""All scores of an evaluation: tables for reading (``scores.md``) and one list for analysis (``scores.csv``)."""
+"""All scores of an evaluation: tables for readers (``scores.md``) and a list for analysis (``scores.csv``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CSV_COLUMNS = ("grouping", "group", "measure", "class", "value", "ci95_low", "c
 
 
 def make_score_tables(metrics: Metrics, labels: LabelSet) -> list[ReportTable]:
-    """Make the tables of all scores by class, and the tables of each grouping that has several groups.
+    """Make the tables of all scores by class, and the tables of each grouping that has more than one group.
 
     Args:
         metrics: Content of ``metrics.json``.
@@ -60,8 +60,8 @@ def write_scores(metrics: Metrics, labels: LabelSet, folder: Path, *, caption: s
         metrics: Content of ``metrics.json``.
         labels: The classes.
         folder: Existing folder to write to.
-        caption: Data, subset, protocol and checkpoint of the scores: the first line of the Markdown file and the last
-            line of the CSV file.
+        caption: Caption that states the data, subset, protocol and checkpoint. It is written to the first line of the
+            Markdown file and the last line of the CSV file.
     """
     lines = [f"**Scores by class.** {caption}"]
     for table in make_score_tables(metrics, labels):
@@ -222,7 +222,7 @@ def _count_decimals(metric: str) -> int:
 
 
 def _list_scores(metrics: Metrics) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the CSV file for all images or one group, from the column ``measure`` on."""
+    """Yield the rows of the CSV file for all images or one group, starting at the column ``measure``."""
     for score in ("iou", "dice"):
         for key, value in metrics[score].items():
             yield (score, key, value, *(metrics[f"{score}_ci95"][key] or (None, None)), None)

@@ -1,4 +1,4 @@
-"""IoU against the size of the structure, by class."""
+"""Plots of the IoU against the size of the structure, by class."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def draw_structure_sizes(
         caption: Text below the figure.
 
     Returns:
-        The figure, with a dot for each image whose label contains the class. With twenty or more such images a line
-        connects the medians of the quintiles by area.
+        The figure, with a dot for each image whose label contains the class. With twenty or more such images, a
+        line connects the medians of the quintiles by area.
     """
     with style.context():
         classes = labels.anatomical[:_MAX_CLASSES]

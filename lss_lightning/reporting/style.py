@@ -56,14 +56,14 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
 }
-_LINE_HEIGHT = 0.16  # inches, of the caption
+_LINE_HEIGHT = 0.16  # inches, of a line of the caption
 _MAX_LEGEND_COLUMNS = 5
 _LEGEND_KEY_WIDTH = 0.55  # inches, of a patch or line with the gaps around it
 
 
 @contextmanager
 def context() -> Iterator[None]:
-    """Apply this style to matplotlib within a ``with`` block. Build and save every figure within it."""
+    """Apply this style to matplotlib within a ``with`` block, in which every figure must be built and saved."""
     import matplotlib
 
     with matplotlib.rc_context(_RC):
@@ -75,11 +75,11 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> tuple[Figur
 
     Args:
         height: Height in inches, without the caption.
-        caption: Data, subset, protocol, convention and checkpoint of the figure.
+        caption: Caption that states the data, subset, protocol, convention and checkpoint.
         width: Width in inches.
 
     Returns:
-        The figure, and the subfigure above the caption to draw in.
+        The figure, and the subfigure above the caption in which to draw.
     """
     from matplotlib.figure import Figure
 
@@ -134,7 +134,7 @@ class LegendSize:
 
 
 def fit_legend(names: Sequence[str]) -> LegendSize:
-    """Return the size of a legend with as many columns as fit. Names fill one column after the other."""
+    """Return the size of a legend with as many columns as fit. Names fill one column after another."""
     columns, rows = 1, len(names)
     for count in range(2, min(_MAX_LEGEND_COLUMNS, len(names)) + 1):
         filled = np.array_split([len(name) for name in names], count)

@@ -1,4 +1,4 @@
-"""The table of a sweep's jobs: on the terminal, as Markdown and as CSV."""
+"""The table of a sweep's jobs on the terminal, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lss_lightning.sweeps.results import SweepJob, SweepResults, SweepSetting
 
 
 def write_sweep(results: SweepResults, folder: Path, *, caption: str, commands: Sequence[str]) -> list[Path]:
-    """Write ``sweep.md`` for reading and ``sweep.csv`` with a row for each job.
+    """Write ``sweep.md`` for readers and ``sweep.csv`` for analysis, with a row for each job.
 
     Args:
         results: The sweep.
         folder: Existing folder to write to.
-        caption: Definition of the objective, and its data.
-        commands: Command lines to copy.
+        caption: Caption that defines the objective and names its data.
+        commands: Command lines that readers can copy.
 
     Returns:
-        The two files.
+        The paths of the two files.
     """
     text = [f"**Sweep.** {caption}", ""]
     if results.repeats:
@@ -44,7 +44,7 @@ def write_sweep(results: SweepResults, folder: Path, *, caption: str, commands: 
 
 
 def print_sweep(results: SweepResults, *, caption: str, console: Console) -> None:
-    """Print the jobs of a sweep, best first, after the mean of each setting if jobs repeat settings.
+    """Print the jobs of a sweep, best first. If jobs repeat settings, print the mean of each setting before them.
 
     Args:
         results: The sweep.
@@ -61,14 +61,14 @@ def print_sweep(results: SweepResults, *, caption: str, console: Console) -> Non
 
 
 def format_value(value: Any) -> str:
-    """Format the value of a setting for a table: floats with four digits, other values as on the command line."""
+    """Format a setting for a table: floats with four significant digits, other values as on the command line."""
     return f"{value:.4g}" if isinstance(value, float) else format_setting(value)
 
 
 def _make_table(rows: Sequence[Sequence[str]], title: str) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left")
     for name in rows[0]:
-        # Keys are broken into lines to fit all columns on a terminal of 80 characters.
+        # Keys are broken into several lines so that all columns fit on a terminal with 80 characters.
         table.add_column(Text(name.replace(".", ".\n")), justify="right" if name != "State" else "left")
     for row in rows[1:]:
         table.add_row(*map(Text, row))
@@ -95,7 +95,7 @@ def _make_setting_rows(results: SweepResults) -> list[list[str]]:
 
 
 def _format_count(setting: SweepSetting) -> str:
-    """Return the number of jobs with an objective, e.g. ``3``, or ``2 of 3`` if some have none."""
+    """Return the number of jobs with an objective, e.g. ``3``, or ``2 of 3`` if some jobs have none."""
     objectives, jobs = len(setting.objectives), len(setting.jobs)
     return str(objectives) if objectives == jobs else f"{objectives} of {jobs}"
 

@@ -1,4 +1,4 @@
-"""Tables of scores: IoU beside Table 2 of the paper in files, and the main scores on the terminal."""
+"""Tables of scores: files with the IoU beside Table 2 of the paper, and the main scores on the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INTERVAL_NOTE = (
     "In brackets: 95 % confidence interval, from the percentiles of a bootstrap over patients (2,000 replicates); "
     "undefined for a single patient."
 )
-"""Explanation of the brackets after a score."""
+"""Explanation of the interval in brackets after a score."""
 
 Metrics = Mapping[str, Any]
 """Content of ``metrics.json``, or its part for one group."""
@@ -51,15 +51,15 @@ class _Column:
 
 
 def format_score(score: float | None, decimals: int = 3) -> str:
-    """Format a score, 0 to 1, with ties rounded up. None and NaN give a dash."""
+    """Format a score, 0 to 1, with ties rounded up. None and NaN are formatted as a dash."""
     if score is None or math.isnan(score):
         return MISSING
-    # Rounding needs decimal digits because in binary a tie such as 0.435 may be slightly smaller.
+    # Decimal digits are rounded because the binary value of a tie such as 0.435 may be slightly smaller.
     return str(Decimal(f"{score:.9f}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
 
 
 def format_interval(score: float | None, interval: Bounds | None, decimals: int = 3) -> str:
-    """Format a score and its confidence interval, e.g. ``0.912 [0.901, 0.920]``, or the score alone without one."""
+    """Format a score and its confidence interval, e.g. ``0.912 [0.901, 0.920]``; an interval of None is omitted."""
     if interval is None:
         return format_score(score, decimals)
     low, high = (format_score(bound, decimals) for bound in interval)
@@ -70,8 +70,8 @@ def format_markdown_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool]
     """Format a Markdown table.
 
     Args:
-        rows: The heading, then the rows.
-        numeric: Whether each column is aligned right. By default all columns except the first are.
+        rows: The headings, then the rows.
+        numeric: Whether each column is right-aligned. By default, all columns except the first are.
 
     Returns:
         The lines of the table.
@@ -82,15 +82,15 @@ def format_markdown_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool]
 
 
 def write_table2(metrics: Metrics, labels: LabelSet, folder: Path, *, name: str, caption: str) -> None:
-    """Write ``table2.md`` and ``table2.csv``: the IoU of each class, beside Table 2 of the paper for its classes.
+    """Write ``table2.md`` and ``table2.csv``: the IoU of each class, beside Table 2 of the paper if the classes match.
 
     Args:
         metrics: Content of ``metrics.json``; ``iou``, its means, and their intervals are used.
-        labels: The classes. Published scores are included only for the classes of the paper.
+        labels: The classes. Published scores are included only if these are the classes of the paper.
         folder: Existing folder to write to.
         name: Heading of our column.
-        caption: Data, subset, protocol, convention and checkpoint of our column: the first line of the Markdown file
-            and the last line of the CSV file.
+        caption: Caption that states the data, subset, protocol, convention and checkpoint of our column. It is written
+            to the first line of the Markdown file and the last line of the CSV file.
     """
     results = {name: metrics}
     lines = format_markdown_table(make_table2_rows(results, labels))
@@ -104,11 +104,11 @@ def make_table2_rows(results: Mapping[str, Metrics], labels: LabelSet) -> list[l
     """Make the rows of Table 2, the IoU of each class and the means, as text.
 
     Args:
-        results: Content of ``metrics.json`` of each of our results, by the heading of its column.
-        labels: The classes. If they are the paper's classes, the paper's columns come first.
+        results: Content of ``metrics.json`` of each of our results, keyed by column heading.
+        labels: The classes. If they are the classes of the paper, its columns come first.
 
     Returns:
-        The heading, then the rows.
+        The headings, then the rows.
     """
     columns = [
         *_make_published_columns(labels),
@@ -125,18 +125,18 @@ def make_table2_rows(results: Mapping[str, Metrics], labels: LabelSet) -> list[l
 
 
 def list_table2_notes(labels: LabelSet) -> list[str]:
-    """List the notes to :func:`make_table2_rows`."""
+    """List the notes on the table of :func:`make_table2_rows`."""
     return [*(TABLE_2_NOTES if _make_published_columns(labels) else []), _CONVENTION, INTERVAL_NOTE]
 
 
 def write_table2_csv(path: Path, results: Mapping[str, Metrics], labels: LabelSet, caption: str) -> None:
-    """Write the table of :func:`make_table2_rows` as numbers, with the bounds of our intervals in their own columns.
+    """Write the table of :func:`make_table2_rows` as numbers, with the bounds of our intervals in separate columns.
 
     Args:
         path: CSV file to write.
-        results: Content of ``metrics.json`` of each of our results, by the heading of its column.
+        results: Content of ``metrics.json`` of each of our results, keyed by column heading.
         labels: The classes.
-        caption: The last line of the file.
+        caption: Text of the last line of the file.
     """
     ours = [_make_column(name, metrics, labels) for name, metrics in results.items()]
     columns = [*_make_published_columns(labels), *ours]
@@ -152,14 +152,14 @@ def write_table2_csv(path: Path, results: Mapping[str, Metrics], labels: LabelSe
 def print_table(
     metrics: Metrics, labels: LabelSet, *, title: str, caption: str, console: Console | None = None
 ) -> None:
-    """Print IoU with its interval, Dice, precision and recall of each class, their means, and the user's metrics.
+    """Print IoU with its interval, Dice, precision and recall of each class, mean IoU and Dice, and user metrics.
 
     Args:
         metrics: Content of ``metrics.json``.
         labels: The classes.
         title: Text above the table.
         caption: Text below the table: data, subset, protocol, convention and checkpoint.
-        console: Console to print to; the terminal if None.
+        console: Console to print to; by default the terminal.
     """
     table = Table(title=Text(title, style="bold"), title_justify="left")
     table.add_column("Class")
@@ -181,7 +181,7 @@ def print_table(
         for name, value in metrics["metrics"].items():
             further.add_row(Text(name), format_score(value))
         console.print(further)
-    console.print(Text(caption), soft_wrap=True)  # Wrapping is left to the terminal, so paths can be copied.
+    console.print(Text(caption), soft_wrap=True)  # The terminal wraps the text, so that paths can be copied.
 
 
 def _make_column(name: str, metrics: Metrics, labels: LabelSet) -> _Column:
@@ -194,7 +194,7 @@ def _make_column(name: str, metrics: Metrics, labels: LabelSet) -> _Column:
 
 
 def _make_published_columns(labels: LabelSet) -> list[_Column]:
-    """Make the columns of the paper, or none for other classes."""
+    """Make the columns of the paper, or none if the classes are not those of the paper."""
     if labels.keys != LUMBAR.keys:
         return []
     columns = []
@@ -218,7 +218,7 @@ def _list_row_names(labels: LabelSet) -> list[str]:
 
 
 def _list_excludable(labels: LabelSet) -> list[Label]:
-    """List the classes that a mean excludes one at a time: the non-anatomical ones, if there are several."""
+    """List the classes to exclude from a mean one at a time: the non-anatomical classes, if there are several."""
     others = [label for label in labels if not label.anatomical]
     return others if len(others) > 1 else []
 
@@ -228,5 +228,5 @@ def _order_by_label(scores: Mapping[str, Any], labels: LabelSet) -> list[Any]:
 
 
 def round_score(score: float | None) -> float | None:
-    """Round a score to six decimals, as in CSV files. NaN gives None, which is an empty cell."""
+    """Round a score to six decimals for CSV files. None and NaN become None, which is written as an empty cell."""
     return None if score is None or math.isnan(score) else round(float(score), 6)

@@ -26,14 +26,14 @@ DIFFERENCE_NOTES = (
     f"p: two-sided permutation test that swaps the two models patient by patient ({PERMUTATIONS:,} permutations). "
     "Corrected by Holm's method over the classes of all pairs together, and for each mean over all pairs.",
 )
-"""Explanation of how the differences are computed."""
+"""Notes on how the differences are computed."""
 
 
 def make_difference_table(pairs: Sequence[PairedComparison], labels: LabelSet, caption: str) -> Table:
     """Make a table with a row for each pair of models and each score.
 
     Args:
-        pairs: The comparisons. Pairs that cannot be compared are left out.
+        pairs: The comparisons. Pairs that cannot be compared are omitted.
         labels: The classes.
         caption: Caption of the table.
     """
@@ -53,7 +53,7 @@ def make_difference_table(pairs: Sequence[PairedComparison], labels: LabelSet, c
 
 
 def list_difference_notes(pairs: Sequence[PairedComparison]) -> list[str]:
-    """List the notes to :func:`make_difference_table`, and the reasons why pairs cannot be compared."""
+    """List the notes on the table of :func:`make_difference_table` and the reasons why pairs cannot be compared."""
     sizes = [pair.patients for pair in pairs if pair.difference is not None]
     notes = [*DIFFERENCE_NOTES] if sizes else []
     if sizes and min(sizes) < 14:  # With more patients, the smallest possible p depends on the number of permutations.
@@ -70,10 +70,10 @@ def write_differences(pairs: Sequence[PairedComparison], labels: LabelSet, path:
     """Write the differences as numbers, with a row for each pair and score.
 
     Args:
-        pairs: The comparisons. Pairs that cannot be compared are left out.
+        pairs: The comparisons. Pairs that cannot be compared are omitted.
         labels: The classes.
         path: CSV file to write.
-        note: The last line of the file.
+        note: Text of the last line of the file.
     """
     header = ["first", "second", "score", "difference", "ci95_low", "ci95_high", "p", "p_corrected", "patients"]
     rows: list[list[Any]] = []
@@ -87,7 +87,7 @@ def write_differences(pairs: Sequence[PairedComparison], labels: LabelSet, path:
 
 
 def format_difference(difference: float) -> str:
-    """Format a difference of scores with its sign and three decimals, e.g. ``+0.012``. NaN gives a dash."""
+    """Format a difference of scores with its sign and three decimals, e.g. ``+0.012``. NaN is formatted as a dash."""
     if np.isnan(difference):
         return MISSING
     text = format_score(abs(difference))
@@ -95,7 +95,7 @@ def format_difference(difference: float) -> str:
 
 
 def format_p(p: float) -> str:
-    """Format a p-value with three decimals, or as ``< 0.001``. NaN gives a dash."""
+    """Format a p-value with three decimals, or as ``< 0.001``. NaN is formatted as a dash."""
     if np.isnan(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

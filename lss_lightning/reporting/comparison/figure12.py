@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT = 1.85  # inches, of two panels with their title
-_MAX_FULL_WIDTH = 3  # With more pairs of panels, two pairs share the width.
+_HEIGHT = 1.85  # inches, of a pair of panels with its title
+_MAX_FULL_WIDTH = 3  # With more pairs of panels, two pairs are placed side by side.
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainingCurves:
     Attributes:
         title: Title of the panels.
         runs: The epochs of each run, as in ``metrics.csv``: at least one run and one epoch.
-        best_epochs: Epoch of each run's selected checkpoint, or None.
+        best_epochs: Epoch of each run's selected checkpoint, or None if none was selected.
     """
 
     title: str
@@ -40,7 +40,7 @@ def plot_figure12(curves: Sequence[TrainingCurves], path: Path, *, caption: str)
 
 
 def draw_figure12(curves: Sequence[TrainingCurves], *, caption: str) -> Figure:
-    """Draw the panels of loss and mean IoU of each group of runs, all with the same axis limits.
+    """Draw a loss panel and a mean IoU panel for each group of runs, all with the same axis limits.
 
     Args:
         curves: The groups of runs, at least one.
@@ -70,7 +70,7 @@ def draw_figure12(curves: Sequence[TrainingCurves], *, caption: str) -> Figure:
 
 
 def _share_axes(panels: Sequence[tuple[Axes, Axes]]) -> None:
-    """Give all panels the same epochs, and all losses the same logarithmic scale, as losses fall by magnitudes."""
+    """Give all panels the same epoch range, and all loss panels the same logarithmic scale, as losses vary widely."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     limits = [loss.get_xlim() for loss, _ in panels]

@@ -1,4 +1,4 @@
-"""Figure 13 of the paper: the same test images, segmented by each model."""
+"""Figure 13 of the paper: the same test images segmented by each model."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class SegmentedExample:
         title: Title of the image, e.g. ``Best: patient 0001 D4``.
         image: The image, (H, W, 3) or (H, W, 1), uint8.
         label: The label map, (H, W), uint8, class indices or :data:`~lss_lightning.labels.IGNORE_INDEX`.
-        predictions: Predicted label map by name of the model, (H, W) each, uint8, class indices.
-        ious: Mean IoU over the anatomical classes of this image by name of the model; NaN if undefined.
+        predictions: Predicted label maps by name of the model, each (H, W), uint8, class indices.
+        ious: Mean IoU of this image over the anatomical classes, by name of the model; NaN if undefined.
     """
 
     title: str
@@ -48,7 +48,7 @@ def plot_figure13(rows: Sequence[SegmentedExample], labels: LabelSet, path: Path
 
 
 def draw_figure13(rows: Sequence[SegmentedExample], labels: LabelSet, *, caption: str) -> Figure:
-    """Draw each image with its label and the prediction of each model, with its IoU below.
+    """Draw each image, its label, and the prediction of each model with its mean IoU below.
 
     Args:
         rows: The images, at least one, all with the same models.

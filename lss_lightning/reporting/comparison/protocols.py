@@ -1,4 +1,4 @@
-"""The effect of the protocol on scores: scores by protocol, differences, and the ceilings set by the labels."""
+"""The effect of the protocol on scores: scores by protocol, differences, and ceilings due to label accuracy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PROTOCOL_STYLES = {
 }
 """Colour, marker and description by protocol."""
 
-_SPACING = 0.23  # between two protocols, in rows
+_SPACING = 0.23  # rows, between two protocols
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class ModelScores:
 
     Attributes:
         model: Name of the model.
-        by_protocol: Content of ``metrics.json`` by protocol.
-        published: IoU of this model in the paper by class key, and its mean over the anatomical classes as
-            ``mean_iou_anatomy``; empty if the paper has none.
+        by_protocol: Content of ``metrics.json`` for each protocol.
+        published: IoU of this model in the paper by class key, and the mean over the anatomical classes as
+            ``mean_iou_anatomy``; empty if the paper does not report this model.
     """
 
     model: str
@@ -61,8 +61,8 @@ class ProtocolEffect:
 
     Attributes:
         model: Name of the model.
-        difference: Difference from the patient protocol, (K + 2,), as
-            :func:`~lss_lightning.metrics.overlap.difference_of_iou_and_means` computes it.
+        difference: Difference from the patient protocol, (K + 2,), as computed by
+            :func:`~lss_lightning.metrics.overlap.difference_of_iou_and_means`.
         ci95: 95 % confidence interval of the difference, (K + 2, 2); NaN if undefined.
     """
 
@@ -107,10 +107,10 @@ def write_effects(effects: Mapping[str, Sequence[ProtocolEffect]], labels: Label
     """Write effects as numbers, with a row for each contrast, model and score.
 
     Args:
-        effects: The effects on each model by name of the contrast.
+        effects: The effects on each model, by name of the contrast.
         labels: The classes.
         path: CSV file to write.
-        note: The last line of the file.
+        note: Text of the last line of the file.
     """
     rows: list[list[Any]] = []
     for contrast, models in effects.items():
@@ -123,14 +123,14 @@ def write_effects(effects: Mapping[str, Sequence[ProtocolEffect]], labels: Label
 def make_ceiling_table(
     distances: Sequence[float], shifts: Scores, agreement: Scores | None, labels: LabelSet, caption: str
 ) -> Table:
-    """Make a table of the IoU of labels with themselves moved, and of the IoU between annotators.
+    """Make a table of the IoU of the labels with shifted copies of themselves, and of the IoU between annotators.
 
     Args:
         distances: D distances in pixels.
-        shifts: IoU of the labels with themselves shifted by each distance, (D, K).
+        shifts: IoU of the labels with copies of themselves shifted by each distance, (D, K).
         agreement: IoU between annotators, (K,), or None if their label maps are not available.
         labels: The K classes.
-        caption: Caption of the table, which names the labels.
+        caption: Caption of the table, which should name the labels.
     """
     columns = [*shifts, *([] if agreement is None else [agreement])]
     anatomy = list(labels.anatomical)
@@ -152,7 +152,7 @@ def plot_protocols(
 def draw_protocols(
     models: Sequence[ModelScores], moved: Mapping[float, Scores], labels: LabelSet, *, caption: str
 ) -> Figure:
-    """Draw the IoU of each anatomical class under each protocol with its confidence interval, in a panel per model.
+    """Draw the IoU of each anatomical class under each protocol with its confidence interval, in one panel per model.
 
     Args:
         models: The scores of the models, at least one.
@@ -202,7 +202,7 @@ def _draw_model(axes: Axes, model: ModelScores, moved: Mapping[float, Scores], l
 
 
 def _make_shades(number: int) -> list[str]:
-    """Return greys from light, for the smallest distance, to dark."""
+    """Return shades of grey from light (smallest distance) to dark (greatest distance)."""
     return [f"{level:.2f}" for level in np.linspace(0.75, 0.45, number)]
 
 

@@ -1,4 +1,4 @@
-"""The result of a run, as the tables and figures of a comparison need it."""
+"""The result of a run in the form that the tables and figures of a comparison require."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class RunResult:
     Attributes:
         name: Heading of the run's columns, unique within a comparison.
         metrics: Content of ``metrics.json``.
-        settings: Configuration of the training, or None if it is not available.
-        parameters: Number of parameters of the network, or of all members of an ensemble; None if the checkpoint is
+        settings: Configuration of the training run, or None if it is not available.
+        parameters: Number of parameters of the network, or of all members of an ensemble; None if a checkpoint is
             missing.
-        checkpoint: Path of the tested checkpoint, or paths of several.
-        rows: The epochs, as in ``metrics.csv``; empty for an evaluation.
+        checkpoint: Path of the tested checkpoint, or the paths if there are several.
+        rows: The epochs, as in ``metrics.csv``; empty for an evaluation run.
     """
 
     name: str

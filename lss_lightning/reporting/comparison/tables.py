@@ -1,4 +1,4 @@
-"""The three tables of the paper with our runs beside them, and the cost of the runs."""
+"""Tables 1 to 3 of the paper, the first two with columns for our runs, and a table of the cost of the runs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lss_lightning.reporting.style import MISSING
 from lss_lightning.reporting.tables import Metrics, make_table2_rows
 
 Settings = Mapping[str, Any]
-"""Plain configuration of a training run."""
+"""The configuration of a training run as plain data."""
 
 
 def make_runs_table(results: Sequence[RunResult], labels: LabelSet) -> Table:
-    """Make a table of the data, split, images and IoU convention of each column of Table 2, if known.
+    """Make a table of the data, split, test images and IoU convention of each column of Table 2, where known.
 
     Args:
         results: The runs.
-        labels: The classes. For those of the paper, the columns of the paper come first.
+        labels: The classes. If they are the classes of the paper, its columns come first.
     """
     paper = TABLE_2 if labels.keys == LUMBAR.keys else ()
     rows = [[work.name, "Al-Kafri", work.split, "not stated", "not stated", MISSING] for work in paper]
@@ -39,7 +39,7 @@ def make_runs_table(results: Sequence[RunResult], labels: LabelSet) -> Table:
 
 
 def make_table2(results: Sequence[RunResult], labels: LabelSet, caption: str) -> Table:
-    """Make Table 2: IoU by class of the paper, for its classes, and of each run with 95 % confidence intervals.
+    """Make Table 2: the IoU by class of each run with 95 % CIs, beside the paper's IoU if the classes match.
 
     Args:
         results: The runs.
@@ -51,7 +51,7 @@ def make_table2(results: Sequence[RunResult], labels: LabelSet, caption: str) ->
 
 
 def make_table1(results: Sequence[RunResult], caption: str) -> Table:
-    """Make Table 1: the settings tried and chosen in the paper, and those of each run."""
+    """Make Table 1: the settings tried and chosen in the paper, and the settings of each run."""
     rows = []
     for name, read in _SETTINGS.items():
         ours = [MISSING if result.settings is None else read(result.settings, result.metrics) for result in results]
@@ -78,7 +78,7 @@ def write_table_csv(table: Table, path: Path, note: str) -> None:
     Args:
         table: The table.
         path: CSV file to write.
-        note: The last line of the file.
+        note: Text of the last line of the file.
     """
     write_csv(path, table.columns, [*table.rows, *table.foot, [f"# {note}"]])
 
@@ -140,7 +140,7 @@ def _format_spacing(settings: Settings, metrics: Metrics) -> str:
 
 
 def describe_initial_weights(model: Settings) -> str:
-    """Return the initial weights of a network in words, from the ``model`` section."""
+    """Describe the initial weights of a network, given its ``model`` section."""
     pretrained = model.get("pretrained", {})
     if isinstance(pretrained, Mapping):
         if not pretrained:
@@ -167,4 +167,4 @@ _SETTINGS: dict[str, Callable[[Settings, Metrics], str]] = {
     "Split": _format_split,
     "Seed": lambda settings, metrics: str(settings["seed"]),
 }
-"""Rows of Table 1: functions that format a setting of a run, from its configuration and ``metrics.json``."""
+"""Rows of Table 1: functions that format a setting of a run, given its configuration and ``metrics.json``."""

@@ -1,4 +1,4 @@
-"""DICOM output of a study: segmentations (SEG) and a structured report (SR) that are filed with its images."""
+"""DICOM output of a study: segmentations (SEG) and a structured report (SR) to be filed with its images."""
 
 from lss_lightning.reporting.dicom.seg import write_seg
 from lss_lightning.reporting.dicom.sr import write_sr

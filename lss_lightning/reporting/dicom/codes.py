@@ -1,4 +1,4 @@
-"""Coded concepts of SEG and SR: standard ones from pydicom's dictionaries, others from a private scheme."""
+"""Coded concepts of SEG and SR: standard codes from pydicom's dictionaries, and codes of a private scheme."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEME = "99LSS"
 
 
 def private_code(value: str, meaning: str) -> Code:
-    """Return a concept of the private scheme.
+    """Return a code of the private scheme.
 
     Args:
         value: The code value, at most 16 characters.
@@ -26,7 +26,7 @@ def private_code(value: str, meaning: str) -> Code:
 
 
 def identify_scheme() -> CodingSchemeIdentificationItem:
-    """Return the identification of the private scheme, for files that use it."""
+    """Return the identification of the private scheme, which files that use the scheme contain."""
     return CodingSchemeIdentificationItem(SCHEME, name="lss_lightning", responsible_organization="lss_lightning")
 
 
@@ -56,7 +56,7 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     VERTEBRAL_BODY.key: private_code("VERTEBRAL_BODY", "Body of vertebra"),
     DISC_OR_BODY.key: private_code("DISC_OR_BODY", "Intervertebral disc or body of vertebra"),
 }
-"""Structures by class key, at any level."""
+"""Structures by class key, irrespective of the level."""
 
 CANAL = codes.SCT.VertebralCanal
 ANATOMY = codes.SCT.AnatomicalStructure
@@ -85,26 +85,26 @@ _DISTANCES = ("foramen_left_mm", "foramen_right_mm", "bulge_mm")
 
 
 def quantity_code(measurement: str) -> Code:
-    """Return the kind of quantity of a measurement: diameter, distance, area or ratio."""
+    """Return the code of the quantity that is measured: diameter, distance, area or ratio."""
     if measurement in _DISTANCES:
         return codes.DCM.Distance
     return {"mm": codes.SCT.Diameter, "mm²": codes.SCT.Area, "": codes.SCT.Ratio}[MEASUREMENTS[measurement].unit]
 
 
 def method_code(measurement: str) -> Code:
-    """Return the measurement method, which distinguishes measurements of one kind of quantity."""
+    """Return the code of the measurement method, which distinguishes measurements of the same quantity."""
     value = measurement.removesuffix("_mm").removesuffix("_mm2").removesuffix("_ratio").upper()
     return private_code(value, MEASUREMENTS[measurement].title)
 
 
 def structure_code(key: str, name: str, number: int, level: str | None) -> Code:
-    """Return the structure that a class represents.
+    """Return the code of the structure that a class represents.
 
     Args:
         key: The key of the class.
-        name: The name of the class, used as the meaning of a class that has no code of its own.
+        name: The name of the class, used as the code meaning if the class is not in :data:`STRUCTURE_CODES`.
         number: The index of the class.
-        level: The level of all slices, e.g. ``L4/5``. None if it is unknown or the slices are of several levels.
+        level: The level of the slices, e.g. ``L4/5``, or None if it is unknown or the slices are at several levels.
     """
     if key == DISC and level is not None and level in DISC_CODES:
         return DISC_CODES[level]

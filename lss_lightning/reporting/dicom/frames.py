@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from lss_lightning.labels import LabelSet
 
 Frames: TypeAlias = Mapping[tuple[str, str], "SegmentFrame"]
-"""Frames by the SOP instance UID of the source image and the class key."""
+"""Frames by the SOP Instance UID of the source image and the class key."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SegmentFrame:
     """A frame of a segmentation.
 
     Attributes:
-        segmentation: The segmentation, without pixels.
+        segmentation: The segmentation, whose pixels are not needed.
         segment: The number of the segment.
         frame: The number of the frame.
         source: The reference to the source image.
@@ -32,7 +32,7 @@ class SegmentFrame:
     source: Dataset
 
     def reference(self) -> ReferencedSegmentationFrame:
-        """Return the reference to the frame for a structured report."""
+        """Return a reference to the frame for a structured report."""
         reference = ReferencedSegmentationFrame(
             self.segmentation.SOPClassUID,
             self.segmentation.SOPInstanceUID,
@@ -42,13 +42,13 @@ class SegmentFrame:
                 self.source.ReferencedSOPClassUID, self.source.ReferencedSOPInstanceUID
             ),
         )
-        # The frame has one segment, and PS3.3, table 10-3 does not allow naming both.
+        # The frame has one segment, and PS3.3, Table 10-3, does not allow a reference to name both.
         del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
         return reference
 
 
 def find_frames(segmentations: Iterable[Dataset], labels: LabelSet) -> Frames:
-    """Find the frames of the segmentations that :func:`~lss_lightning.reporting.dicom.seg.write_seg` wrote.
+    """Find the frames of segmentations written by :func:`~lss_lightning.reporting.dicom.seg.write_seg`.
 
     Args:
         segmentations: The segmentations of a study, with or without pixels.

@@ -36,30 +36,30 @@ from lss_lightning.stenosis.study import DISC_KEYS, SliceResult
 
 MeasurementGroup: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
-# The class of each area. The canal's cross-section has no segment, only an outline.
+# The class whose area is measured. The canal's cross-section has no segment, only an outline.
 _AREAS: Mapping[str, str | None] = {
     "sac_area_mm2": SAC,
     "disc_area_mm2": DISC,
     "canal_area_mm2": None,
 }
-# In a report (0, 0) is the outer corner of the first pixel (PS3.3 C.18.6), in our outlines its centre.
+# (0, 0) is the outer corner of the first pixel in a report (PS3.3 C.18.6), but its centre in our outlines.
 _CORNER = 0.5
 
 
 @dataclass(frozen=True)
 class GroupBuilder:
-    """Builds the measurement groups of a study's slices.
+    """A builder of the measurement groups of a study's slices.
 
     Attributes:
         frames: The segmentation frames.
-        algorithm: The algorithm that measured.
+        algorithm: The identification of the algorithm that made the measurements.
     """
 
     frames: Frames
     algorithm: AlgorithmIdentification
 
     def build(self, slice_: MatchedSlice) -> Iterator[MeasurementGroup]:
-        """Yield a group of distances, ratios and findings, then a group for each area."""
+        """Yield a group of the slice's distances, ratios and findings, then a group for each of its areas."""
         yield self._distances(slice_)
         measurements = slice_.result.measurements
         if measurements is None:
@@ -81,7 +81,7 @@ class GroupBuilder:
     def _region(
         self, slice_: MatchedSlice, measurements: SliceMeasurements, name: str, key: str | None
     ) -> dict[str, Any]:
-        """Return the segmentation frame that an area was measured on, or else its outline."""
+        """Return a reference to the segmentation frame of an area, or its outline if there is no such frame."""
         frame = self.frames.get((str(slice_.image.SOPInstanceUID), key or ""))
         if frame is not None:
             return {"referenced_segment": frame.reference()}
@@ -106,7 +106,7 @@ class GroupBuilder:
 
 
 def _texts(result: SliceResult) -> Iterator[TextContentItem]:
-    """Yield the reason for not measuring, findings, quality flags and withheld measurements."""
+    """Yield the reason a slice was not measured, its findings, quality flags and withheld measurements."""
     if result.not_measured is not None:
         yield text_item(codes.NOT_MEASURED, result.not_measured)
     for finding in result.findings:
@@ -118,7 +118,7 @@ def _texts(result: SliceResult) -> Iterator[TextContentItem]:
 
 
 def text_item(concept: Code, value: str) -> TextContentItem:
-    """Return a text for a container of a report."""
+    """Return a text item to place in a container of a report."""
     return TextContentItem(concept, value, RelationshipTypeValues.CONTAINS)
 
 

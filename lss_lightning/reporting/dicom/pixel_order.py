@@ -12,19 +12,19 @@ from lss_lightning.data.orientation import Turn
 from lss_lightning.stenosis import Caliper, SliceMeasurements
 from lss_lightning.stenosis.study import SliceResult
 
-# Files store coordinates with a few decimals.
+# Files store coordinates with only a few decimals.
 _SAME_MM = 0.01
 
 
 def find_turn_to_stored(header: Dataset, result: SliceResult) -> Turn | None:
-    """Find the turn that brings a slice into the pixel order of a stored image.
+    """Find the turn that converts a slice to the pixel order of a stored image.
 
     Args:
-        header: The header of the image, with the complete pixel grid.
+        header: The header of the image, with all attributes of its pixel grid.
         result: The slice.
 
     Returns:
-        The turn of the label map. None if the slice is not on the grid of this image.
+        The turn to apply to the label map, or None if the slice is not on the grid of this image.
     """
     shape, geometry = (int(header.Rows), int(header.Columns)), result.geometry
     if geometry is None:

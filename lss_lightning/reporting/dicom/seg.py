@@ -24,24 +24,25 @@ _DESCRIPTION = "Research use only, not a medical device"
 def write_seg(study: StudyResult, path: Path, keep_identity: bool = False) -> tuple[Path, ...]:
     """Write a study's label maps as binary DICOM segmentations with a segment for each anatomical class that occurs.
 
-    Each file has one frame for each slice and class that is present, on the grid of the slice's T1 image, or of its
-    only image. Parallel slices on one grid share a file. Lumbar slices are usually tilted along each disc and a
-    segmentation has a single orientation, so a study often needs several files.
+    Each file has one frame for each slice and each class that is present in it, on the grid of the slice's T1 image or,
+    if it has a single image, of that image. Parallel slices on the same grid share a file. A study often needs several
+    files, because lumbar slices are usually tilted along each disc and a segmentation has a single orientation.
 
-    Slices that may not be axial lumbar slices are left out.
+    Slices that may not be axial lumbar slices are omitted.
 
-    Unless the identity is kept, patient and study attributes are empty. The UIDs of study, series, images and frame of
-    reference remain because references are resolved through them: anyone who has the images can identify the patient.
+    Unless ``keep_identity`` is set, patient and study attributes are empty. The UIDs of the study, series, images and
+    frame of reference are kept because references are resolved through them, so anyone who has the images can identify
+    the patient.
 
     Args:
         study: The study.
-        path: The file to write. Several files are named ``<stem>_1``, ``<stem>_2`` and so on.
+        path: The file to write. If there are several files, they are named ``<stem>_1``, ``<stem>_2`` and so on.
         keep_identity: Whether to copy the patient attributes, dates and accession number, so that the files are filed
             under the patient.
 
     Returns:
-        The files, in the order of their first slices. Empty if the study was not read from DICOM or nothing plausible
-        was segmented.
+        The paths of the files, in the order of their first slices. Empty if the study was not read from DICOM files or
+        no plausible slice contains an anatomical class.
 
     Raises:
         UserError: If a source image lacks an attribute that a reference requires.
@@ -66,7 +67,7 @@ def _list_classes(group: Sequence[MatchedSlice], labels: LabelSet) -> list[int]:
 
 
 def _segment_numbers(group: Sequence[MatchedSlice], labels: LabelSet) -> NDArray[np.uint8]:
-    """Return label maps (N, H, W) in which the classes of the segments are numbered from 1 and the others are 0."""
+    """Return label maps, (N, H, W), uint8, that number the classes of the segments from 1. All others are 0."""
     table, classes = np.zeros(256, dtype=np.uint8), _list_classes(group, labels)
     table[classes] = np.arange(len(classes)) + 1
     return table[np.stack([slice_.result.classes for slice_ in group])]
@@ -92,7 +93,7 @@ def _segmentation(study: StudyResult, group: Sequence[MatchedSlice], number: int
 
 
 def _find_level(group: Sequence[MatchedSlice]) -> tuple[str, LevelSource] | tuple[None, None]:
-    """Return the level of all slices of a file and its source, or None if it is unknown or there are several."""
+    """Return the only known level of the slices of a file and its source, or ``(None, None)`` if it is not unique."""
     levels = {(slice_.result.level, slice_.result.level_source) for slice_ in group if slice_.result.level}
     if len(levels) != 1:
         return None, None
@@ -102,7 +103,7 @@ def _find_level(group: Sequence[MatchedSlice]) -> tuple[str, LevelSource] | tupl
 
 
 def _describe_series(group: Sequence[MatchedSlice], number: int, count: int) -> str:
-    """Return a description, at most 64 characters, that distinguishes the segmentations of a study."""
+    """Return a description of at most 64 characters that distinguishes the segmentations of a study."""
     level, source = _find_level(group)
     numbers = [slice_.result.name.removeprefix("slice_") for slice_ in group]
     slices = f"slice {numbers[0]}" if len(numbers) == 1 else f"slices {numbers[0]} to {numbers[-1]}"

@@ -15,7 +15,7 @@ from lss_lightning.stenosis.study import StudyResult
 SOFTWARE = "lss_lightning"
 MANUFACTURER = "The lss_lightning authors"
 CHARACTER_SET = "ISO_IR 192"
-"""UTF-8, which units, the names of sources and patients' names require."""
+"""UTF-8, which is required by units, the names of sources and the names of patients."""
 
 _SHORT_HASH, _MAX_SERIAL_NUMBER = 12, 64  # characters
 
@@ -35,14 +35,14 @@ def build_equipment(study: StudyResult) -> dict[str, Any]:
 
 
 def build_seg_algorithm(study: StudyResult) -> AlgorithmIdentificationSequence:
-    """Build the algorithm identification of a segment: every checkpoint with its hash."""
+    """Build the algorithm identification of a segment, which lists every checkpoint with its hash."""
     parameters = {f"checkpoint_{number}": text for number, text in enumerate(_checkpoints(study), start=1)}
     family = codes.cid7162.ArtificialIntelligence
     return AlgorithmIdentificationSequence(SOFTWARE, family, __version__, source=MANUFACTURER, parameters=parameters)
 
 
 def build_sr_algorithm(study: StudyResult) -> AlgorithmIdentification:
-    """Build the algorithm identification of a measurement group: every checkpoint with its hash."""
+    """Build the algorithm identification of a measurement group, which lists every checkpoint with its hash."""
     return AlgorithmIdentification(SOFTWARE, __version__, parameters=_checkpoints(study), manufacturer=MANUFACTURER)
 
 

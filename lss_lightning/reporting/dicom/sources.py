@@ -28,7 +28,7 @@ _GRID = (
     "ImageOrientationPatient",
     "ImagePositionPatient",
 )
-_FRAME = "FrameOfReferenceUID"  # required by SEG, but not by SR, whose coordinates are pixels of an image
+_FRAME = "FrameOfReferenceUID"  # required by SEG, but not by SR, whose coordinates are in pixels of an image
 _ENHANCED = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 _THICKNESS = ("SliceThickness", "SpacingBetweenSlices")
 # Patient and study attributes. The standard requires them to be present; they may be empty.
@@ -43,7 +43,7 @@ _IDENTITY = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-# Optional attributes that distinguish equal IDs and accession numbers of two hospitals.
+# Optional attributes that distinguish identical IDs or accession numbers of different hospitals.
 _ISSUERS = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
 _SEXES = ("M", "F", "O")
 _DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
@@ -55,7 +55,7 @@ class MatchedSlice:
 
     Attributes:
         result: The slice. Its label map, outlines and calipers are in the pixel order of ``image``.
-        image: The header of the image whose grid the label map is on.
+        image: The header of the image with the same grid as the label map.
         others: The headers of the other source images.
     """
 
@@ -67,7 +67,7 @@ class MatchedSlice:
 def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]:
     """Match slices that were read from DICOM files to their source images.
 
-    Only the grid, the UIDs and, if the identity is kept, the patient and study attributes are read from the headers.
+    Only the grid, the UIDs and, if ``keep_identity`` is set, the patient and study attributes are read from headers.
     Free text, which may contain a name, is never copied.
 
     Args:
@@ -78,8 +78,8 @@ def match_sources(study: StudyResult, keep_identity: bool) -> list[MatchedSlice]
         The slices that have DICOM sources, in the order of the study.
 
     Raises:
-        UserError: If a file lacks an attribute that a reference requires, several files have one SOPInstanceUID, or a
-            label map is on the grid of none of its source images.
+        UserError: If a file lacks an attribute that a reference requires, several files share one SOPInstanceUID, or a
+            label map does not match the grid of any of its source images.
     """
     matched = []
     files: dict[str, Path] = {}
@@ -122,7 +122,7 @@ def _read_header(path: Path, name: str, keep_identity: bool) -> Dataset:
         header = read_dataset(path.name, lambda _: path.read_bytes(), [_FRAME, *tags])
     except UnreadableError as error:
         raise UserError(f"{name}: {error}") from error
-    # A file of one frame is referenced as a whole.
+    # A single-frame file is referenced as a whole.
     header.pop("NumberOfFrames", None)
     if not hasattr(header, "file_meta"):
         header.file_meta = FileMetaDataset()
@@ -153,7 +153,7 @@ def check_seg_sources(slices: Iterable[MatchedSlice]) -> None:
     """Check that a segmentation can refer to all images.
 
     Raises:
-        UserError: If one of them does not state its frame of reference, or is an enhanced image.
+        UserError: If an image does not state its frame of reference or is an enhanced image.
     """
     for slice_ in slices:
         if slice_.image.SOPClassUID in _ENHANCED:
@@ -166,7 +166,7 @@ def check_seg_sources(slices: Iterable[MatchedSlice]) -> None:
 
 
 def _drop_invalid_date(keyword: str, value: str) -> str:
-    """Return the value, or an empty text for an invalid date or time, which no DICOM file may contain."""
+    """Return the value, or an empty string if it is an invalid date or time, which DICOM does not allow."""
     try:
         _DATES.get(keyword, str)(value)
     except ValueError:

@@ -23,19 +23,19 @@ _SERIES = 8851
 def write_sr(study: StudyResult, path: Path, segs: Sequence[Path], keep_identity: bool = False) -> Path | None:
     """Write a study's measurements as a Comprehensive SR with template TID 1500.
 
-    Each slice has one group with its distances, each with its polyline, its ratios and, as text, the published
-    thresholds that measurements are below, quality flags and withheld measurements. It has a further group for each
-    area, with the segmentation frame or the outline that was measured. The report contains no diagnosis.
+    One measurement group for each slice contains its distances (each with its polyline), its ratios and, as text, the
+    published thresholds that its measurements are below, its quality flags and its withheld measurements. A further
+    group for each area refers to the segmentation frame or outline that was measured. The report contains no diagnosis.
 
     Args:
         study: The study.
         path: The file to write.
         segs: The files that :func:`~lss_lightning.reporting.dicom.seg.write_seg` wrote for this study.
-        keep_identity: As in :func:`~lss_lightning.reporting.dicom.seg.write_seg`. Study and images are referenced by
-            their UIDs in either case.
+        keep_identity: As in :func:`~lss_lightning.reporting.dicom.seg.write_seg`. The study and its images are
+            referenced by their UIDs in either case.
 
     Returns:
-        The file, or None if the study was not read from DICOM.
+        The path of the file, or None if the study was not read from DICOM files.
 
     Raises:
         UserError: If a source image lacks an attribute that a reference requires.

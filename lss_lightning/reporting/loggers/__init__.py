@@ -1,4 +1,4 @@
-"""Lightning loggers with slices, tables, figures, the report and resuming, which Lightning's own loggers lack."""
+"""Lightning loggers that, unlike Lightning's own, log slices, tables, figures and the report, and resume runs."""
 
 from __future__ import annotations
 

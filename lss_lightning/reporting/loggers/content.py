@@ -1,4 +1,4 @@
-"""The test result, in the form that loggers receive."""
+"""The test result in the form that loggers receive."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class SliceRow:
     Attributes:
         patient: The patient's identifier.
         level: The spinal level, or the data set's name for it.
-        iou: The IoU of each class, (K,), float64. NaN for a class that neither label nor prediction contains.
+        iou: The IoU of each class, (K,), float64. NaN for a class in neither the label nor the prediction.
         mean_iou_anatomy: The mean over the anatomical classes. NaN if it is undefined.
-        example: The slice with its label and prediction. None if slices are not shown.
+        example: The slice with its label and prediction, or None if slices are not logged.
     """
 
     patient: str
@@ -43,16 +43,16 @@ class LoggedResult:
     """The result of a test.
 
     Attributes:
-        metrics: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, those of the section ``metrics``, the validation
-            ``objective`` and, for a cross-validation, ``folds/mean/mean_iou`` and ``folds/sd/mean_iou``, the mean and
-            standard deviation over its folds.
-        confusion: The confusion matrix, (K, K), int64, in pixels. Rows are true classes, columns predicted ones.
+        metrics: The metrics by name: ``test/mean_iou``, ``test/iou/thecal_sac`` and so on, the metrics of the
+            ``metrics`` section, the validation ``objective`` and, for a cross-validation, ``folds/mean/mean_iou`` and
+            ``folds/sd/mean_iou``, the mean and standard deviation over the folds.
+        confusion: The confusion matrix, (K, K), int64, in pixels. Rows are true classes, columns predicted classes.
         rows: The test slices.
         figures: The PNG files of the report, by name.
         pages: The HTML files of the report, by name.
-        checkpoint: The tested checkpoint if this run created it, else None.
+        checkpoint: The tested checkpoint if this run created it, otherwise None.
         card: The model card to store with the checkpoint.
-        epoch: The epoch of the checkpoint, from 0. None if this run did not create it.
+        epoch: The epoch of the checkpoint, from 0, or None if this run did not create the checkpoint.
     """
 
     metrics: Mapping[str, float]
@@ -81,7 +81,7 @@ def read_result(
     """Read the result of a test from its run directory.
 
     Args:
-        folder: The run directory, with the test result and the report.
+        folder: The run directory, which contains the test result and the report.
         confusion: As in :class:`LoggedResult`.
         rows: As in :class:`LoggedResult`.
         checkpoint: As in :class:`LoggedResult`.

@@ -1,4 +1,4 @@
-"""Creation of the loggers that the ``logger`` section names."""
+"""Creation of the loggers that are listed in the ``logger`` section."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from lss_lightning.errors import UserError
 from lss_lightning.models.instantiate import instantiate_section
 
 _LIGHTNING_NAME = "lightning_logs"
-"""The default of Lightning's loggers that write into ``<save_dir>/lightning_logs/version_0``."""
+"""The default ``name`` of those Lightning loggers that write to ``<save_dir>/lightning_logs/version_0``."""
 
 
 def make_loggers(config: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Logger]:
-    """Create loggers, without starting them.
+    """Create loggers without starting them.
 
-    A logger with the argument ``save_dir`` writes into a folder of the run directory, named after its entry, unless the
-    entry sets the argument.
+    A logger with a ``save_dir`` argument writes to a folder of the run directory that is named after its entry, unless
+    the entry sets the argument.
 
     Args:
         config: The ``logger`` section.
         folder: The run directory.
 
     Returns:
-        The loggers by the name of their entry.
+        The loggers, keyed by the names of their entries.
 
     Raises:
         UserError: If a class does not exist, needs a package that is not installed, rejects its arguments, or is not a
@@ -40,7 +40,7 @@ def make_loggers(config: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[
         key = f"logger.{name}"
         try:
             logger = instantiate_section(key, {**_choose_folder(entry, folder / name), **entry})
-        except InstantiationException as error:  # loggers raise exceptions of their service, such as for a missing key
+        except InstantiationException as error:  # loggers raise exceptions of their services, e.g. for a missing key
             reason = " ".join(str(error.__cause__ or error).split())
             raise UserError(
                 f"{key}: {entry['_target_']} cannot be created ({reason}); correct its settings, or leave it out with "
@@ -59,7 +59,7 @@ def _choose_folder(entry: Mapping[str, Any], folder: Path) -> dict[str, str]:
     try:
         target: Any = locate(entry["_target_"])
     except ErrorDuringImport:
-        return {}  # the instantiation reports the mistake
+        return {}  # the instantiation reports the error
     parameters = signature(target).parameters if isinstance(target, type) else {}
     if "save_dir" not in parameters or "save_dir" in entry:
         return {}

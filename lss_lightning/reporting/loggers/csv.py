@@ -1,4 +1,4 @@
-"""The logger of ``metrics.csv`` and ``timing.csv``, the tables of a run directory with a row per epoch."""
+"""The logger that writes ``metrics.csv`` and ``timing.csv``, the tables of a run directory with one row per epoch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from lss_lightning.runs.layout import RunFolder
 
 
 class CSVLogger(Logger):
-    """Writes the metrics and durations of each epoch of a training.
+    """A logger that writes the metrics and durations of each training epoch.
 
-    Lightning's own CSVLogger writes a row per call. This one has a row per epoch, and drops rows of later epochs when a
-    run is resumed. A metric that a callback passes to the logger itself has the last value of the epoch.
+    Lightning's own CSVLogger writes one row per call. This logger writes one row per epoch and, when a run is resumed,
+    drops the rows of later epochs. If a callback passes a metric directly to the logger, the last value of the epoch is
+    written.
 
     Attributes:
-        description: The run. It has no tables before :meth:`describe_run`.
+        description: The description of the run, or None until :meth:`describe_run` is called.
     """
 
     def __init__(self) -> None:
@@ -34,12 +35,12 @@ class CSVLogger(Logger):
 
     @property
     def name(self) -> str:
-        """An empty name: the run directory has one run."""
+        """An empty string, because the run directory contains a single run."""
         return ""
 
     @property
     def version(self) -> str:
-        """An empty version."""
+        """An empty string."""
         return ""
 
     @property
@@ -48,7 +49,7 @@ class CSVLogger(Logger):
         return None if self.description is None else str(self.description.folder)
 
     def describe_run(self, description: RunDescription) -> None:
-        """Receive the run directory."""
+        """Receive the description of the run, of which only the run directory is used."""
         self.description = description
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -56,7 +57,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Keep the metrics that callbacks passed to the logger itself before the resume."""
+        """Restore the metrics that callbacks passed directly to the logger before the run was resumed."""
         assert self.description is not None
         file = RunFolder(self.description.folder).epochs
         if rows and file.is_file():
@@ -70,7 +71,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep metrics for the row of the epoch."""
+        """Store metrics for the row of the current epoch."""
         self._latest.update(metrics)
 
     @rank_zero_only
@@ -78,7 +79,7 @@ class CSVLogger(Logger):
         """Write the tables.
 
         Args:
-            rows: The metrics of all epochs until now by name, with ``epoch``. NaN marks an undefined value.
+            rows: The metrics of all epochs so far by name, including ``epoch``. NaN marks an undefined value.
             timing: The durations of the same epochs.
         """
         assert self.description is not None
@@ -91,7 +92,7 @@ class CSVLogger(Logger):
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write rows as CSV. ``epoch`` is written as an integer, other values with all their digits."""
+    """Write rows as CSV. ``epoch`` is written as an integer, other values at full precision."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write_csv(path, columns, ([_format_cell(name, row.get(name)) for name in columns] for row in rows))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lss_lightning.labels import LabelSet
 
-# These sections set where and how a run is recorded, and do not describe the run itself.
+# These sections determine where and how a run is recorded but do not describe the run itself.
 _OMITTED_SECTIONS = ("logger", "examples", "paths", "ckpt_path")
 
 
@@ -23,7 +23,7 @@ class RunDescription:
         group: The group shared by the runs of a sweep or an ensemble. None for a single run.
         settings: The settings, as returned by :func:`flatten_settings`.
         labels: The classes.
-        note: The data set of the run and its disclaimer.
+        note: A note that states the data set of the run and its disclaimer.
         folder: The run directory.
         resumed: Whether the run resumes an earlier one in this directory.
     """
@@ -45,8 +45,8 @@ def flatten_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         config: The configuration as plain data.
 
     Returns:
-        Values by dotted key: ``optimizer.lr``, ``data.batch_size`` and so on. A section's own key holds its ``name`` or
-        the class of its ``_target_``: ``{"model": "resunet", "optimizer": "Adam"}``.
+        Values by dotted key: ``optimizer.lr``, ``data.batch_size`` and so on. The key of a section itself holds its
+        ``name`` or the class name in its ``_target_``: ``{"model": "resunet", "optimizer": "Adam"}``.
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():

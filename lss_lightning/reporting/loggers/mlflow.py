@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MLFlowLogger(lightning.MLFlowLogger):
-    """Lightning's MLflow logger, which resumes its run, and accepts slices and the result as artifacts.
+    """Lightning's MLflow logger, extended to resume its run and to log slices and the test result as artifacts.
 
     Args:
         settings: The arguments of :class:`~lss_lightning.config.loggers.MLFlowConfig`.
@@ -50,7 +50,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> MlflowClient:
-        """The client. The run starts on first access."""
+        """The MLflow client. The run is started on first access."""
         starts = not self._initialized
         client = super().experiment
         if starts and self.description is not None:
@@ -58,7 +58,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
         return client
 
     def describe_run(self, description: RunDescription) -> None:
-        """Receive the name, the group and the note of the run, and its id if it is resumed."""
+        """Receive the name, the group and the note of the run, and restore its MLflow ID if it is resumed."""
         self.description = description
         self._run_name = description.name
         tags = {"job": description.job, "group": description.group, "mlflow.note.content": description.note}
@@ -69,14 +69,14 @@ class MLFlowLogger(lightning.MLFlowLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """Log hyperparameters. Those of a resumed run keep their values, which MLflow does not change."""
+        """Log hyperparameters. Those of a resumed run keep their values, because MLflow does not allow changes."""
         known = self.experiment.get_run(self.run_id).data.params
         values = vars(params) if isinstance(params, Namespace) else params
         super().log_hyperparams({key: value for key, value in values.items() if key not in known})
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs unless the resumed run has them."""
+        """Log the past epochs unless the MLflow run is resumed and therefore contains them."""
         if not self._resumed:
             for row in rows:
                 self.log_metrics(row, int(row["epoch"]))
@@ -91,7 +91,7 @@ class MLFlowLogger(lightning.MLFlowLogger):
 
     @rank_zero_only
     def log_result(self, result: LoggedResult) -> None:
-        """Log the metrics, a table of the slices, the report's figures and pages, and the checkpoint."""
+        """Log the metrics, a table of the slices, the report's figures and HTML files, and the checkpoint."""
         assert self.description is not None
         self.log_metrics(result.metrics, result.epoch or 0)
         self.experiment.log_text(self.run_id, result.format_cases(self.description.labels), "test/cases.md")

@@ -1,4 +1,4 @@
-"""The TensorBoard logger: event files in the run directory, shown by ``tensorboard --logdir logs``."""
+"""The TensorBoard logger: event files in the run directory, which ``tensorboard --logdir logs`` shows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLogger(lightning.TensorBoardLogger):
-    """Lightning's TensorBoard logger, with slices and the test result.
+    """Lightning's TensorBoard logger, extended to log slices and the test result.
 
-    HTML pages and checkpoints are omitted, because TensorBoard shows neither.
+    HTML files and checkpoints are omitted because TensorBoard can show neither.
     """
 
     def __init__(self) -> None:
@@ -70,12 +70,12 @@ class TensorBoardLogger(lightning.TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Flush the event files. Lightning would write ``hparams.yaml`` too, but the settings are in ``.hydra``."""
+        """Flush the event files. Unlike Lightning, do not write ``hparams.yaml``: the settings are in ``.hydra``."""
         self.experiment.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Flush the event files. They stay open, because a later test would start another file."""
+        """Flush the event files. They stay open, because a later test would otherwise start another file."""
         if self._experiment is not None:
             self.experiment.flush()
 

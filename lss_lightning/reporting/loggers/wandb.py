@@ -26,14 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 class WandbLogger(lightning.WandbLogger):
-    """Lightning's W&B logger, which falls back to offline recording, resumes its run, and logs slices and the result.
+    """Lightning's W&B logger, extended to fall back to offline recording, resume runs, and log slices and test results.
 
     Args:
         settings: The arguments of :class:`~lss_lightning.config.loggers.WandbConfig`.
 
     Attributes:
         config: The arguments.
-        description: The description of the run. :meth:`describe_run` sets it before the run starts.
+        description: The description of the run, which :meth:`describe_run` sets before the run starts.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -53,7 +53,7 @@ class WandbLogger(lightning.WandbLogger):
             assert self.description is not None
             self._experiment = start_run(self.description, self.config)
             self._experiment.define_metric("epoch")
-            # Metrics that are logged per batch carry trainer/global_step too.
+            # Metrics that are logged per batch also carry trainer/global_step.
             self._experiment.define_metric("*", step_metric="epoch", step_sync=True)
         return self._experiment
 
@@ -68,12 +68,12 @@ class WandbLogger(lightning.WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics. Metrics of an epoch are logged without Lightning's step, which counts batches."""
+        """Log metrics. Metrics of an epoch are logged without a step, because Lightning's steps count batches."""
         super().log_metrics(metrics, None if metrics.get("epoch") == step else step)
 
     @rank_zero_only
     def log_past_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs unless the server has them, because an offline recording must be complete by itself."""
+        """Log the past epochs unless the server has them. An offline recording must be self-contained."""
         if not self.experiment.resumed:
             for row in rows:
                 self.log_metrics(row)
@@ -85,7 +85,7 @@ class WandbLogger(lightning.WandbLogger):
 
     @rank_zero_only
     def log_result(self, result: LoggedResult) -> None:
-        """Log metrics, confusion matrix, table of slices, the report's figures and pages, and the checkpoint."""
+        """Log the metrics, confusion matrix, table of slices, report figures, HTML files and checkpoint."""
         self.experiment.log(
             {
                 **result.metrics,
@@ -99,7 +99,7 @@ class WandbLogger(lightning.WandbLogger):
             self._log_checkpoint(result, result.checkpoint)
 
     def end_run(self, *, failed: bool) -> None:
-        """Wait until all data is uploaded, up to ``wandb_start.UPLOAD_TIMEOUT`` seconds."""
+        """Wait up to ``wandb_start.UPLOAD_TIMEOUT`` seconds for all data to be uploaded."""
         try:
             self.experiment.finish(exit_code=int(failed))
         except TimeoutError:
@@ -119,7 +119,7 @@ class WandbLogger(lightning.WandbLogger):
         )
 
     def _confusion_matrix(self, result: LoggedResult) -> Any:
-        # W&B's own function takes a list of all predictions, which are millions of pixels here.
+        # W&B's own function requires a list of all predictions, which would be millions of pixels here.
         columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
         names = list(self._class_names.values())
         cells = [
@@ -147,7 +147,7 @@ class WandbLogger(lightning.WandbLogger):
         assert self.description is not None
         name = re.sub(r"[^\w.-]+", "-", f"{self.description.name}-{self.experiment.id}")
         artifact = wandb.Artifact(name, type="model", metadata={"epoch": result.epoch, **result.metrics})
-        # The files do not change any more, so W&B need not copy them before the upload.
+        # The files no longer change, so W&B need not copy them before the upload.
         for path in (checkpoint, result.card):
             if path is not None:
                 artifact.add_file(str(path), policy="immutable")

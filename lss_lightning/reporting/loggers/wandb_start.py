@@ -1,4 +1,4 @@
-"""Starting or resuming a W&B run, online if an account and the server are available, else offline."""
+"""Start or resumption of a W&B run: online if an account and the server are available, otherwise offline."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class WandbIdentity:
     """The identity of a run in W&B.
 
     Attributes:
-        id: The id of the run.
+        id: The ID of the run.
         project: The project of the run.
-        entity: The user or team. None for the account's default entity.
-        sent: Whether the server knows the run.
+        entity: The user or team, or None for the account's default entity.
+        sent: Whether the run exists on the server.
     """
 
     id: str
@@ -44,7 +44,7 @@ class WandbIdentity:
 
 
 def start_run(description: RunDescription, config: WandbConfig) -> wandb.Run:
-    """Start or resume a run on the server, or offline with a log line that says why.
+    """Start or resume a run on the server, or offline with a log message that states the reason.
 
     Args:
         description: The run.
@@ -54,14 +54,14 @@ def start_run(description: RunDescription, config: WandbConfig) -> wandb.Run:
         UserError: If a resumed run was recorded in another project or under another entity.
     """
     earlier = _read_identity(description, config)
-    # W&B's own messages take several lines.
+    # W&B's own messages, which take several lines, are silenced.
     wandb.setup(wandb.Settings(silent=True))
     mode = os.environ.get("WANDB_MODE", "online") if config.mode == "online" else config.mode
     run = None
     reason = ""
     if mode == "online":
         try:
-            # Without an account wandb.init would ask for one.
+            # Without an account, wandb.init would prompt for one.
             if wandb.login(prompt=False, verify=False):
                 run = _init(description, config, earlier, "online")
             else:
@@ -79,7 +79,7 @@ def start_run(description: RunDescription, config: WandbConfig) -> wandb.Run:
 
 
 def format_offline_notice(run: wandb.Run, reason: str) -> str:
-    """Return a line that says why a run is recorded offline and how to upload it."""
+    """Return a log message that states why a run is recorded offline and how to upload it."""
     prefix = f"{reason}; " if reason else ""
     return f"wandb: {prefix}recorded offline, upload it with: wandb sync {Path(run.dir).parent}"
 
@@ -88,7 +88,7 @@ def _read_identity(description: RunDescription, config: WandbConfig) -> WandbIde
     """Read the identity of a resumed run, or return None for a new one.
 
     Raises:
-        UserError: If it was recorded in another project or under another entity.
+        UserError: If the run was recorded in another project or under another entity.
     """
     path = RunFolder(description.folder).wandb_identity
     if not description.resumed or not path.is_file():
@@ -110,7 +110,7 @@ def _init(
     on_server = earlier is not None and earlier.sent and mode == "online"
     settings = wandb.Settings(
         silent=True,
-        console="off",  # a progress bar would make thousands of lines
+        console="off",  # a progress bar would produce thousands of lines
         init_timeout=config.timeout,
         finish_timeout=UPLOAD_TIMEOUT,
         finish_timeout_raises=True,
@@ -133,8 +133,8 @@ def _init(
 
 
 def _describe_error(error: Exception, config: WandbConfig, earlier: WandbIdentity | None) -> str:
-    """Describe in one line why the server could not be reached."""
+    """Return a one-line explanation of why the server could not be reached."""
     project = "/".join(filter(None, (config.entity, config.project)))
     run = "" if earlier is None else f", run {earlier.id}"
-    message = str(error).splitlines()[0].rstrip(".:")  # further lines are advice on W&B's own settings
+    message = str(error).splitlines()[0].rstrip(".:")  # further lines give advice on W&B's own settings
     return f"{project}{run} cannot be reached ({message})"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ARGUMENTS = ("project", "entity", "classes")
 OBJECTIVE_METRIC = "objective"
 SWEEP_SETTINGS = ("model", "encoder", "optimizer.lr", "data.batch_size")
-"""Settings with an axis in the parallel coordinates of a sweep."""
+"""Settings that have an axis in the parallel-coordinates plot of a sweep."""
 
 FIGURES = ("curves", "confusion", "examples", "reliability")
 CURVES = {
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str]) -> None:
     """Build the dashboard and save it.
 
     Args:
-        arguments: ``project=…``, ``entity=…`` (default: the account's own) and, for classes other than the paper's
-            six, ``classes=key,key``.
+        arguments: ``project=…``, ``entity=…`` (default: that of the account) and, for classes other than the six
+            of the paper, ``classes=key,key``.
 
     Raises:
         UserError: If an argument is unknown, the extra ``wandb`` is not installed, or W&B rejects the dashboard.
@@ -120,7 +120,7 @@ def _sweeps() -> Section:
     from wandb_workspaces.workspaces import Section
 
     class DottedColumn(wr.ParallelCoordinatesPlotColumn):
-        """A setting with a dotted key, which the library would treat as a nested section."""
+        """A column for a setting with a dotted key, which the library would treat as a nested section."""
 
         def _to_model(self) -> Any:
             column = super()._to_model()

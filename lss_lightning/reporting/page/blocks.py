@@ -1,6 +1,6 @@
-"""The blocks of a page. The template of a block is ``templates/<kind>.html.j2``.
+"""The blocks of an HTML report. The template of a block is ``templates/<kind>.html.j2``.
 
-All text is plain: it is escaped, and addresses that start with ``https://`` become links.
+All text is plain text: it is escaped, and URLs that start with ``https://`` become links.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Figure:
         alt: Alternative text for readers who cannot see the picture.
 
     Raises:
-        ValueError: If the content is not PNG.
+        ValueError: If the content is not a PNG image.
     """
 
     kind: ClassVar[str] = "figure"
@@ -62,8 +62,8 @@ class Figure:
 class Table:
     """A table that readers can sort by any column.
 
-    A column is sorted by number if all its cells start with a number, such as ``0.912 [0.901, 0.920]`` or
-    ``< 0.001``, are empty, or are a dash. The first column is always sorted by text.
+    A column is sorted numerically if each of its cells starts with a number, such as ``0.912 [0.901, 0.920]`` or
+    ``< 0.001``, is empty, or is a dash, and at least one has a number. The first column is always sorted as text.
 
     Attributes:
         columns: The headings.
@@ -139,7 +139,7 @@ class KeyNumber:
 
 @dataclass(frozen=True)
 class KeyNumbers:
-    """The most important numbers of a page, side by side."""
+    """The most important numbers of a report, side by side."""
 
     kind: ClassVar[str] = "key_numbers"
     items: Sequence[KeyNumber]

@@ -1,4 +1,4 @@
-"""Pages as Markdown, for the documentation of a repository."""
+"""HTML reports as Markdown, for the documentation of a repository."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lss_lightning.reporting.tables import format_markdown_table
 
 
 def write_markdown(page: Page, path: Path) -> None:
-    """Write a page as Markdown.
+    """Write an HTML report as Markdown.
 
     Args:
-        page: The page. Its figures must be files, not bytes. The text links to them with paths relative to its folder.
+        page: The report. Its figures must be files, not bytes. Links to them are relative to the folder of ``path``.
         path: Markdown file to write.
 
     Raises:

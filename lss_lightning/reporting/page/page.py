@@ -1,4 +1,4 @@
-"""Pages and their sections."""
+"""HTML reports and their sections."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lss_lightning.reporting.page.rendering import render
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page.
+    """A section of an HTML report.
 
     Attributes:
         key: Anchor of the section: a lower-case letter, then lower-case letters, digits and hyphens.
-        title: Heading of the section, also in the navigation.
+        title: Heading of the section, also used in the navigation.
         blocks: The blocks from top to bottom.
 
     Raises:
-        ValueError: If the key contains other characters.
+        ValueError: If the key does not have this form.
     """
 
     key: str
@@ -38,9 +38,9 @@ class Page:
     """A self-contained HTML report.
 
     Attributes:
-        title: Title of the page and of the browser tab.
+        title: Title of the report and of the browser tab.
         lead: One or two introductory sentences.
-        disclaimer: Disclaimer of the data. Every page states in addition that it is for research only.
+        disclaimer: Disclaimer for the data. Every report also states that it is for research only.
         sections: The sections in order.
 
     Raises:
@@ -58,7 +58,7 @@ class Page:
             raise ValueError(f"section keys {keys} are not unique")
 
     def write(self, path: Path) -> None:
-        """Write the page to an HTML file."""
+        """Write the report to an HTML file."""
         text = render(
             "page.html.j2", title=self.title, lead=self.lead, disclaimer=self.disclaimer, sections=self.sections
         )

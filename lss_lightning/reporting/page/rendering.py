@@ -1,4 +1,4 @@
-"""Rendering of templates."""
+"""Rendering of Jinja templates as HTML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
-"""Folder of the templates. Every page extends ``base.html.j2``: head, style sheet, skip link, header and footer."""
+"""Folder of the templates.
+
+Every report extends ``base.html.j2``, which provides the head, style sheet, skip link, header and footer.
+"""
 
 
 def render(template: str, *folders: Path, **values: Any) -> str:
@@ -18,10 +21,10 @@ def render(template: str, *folders: Path, **values: Any) -> str:
         **values: Variables of the template. ``base.html.j2`` requires ``title``, ``lead`` and ``disclaimer``.
 
     Returns:
-        The text of the page.
+        The HTML text of the page.
 
     Raises:
-        jinja2.UndefinedError: If the template uses a variable without a value.
+        jinja2.UndefinedError: If the template uses a variable that has no value.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

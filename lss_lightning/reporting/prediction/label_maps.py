@@ -1,4 +1,4 @@
-"""Label maps as palette PNGs, and as NIfTI volumes in patient space."""
+"""Label maps as palette PNGs and as NIfTI volumes in patient coordinates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_NOTES = 79  # characters of a NIfTI description
 
 
 def write_label_maps(study: StudyResult, folder: Path) -> None:
-    """Write a palette PNG of each slice, with the classes' codes as pixel values and the classes' colours.
+    """Write a palette PNG for each slice, with class codes as pixel values and class colours as the palette.
 
     Args:
         study: The segmented study.
@@ -36,22 +36,23 @@ def write_label_maps(study: StudyResult, folder: Path) -> None:
 
 
 def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) -> tuple[Path, ...]:
-    """Write the classes' codes as NIfTI volumes that overlay their source in patient coordinates.
+    """Write the class codes as NIfTI volumes that overlay the source images in patient coordinates.
 
-    Parallel slices on one grid with equal steps share a volume. A study with a group of slices along each disc has
-    several volumes.
+    Parallel slices on the same grid with equal spacing form one volume. A study with a group of slices along each disc
+    results in several volumes.
 
     Args:
         study: The segmented study.
-        path: The file to write. Several files are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz`` and so on.
-        orientation: The axes of the file that the study was read from, e.g. ``RAS``. None keeps axial slices.
+        path: The file to write. If there are several files, they are named ``<stem>_1.nii.gz``, ``<stem>_2.nii.gz``
+            and so on.
+        orientation: The axes of the file from which the study was read, e.g. ``RAS``. If None, slices remain axial.
 
     Returns:
-        The files. Empty if no slice has a geometry.
+        The paths of the files. Empty if no slice has both a geometry and a pixel spacing.
     """
     import SimpleITK
 
-    # It would warn of directions that the source states with few digits.
+    # SimpleITK would warn about directions that the source states with few digits.
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     volumes = _volumes([slice_ for slice_ in study.slices if slice_.geometry and slice_.spacing])
     paths = [path]
@@ -73,7 +74,10 @@ def write_nifti(study: StudyResult, path: Path, orientation: str | None = None) 
 
 
 def format_provenance(study: StudyResult) -> str:
-    """Return the disclaimer and the checkpoints in one line. The disclaimer is first because some fields are short."""
+    """Return the disclaimer and the checkpoints in one line.
+
+    The disclaimer comes first because fields of limited length, as in NIfTI headers, cut off the end.
+    """
     models = ", ".join(f"{model.name} {model.sha256[:12]}" for model in study.models)
     return f"{study.disclaimer} {models}"
 
@@ -86,7 +90,7 @@ def _palette(labels: LabelSet) -> list[int]:
 
 
 def _volumes(slices: Sequence[SliceResult]) -> list[list[SliceResult]]:
-    """Group slices by volume, each from feet to head."""
+    """Group slices into volumes, each ordered from feet to head."""
     volumes: list[list[SliceResult]] = []
     for slice_ in reversed(slices):
         if volumes and _continues(volumes[-1], slice_):
@@ -97,7 +101,7 @@ def _volumes(slices: Sequence[SliceResult]) -> list[list[SliceResult]]:
 
 
 def _continues(volume: Sequence[SliceResult], slice_: SliceResult) -> bool:
-    """Return whether a slice is the next one of a volume."""
+    """Return whether a slice is the next slice of a volume."""
     last = volume[-1]
     before, geometry = _geometry(last), _geometry(slice_)
     same_grid = slice_.classes.shape == last.classes.shape and slice_.spacing == last.spacing
@@ -107,7 +111,7 @@ def _continues(volume: Sequence[SliceResult], slice_: SliceResult) -> bool:
         return False
     shift = np.subtract(geometry.origin, before.origin)
     normal = _normal(before)
-    # The slices of a volume are shifted along their normal only.
+    # The slices of a volume are shifted only along their normal.
     if not np.allclose(shift, (shift @ normal) * normal, rtol=0, atol=_SAME * 10):
         return False
     if len(volume) == 1:
@@ -117,7 +121,7 @@ def _continues(volume: Sequence[SliceResult], slice_: SliceResult) -> bool:
 
 
 def _step(slices: Sequence[SliceResult]) -> tuple[float, NDArray[np.float64]]:
-    """Return the distance between consecutive slices in mm, and the unit vector from one to the next."""
+    """Return the distance between consecutive slices in mm, and the unit vector from one slice to the next."""
     first = _geometry(slices[0])
     normal = _normal(first)
     if len(slices) == 1:

@@ -23,13 +23,13 @@ MEASUREMENTS_SCHEMA = 1
 
 
 def write_study_csv(study: StudyResult, path: Path) -> None:
-    """Write the measurements as CSV with a row per slice."""
+    """Write the measurements as CSV with one row per slice."""
     rows = [_csv_row(study, slice_) for slice_ in study.slices]
     write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
 
 
 def write_study_json(study: StudyResult, path: Path) -> None:
-    """Write the whole study except its pixels as JSON."""
+    """Write the whole study except for its pixels as JSON."""
     write_json(path, _study_to_plain(study))
 
 
@@ -59,7 +59,7 @@ def _csv_row(study: StudyResult, slice_: SliceResult) -> dict[str, object]:
 
 
 def _round(name: str, value: float | None) -> float | None:
-    """Round a value to one decimal more than the pages show, so that averages of many are not affected."""
+    """Round a value to one more decimal than reports show, so that averages of many values are not affected."""
     return None if value is None else round(value, MEASUREMENTS[name].decimals + 1)
 
 

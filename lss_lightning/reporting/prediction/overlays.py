@@ -10,7 +10,7 @@ from lss_lightning.stenosis import SliceResult, StudyResult
 
 
 def write_overlays(study: StudyResult, folder: Path) -> None:
-    """Write a PNG of each measured slice.
+    """Write a PNG file for each measured slice.
 
     Args:
         study: The measured study.

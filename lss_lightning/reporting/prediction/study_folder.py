@@ -26,18 +26,18 @@ _T = TypeVar("_T")
 def write_study_results(
     study: StudyResult, folder: Path, output: OutputConfig, orientation: str | None = None
 ) -> tuple[str, ...]:
-    """Write the configured outputs of a study. If one of the optional outputs cannot be written, the others are.
+    """Write the configured outputs of a study. If an optional output cannot be written, the others still are.
 
-    ``measurements.csv`` and ``measurements.json`` are always written. Optional are ``label_maps/slice_*.png``,
-    ``segmentation*.nii.gz``, ``overlays/slice_*.png``, ``report.html`` and, for DICOM studies,
-    ``segmentation*.dcm`` and ``report.dcm``. Each output that shows the remarks lists the outputs before it that could
-    not be written.
+    ``measurements.csv`` and ``measurements.json`` are always written. The optional outputs are
+    ``label_maps/slice_*.png``, ``segmentation*.nii.gz``, ``overlays/slice_*.png``, ``report.html`` and, for DICOM
+    studies, ``segmentation*.dcm`` and ``report.dcm``. Each output that contains the study's remarks also lists the
+    preceding outputs that could not be written.
 
     Args:
         study: The study.
         folder: An empty folder.
-        output: Which files to write, and whether the DICOM files keep the patient's identity.
-        orientation: The axes of the study's volume, e.g. ``RAS``. None for other studies.
+        output: Settings for which files to write and whether the DICOM files keep the patient's identity.
+        orientation: The axes of the volume from which the study was read, e.g. ``RAS``. None for other studies.
 
     Returns:
         A clause for each output that could not be written, with the reason.
@@ -49,7 +49,7 @@ def write_study_results(
         attempts.write("nifti", lambda: write_nifti(study, folder / "segmentation.nii.gz", orientation))
     if output.overlays:
         attempts.write("overlays", lambda: write_overlays(study, folder / "overlays"))
-    # They log each copied attribute, and their warnings quote values, e.g. a name with a single component.
+    # highdicom logs each copied attribute, and warnings quote values, e.g. a name with a single component.
     logging.getLogger("highdicom").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -59,7 +59,7 @@ def write_study_results(
             segs = attempts.write("seg", lambda: write_seg(study, seg, output.keep_identity)) or ()
         if output.sr:
             remarked, sr = attempts.add_to_remarks(study), folder / "report.dcm"
-            # Without segmentations the report describes areas by their outlines.
+            # Without segmentations, the report describes areas by their outlines.
             attempts.write("sr", lambda: write_sr(remarked, sr, segs, output.keep_identity))
     study = attempts.add_to_remarks(study)
     write_study_csv(study, folder / "measurements.csv")
@@ -81,14 +81,14 @@ class _Attempts:
         self._folder = folder
 
     def add_to_remarks(self, study: StudyResult) -> StudyResult:
-        """Return the study with the problems so far as its first remarks."""
+        """Return the study with the problems so far added before its remarks."""
         sentences = (f"{problem[0].upper()}{problem[1:]}." for problem in self.problems)
         return replace(study, remarks=(*sentences, *study.remarks))
 
     def write(self, name: str, write: Callable[[], _T]) -> _T | None:
         """Write an output. If that fails, remove its files and record the reason.
 
-        A full disk or a folder that cannot be written ends the study, because it concerns every output.
+        An :class:`OSError`, such as a full disk or a read-only folder, is raised because it affects every output.
         """
         before = set(self._folder.iterdir())
         try:
@@ -98,7 +98,7 @@ class _Attempts:
         except Exception as error:
             for path in set(self._folder.iterdir()) - before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            # The text of other exceptions may quote attributes of the patient.
+            # The messages of other exceptions may quote attributes of the patient.
             reason = str(error) if isinstance(error, UserError) else _describe_crash(error)
             self.problems.append(f"output.{name} not written: {reason}; or set output.{name}=false")
             return None

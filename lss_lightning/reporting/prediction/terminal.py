@@ -62,7 +62,7 @@ def _cells(slice_: SliceResult) -> list[str]:
 
 
 def _format_value(slice_: SliceResult, name: str) -> str:
-    """Return a value, and on a second line its interval."""
+    """Format a value with its interval on a second line."""
     assert slice_.measurements is not None
     measurement, value = MEASUREMENTS[name], slice_.measurements.values()[name]
     if value is None:

@@ -1,4 +1,4 @@
-"""A slice as a scalable drawing: images as PNG; label map, outlines and calipers as SVG paths."""
+"""A slice as a scalable drawing, with images as PNG and the label map, outlines and calipers as SVG."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class StructurePaths:
     Attributes:
         key: The key of the class.
         colour: ``#rrggbb``.
-        pixels: The path around the class's pixels on the label map. Empty if it has none.
-        outline: The path of its sub-pixel outline. Empty if it has none.
+        pixels: The path around the pixels of the class on the label map. Empty if there are none.
+        outline: The path of the sub-pixel outline of the class. Empty if there is none.
     """
 
     key: str
@@ -81,14 +81,14 @@ class SlicePicture:
 
     Attributes:
         size: The width and height.
-        anatomy: The part that shows the anatomy.
+        anatomy: The part of the slice that shows the anatomy.
         aspect: The height of a pixel divided by its width.
-        images: The images as data URIs, by weighting.
+        images: The images as data URIs, by weighting, e.g. ``T2``.
         structures: The anatomical classes.
         references: The references of the measurements.
         marks: The calipers.
-        scale_bar: The length of 10 mm. None if the spacing is unknown.
-        brightest: The grey value that 1 % of the anatomy's pixels exceed, 0 to 255.
+        scale_bar: The length of a 10 mm scale bar. None if the pixel spacing is unknown.
+        brightest: The 99th percentile of the grey values of the anatomy, 0 to 255; the maximum over the images.
     """
 
     size: tuple[float, float]
@@ -147,7 +147,7 @@ def encode_png(image: NDArray[np.uint8]) -> str:
 
 
 def trace_pixels(mask: NDArray[np.bool_]) -> str:
-    """Return an SVG path around the pixels of a mask, (H, W), with a rectangle for each run of pixels in a row."""
+    """Return an SVG path around the pixels of a mask, (H, W), as a rectangle for each run of pixels in a row."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     steps = np.diff(padded, axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
@@ -161,7 +161,7 @@ def trace_outline(rings: tuple[Points, ...], aspect: float) -> str:
     """Return a closed SVG path through rings of points.
 
     Args:
-        rings: Points (N, 2), (x, y) in pixels; (0, 0) is the centre of the first pixel.
+        rings: Rings of points, (N, 2), (x, y) in pixels; (0, 0) is the centre of the first pixel.
         aspect: The height of a pixel divided by its width.
     """
     scaled = [((ring + 0.5) * (1.0, aspect)).tolist() for ring in rings]
@@ -188,7 +188,7 @@ def _mark(name: str, caliper: Caliper, view: Box, aspect: float) -> CaliperMark:
     look = CALIPER_STYLES[name]
     ends = (np.array((caliper.start, caliper.end)) + 0.5) * (1.0, aspect)
     near, far = ends[::-1] if look.at_end else ends
-    # The letter is in line with the caliper, outside it; above a caliper of length zero.
+    # The letter is beyond the end of the caliper, in line with it, or above a caliper of length zero.
     direction = near - far if (near != far).any() else np.array((0.0, -1.0))
     if look.at_end:  # the canal's caliper usually continues there, so the letter is beside the line
         direction = np.array((direction[1], -direction[0]))

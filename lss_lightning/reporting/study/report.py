@@ -27,7 +27,7 @@ from lss_lightning.stenosis.study import SliceResult, StudyResult
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_WINDOW_STEP = 5  # of the slider, grey values
+_WINDOW_STEP = 5  # grey values, of the slider
 
 _LEVEL_SOURCES = {
     "given": "given by the user",
@@ -46,13 +46,13 @@ class SlicePanel:
 
     Attributes:
         result: The slice.
-        anchor: The id of its HTML section.
-        title: Its level, or its name if the level is unknown.
-        level_source: The source of its level, in words.
-        picture: Its drawing.
-        rows: Its measurements.
+        anchor: The ID of the HTML section of the slice.
+        title: The level of the slice, or its name if the level is unknown.
+        level_source: The source of the level, in words.
+        picture: The drawing of the slice.
+        rows: The measurements of the slice.
         sites: The state of each site, from left to right in the image.
-        site_summary: The states of all sites in a phrase.
+        site_summary: A phrase that summarises the states of all sites.
     """
 
     result: SliceResult
@@ -66,11 +66,11 @@ class SlicePanel:
 
 
 def write_study_report(study: StudyResult, path: Path) -> None:
-    """Write the report of a study as one self-contained HTML file for screen, keyboard, phone and print.
+    """Write the report of a study as a self-contained HTML file for screens, phones, keyboard navigation and print.
 
     Each measured level is shown with its images, label map, outlines and calipers, its measurements with their
-    intervals and the published thresholds, and its quality flags. A comparison of all levels follows, then the slices
-    that were not measured with the reasons, the sources of the thresholds, and the checkpoints. Nothing is worded as a
+    intervals and the published thresholds, and its quality flags. A comparison of all levels follows, then a list of
+    the unmeasured slices with reasons, the sources of the thresholds, and the checkpoints. Nothing is phrased as a
     diagnosis.
 
     Args:
@@ -122,7 +122,7 @@ def _build_panel(result: SliceResult, study: StudyResult) -> SlicePanel:
 
 
 def _window_width(panels: Sequence[SlicePanel]) -> int:
-    """Return the width of a window from black that just covers the anatomy of all slices, in grey values."""
+    """Return the width, in grey values, of a display window from black that covers the anatomy of all slices."""
     brightest = max((panel.picture.brightest for panel in panels), default=255)
     return max(_WINDOW_STEP, min(255, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP)))
 

@@ -1,4 +1,4 @@
-"""Measurements as a reader sees them: value, interval, thresholds, and the reason a value is withheld."""
+"""Measurements as shown to readers: value, interval, thresholds, and the reason a value is withheld."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ThresholdResult:
 
     Attributes:
         threshold: The threshold, with its unit.
-        passed: Whether the value is below it. None if there is no value.
+        passed: Whether the value is below the threshold. None if there is no value.
         borderline: Whether the threshold is within the error of the value.
         reliable: Whether the threshold counts at this level.
-        probability: The probability of a value below it, formatted. Empty if unknown.
-        source: The number of its source in :data:`SOURCES`.
+        probability: The probability of a value below the threshold, formatted. Empty if it is unknown.
+        source: The number of the threshold's source in :data:`SOURCES`, from 1.
     """
 
     threshold: str
@@ -54,12 +54,12 @@ class MeasurementRow:
 
     Attributes:
         name: The name of the measurement.
-        title: Its title.
-        letter: The letter of its caliper. Empty if it has none.
+        title: The title of the measurement.
+        letter: The letter of the caliper. Empty if there is none.
         value: The value with its unit, formatted.
-        error: The interval, formatted, or that no error is known. Empty without a value.
+        error: The interval, formatted, or a note that no error is known. Empty if there is no value.
         thresholds: The thresholds that apply to the slice.
-        withheld: The reason there is no value. Empty if there is one.
+        withheld: The reason the value is withheld. Empty if there is a value.
     """
 
     name: str
@@ -77,13 +77,13 @@ class ComparisonCell:
 
     Attributes:
         value: The value without its unit, formatted.
-        error: The interval without its unit, formatted, or that no error is known. Empty without a value.
+        error: The interval without its unit, formatted, or a note that no error is known. Empty if there is no value.
         ticks: The positions of the thresholds that apply to the slice.
         below: Whether the value is below a threshold that counts at its level.
         position: The position of the value. None if there is no value.
         low: The position of the interval's lower end. None if there is no interval.
         width: The width of the interval.
-        withheld: The reason there is no value. Empty if there is one.
+        withheld: The reason the value is withheld. Empty if there is a value.
     """
 
     value: str
@@ -132,8 +132,9 @@ def build_rows(result: SliceResult) -> Iterator[MeasurementRow]:
 def describe_sites(result: SliceResult) -> Mapping[Site, str]:
     """Return the state of each site.
 
-    It is ``below``, ``not below``, ``not below, partly withheld``, ``withheld``, or ``not compared`` if thresholds do
-    not apply to the slice. ``(borderline)`` follows if only the errors of the measurements decide.
+    A state is ``below``, ``not below``, ``not below, partly withheld``, ``withheld``, or ``not compared`` if no
+    threshold applies to the slice. ``(borderline)`` follows ``below`` or ``not below`` if measurement errors could
+    change the result.
     """
     if not result.criteria:
         return dict.fromkeys(SITES, "not compared")
@@ -171,13 +172,13 @@ def summarise_sites(states: Mapping[Site, str]) -> str:
 
 @dataclass(frozen=True)
 class ThresholdRow:
-    """A threshold and where it was applied in a study.
+    """A threshold and the slices of a study to which it was applied.
 
     Attributes:
         criterion: The threshold.
         levels: The levels at which it applies.
-        applied: The slices whose value it was compared with, by name.
-        source: The number of its source in :data:`SOURCES`.
+        applied: The names of the slices whose values were compared with the threshold.
+        source: The number of the threshold's source in :data:`SOURCES`, from 1.
     """
 
     criterion: Criterion
@@ -187,7 +188,7 @@ class ThresholdRow:
 
 
 def list_thresholds(results: Sequence[SliceResult]) -> Iterator[ThresholdRow]:
-    """Yield all thresholds with the slices whose values they were compared with."""
+    """Yield all thresholds with the slices whose values were compared with them."""
     for criterion in CRITERIA:
         levels = _format_levels(criterion) or "all"
         if criterion.unreliable_at:
@@ -234,7 +235,7 @@ def compare_levels(results: Sequence[SliceResult]) -> Iterator[LevelComparison]:
 
 
 def _format_levels(criterion: Criterion, prefix: str = "") -> str:
-    """Return the levels of a criterion after a prefix; empty if it applies at all levels."""
+    """Return the levels of a criterion after a prefix, or an empty string if it applies at all levels."""
     return "" if criterion.is_general else prefix + ", ".join(_LEVELS[key] for key in criterion.levels)
 
 
@@ -270,7 +271,7 @@ def _compare(criterion: Criterion, value: float | None, result: SliceResult) -> 
 
 
 def _format_probability(probability: float) -> str:
-    """Return a percentage that is never 0 % or 100 %, since no probability here is certain."""
+    """Format a probability as a percentage, but never as 0 % or 100 %, since nothing here is certain."""
     if probability < 0.005:
         return "< 1 %"
     return "> 99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
