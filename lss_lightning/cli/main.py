@@ -89,7 +89,7 @@ def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], 
     Args:
         command: The name of the command.
         arguments: The user's command-line arguments.
-        crashes: The list to which programming errors are appended.
+        crashes: A list, to which programming errors are appended.
         cfg: The composed configuration.
     """
     hydra_cfg = HydraConfig.get()

@@ -105,7 +105,7 @@ def record_outcome(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         record = read_record(folder)
-        # If a job has several processes, the first one to fail knows the reason. The others merely lose connection.
+        # If a job has several processes, the first one to fail knows the reason. The others only lose their connection.
         if record is not None and record.state == RUNNING and _is_first_process():
             write_record(folder, replace(record, state=_get_state(error), reason=_format_reason(error)))
         raise

@@ -33,7 +33,7 @@ class OptunaSweeper(Sweeper):
     continues until it has ``n_trials`` jobs.
 
     Args:
-        settings: The section ``hydra.sweeper``. It is ignored here and read from the configuration of the sweep.
+        settings: The section ``hydra.sweeper``, which is ignored here and read from the configuration of the sweep.
     """
 
     def __init__(self, **settings: Any) -> None:

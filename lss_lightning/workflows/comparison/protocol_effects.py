@@ -35,7 +35,7 @@ SHIFT_DISTANCES = (0.5, 1.0, 2.0)
 
 
 def pool_seeds(runs: Sequence[FinishedRun], name: str, labels: LabelSet) -> FinishedRun:
-    """Pool the tests of runs that differ only in their seed.
+    """Pool the tests of runs that differ in their seed.
 
     Args:
         runs: At least one run.

@@ -77,7 +77,7 @@ class PredictionModels:
 
         Args:
             study: The study.
-            name: Its anonymous name.
+            name: The anonymous name of the study.
             levels: The levels given by the user, by slice name.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The metadata that identifies a run in its checkpoints, and the check that a resumed run is unchanged."""
+"""The metadata that identifies a run in its checkpoints, and the check that resuming does not change the run."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def print_model(network: nn.Module, spec: NetworkSpec) -> None:
 
     Args:
         network: The network.
-        spec: Its specification.
+        spec: The specification of the network.
     """
     table = Table(title=spec.model, title_justify="left")
     for column in ("Part", "Channels", "Parameters"):

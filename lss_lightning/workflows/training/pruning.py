@@ -11,9 +11,9 @@ from lss_lightning.sweeps.trial import RunningTrial
 
 
 class PruningCallback(Callback):
-    """Callback that reports each epoch's validation objective to the search, and stops training as its pruner advises.
+    """Callback that reports each epoch's validation objective to the search, and stops training on the pruner's advice.
 
-    Rank 0 reports the objective and decides for all ranks. The last epoch never prunes a trial, which then finishes.
+    Rank 0 reports the objective and decides for all ranks. A trial is never pruned after its last epoch.
     Optuna's own callback is not used, because it requires the package ``lightning`` and stops before the epoch is
     saved.
 
