@@ -29,7 +29,7 @@ from lss_lightning.sweeps.job_records import (
 
 
 class JobProcessError(Exception):
-    """Raised if the process of a job failed. The process has already printed the reason.
+    """Error raised if the process of a job failed. The process has already printed the reason.
 
     Attributes:
         code: The exit code of the process, negative if a signal ended it.
