@@ -1,1 +1,1 @@
-"""The commands as functions, for notebooks and other programs. Their names can be imported from ``lss_lightning``."""
+"""The commands as functions, for notebooks and other programs. Import the functions from ``lss_lightning``."""

@@ -1,4 +1,4 @@
-"""Trained networks from Python: label maps of arrays, measurements of label maps, and whole studies."""
+"""The Python interface to trained networks: segment arrays, measure label maps, and process whole studies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SegmentedImage:
 
 
 class TrainedModel:
-    """A checkpoint, or an ensemble of several, ready to segment images. Create it with :func:`load`.
+    """A checkpoint, or an ensemble of checkpoints, ready to segment images. Create it with :func:`load`.
 
     Attributes:
         metadata: The metadata of the first checkpoint: classes, working spacing, training configuration.
@@ -58,12 +58,12 @@ class TrainedModel:
 
     @property
     def channels(self) -> str:
-        """The images that the network needs: a value of ``data.channels``, such as ``composite`` or ``t1``."""
+        """The input channels of the network: a value of ``data.channels``, such as ``composite`` or ``t1``."""
         return self._models.channels
 
     @property
     def disclaimer(self) -> str:
-        """The training data of the network, and the research-use statement."""
+        """A statement of the network's training data and its restriction to research use."""
         return self._models.disclaimer
 
     def predict(
@@ -74,13 +74,14 @@ class TrainedModel:
         """Segment an axial slice.
 
         Args:
-            image: The channels that the network was trained on, (C, H, W) or, for one channel, (H, W), uint8; or its
-                images by name, ``{"T1": (H, W), "T2": (H, W)}``, from which the channels are built as in training.
-            spacing: Pixel spacing in mm, or height and width of a pixel. None segments at the given resolution, which
-                is valid only if the training images have the same resolution.
+            image: The channels that the network was trained on, uint8, of shape (C, H, W) or, for one channel, (H, W).
+                Alternatively, the images by name, ``{"T1": (H, W), "T2": (H, W)}``, from which the channels are built
+                as in training.
+            spacing: Pixel spacing in mm, or the height and width of a pixel in mm. If None, the image is segmented at
+                its own resolution, which is valid only if the training images have the same resolution.
 
         Raises:
-            UserError: If the image has another shape, dtype or number of channels, or the spacing is not positive.
+            UserError: If the shape, dtype or number of channels of the image is wrong, or the spacing is not positive.
         """
         pixels = self._build_channels(image)
         return next(iter(self.predict_batch([pixels], spacing)))
@@ -88,7 +89,7 @@ class TrainedModel:
     def predict_batch(
         self, images: Sequence[NDArray[np.uint8]], spacing: float | tuple[float, float] | None = None
     ) -> Iterable[SegmentedImage]:
-        """Segment slices of one spacing in batches.
+        """Segment slices with the same pixel spacing in batches.
 
         Args:
             images: The channels of each slice, as for :meth:`predict`.
@@ -130,7 +131,7 @@ def load(ckpt_path: Checkpoints, overrides: Iterable[str] = ()) -> TrainedModel:
     """Load trained networks for inference.
 
     Args:
-        ckpt_path: A checkpoint, run directory or sweep directory. Several form an ensemble.
+        ckpt_path: A checkpoint, run directory or sweep directory. Several of them form an ensemble.
         overrides: Further settings of ``predict.py``, e.g. ``["tta=flip", "trainer.accelerator=cpu"]``.
 
     Raises:
@@ -151,13 +152,13 @@ def measure(
     """Measure an axial slice.
 
     Args:
-        label_map: Class indices (H, W), integer, or class probabilities (K, H, W), floating.
-        spacing: Pixel spacing in mm, or height and width of a pixel. None measures only ratios.
+        label_map: Class indices (H, W) of an integer dtype, or class probabilities (K, H, W) of a floating dtype.
+        spacing: Pixel spacing in mm, or the height and width of a pixel in mm. If None, only ratios are measured.
         labels: The classes, in index order.
-        image_left: The patient's side at the left of the image. None assumes radiological orientation.
+        image_left: The patient's side at the left of the image. If None, radiological orientation is assumed.
 
     Returns:
-        The measurements in mm and mm², each with a value or a reason for withholding it.
+        The measurements, lengths in mm and areas in mm², each with a value or the reason why it is withheld.
 
     Raises:
         UserError: If the label set lacks a measured class, or the spacing is not positive.
@@ -172,9 +173,9 @@ def predict(
     """Segment and measure studies and write their reports, as ``predict.py`` does.
 
     Args:
-        ckpt_path: A checkpoint, run directory or sweep directory. Several form an ensemble.
+        ckpt_path: A checkpoint, run directory or sweep directory. Several of them form an ensemble.
         input: A study, or a folder or zip archive of studies.
-        output: The folder for the results. Each study gets a folder in it.
+        output: The folder for the results, with a subfolder for each study.
         overrides: Further settings as on the command line.
 
     Returns:
@@ -182,7 +183,7 @@ def predict(
 
     Raises:
         UserError: If a checkpoint, the input or a setting cannot be used.
-        IncompleteError: If part of the input could not be used. The rest is written.
+        IncompleteError: If part of the input could not be used. The results of the rest are still written.
     """
     run_command("predict", _list_settings(ckpt_path, input, output, overrides))
     return Path(output)
@@ -192,7 +193,7 @@ def predict_study(ckpt_path: Checkpoints, input: str | PathLike[str], overrides:
     """Segment and measure one study without writing files.
 
     Args:
-        ckpt_path: A checkpoint, run directory or sweep directory. Several form an ensemble.
+        ckpt_path: A checkpoint, run directory or sweep directory. Several of them form an ensemble.
         input: A study: a file, folder or zip archive.
         overrides: Further settings of ``predict.py``, e.g. ``["levels={slice_03: L3/4}", "pixel_size=0.5"]``.
 
@@ -200,7 +201,7 @@ def predict_study(ckpt_path: Checkpoints, input: str | PathLike[str], overrides:
         The slices with their label maps, probabilities, measurements, findings and flags.
 
     Raises:
-        UserError: If a checkpoint, the input or a setting cannot be used, or the input holds several studies.
+        UserError: If a checkpoint, the input or a setting cannot be used, or if the input contains several studies.
     """
     with tempfile.TemporaryDirectory() as scratch:
         config = _check_predict(ckpt_path, input, overrides)

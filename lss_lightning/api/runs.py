@@ -29,12 +29,12 @@ from lss_lightning.sweeps.process import run_process, starts_processes
 def train(overrides: Iterable[str] = ()) -> RunFolder:
     """Train a network, test its best checkpoint and write the report, as ``train.py`` does.
 
-    With several devices, the run is a separate process, because Lightning starts the other processes with the command
-    line of the first.
+    With several devices, the run is a separate process, because Lightning starts the further processes of a run with
+    the command line of its first process.
 
     Args:
         overrides: Settings as on the command line, e.g. ``["model=vgg16_unet", "trainer.max_epochs=20"]``. With
-            ``ckpt_path=…`` the run of the checkpoint is resumed.
+            ``ckpt_path=…``, the run that wrote the checkpoint is resumed.
 
     Returns:
         The run directory.
@@ -51,12 +51,12 @@ def evaluate(
     """Test checkpoints on data that they were not trained on, as ``evaluate.py`` does.
 
     Args:
-        ckpt_path: A checkpoint, run directory or sweep directory. Several are tested as an ensemble.
+        ckpt_path: A checkpoint, run directory or sweep directory. Several of them are tested as an ensemble.
         overrides: Further settings as on the command line, e.g. ``["tta=flip", "subset=val"]``.
 
     Returns:
-        The directory of the evaluation. Its :meth:`~lss_lightning.runs.layout.RunFolder.load_metrics` returns the
-        scores.
+        The run directory of the evaluation. Call :meth:`~lss_lightning.runs.layout.RunFolder.load_metrics` on it to
+        read the scores.
 
     Raises:
         UserError: If a setting, a checkpoint, the data or the device cannot be used.
@@ -65,7 +65,7 @@ def evaluate(
 
 
 def format_checkpoints(ckpt_path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> str:
-    """Return the override that sets one or several checkpoints."""
+    """Return the override of ``ckpt_path`` for one or more checkpoints."""
     paths = [ckpt_path] if isinstance(ckpt_path, str | PathLike) else ckpt_path
     return f"ckpt_path=[{','.join(quote_path(Path(path)) for path in paths)}]"
 
@@ -78,7 +78,8 @@ def check_command(command: str, overrides: Iterable[str]) -> tuple[Any, DictConf
         overrides: Settings as on the command line.
 
     Returns:
-        The checked configuration, the composed one with Hydra's own part, and the overrides with shorthands expanded.
+        The checked configuration, the composed configuration including Hydra's own section, and the overrides with
+        shorthands expanded.
 
     Raises:
         UserError: If a setting is not allowed, or the overrides contain a flag.

@@ -1,1 +1,1 @@
-"""The command line: Hydra around the workflows, and mistakes of the user in one line."""
+"""The command line: runs the workflows through Hydra, and reports each user error in one line."""

@@ -32,7 +32,7 @@ from lss_lightning.sweeps import begin_sweep, check_search, is_search
 class ValidateConfigCallback(Callback):
     """Hydra callback that checks the configuration before the run directory is created.
 
-    Hydra catches the exceptions of its callbacks, but not the SystemExit that ends the process after a mistake.
+    Hydra catches exceptions raised by its callbacks, but not the SystemExit that ends the process after a user error.
 
     Attributes:
         sweep: The directory of the sweep that this process has started, or None.
@@ -44,9 +44,10 @@ class ValidateConfigCallback(Callback):
         self.command = command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check a single run, and create a new directory for it.
+        """Check the configuration of a single run, and create a new directory for the run.
 
-        The command line may name the file of a search if it sets every setting that the file searches.
+        The command line may select the configuration file of a search only if it sets every setting that the search
+        would sample.
         """
         given = {text.partition("=")[0] for text in get_task_overrides(config.hydra)}
         if set(config.hydra.sweeper.get("params") or ()) - given:
@@ -58,7 +59,7 @@ class ValidateConfigCallback(Callback):
                 config.hydra.run.dir = str(create_folder(Path(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Check every value of a sweep before its first job starts, and set the directory of the sweep."""
+        """Check all values of a sweep before its first job starts, and set the directory of the sweep."""
         with exit_on_callback_error(), exit_on_user_error(self.command, sys.argv[1:]):
             is_searching = is_search(config.hydra.sweeper)
             if is_searching:
@@ -85,11 +86,11 @@ class ValidateConfigCallback(Callback):
 
 
 def check_reproduce(cfg: DictConfig, hydra_cfg: Any) -> ReproduceConfig:
-    """Check the composed configuration of ``reproduce.py``, its first training, and that the data exists.
+    """Check the composed configuration of ``reproduce.py`` and of its first training run, and that the data exists.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own configuration.
 
     Raises:
         UserError: If a key or value is not allowed, or the data does not exist.
@@ -109,4 +110,7 @@ COMMANDS: dict[str, Callable[[DictConfig, Any], Any]] = {
     "compare": check_compare,
     "reproduce": check_reproduce,
 }
-"""The check of each command. The work of a command is ``run`` in the module of the same name in ``workflows``."""
+"""The function that checks the configuration of each command.
+
+The command itself is the function ``run`` in the module of the same name in ``workflows``.
+"""

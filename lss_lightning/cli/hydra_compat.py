@@ -1,7 +1,7 @@
-"""Everything that depends on Hydra's internals and on the messages of Hydra and OmegaConf.
+"""Code that depends on Hydra's internals and on the error messages of Hydra and OmegaConf.
 
-``tests/cli/test_hydra_compat.py`` provokes each error that is recognized here, so an incompatible release of Hydra
-fails there first.
+``tests/cli/test_hydra_compat.py`` provokes each error that this module recognises, so that it detects incompatible
+releases of Hydra.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lss_lightning.runs.trust import NAMED_SECTIONS
 
 
 def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequence[str]) -> None:
-    """Let Hydra compose the configuration of a command and call a task with it, once per job of a sweep.
+    """Let Hydra compose the configuration of a command and call a task with it, once for each job of a sweep.
 
     Args:
         task: The function to call with the composed configuration.
@@ -51,10 +51,10 @@ def start_hydra(task: Callable[[DictConfig], Any], command: str, arguments: Sequ
     command_line = list(sys.argv)
 
     def run_task(cfg: DictConfig) -> Any:
-        sys.argv = command_line  # Lightning starts the other processes with it
+        sys.argv = command_line  # Lightning starts further processes with this command line
         return task(cfg)
 
-    # Otherwise Hydra prints its errors over several lines and exits with 1.
+    # Without this variable, Hydra prints its errors over several lines and exits with code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [command_line[0], *move_flags_first(arguments)]
     hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_task)()
@@ -67,7 +67,7 @@ def move_flags_first(arguments: Sequence[str]) -> list[str]:
         arguments: Flags, such as ``-m``, and overrides in any order.
 
     Raises:
-        UserError: If a flag is unknown or lacks its value.
+        UserError: If a flag is unknown, or its value is missing.
     """
     parser = get_args_parser()
     parser.exit_on_error = parser.allow_abbrev = False
@@ -90,12 +90,12 @@ def move_flags_first(arguments: Sequence[str]) -> list[str]:
 
 @contextmanager
 def exit_on_user_error(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """End the process with one line on stderr after a mistake of the user.
+    """End the process with one line on stderr after a user error.
 
     Args:
-        command: The command.
-        arguments: The arguments that the user gave.
-        crashes: Exceptions that are programming errors, whatever their type.
+        command: The name of the command.
+        arguments: The user's command-line arguments.
+        crashes: Exceptions to treat as programming errors regardless of their type.
     """
     try:
         with translate_errors(command, arguments, crashes):
@@ -106,7 +106,7 @@ def exit_on_user_error(command: str, arguments: Sequence[str], crashes: Sequence
 
 @contextmanager
 def translate_errors(command: str, arguments: Sequence[str], crashes: Sequence[Exception] = ()) -> Iterator[None]:
-    """Turn errors of Hydra and OmegaConf into UserErrors. The arguments are those of :func:`exit_on_user_error`."""
+    """Convert errors of Hydra and OmegaConf to UserErrors. The arguments are those of :func:`exit_on_user_error`."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
@@ -131,8 +131,8 @@ def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> 
 
     Args:
         error: A ``HydraException`` or ``OmegaConfBaseException``, or an ``OSError`` or ``ValueError`` raised by Hydra.
-        command: The command, whose settings are the allowed ones.
-        arguments: The arguments that the user gave.
+        command: The name of the command, which determines the allowed settings.
+        arguments: The user's command-line arguments.
     """
     text = str(error)
     if isinstance(error, OverrideParseException):
@@ -163,7 +163,7 @@ def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> 
 
 
 def _find_repeated(key: str, arguments: Sequence[str]) -> str:
-    """Return the setting above a key that the arguments give several times, or an empty string."""
+    """Return the parent setting of a key if the arguments set that parent more than once, else an empty string."""
     given = [text.lstrip("+").partition("=")[0] for text in arguments]
     return next((name for name in given if given.count(name) > 1 and key.startswith(f"{name}.")), "")
 
@@ -177,11 +177,11 @@ def _describe_unparsed(override: str) -> str:
 
 
 def _describe_unknown_choice(file: str, options: Sequence[str]) -> str:
-    """Describe the choice of a file that its group does not have.
+    """Describe the choice of a configuration file that does not exist in its group.
 
     Args:
         file: ``group/choice``. Hydra's own groups begin with ``hydra/``.
-        options: The files of the group.
+        options: The names of the files in the group.
     """
     parts = file.split("/")
     depth = 2 if file.startswith("hydra/") else 1
@@ -222,7 +222,7 @@ def _describe_unknown_setting(key: str, command: str, arguments: Sequence[str]) 
 
 
 def _describe_owners(key: str) -> str:
-    """Name the files of the key's group that have the key. Return an empty string if none has it."""
+    """Name the files in the key's group that contain the key. Return an empty string if no file contains it."""
     group, _, name = key.partition(".")
     files = sorted((config_folder() / group).glob("*.yaml")) if name else []
     loaded = {path.stem: OmegaConf.load(path) for path in files}
@@ -231,14 +231,14 @@ def _describe_owners(key: str) -> str:
 
 
 def _list_settings(command: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """List the dotted settings of the command with the files that the user chose, and its groups."""
+    """Return the dotted settings of the command, composed with the user's choices of files, and its groups."""
     choices = [text for text in arguments if re.fullmatch(r"\w+=\w+", text)]
     choices = [text for text in choices if (config_folder() / text.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         try:
             cfg = compose(command, overrides=choices, return_hydra_config=True)
-        except HydraException:  # the user's mistake is one of the choices
+        except HydraException:  # one of the choices is the user's mistake
             cfg = compose(command, return_hydra_config=True)
     groups = [group for group in map(str, cfg.hydra.runtime.choices) if not group.startswith("hydra/")]
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
@@ -256,7 +256,7 @@ def _flatten_keys(section: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _describe_misused_group(arguments: Sequence[str]) -> str:
-    """Describe the first choice of a file that is not written as ``group=file``. Return an empty string if all are."""
+    """Describe the first override of a group that is not of the form ``group=file``, or return an empty string."""
     for text in arguments:
         try:
             override = OverridesParser.create().parse_override(text)
@@ -271,7 +271,7 @@ def _describe_misused_group(arguments: Sequence[str]) -> str:
 
 
 def _is_raised_by_hydra(error: Exception) -> bool:
-    """Return whether Hydra raised an error, or a function that Hydra called outside this package."""
+    """Return whether an error was raised by Hydra, or by a function outside this package that Hydra called."""
     frame, modules = error.__traceback__, []
     while frame is not None:
         modules.append(str(frame.tb_frame.f_globals.get("__name__")))

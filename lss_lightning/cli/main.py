@@ -1,6 +1,6 @@
 """The entry point of all commands.
 
-Nothing heavy is imported before the configuration has been checked.
+Heavy packages are imported only after the configuration has been checked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lss_lightning.sweeps.process import run_job_process, starts_processes
 from lss_lightning.sweeps.trial import expose_trial
 
 TRAINER_COMMANDS = ("train", "evaluate")
-"""Commands whose jobs in a sweep may need several processes."""
+"""Commands whose sweep jobs may need several processes."""
 
 USAGE = (
     "lss prepare …, lss train …, lss evaluate …, lss compare …, lss reproduce …, lss predict …: the same as "
@@ -60,13 +60,13 @@ def main() -> None:
 def run(command: str, arguments: Sequence[str] | None = None) -> None:
     """Compose the configuration from the command line, check it, and run the workflow of the command.
 
-    A mistake of the user ends the process with one line on stderr and exit code 2, or 1 if part of the work is done. A
-    programming error shows its traceback. A sweep of trainings ends with its summary, and with exit code 1 if a job
-    failed.
+    A user error ends the process with one line on stderr and exit code 2, or with exit code 1 if part of the work is
+    done. A programming error prints its traceback. A sweep of training runs ends with its summary, and with exit code 1
+    if a job failed.
 
     Args:
         command: A key of :data:`COMMANDS`.
-        arguments: Hydra's overrides and flags. By default those of the process.
+        arguments: Hydra's overrides and flags, by default the command-line arguments of the process.
     """
     given = expand_shorthands(command, sys.argv[1:] if arguments is None else arguments)
     crashes: list[Exception] = []
@@ -75,7 +75,7 @@ def run(command: str, arguments: Sequence[str] | None = None) -> None:
 
 
 def _expand_arguments(command: str, arguments: Sequence[str]) -> list[str]:
-    """Return Hydra's arguments for a command line that may resume a sweep or a run, or be one of several processes."""
+    """Return Hydra's arguments for a command line, which may resume a run or sweep or belong to a distributed run."""
     given, trusted = take_trust(arguments)
     trust_classes(trusted)
     if command != "train":
@@ -87,9 +87,9 @@ def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], 
     """Run the command with a composed configuration, which may be that of one job of a sweep.
 
     Args:
-        command: The command.
-        arguments: The arguments that the user gave.
-        crashes: Programming errors are appended to it.
+        command: The name of the command.
+        arguments: The user's command-line arguments.
+        crashes: A list, to which programming errors are appended.
         cfg: The composed configuration.
     """
     hydra_cfg = HydraConfig.get()
@@ -106,10 +106,10 @@ def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], 
     except JobProcessError as failed:
         raise SystemExit(failed.code if failed.code > 0 else 128 - failed.code) from failed
     except PrunedError:
-        return None  # the process that runs the sweep finds it in the record of the job
+        return None  # the process that runs the sweep reads the outcome in the record of the job
     except UserError as error:
         if "SUBMITIT_EXECUTOR" in os.environ:
-            raise  # the launcher of the sweep reports the error of a job on a cluster
+            raise  # on a cluster, the launcher of the sweep reports the error of a job
         fail(str(error), error.exit_code)
     except Exception as error:
         crashes.append(error)
@@ -119,7 +119,7 @@ def _run_task(command: str, arguments: Sequence[str], crashes: list[Exception], 
 def _run_training_job(cfg: DictConfig, checkpoint: Path | None) -> Any:
     """Check the configuration of a sweep's job and train, from a checkpoint if the job is resumed.
 
-    Its values have been checked before the first job, but not in this combination.
+    The values of the sweep have been checked before its first job, but not in this combination.
     """
     hydra_cfg = HydraConfig.get()
     with translate_errors("train", get_task_overrides(hydra_cfg)):
@@ -131,7 +131,7 @@ def _run_training_job(cfg: DictConfig, checkpoint: Path | None) -> Any:
 
 
 def _run_workflow(command: str, config: Any, checkpoint: Path | None = None) -> Any:
-    """Run the workflow here, or in its own process if it is a job of a sweep that needs several processes."""
+    """Run the workflow in this process, or in a new one for a sweep's job that needs several processes."""
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode is RunMode.MULTIRUN and command in TRAINER_COMMANDS and starts_processes(config.trainer):
         return run_job_process(command, hydra_cfg, checkpoint, find_untrusted_classes(vars(config).get("plain", {})))
@@ -141,7 +141,7 @@ def _run_workflow(command: str, config: Any, checkpoint: Path | None = None) -> 
 
 @contextmanager
 def _sweep_summary() -> Iterator[None]:
-    """Summarise a sweep however it ends. Exit with a code other than 0 if a job failed."""
+    """Summarise a sweep when the block ends, whatever the outcome. Exit with a non-zero code if a job failed."""
     ValidateConfigCallback.sweep = None
     code = 0
     try:

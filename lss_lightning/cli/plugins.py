@@ -1,4 +1,4 @@
-"""The plugins of Hydra that this project offers: its own sweeper for Optuna, and launchers of other packages."""
+"""The Hydra plugins that this project supports: its own Optuna sweeper, and launchers from other packages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PLUGIN_EXTRAS = {
     "hydra/launcher/submitit_local": "cluster",
     "hydra/launcher/submitit_slurm": "cluster",
 }
-"""Choices that need a plugin of Hydra or another package, and the extra of this package that installs it."""
+"""Choices that need a Hydra plugin or another package, with the extra of this package that installs it."""
 
 OPTUNA_SWEEPER = "hydra_plugins.lss_lightning.OptunaSweeper"
-"""The name of the sweeper in ``conf/hydra/sweeper/optuna.yaml``. Hydra requires the package ``hydra_plugins``."""
+"""The name of the sweeper in ``conf/hydra/sweeper/optuna.yaml``. Hydra requires the prefix ``hydra_plugins``."""
 
 
 def register_sweeper() -> None:
-    """Let Hydra find the sweeper of searches.
+    """Register the Optuna sweeper with Hydra.
 
     Raises:
         UserError: If Optuna is not installed.
@@ -34,7 +34,7 @@ def register_sweeper() -> None:
 
 
 def describe_missing_plugin(file: str) -> str:
-    """Describe a choice of :data:`PLUGIN_EXTRAS` whose packages are not installed."""
+    """Return the error message for a choice in :data:`PLUGIN_EXTRAS` whose packages are not installed."""
     (group, _, choice), extra = file.rpartition("/"), PLUGIN_EXTRAS[file]
     checkout = f"in a checkout pip install -e '.[{extra}]'"
     return f"{group}={choice}: not installed; run pip install 'lss-lightning[{extra}]', or {checkout}"

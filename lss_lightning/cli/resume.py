@@ -1,4 +1,4 @@
-"""Resuming a run with ``train.py ckpt_path=…``: in its own directory, with its stored configuration."""
+"""Resuming a run with ``train.py ckpt_path=…`` in its own directory and with its stored configuration."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lss_lightning.runs.results import read_working_directory
 from lss_lightning.sweeps.launcher import MULTIRUN_FLAGS
 
 _PATHS = (("data", "root"), ("data", "reports"), ("split", "file"), ("model", "pretrained"))
-"""Settings that are paths, and may differ when a run is resumed."""
+"""Settings that are paths. They may change when a run is resumed."""
 
 RESUMED_CONFIG = "resumed_run"
-"""Name under which Hydra finds the stored configuration."""
+"""The name under which the stored configuration is registered with Hydra."""
 
 
 def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a run.
 
     With ``ckpt_path=``, Hydra starts from the last configuration that the run stored, applies only the overrides on
-    this command line, and writes into the directory of the run. The stored file is read as data. Hydra never uses it as
+    this command line, and writes to the directory of the run. The stored file is read as data. Hydra never uses it as
     a configuration file, because such a file can make Hydra call any function.
 
     Args:
@@ -63,14 +63,14 @@ def expand_checkpoint_argument(arguments: Sequence[str]) -> list[str]:
         f"--config-name={RESUMED_CONFIG}",
         "hydra/job_logging=plain",
         f"hydra.run.dir={quote_path(run.path)}",
-        "hydra.output_subdir=null",  # the workflow records the resume after it has checked that it is allowed
+        "hydra.output_subdir=null",  # the workflow records the resume once it has checked that it is allowed
         "hydra.job.name=train",
         *arguments,
     ]
 
 
 def _relocate_paths(stored: dict[str, Any], origin: Path) -> None:
-    """Make relative paths of a stored configuration absolute if they exist in the folder where the run was started."""
+    """Make relative paths in a stored configuration absolute if they exist in the folder where the run was started."""
     if origin == Path.cwd():
         return
     for section, key in _PATHS:

@@ -1,6 +1,6 @@
 """Sweeps: many runs from one command, in one directory, with a record of each job and everything needed to resume.
 
-Nothing here imports torch, because all of it runs before the first job or between two jobs.
+No module in this package imports torch at import time, because its code runs before the first job or between two jobs.
 """
 
 from lss_lightning.sweeps.folder import begin_sweep, expand_sweep_argument, find_sweep_name

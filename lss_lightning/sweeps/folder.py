@@ -1,4 +1,4 @@
-"""The directory that all jobs of a sweep share, identified by its ``sweep.yaml``."""
+"""The directory of a sweep, which all its jobs share and which is identified by its ``sweep.yaml``."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ SWEEP_FILE = "sweep.yaml"
 """The file in a sweep directory that stores the command line of the sweep."""
 
 MIXED_NAME = "sweep"
-"""Name of a sweep whose jobs have different names."""
+"""The name of a sweep whose jobs have different names."""
 
 
 def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for a command line that may resume a sweep.
 
-    ``sweep=<folder>`` is replaced by the arguments with which that sweep was started, and the current directory by
-    the one in which it was started, if that still exists, because settings may hold relative paths. Only Hydra's own
-    settings, such as the launcher, may be changed. Other command lines are returned unchanged.
+    ``sweep=<folder>`` is replaced by the arguments with which that sweep was started. The working directory is changed
+    to the one in which the sweep was started, if it still exists, because settings may contain relative paths. Only
+    Hydra's own settings, such as the launcher, may be changed. Other command lines are returned unchanged.
 
     Args:
         arguments: Overrides and flags of ``train.py``.
 
     Raises:
-        UserError: If the directory holds no sweep, its stored settings are not allowed, or other settings are given as
-            well.
+        UserError: If the directory contains no sweep, its stored settings are not allowed, or further settings are
+            given.
     """
     name = find_override("sweep", arguments)
     if name is None:
@@ -70,17 +70,17 @@ def expand_sweep_argument(arguments: Sequence[str]) -> list[str]:
 
 
 def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
-    """Create the directory of a sweep, or find that of a resumed one, before Hydra starts the first job.
+    """Create the directory of a sweep, or find that of a resumed sweep, before Hydra starts the first job.
 
     Args:
-        config: The configuration that Hydra composed for the whole sweep. The directory is written into it.
+        config: The configuration that Hydra composed for the whole sweep. Its sweep directory is set in place.
         names: The names of the jobs.
 
     Returns:
         The directory.
 
     Raises:
-        UserError: If the directory holds another sweep or cannot be written.
+        UserError: If the directory contains another sweep or cannot be written.
     """
     name = next(iter(names)) if len(names) == 1 else MIXED_NAME
     with open_dict(config):
@@ -101,8 +101,8 @@ def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
     except OSError as error:
         raise unwritable_folder_error(error) from error
     with open_dict(config):
-        # Each job composes its own configuration. Without these overrides it would create a directory for its own name
-        # and time, and overwrite the stored configurations of the jobs that are kept.
+        # Each job composes its own configuration. Without these overrides, it would create a directory for its own name
+        # and time, and overwrite the stored configurations of jobs that are not run again.
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote_path(folder)}")
         if is_resumed:
@@ -111,9 +111,9 @@ def begin_sweep(config: DictConfig, names: Collection[str]) -> Path:
 
 
 def store_configuration(config: DictConfig, hydra: Any) -> None:
-    """Store the configuration of a job as Hydra does, unless it is stored already.
+    """Store the configuration of a job in Hydra's format, unless it is already stored.
 
-    Hydra stores none for the jobs that start when a sweep is resumed.
+    Hydra itself does not store the configuration of jobs that first start when a sweep is resumed.
 
     Args:
         config: The configuration of the job.
@@ -150,7 +150,7 @@ def _load_sweep_file(folder: Path) -> Any:
 
 
 def _describe_sweep(config: DictConfig) -> dict[str, Any]:
-    """Return the content of ``sweep.yaml``: what identifies a sweep, and the rest of its command line."""
+    """Return the content of ``sweep.yaml``: the overrides that identify a sweep, and the rest of its command line."""
     sources = config.hydra.runtime.config_sources
     content: dict[str, Any] = {
         "task": get_task_overrides(config.hydra),

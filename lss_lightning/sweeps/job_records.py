@@ -1,4 +1,4 @@
-"""The record of a sweep's job, ``job.json``: its overrides and how it ended."""
+"""The record of a sweep's job, ``job.json``, with its overrides and its outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobRecord:
     Attributes:
         overrides: The overrides of the job, without Hydra's own settings.
         state: ``running`` (also if the job was killed), ``finished``, ``diverged``, ``pruned`` or ``failed``.
-        reason: Why the job diverged, was pruned or failed.
+        reason: The reason why the job diverged, was pruned or failed, else None.
     """
 
     overrides: list[str]
@@ -41,7 +41,7 @@ def read_record(folder: Path) -> JobRecord | None:
 
 
 def write_record(folder: Path, record: JobRecord) -> None:
-    """Write the record into a job's directory, atomically."""
+    """Write the record to a job's directory atomically."""
     write_json(RunFolder(folder).job_record, asdict(record))
 
 
@@ -51,17 +51,17 @@ def find_job_folders(sweep: Path) -> list[Path]:
 
 
 def parse_job_name(folder: Path) -> tuple[int, str]:
-    """Return the number of a job's directory as a sort key. Directories that the user named differently sort first."""
+    """Return a sort key with the number of a job's directory. Directories that are not named by a number sort first."""
     return (int(folder.name), "") if folder.name.isdecimal() else (-1, str(folder))
 
 
 def has_ended(folder: Path, record: JobRecord) -> bool:
-    """Whether a job diverged, was pruned, or finished with a test result, and so is not run again."""
+    """Return whether a job diverged, was pruned, or finished with a test result, and so need not run again."""
     return record.state in (DIVERGED, PRUNED) or (record.state == FINISHED and RunFolder(folder).is_finished)
 
 
 def read_objective(folder: Path, record: JobRecord) -> float | None:
-    """Return the objective of a job for a search, or None if the job was pruned or has not finished."""
+    """Return the objective of a job that a search optimises, or None if the job was pruned or has not finished."""
     if record.state == DIVERGED:
         return DIVERGED_OBJECTIVE
     run = RunFolder(folder)

@@ -1,4 +1,4 @@
-"""Running one job of a sweep: skip, resume or start it, and record its outcome. A failing job never ends the sweep."""
+"""Running one job of a sweep: skip, resume or start it, and record its outcome. A failed job never ends the sweep."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lss_lightning.sweeps.job_records import (
 
 
 class JobProcessError(Exception):
-    """The process of a job failed and has printed the reason.
+    """Error raised if the process of a job failed. The process has already printed the reason.
 
     Attributes:
         code: The exit code of the process, negative if a signal ended it.
@@ -43,20 +43,20 @@ class JobProcessError(Exception):
 def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None], Any]) -> float | None:
     """Run one job unless it has already ended.
 
-    A job that finished, diverged or was pruned is kept. A job that was stopped or failed is resumed from its
-    ``last.ckpt``. If it has none, its files are set aside and it starts again.
+    A job that finished, diverged or was pruned is not run again. A job that was stopped or failed is resumed from its
+    ``last.ckpt``. If it has no such file, its files are set aside and it starts again.
 
     Args:
         folder: The existing directory of the job.
         overrides: The overrides that distinguish the job from the others.
-        work: Does the job. Takes the checkpoint to resume from, or None.
+        work: The function that does the job. It takes the checkpoint to resume from, or None.
 
     Returns:
         The validation objective, or None for a job that failed or was pruned. For a job that diverged, it is
         :data:`~lss_lightning.sweeps.job_records.DIVERGED_OBJECTIVE`.
 
     Raises:
-        UserError: If the directory holds another job.
+        UserError: If the directory belongs to another job.
         SystemExit: If the sweep was stopped by a signal.
     """
     earlier = read_record(folder)
@@ -94,7 +94,7 @@ def run_job(folder: Path, overrides: Sequence[str], work: Callable[[Path | None]
 
 @contextmanager
 def record_outcome(folder: Path) -> Iterator[None]:
-    """Record how the block ends if the directory belongs to a sweep's job, also if the job is resumed by hand.
+    """Record the outcome of the block if the directory belongs to a sweep's job, even a job that is resumed by hand.
 
     If a signal ends the block, the record is left unchanged.
 
@@ -105,7 +105,7 @@ def record_outcome(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         record = read_record(folder)
-        # If a job has several processes, the first to fail knows the reason. The others only lose their connection.
+        # If a job has several processes, the first one to fail knows the reason. The others only lose their connection.
         if record is not None and record.state == RUNNING and _is_first_process():
             write_record(folder, replace(record, state=_get_state(error), reason=_format_reason(error)))
         raise
@@ -115,7 +115,7 @@ def record_outcome(folder: Path) -> Iterator[None]:
 
 
 def _set_attempt_aside(run: RunFolder) -> None:
-    """Move the files of an attempt that left no checkpoint into ``attempt-N``, so that nothing is overwritten."""
+    """Move the files of an attempt that left no checkpoint to ``attempt-N``, so that no file is overwritten."""
     kept = {run.job_record, run.hydra, run.lock_file, run.log}
     files = [path for path in run.path.iterdir() if path not in kept and not path.name.startswith("attempt-")]
     if not files:
@@ -142,7 +142,7 @@ def _is_first_process() -> bool:
 
 
 def _free_memory() -> None:
-    """Release the network and batches of the job before the next job allocates its own."""
+    """Release the memory of the job's network and batches before the next job allocates its own."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

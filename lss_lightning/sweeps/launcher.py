@@ -1,4 +1,4 @@
-"""Runs whose processes are started by an external launcher, ``torchrun`` or ``srun``."""
+"""Support for runs whose processes are started by an external launcher, ``torchrun`` or ``srun``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MULTIRUN_FLAGS = frozenset({"-m", "--multirun"})
 
 
 def external_launcher() -> tuple[str, int] | None:
-    """Return the launcher that started this process as one of several, and its rank, or None if none did.
+    """Return the external launcher that started this process as one of several, and the rank of this process.
 
     Returns:
-        ``torchrun`` or ``srun``, and the global rank of this process.
+        ``torchrun`` or ``srun``, and the global rank of this process. None if there is no external launcher.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
         return "torchrun", int(os.environ["RANK"])
-    # An sbatch script also knows the number of tasks, but only srun starts a step with several.
+    # Slurm also tells an sbatch script the number of tasks, but only srun starts a step with several tasks.
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return "srun", int(os.environ["SLURM_PROCID"])
     return None
@@ -28,8 +28,8 @@ def external_launcher() -> tuple[str, int] | None:
 def adapt_to_launcher(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's arguments for this process, which may be one of several started by an external launcher.
 
-    Each process composes the configuration itself, possibly in another second, so the run directory must be given.
-    Only rank 0 writes the configuration into it.
+    Each process composes the configuration itself. Because the default run directory contains the time in seconds,
+    which may differ between processes, the run directory must be given. Only rank 0 writes the configuration to it.
 
     Args:
         arguments: Overrides and flags of a command.

@@ -1,7 +1,7 @@
 """Running a command, such as a sweep's job on several devices, in a separate process.
 
-Lightning starts the other processes of a run with the command line of the first. In a sweep that is the command line of
-the whole sweep, so each of those processes would start the sweep again.
+Lightning starts the further processes of a run with the command line of the first. In a sweep, this is the command line
+of the whole sweep, so each of these processes would start the sweep again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LAUNCHER_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_A
 """Environment variables from which Lightning concludes that an external launcher has started the processes."""
 
 STOP_CODES = {number for stop in (signal.SIGINT, signal.SIGTERM) for number in (128 + stop, -stop)}
-"""Exit codes of a process that Ctrl-C or SIGTERM ended."""
+"""Exit codes of a process that was ended by Ctrl-C or SIGTERM."""
 
 
 def starts_processes(trainer: TrainerConfig) -> bool:
-    """Whether Lightning starts more than one process. False under an external launcher, which starts them itself."""
+    """Return whether Lightning starts several processes. Under an external launcher, which starts them, it does not."""
     if external_launcher() is not None:
         return False
     if trainer.device_count is not None:
@@ -43,21 +43,21 @@ def starts_processes(trainer: TrainerConfig) -> bool:
 
 
 def run_job_process(command: str, hydra: Any, resumed: Path | None = None, trusted: Sequence[str] = ()) -> float | None:
-    """Run a sweep's job as a new process that writes into the directory of the job.
+    """Run a sweep's job in a new process that writes to the directory of the job.
 
     Args:
         command: A key of :data:`lss_lightning.cli.check.COMMANDS`.
         hydra: Hydra's configuration of the job.
         resumed: The checkpoint to resume from.
-        trusted: The classes that the job's configuration names and this project does not list.
+        trusted: The classes that the job's configuration names but this project does not list as trusted.
 
     Returns:
         The validation objective in the ``metrics.json`` of the job, or None.
 
     Raises:
-        JobProcessError: If the job failed. It has printed the reason.
+        JobProcessError: If the job failed. Its process has printed the reason.
         PrunedError: If the pruner of a search stopped the job.
-        SystemExit: If a signal stopped the job, and with it the whole sweep.
+        SystemExit: If a signal stopped the job. The whole sweep then stops as well.
     """
     folder = Path(hydra.runtime.output_dir)
     config_dirs = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
@@ -80,14 +80,14 @@ def run_job_process(command: str, hydra: Any, resumed: Path | None = None, trust
 def run_process(arguments: Sequence[str], folder: str | Path) -> int:
     """Run ``lss <arguments>`` in a new process and wait for it.
 
-    SIGTERM is passed on to the process.
+    SIGTERM is forwarded to the process.
 
     Args:
         arguments: The command and its overrides.
         folder: The working directory of the process.
 
     Returns:
-        The exit code, negative if a signal ended the process and it did not handle the signal.
+        The exit code, which is negative if the process was ended by a signal that it did not handle.
     """
     package = Path(__file__).parents[2]
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -98,7 +98,7 @@ def run_process(arguments: Sequence[str], folder: str | Path) -> int:
         handler = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
         try:
             return process.wait()
-        except KeyboardInterrupt:  # the terminal has sent it to the process as well
+        except KeyboardInterrupt:  # the terminal has sent the interrupt to the process as well
             return process.wait()
         finally:
             signal.signal(signal.SIGTERM, handler)

@@ -1,4 +1,4 @@
-"""The results of a sweep: its jobs, and its settings with their repeats, best first."""
+"""The results of a sweep: its jobs and its settings with their repeats, ranked from best to worst."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lss_lightning.sweeps.job_records import (
 )
 
 REPEATS = ("seed", "split.fold", "split.seed")
-"""Settings whose values repeat an experiment. A sweep is averaged over them and never ranks their values."""
+"""Settings whose values only repeat an experiment. Results are averaged over these values, which are never ranked."""
 
 UNFINISHED = "unfinished"
 _STATE_ORDER = (FINISHED, DIVERGED, PRUNED, FAILED, UNFINISHED)
@@ -35,12 +35,12 @@ class SweepJob:
     """A job of a sweep.
 
     Attributes:
-        name: The path of its directory relative to that of the sweep.
-        folder: Its directory.
-        overrides: Its overrides, without Hydra's own settings.
+        name: The path of the job's directory relative to that of the sweep.
+        folder: The directory of the job.
+        overrides: The overrides of the job, without Hydra's own settings.
         state: ``finished``, ``diverged``, ``pruned``, ``failed`` or ``unfinished``.
-        reason: Why it diverged, was pruned or failed.
-        metrics: The content of its ``metrics.json``, empty if it has not finished.
+        reason: The reason why the job diverged, was pruned or failed, else None.
+        metrics: The content of the job's ``metrics.json``, empty if the job has not finished.
     """
 
     name: str
@@ -57,13 +57,13 @@ class SweepJob:
 
     @property
     def objective(self) -> float | None:
-        """The validation objective, or None if the job has not finished or the split has no selecting part."""
+        """The validation objective. None if the job is unfinished or no part of the split selects the epoch."""
         value: float | None = self.metrics.get("validation", {}).get("objective")
         return value
 
     @property
     def epoch(self) -> int | None:
-        """The epoch of the objective, from 0."""
+        """The epoch of the objective, counted from 0."""
         value: int | None = self.metrics.get("validation", {}).get("epoch")
         return value
 
@@ -81,11 +81,11 @@ class SweepJob:
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """Jobs that differ only in settings that repeat an experiment.
+    """Jobs of a sweep that differ only in settings that repeat an experiment, such as the seed.
 
     Attributes:
         values: The value of each parameter of the sweep.
-        jobs: The jobs, in the order of the sweep.
+        jobs: The jobs in the order of the sweep.
     """
 
     values: Mapping[str, Any]
@@ -93,22 +93,22 @@ class SweepSetting:
 
     @property
     def objectives(self) -> list[float]:
-        """The objectives of the jobs that have one."""
+        """The objectives of the jobs that have an objective."""
         return [job.objective for job in self.jobs if job.objective is not None]
 
     @property
     def mean(self) -> float | None:
-        """The mean objective, or None if no job has one."""
+        """The mean objective, or None if no job has an objective."""
         return fmean(self.objectives) if self.objectives else None
 
     @property
     def sd(self) -> float | None:
-        """The sample standard deviation of the objective, or None for fewer than two jobs."""
+        """The sample standard deviation of the objective, or None if fewer than two jobs have an objective."""
         return stdev(self.objectives) if len(self.objectives) > 1 else None
 
     @property
     def state(self) -> str:
-        """The best state of the jobs: ``finished``, else ``diverged``, ``pruned``, ``failed`` or ``unfinished``."""
+        """The first state of ``finished``, ``diverged``, ``pruned``, ``failed`` and ``unfinished`` that a job is in."""
         return min((job.state for job in self.jobs), key=_STATE_ORDER.index)
 
 
@@ -118,10 +118,10 @@ class SweepResults:
 
     Attributes:
         folder: The directory of the sweep.
-        parameters: Keys whose values differ between jobs, in the order of the command line, without the repeats.
-        repeats: Keys of :data:`REPEATS` whose values differ between jobs.
-        settings: The settings, best first: by the number of jobs with an objective, then by the mean objective. A
-            setting that lacks some of its repeats therefore ranks behind complete settings.
+        parameters: The keys whose values differ between jobs, in the order of the command line, without ``repeats``.
+        repeats: The keys in :data:`REPEATS` whose values differ between jobs.
+        settings: The settings, best first, ranked by the number of jobs with an objective and then by the mean
+            objective. A setting that lacks some of its repeats therefore ranks behind complete settings.
         jobs: The jobs, best first.
     """
 

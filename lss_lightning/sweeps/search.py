@@ -1,4 +1,4 @@
-"""The settings of a search, ``hydra.sweeper`` with ``hydra/sweeper=optuna``, and its study."""
+"""The settings of a search (``hydra.sweeper`` with ``hydra/sweeper=optuna``) and its Optuna study."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ STUDY_FILE = "optuna.db"
 """The file in a sweep directory that stores the trials of a search."""
 
 _SEQUENCES = ("optuna.samplers.GridSampler", "optuna.samplers.QMCSampler")
-"""Samplers whose seed determines one sequence for all trials. Each trial uses the item at its position."""
+"""Samplers whose seed determines one sequence for all trials. The number of a trial is its index in the sequence."""
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """``hydra.sweeper``: how a search samples, stores and prunes its trials.
+    """The section ``hydra.sweeper``: how a search samples, stores and prunes its trials.
 
     Attributes:
-        sampler: The sampler, with ``_target_``.
-        pruner: The pruner, with ``_target_``.
+        sampler: The configuration of the sampler, with ``_target_``.
+        pruner: The configuration of the pruner, with ``_target_``.
         folder: The directory of the sweep.
         direction: ``maximize``, because the objective is an IoU.
         storage: The URL of a database, or None for :data:`STUDY_FILE` in the directory of the sweep.
-        study_name: The name of the study. None names it after the directory of the sweep.
-        n_trials: Number of trials of the sweep.
-        n_jobs: Number of trials that are started together.
-        max_failure_rate: Share of the trials started together that may fail without ending the search.
-        trial: The number of the trial in the configuration of its job, else None.
+        study_name: The name of the study. If None, the study is named after the directory of the sweep.
+        n_trials: The number of trials of the sweep.
+        n_jobs: The number of trials that are started together.
+        max_failure_rate: The share of the trials started together that may fail without ending the search.
+        trial: The number of the trial if this is the configuration of a job, else None.
     """
 
     sampler: dict[str, Any]
@@ -85,19 +85,19 @@ class SearchConfig:
     def name(self) -> str:
         """The name of the study."""
         folder = Path(self.folder).absolute()
-        # The directory may be moved with its own database.
+        # A directory that contains its own database may be moved, so the name must not depend on its path.
         return self.study_name or ("search" if self.storage is None else f"{folder.parent.name}/{folder.name}")
 
     def make_sampler(self, number: int) -> BaseSampler:
         """Return the sampler of a trial, whose random numbers depend only on the seed and the number of the trial.
 
-        A resumed search therefore draws the same numbers as an uninterrupted one.
+        A resumed search therefore draws the same numbers as an uninterrupted search.
 
         Args:
             number: The number of the trial.
 
         Raises:
-            UserError: If the sampler cannot be made with these settings.
+            UserError: If the sampler cannot be created with these settings.
         """
         settings, seed = dict(self.sampler), self.sampler.get("seed")
         if isinstance(seed, int) and settings.get("_target_") not in _SEQUENCES:
@@ -110,17 +110,17 @@ class SearchConfig:
         """Return the pruner.
 
         Raises:
-            UserError: If the pruner cannot be made with these settings.
+            UserError: If the pruner cannot be created with these settings.
         """
         from optuna.pruners import BasePruner
 
         return _instantiate("pruner", self.pruner, BasePruner)
 
     def open_study(self) -> Study:
-        """Open the study, which is created if it does not exist.
+        """Open the study, and create it if it does not exist.
 
         Raises:
-            UserError: If the database cannot be opened, or belongs to another version of Optuna.
+            UserError: If the database cannot be opened, or was written by another version of Optuna.
         """
         import optuna
         from sqlalchemy.exc import SQLAlchemyError
@@ -154,13 +154,13 @@ class SearchConfig:
 
         if self.storage is not None:
             return self.storage
-        # A URL cannot name every directory. Trials in parallel wait for each other to write.
+        # Some directory names cannot be written in a URL. The timeout lets parallel trials wait for one another.
         connect = partial(sqlite3.connect, Path(self.folder, STUDY_FILE), timeout=60, check_same_thread=False)
         return RDBStorage(f"sqlite:///{STUDY_FILE}", engine_kwargs={"creator": connect})
 
 
 def is_search(sweeper: DictConfig) -> bool:
-    """Return whether Hydra's configuration of the sweeper is that of a search."""
+    """Return whether Hydra's configuration of the sweeper describes a search."""
     return "n_trials" in sweeper
 
 

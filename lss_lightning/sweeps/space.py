@@ -1,4 +1,4 @@
-"""The search space of a search: the settings that it samples, and those that all trials share."""
+"""The search space: the settings that a search samples, and the settings that all its trials share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The settings of a search.
+    """The sampled and the fixed settings of a search.
 
     Attributes:
         distributions: The distribution of each sampled setting.
-        fixed: The override of each setting that all trials share.
+        fixed: The overrides of the settings that all trials share.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -42,15 +42,15 @@ def parse_search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> S
     """Parse a search space in Hydra's syntax.
 
     ``choice(…)`` and ``a,b`` are categorical. ``range(start, stop, step)`` has the same values as in a grid, excluding
-    ``stop``. ``interval(low, high)`` is continuous, and ``int(interval(low, high))`` has the whole numbers; both
-    include their ends. ``tag(log, …)`` samples the logarithm. All other values are fixed.
+    ``stop``. ``interval(low, high)`` is continuous, and ``int(interval(low, high))`` contains integers; both include
+    their endpoints. ``tag(log, …)`` samples on a logarithmic scale. All other values are fixed.
 
     Args:
         params: ``hydra.sweeper.params``.
         overrides: The overrides on the command line, which take precedence.
 
     Raises:
-        UserError: If a distribution is not possible, or nothing is sampled.
+        UserError: If a distribution is invalid, or no setting is sampled.
     """
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
@@ -93,5 +93,5 @@ def _make_distribution(override: Override) -> BaseDistribution:
 
 
 def _make_choice(element: Any) -> Any:
-    """Return a value that Optuna can store: a number, a truth value, None, or the text of another value."""
+    """Return a value that Optuna can store: a number, bool or None unchanged, and any other value as a string."""
     return element if element is None or isinstance(element, bool | int | float) else Transformer.str(element)

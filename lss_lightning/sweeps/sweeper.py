@@ -22,38 +22,39 @@ from lss_lightning.sweeps.search import SearchConfig
 from lss_lightning.sweeps.space import SearchSpace, parse_search_space
 
 JOB, SWEEP = "job", "sweep"
-"""Attributes of a trial: the name of its job's directory, and that of the sweep's."""
+"""User attributes of a trial: the name of its job's directory, and the name of the sweep's directory."""
 
 
 class OptunaSweeper(Sweeper):
-    """Runs the trials of a search as the jobs of a sweep.
+    """Hydra sweeper that runs the trials of a search as the jobs of a sweep.
 
-    The name of a job's directory is the number of its trial. A resumed search first finishes the trials that were
-    stopped, in their directories. Trials that failed are repeated there as new trials with the same values. It then
+    The name of a job's directory is the number of its trial. A resumed search first finishes stopped trials in their
+    directories, and repeats failed trials in their directories as new trials with the same values. The search then
     continues until it has ``n_trials`` jobs.
 
     Args:
-        settings: ``hydra.sweeper``. They are read from the configuration of the sweep, which is the same.
+        settings: The section ``hydra.sweeper``, which is ignored here and read from the configuration of the sweep.
     """
 
     def __init__(self, **settings: Any) -> None:
         self.config: DictConfig | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Create the launcher. Hydra calls it before :meth:`sweep`."""
+        """Create the launcher. Hydra calls this method before :meth:`sweep`."""
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the search until all trials have ended, the sampler has no further one, or too many fail.
+        """Run the search until all trials have ended, the sampler is exhausted, or too many trials fail.
 
         Args:
             arguments: The overrides on the command line, without Hydra's own settings.
 
         Raises:
-            UserError: If another process runs the search, its storage cannot be opened, or it cannot be sampled.
+            UserError: If another process is running the search, its storage cannot be opened, or Optuna cannot sample
+                its settings.
         """
         assert self.config is not None
         search = SearchConfig.from_hydra(self.config.hydra)
@@ -97,7 +98,7 @@ class OptunaSweeper(Sweeper):
 
 
 def _find_jobs(study: optuna.Study, search: SearchConfig) -> dict[str, FrozenTrial]:
-    """Return the last trial of each job of the sweep. Other sweeps may have trials in the same study."""
+    """Return the last trial of each job of this sweep. The study may also contain trials of other sweeps."""
     return {
         trial.user_attrs[JOB]: trial
         for trial in study.get_trials(deepcopy=False)
@@ -106,7 +107,7 @@ def _find_jobs(study: optuna.Study, search: SearchConfig) -> dict[str, FrozenTri
 
 
 def _sweep_attribute(search: SearchConfig) -> str | None:
-    """Return the attribute that identifies the trials of a sweep. None in its own database, which may be moved."""
+    """Return the attribute that identifies a sweep's trials, or None if the sweep directory contains the database."""
     return None if search.storage is None else Path(search.folder).name
 
 
@@ -126,7 +127,7 @@ def _ask(study: optuna.Study, search: SearchConfig, space: SearchSpace) -> Trial
 
 
 def _reopen(study: optuna.Study, trial: FrozenTrial, space: SearchSpace) -> Trial:
-    """Continue a trial that was stopped, or repeat one that failed with what it has reported."""
+    """Continue a stopped trial, or repeat a failed trial with the same values and the objectives it has reported."""
     if trial.state is TrialState.RUNNING:
         return Trial(study, trial._trial_id)
     study.enqueue_trial(trial.params, user_attrs={SWEEP: trial.user_attrs[SWEEP], JOB: trial.user_attrs[JOB]})
@@ -140,9 +141,9 @@ def _tell(study: optuna.Study, trial: Trial, job: JobReturn) -> tuple[TrialState
     """Store the outcome of a trial.
 
     Returns:
-        The state of the trial, and whether the sampler has no further values.
+        The state of the trial, and whether the sampler is exhausted.
     """
-    _ = job.return_value  # raises the exception of a launcher
+    _ = job.return_value  # raises any exception of the launcher
     assert job.hydra_cfg is not None
     folder = Path(job.hydra_cfg.hydra.runtime.output_dir)
     record = read_record(folder)
@@ -156,7 +157,7 @@ def _tell(study: optuna.Study, trial: Trial, job: JobReturn) -> tuple[TrialState
         state = TrialState.FAIL if objective is None else TrialState.COMPLETE
     try:
         study.tell(trial, objective, state)
-    except RuntimeError as error:  # Optuna ends an exhausted search in its own loop only
+    except RuntimeError as error:  # when a sampler is exhausted, Optuna supports stopping only in its own loop
         if "Study.stop" not in str(error):
             raise
         return state, True

@@ -1,4 +1,4 @@
-"""The trial of a search that a training belongs to, known to all processes of the training."""
+"""The trial of a search that a training run belongs to, made available to all processes of the run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from lss_lightning.sweeps.search import SearchConfig, is_search
 
 TRIAL_VARIABLE = "LSS_TRIAL"
-"""Environment variable with the settings of the search and the number of the trial. It reaches every process that a job
-starts."""
+"""Environment variable with the settings of the search and the number of the trial. Every process that a job starts
+inherits it."""
 
 
 @contextmanager
 def expose_trial(hydra: Any) -> Iterator[None]:
-    """Expose the trial to the training in the block, in whichever process it runs.
+    """Expose the trial to the training run in the block, including any processes that the run starts.
 
     Args:
         hydra: Hydra's configuration of the job, which need not belong to a search.
@@ -57,10 +57,10 @@ class RunningTrial:
         self._reported = set(frozen.intermediate_values)
 
     def should_stop(self, epoch: int, objective: float) -> bool:
-        """Store the objective of an epoch, and return whether the pruner advises to stop.
+        """Store the objective of an epoch, and return whether the pruner recommends stopping.
 
         Args:
-            epoch: The epoch, from 0. A resumed training may repeat one, which is stored once.
+            epoch: The epoch, counted from 0. If a resumed run repeats an epoch, its first objective is kept.
             objective: The validation objective after the epoch.
         """
         if epoch not in self._reported:

@@ -1,1 +1,1 @@
-"""The work of each command: a module per command, and packages with its steps."""
+"""The workflows of the commands: one module per command, and subpackages with their steps."""

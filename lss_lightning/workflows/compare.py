@@ -29,14 +29,14 @@ from lss_lightning.workflows.comparison.sections import (
 
 
 def run(config: CompareConfig, folder: Path) -> None:
-    """Compare as configured and write ``report/``: an HTML page, its Markdown copy, CSV files and figures.
+    """Compare the configured runs and write ``report/``: an HTML report, its Markdown copy, CSV files and figures.
 
     Args:
         config: The checked configuration.
         folder: The run directory, which must exist.
 
     Raises:
-        UserError: If a run cannot be read, or the directory already holds a report.
+        UserError: If a run cannot be read, or the directory already contains a report.
     """
     runs = read_runs([Path(path).expanduser() for path in config.runs])
     labels, disclaimer = find_common_labels(runs), join_disclaimers(runs)

@@ -1,4 +1,4 @@
-"""The ``evaluate.py`` command: test a checkpoint, an ensemble, or the folds of a cross-validation, and report."""
+"""The ``evaluate.py`` command: test a checkpoint, an ensemble or the folds of a cross-validation, and report on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lss_lightning.workflows.training.memory import explain_out_of_memory
 
 
 def run(config: EvaluateConfig, folder: Path) -> None:
-    """Test as configured and write the report.
+    """Test the configured checkpoints and write the report.
 
     Args:
         config: The checked configuration.
@@ -44,7 +44,7 @@ def run(config: EvaluateConfig, folder: Path) -> None:
 
 
 def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
-    """Test a checkpoint, or several as one ensemble, and write the report.
+    """Test a checkpoint, or several checkpoints as one ensemble, and write the report.
 
     Args:
         config: The checked configuration, with ``ckpt_path``.
@@ -90,14 +90,14 @@ def evaluate_ensemble(config: EvaluateConfig, run_folder: RunFolder) -> None:
 
 
 def cross_validate(config: EvaluateConfig, run_folder: RunFolder) -> None:
-    """Test every slice by the fold that held it out, and write one report on all folds.
+    """Test every slice with the network of the fold that held it out, and write one report on all folds.
 
     Args:
         config: The checked configuration, with ``folds``.
         run_folder: The run directory, which must exist.
 
     Raises:
-        UserError: If the runs are not the folds of one cross-validation, or if the data is not theirs.
+        UserError: If the runs are not the folds of one cross-validation, or the data differs from that of the folds.
     """
     loggers = make_loggers(config.logger, run_folder.path)
     folds = check_folds([Fold.load(file) for file in config.find_checkpoints()])

@@ -1,4 +1,4 @@
-"""Segment and measure a user's studies, and write a report of each."""
+"""The ``predict.py`` command: segment and measure the user's studies, and write a report on each study."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: PredictConfig, folder: Path) -> None:
-    """Segment and measure the studies of a configuration.
+    """Segment and measure the configured studies, and write their reports.
 
     Args:
         config: The checked configuration.
-        folder: The run directory, which holds the log. Results are written to ``config.output.folder``.
+        folder: The run directory, which contains the log. Results are written to ``config.output.folder``.
 
     Raises:
-        UserError: If the checkpoints or the input cannot be used, or none of the studies can.
+        UserError: If the checkpoints, the input, or all of the studies cannot be used.
         IncompleteError: If some studies, slices or files cannot be used.
     """
     models = PredictionModels.load(config)
@@ -76,10 +76,10 @@ class _Outcome:
     """The outcome of a study.
 
     Attributes:
-        done: Whether it was written.
-        problems: The problems with it.
+        done: Whether the results of the study were written.
+        problems: Descriptions of the problems with the study.
         files: The files that each problem concerns.
-        empty: A sentence if no measurement of it is reported, although the checkpoint can measure.
+        empty: A sentence if the study has no reported measurement although the checkpoint supports measurements.
     """
 
     done: bool
@@ -90,7 +90,7 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The input, its studies and the files left out, and the outcome of each study so far, by name."""
+    """The input, the list of its studies and excluded files, and the outcomes so far by the name of the study."""
 
     root: Path
     listing: StudyListing
@@ -99,7 +99,7 @@ class _Batch:
 
 @contextmanager
 def _name_files(root: Path) -> Iterator[None]:
-    """Append to an error the files that it concerns. The result is printed, but not stored."""
+    """Append the affected files to the message of a UserError, which is printed but not stored."""
     try:
         yield
     except UserError as error:
@@ -107,7 +107,7 @@ def _name_files(root: Path) -> Iterator[None]:
 
 
 def _list_files(files: Sequence[str], root: Path) -> str:
-    """Return the first file and the number of the others, in brackets, or an empty text if there is none."""
+    """Return the first file and the number of further files in brackets, or an empty string if there are no files."""
     if not files:
         return ""
     return f" [{_shorten(files[0], root)}{f' and {len(files) - 1} more' if len(files) > 1 else ''}]"
@@ -119,7 +119,7 @@ def _shorten(file: str, root: Path) -> str:
 
 
 def _check_levels(levels: Mapping[str, str], studies: int) -> None:
-    """Check that each level refers to one of the studies."""
+    """Check that each level given by the user refers to one of the studies."""
     for key in levels:
         study, slash, _ = key.rpartition("/")
         if studies > 1 and not slash:
@@ -132,7 +132,7 @@ def _check_levels(levels: Mapping[str, str], studies: int) -> None:
 def _process_study(
     source: StudySource, name: str, models: PredictionModels, config: PredictConfig, results: Path
 ) -> _Outcome:
-    """Read, segment and measure a study, and write its folder. A user error ends this study only."""
+    """Read, segment and measure a study, and write its folder. A user error ends the processing of this study only."""
     requirements = InputRequirements(models.channels, config.pixel_size, config.series_by_kind)
     try:
         study = source.read(requirements, name)
@@ -146,7 +146,7 @@ def _process_study(
 
 
 def _describe_empty(result: StudyResult) -> tuple[str, ...]:
-    """Return a sentence if no measurement of a study is reported, although the checkpoint can measure."""
+    """Return a sentence if no measurement of a study is reported although the checkpoint supports measurements."""
     if find_missing_classes(result.labels) or any(slice_.measurements for slice_ in result.slices):
         return ()
     first = next((slice_ for slice_ in result.slices if slice_.content != "vertebra"), result.slices[0])
@@ -157,7 +157,7 @@ def _describe_empty(result: StudyResult) -> tuple[str, ...]:
 
 
 def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Batch) -> dict[str, Any]:
-    """Return the content of the index. It contains no path, because a path may contain the name of a patient."""
+    """Return the content of the index file. It contains no paths, because a path may contain the name of a patient."""
     return {
         "schema": 1,
         "disclaimer": DISCLAIMER,
@@ -181,11 +181,11 @@ def _describe_batch(config: PredictConfig, models: PredictionModels, batch: _Bat
 
 
 def _check_outcomes(batch: _Batch, target: Path) -> None:
-    """Check that all studies, slices and files could be used.
+    """Check that all studies, slices and files have been used.
 
     Raises:
         UserError: If none of the studies could be used.
-        IncompleteError: If some study, slice or file could not be used.
+        IncompleteError: If some studies, slices or files could not be used.
     """
     problems = [
         f"{name}: {problem}{_list_files(outcome.files.get(problem, ()), batch.root)}"

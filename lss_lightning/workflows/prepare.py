@@ -1,4 +1,4 @@
-"""Prepare a data set, and list its contents and problems."""
+"""The ``prepare.py`` command: prepare a data set, and list its contents and problems."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(config: PrepareConfig, folder: Path) -> None:
 
 
 def _divide(listing: SourceListing, protocol: SplitProtocol) -> Split | None:
-    """Return the split, or None if the protocol does not fit the slices, which does not prevent an inventory."""
+    """Return the split, or None if the protocol does not suit the slices. An inventory is possible without a split."""
     try:
         return protocol.divide(listing.slices)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Recording of training and evaluation runs by Lightning loggers."""
+"""Recording training and evaluation runs with Lightning loggers."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _log = logging.getLogger(__name__)
 
 
 class ExamplesCallback(pl.Callback):
-    """Segments validation slices at regular intervals, for the loggers that show them.
+    """Callback that segments validation slices at regular intervals for the loggers that show them.
 
     Args:
-        data: The data, set up. The part that selects the checkpoint provides the examples.
-        count: Number of slices, spread evenly over the part.
-        every: Epochs between two sets of predictions. The first epoch always has one.
+        data: The data module, already set up. The examples come from the part that selects the checkpoint.
+        count: The number of slices, evenly spaced over the part.
+        every: The number of epochs between two sets of predictions. The first epoch always has a set.
     """
 
     def __init__(self, data: SliceDataModule, count: int, every: int) -> None:
@@ -60,7 +60,7 @@ class ExamplesCallback(pl.Callback):
         self.slices = [] if part is None else choose_evenly(data.part(part), count)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Segment the slices on rank 0. This hook runs while averaged weights, if there are any, are in use."""
+        """Segment the slices on rank 0. If weights are averaged, the averaged weights are in use during this hook."""
         assert isinstance(pl_module, BaseSegmentationModule)
         epoch = trainer.current_epoch
         loggers = [logger for logger in trainer.loggers if isinstance(logger, LogsExamples)]
@@ -73,15 +73,15 @@ class ExamplesCallback(pl.Callback):
 
 @contextmanager
 def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: RunDescription) -> Iterator[None]:
-    """Start the loggers of a trainer for the duration of a run, and end them.
+    """Start the loggers of a trainer, and finish them when the block ends.
 
     Args:
-        trainer: The trainer of the run. Only the process of rank 0 records.
-        loggers: The loggers by the name of their entry.
-        description: The run.
+        trainer: The trainer of the run. Only the process of rank 0 records the run.
+        loggers: The loggers by the name of their configuration entry.
+        description: The description of the run.
 
     Raises:
-        UserError: If a logger does not start, or if a resumed run was recorded elsewhere.
+        UserError: If a logger does not start, or if a resumed run was previously recorded elsewhere.
     """
     started: list[Logger] = []
     failed = True
@@ -108,7 +108,7 @@ def record_run(trainer: pl.Trainer, loggers: Mapping[str, Logger], description: 
 
 
 def _start(name: str, logger: Logger, description: RunDescription) -> None:
-    """Start a logger, log the settings, and report the content that it does not accept."""
+    """Start a logger, log the settings, and report the content that the logger does not accept."""
     try:
         _ = getattr(logger, "experiment", None)  # Lightning's loggers start when they are first used
         logger.log_hyperparams(dict(description.settings))
@@ -127,11 +127,11 @@ def _start(name: str, logger: Logger, description: RunDescription) -> None:
 
 
 def describe_training(config: TrainConfig, data: SliceDataModule, run_folder: RunFolder) -> RunDescription:
-    """Describe a training for the loggers, with its fold and seed in the name.
+    """Describe a training run for the loggers, with its fold and seed in the name.
 
     Args:
         config: The checked configuration.
-        data: The data.
+        data: The data module.
         run_folder: The run directory.
     """
     settings = flatten_settings(config.plain)
@@ -153,11 +153,11 @@ def describe_evaluation(
 ) -> RunDescription:
     """Describe an evaluation for the loggers.
 
-    Its group is the sweep that all checkpoints are from, if there is one. Its settings are those that all checkpoints
-    share.
+    The group of the run is the sweep that all checkpoints come from, if there is such a sweep. The settings are those
+    that all checkpoints share.
 
     Args:
-        context: Which networks are tested on which data.
+        context: The networks and the data that they are tested on.
         all_metadata: The metadata of the checkpoints.
         run_folder: The run directory.
     """
@@ -182,14 +182,14 @@ def record_result(
 ) -> None:
     """Pass the result of an evaluation to the loggers of its trainer.
 
-    Every process must call it, since all of them segment. A logger that does not accept the report receives the
-    metrics.
+    Every process must call this function, because all of them segment slices. A logger that does not accept the full
+    result receives only the metrics.
 
     Args:
         trainer: The trainer of the test.
         result: The result. Its report must have been written.
         with_images: Whether to pass images of the slices.
-        checkpoint: The tested checkpoint if this run has trained it, or None.
+        checkpoint: The tested checkpoint if it was trained in this run, else None.
     """
     loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
     if not loggers:
@@ -215,13 +215,13 @@ def record_result(
 
 
 def choose_evenly(slices: Sequence[LoadedSlice], count: int) -> list[LoadedSlice]:
-    """Return up to ``count`` slices, evenly spaced from the first to the last."""
+    """Return up to ``count`` slices, evenly spaced from the first to the last slice."""
     indices = np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)
     return [slices[index] for index in indices]
 
 
 def _segment_part(trainer: pl.Trainer, part: PartialResult, batch_size: int) -> list[Case]:
-    """Segment the slices of a result with the precision and on the device of a trainer, all slices in every process."""
+    """Segment the slices of a result with the device and precision of a trainer. Every process segments all slices."""
     dataset = SliceDataset(part.slices, part.spacing, label_on_working_grid=False)
     loader = DataLoader(dataset, batch_size, collate_fn=collate)
     maps = [classes for batch in trainer.predict(part.module, loader) or [] for classes in batch]
@@ -232,7 +232,7 @@ def _segment_part(trainer: pl.Trainer, part: PartialResult, batch_size: int) -> 
 def _segment_examples(
     trainer: pl.Trainer, module: BaseSegmentationModule, slices: Sequence[LoadedSlice], spacing: float | None
 ) -> list[Case]:
-    """Segment slices as one batch during a validation. The module must be on its device, in evaluation mode."""
+    """Segment slices as one batch during validation. The module must be on its device and in evaluation mode."""
     dataset = SliceDataset(slices, spacing, label_on_working_grid=False)
     batch = collate([dataset[index] for index in range(len(slices))])
     with trainer.precision_plugin.forward_context():

@@ -1,4 +1,4 @@
-"""Reproduce the paper: train its three models under three split protocols, and write one report of all runs."""
+"""The ``reproduce.py`` command: train the paper's three models under three split protocols, and report on all runs."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from lss_lightning.workflows.comparison.trained_runs import Reproduction, Traine
 from lss_lightning.workflows.training.identity import FIXED_SECTIONS, is_free
 
 RUNS_FOLDER = "runs"
-"""The folder of the training runs, beside the directories of the reports."""
+"""The folder of the training runs, next to the directories of the reports."""
 
 _LENGTH = (
     *("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
     *("limit_train_batches", "limit_test_batches", "overfit_batches", "fast_dev_run"),
 )
-"""Arguments of the Trainer that determine the result of a run."""
+"""The arguments of the Trainer that determine the result of a run."""
 
 
 @dataclass(frozen=True)
 class TrainingFailure:
-    """A training that failed.
+    """A training run that failed.
 
     Attributes:
-        training: The training.
+        training: The planned training run.
         code: The exit code of its process.
     """
 
@@ -48,15 +48,15 @@ class TrainingFailure:
 
 
 def run(config: ReproduceConfig, folder: Path) -> None:
-    """Run all training runs that are not finished yet, and write the report.
+    """Execute all training runs that are not yet finished, and write the report.
 
     Args:
         config: The checked configuration.
-        folder: The run directory, for the report. The training runs are kept beside it.
+        folder: The run directory, for the report. The training runs are stored next to it.
 
     Raises:
-        UserError: If training runs failed. The report contains the others.
-        SystemExit: If a training was stopped by a signal.
+        UserError: If some training runs failed. The report contains the remaining runs.
+        SystemExit: If a training run was stopped by a signal.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     folders, failures = _run_trainings(config, folder.parent / RUNS_FOLDER, console)
@@ -77,12 +77,12 @@ def run(config: ReproduceConfig, folder: Path) -> None:
 def _run_trainings(
     config: ReproduceConfig, root: Path, console: Console
 ) -> tuple[dict[PlannedTraining, Path], list[TrainingFailure]]:
-    """Run each training in its own process, unless it is finished.
+    """Execute each training run in its own process, unless it is already finished.
 
     Args:
         config: The checked configuration.
         root: The folder of the training runs.
-        console: Where the progress is printed.
+        console: The console on which progress is printed.
 
     Returns:
         The run directories of the finished training runs, and the training runs that failed.
@@ -108,7 +108,7 @@ def _run_trainings(
 
 
 def _choose_folder(root: Path, training: PlannedTraining) -> Path:
-    """Return the run directory with the configuration of a training, or else a new path."""
+    """Return the existing run directory with the configuration of a training run, or else a new path."""
     cfg, _ = compose_training(training)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     for path in sorted(root.glob(f"{training.name}*")):
@@ -127,7 +127,7 @@ def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"trainer": {key: config["trainer"][key] for key in _LENGTH}}
     for section in (*FIXED_SECTIONS, "scheduler"):
         value = config[section]
-        if isinstance(value, dict):  # another folder may hold other data
+        if isinstance(value, dict):  # root and reports are kept, because another folder may contain other data
             kept = [key for key in value if key in ("root", "reports") or not is_free(section, key)]
             value = {key: value[key] for key in kept}
         settings[section] = value
@@ -135,7 +135,7 @@ def _select_settings(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_arguments(training: PlannedTraining, folder: Path) -> list[str]:
-    """Return the command line that starts or resumes a training."""
+    """Return the command-line arguments that start or resume a training run."""
     last = RunFolder(folder).last_checkpoint
     if last.is_file():
         return ["train", f"ckpt_path={quote_path(last)}"]

@@ -1,4 +1,4 @@
-"""The summary of a sweep: its table, its figures, and command lines to copy."""
+"""The summary of a sweep: a table, figures, and command lines to copy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def summarise_sweep(folder: Path) -> int:
         folder: The directory of the sweep.
 
     Returns:
-        The exit code: 0 if every job finished or diverged and at least one finished, else 1.
+        The exit code: 0 if every job finished or diverged and at least one job finished, else 1.
     """
     results = read_sweep_results(folder)
     if not results.jobs:
@@ -44,7 +44,7 @@ def summarise_sweep(folder: Path) -> int:
 
 
 def _format_caption(results: SweepResults) -> str:
-    """Describe the objective and the data it was computed on, with the remarks and disclaimers of that data."""
+    """Describe the objective and the data on which it was computed, with the remarks and disclaimers of that data."""
     tested: list[dict[str, Any]] = [job.metrics["data"] for job in results.jobs if "data" in job.metrics]
     if tested and results.best is None:
         objective = "No objective: the split has no validation set to rank the jobs by."
@@ -60,7 +60,7 @@ def _format_caption(results: SweepResults) -> str:
 
 
 def _format_commands(results: SweepResults) -> list[str]:
-    """Return command lines to copy: to repeat the best setting, to evaluate its folds, and to resume the sweep."""
+    """Return command lines that repeat the best setting, evaluate its folds, and resume the sweep."""
     lines = [] if results.best is None else _format_best(results, results.best)
     if results.count(FAILED) or results.count(UNFINISHED):
         setting = format_shell_override("sweep", shorten_path(results.folder))

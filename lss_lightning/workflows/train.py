@@ -1,4 +1,4 @@
-"""Train a network, test its best checkpoint, and write the report."""
+"""The ``train.py`` command: train a network, test its best checkpoint, and write the report."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Training:
     Attributes:
         config: The checked configuration, with the precision resolved.
         run_folder: The run directory.
-        data: The data, set up.
+        data: The data module, already set up.
         metadata: The metadata of the checkpoints.
         module: The network to train and test.
         trainer: The trainer.
@@ -75,28 +75,28 @@ class _Training:
 
 
 def run(config: TrainConfig, folder: Path) -> float | None:
-    """Train, test the best checkpoint, and write the report.
+    """Train a network, test its best checkpoint, and write the report.
 
     Args:
         config: The checked configuration.
         folder: The existing run directory.
 
     Returns:
-        The validation objective of the tested checkpoint, which sweeps maximise, or None if the split has no part that
-        selects the epoch.
+        The validation objective of the tested checkpoint, which searches maximise, or None if the split has no part
+        that selects the epoch.
 
     Raises:
-        UserError: If the data, the checkpoint or the device does not fit the configuration.
+        UserError: If the data, the checkpoint or the device does not match the configuration.
         PrunedError: If the run is a trial of a search and its pruner stopped it.
     """
     resumed = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     if resumed is not None and (origin := RunFolder.of_checkpoint(resumed.absolute())) and origin.configurations:
         check_stored_arguments(origin.configurations[-1])
-    # The report reads the checkpoint of this run, whose classes are those of this configuration.
+    # The report loads the checkpoint of this run, which names the same Python classes as this configuration.
     trust_further_classes(find_untrusted_classes(config.plain))
     stored = None if resumed is None else CheckpointMetadata.from_checkpoint(read_checkpoint(resumed))
     stored_precision = None if stored is None else stored.config["trainer"]["precision"]
-    make_optimizers(config)  # reports a mistake before the data is read
+    make_optimizers(config)  # reports user errors before the data is read
     callbacks = make_callbacks(config)
     loggers = make_loggers(config.logger, folder)
 
@@ -128,8 +128,8 @@ def run(config: TrainConfig, folder: Path) -> float | None:
     pruning = [PruningCallback()] if is_trial() else []
     measuring = [] if find_missing_classes(module.labels) else [MeasurementCallback(module.labels)]
     last = [] if config.trainer.enable_checkpointing is False else [LastCheckpoint()]
-    # Lightning calls the callbacks in this order, the history and those that write checkpoints after the others. The
-    # examples come after the configured callbacks, one of which may replace the weights by their average.
+    # Lightning calls the callbacks in this order, except that it calls checkpoint callbacks, including the history,
+    # last. The examples come after the configured callbacks, one of which may replace the weights by their average.
     callbacks = [EpochSeed(config.seed), history, *callbacks, *limits, *records, *pruning, *measuring, *last]
     shows_progress = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer = make_trainer(
@@ -168,7 +168,7 @@ def run(config: TrainConfig, folder: Path) -> float | None:
 
 
 def _find_checkpoint(trainer: pl.Trainer) -> Path | None:
-    """Return the best checkpoint that the training has written, else the last one, or None if it has written none."""
+    """Return the best checkpoint that was written during training, else the last one, or None if there is none."""
     for kind in (BestCheckpoint, LastCheckpoint):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, kind) and callback.best_model_path:
@@ -177,7 +177,7 @@ def _find_checkpoint(trainer: pl.Trainer) -> Path | None:
 
 
 def _describe(training: _Training) -> str:
-    """Return a few lines that describe the model, data and hardware of the run."""
+    """Return a short description of the model, data and hardware of the run."""
     config, data, trainer = training.config, training.data, training.trainer
     sizes = ", ".join(f"{part} {len(data.parts[part])}" for part in PARTS)
     batch_size = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
@@ -190,11 +190,11 @@ def _describe(training: _Training) -> str:
 
 
 def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, EvaluationResult]:
-    """Test a checkpoint of the training, and write the report and the model card.
+    """Test a checkpoint of the training run, and write the report and the model card.
 
     Args:
-        training: The finished training.
-        checkpoint: The checkpoint. Without one, the weights in memory are tested, and there is no model card.
+        training: The finished training run.
+        checkpoint: The checkpoint. If None, the weights in memory are tested, and no model card is written.
 
     Returns:
         The validation objective of the checkpoint, and the result of the test.
@@ -233,7 +233,7 @@ def _test(training: _Training, checkpoint: Path | None) -> tuple[float | None, E
     if trainer.is_global_zero:
         _draw_curves(run_folder.curves, context, data, history, epoch if is_best else None)
     part = run_test(trainer, module, data, context)
-    # The errors are all that predict.py needs; evaluate.py reports the measurements.
+    # predict.py needs only the measurement errors; evaluate.py reports the measurements themselves.
     result = combine_parts(trainer, [replace(part, measurements=None)], data.source, context, run_folder, extra)
     if trainer.is_global_zero:
         write_report(result)

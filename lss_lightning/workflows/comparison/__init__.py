@@ -1,1 +1,1 @@
-"""Comparison of finished runs with one another and with the paper."""
+"""The steps of a comparison of finished runs with one another and with the paper."""

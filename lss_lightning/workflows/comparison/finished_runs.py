@@ -1,4 +1,4 @@
-"""Finished runs, read from their directories."""
+"""Finished runs, loaded from their run directories."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class FinishedRun:
 
     Attributes:
         run_folder: The run directory.
-        result: The content of tables and figures.
+        result: The values for tables and figures.
         images: The tested images and their confusion counts.
-        checkpoints: The files that were tested.
-        all_metadata: The metadata of those files that still exist.
+        checkpoints: The checkpoint files that were tested.
+        all_metadata: The metadata of the checkpoint files that still exist.
         tta: The test-time augmentation, a key of :data:`~lss_lightning.models.views.TTA_VIEWS`.
-        data: The data settings of an evaluation. Empty for the checkpoint's own data.
+        data: The data settings of an evaluation, empty if it used the checkpoint's own data.
     """
 
     run_folder: RunFolder
@@ -47,16 +47,16 @@ class FinishedRun:
 
     @property
     def name(self) -> str:
-        """The heading of its columns."""
+        """The column heading of the run in tables."""
         return self.result.name
 
     @property
     def is_cross_validation(self) -> bool:
-        """Whether each of its checkpoints was tested on its own fold."""
+        """Whether each checkpoint of the run was tested on its own fold."""
         return bool(self.result.metrics["data"]["subset"] == "folds")
 
     def make_source(self) -> DataSource:
-        """Make the data source that the run was tested on, with the channels and the spacing of its checkpoint.
+        """Create the data source that the run was tested on, with the channels and the spacing of its checkpoint.
 
         Raises:
             UserError: If a checkpoint no longer exists, or the data settings cannot be read.
@@ -75,13 +75,13 @@ class FinishedRun:
 
 
 def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
-    """Read runs, and give each a distinct name.
+    """Read runs, and give each run a distinct name.
 
     Args:
         folders: The run directories.
 
     Raises:
-        UserError: If one of them is not a finished run.
+        UserError: If one of the directories does not contain a finished run.
     """
     runs = [_read_run(RunFolder(folder)) for folder in folders]
     names = _make_distinct([run.name for run in runs], [_list_qualifiers(run) for run in runs])
@@ -92,10 +92,10 @@ def find_common_labels(runs: Sequence[FinishedRun]) -> LabelSet:
     """Return the classes that runs have in common.
 
     Args:
-        runs: At least one run. All have the same classes.
+        runs: At least one run. All runs have the same classes.
 
     Raises:
-        UserError: If no checkpoint is left to name the classes, and they are not those of the paper.
+        UserError: If no checkpoint exists any more to name the classes, and they are not the classes of the paper.
     """
     for run in runs:
         for metadata in run.all_metadata:
@@ -114,7 +114,7 @@ def _read_run(run_folder: RunFolder) -> FinishedRun:
     is_training = run_folder.checkpoints.is_dir()
     config = read_configuration(folder) or {}
     checkpoints = _list_checkpoints(run_folder, metrics, config)
-    # One by one, since several checkpoints at once would fill the memory.
+    # Checkpoints are read one at a time, because several of them at once could exhaust the memory.
     loaded = [_read_metadata(path) for path in checkpoints if path.is_file()]
     all_metadata = tuple(metadata for metadata, _ in loaded)
     settings = all_metadata[0].config if all_metadata else (config or None) if is_training else None
@@ -142,7 +142,7 @@ def _read_run(run_folder: RunFolder) -> FinishedRun:
 
 
 def _list_checkpoints(run_folder: RunFolder, metrics: dict[str, Any], config: dict[str, Any]) -> tuple[Path, ...]:
-    """Return the checkpoint of a training, or those that an evaluation tested."""
+    """Return the checkpoint of a training run, or the checkpoints that an evaluation tested."""
     if run_folder.checkpoints.is_dir():
         return (run_folder.selected_checkpoint or run_folder.last_checkpoint,)
     paths = [member["checkpoint"] for member in metrics.get("model", {}).get("members", [])]
@@ -154,7 +154,7 @@ def _list_checkpoints(run_folder: RunFolder, metrics: dict[str, Any], config: di
 
 
 def _read_metadata(path: Path) -> tuple[CheckpointMetadata, int]:
-    """Return the metadata of a checkpoint and the number of its network's parameters."""
+    """Return the metadata of a checkpoint and the number of parameters of its network."""
     content = read_checkpoint(path)
     metadata = CheckpointMetadata.from_checkpoint(content)
     names = {name for name, _ in metadata.network.build().named_parameters()}
@@ -180,7 +180,7 @@ def _read_epochs(path: Path) -> list[dict[str, float]]:
 
 
 def _list_qualifiers(run: FinishedRun) -> list[str]:
-    """Return the qualifiers that may distinguish a run from others of the same name, the most informative first."""
+    """Return the qualifiers that may distinguish a run from others of the same name, most informative first."""
     data, settings = run.result.metrics["data"], run.result.settings or {}
     return [
         data["name"],
@@ -194,7 +194,7 @@ def _list_qualifiers(run: FinishedRun) -> list[str]:
 
 
 def _make_distinct(names: Sequence[str], qualifiers: Sequence[Sequence[str]]) -> list[str]:
-    """Append qualifiers to equal names until they differ."""
+    """Append qualifiers to identical names until all names differ."""
     distinct = list(names)
     for name in set(names):
         indices = [index for index, other in enumerate(names) if other == name]

@@ -1,4 +1,4 @@
-"""Effects of the split protocol on the score, from the runs of a reproduction and the labels of its data."""
+"""The effects of the split protocol on the score, from the runs of a reproduction and the labels of its data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lss_lightning.reporting.comparison.protocols import ProtocolEffect
 from lss_lightning.workflows.comparison.finished_runs import FinishedRun
 
 SHIFT_DISTANCES = (0.5, 1.0, 2.0)
-"""Distances by which labels are shifted, in pixels."""
+"""The distances by which labels are shifted, in pixels."""
 
 
 def pool_seeds(runs: Sequence[FinishedRun], name: str, labels: LabelSet) -> FinishedRun:
@@ -40,10 +40,10 @@ def pool_seeds(runs: Sequence[FinishedRun], name: str, labels: LabelSet) -> Fini
     Args:
         runs: At least one run.
         name: The name of the pooled run.
-        labels: Their classes.
+        labels: The classes of the runs.
 
     Returns:
-        The first run with this name, the images of all runs, and the scores of all images.
+        A copy of the first run with the given name, the images of all runs, and the scores over all images.
     """
     first = runs[0]
     if len(runs) == 1:
@@ -68,8 +68,8 @@ def pool_by_protocol(runs: Mapping[str, Sequence[FinishedRun]], labels: LabelSet
     """Return the ``metrics.json`` of each protocol's runs, pooled over their seeds.
 
     Args:
-        runs: At least one run by protocol.
-        labels: Their classes.
+        runs: The runs by protocol, at least one for each protocol.
+        labels: The classes of the runs.
     """
     return {protocol: dict(pool_seeds(seeds, protocol, labels).result.metrics) for protocol, seeds in runs.items()}
 
@@ -90,13 +90,13 @@ def compute_effect(
 ) -> ProtocolEffect:
     """Compute the difference in IoU between the tests of a model under two protocols.
 
-    Patients are resampled jointly for both protocols, so patients in both are paired.
+    Patients are resampled jointly for both protocols, so the patients tested under both are paired.
 
     Args:
         model: The name of the model.
         tests: The tests under a protocol, one per seed.
-        reference: The tests under the reference protocol, which are subtracted.
-        labels: Their classes.
+        reference: The tests under the reference protocol, whose IoU is subtracted.
+        labels: The classes of the tests.
     """
     first, second = concatenate_tests(tests), concatenate_tests(reference)
     statistic = partial(difference_of_iou_and_means, labels=labels)
@@ -110,7 +110,8 @@ def restrict_to_reference_images(
     """Restrict the tests under a protocol to the images of the reference tests, seed by seed.
 
     Returns:
-        Both lists with the same images in the same order, or None if an image of the reference was not tested.
+        Both lists of tests with the same images in the same order, or None if an image of a reference test is missing
+        from the other test or has a different label there.
     """
     firsts, seconds = [], []
     for first, second in zip(tests, reference, strict=True):
@@ -124,12 +125,12 @@ def restrict_to_reference_images(
 
 @dataclass(frozen=True)
 class SeenPatients:
-    """Numbers of test patients that were seen in training.
+    """The number of test patients that were seen in training.
 
     Attributes:
-        patients: The number of patients of the test set.
-        seen: The number of these that the training set also holds.
-        trained: The number of slices of the training set.
+        patients: The number of patients in the test set.
+        seen: The number of these patients that are also in the training set.
+        trained: The number of slices in the training set.
     """
 
     patients: int
@@ -138,7 +139,7 @@ class SeenPatients:
 
 
 def count_seen_patients(runs: Sequence[FinishedRun]) -> SeenPatients:
-    """Count patients and slices in the ``split.csv`` of runs that differ in their seed, summed over the runs."""
+    """Count patients and slices in the ``split.csv`` files of runs with different seeds, summed over the runs."""
     patients = seen = trained = 0
     for run in runs:
         parts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
@@ -152,23 +153,24 @@ def count_seen_patients(runs: Sequence[FinishedRun]) -> SeenPatients:
 
 
 def compute_shift_ceiling(slices: Sequence[LoadedSlice], labels: LabelSet) -> Scores:
-    """Compute the IoU of labels with themselves, shifted by the D :data:`SHIFT_DISTANCES`.
+    """Compute the IoU between labels and copies of them that are shifted by each of :data:`SHIFT_DISTANCES`.
 
     Returns:
-        (D, K), pooled over all slices.
+        The IoU by distance and class, (D, K), pooled over all slices.
     """
     return shift_iou((np.array(loaded.label) for loaded in slices), len(labels), SHIFT_DISTANCES)
 
 
 def compute_annotator_ceiling(root: str, labels: LabelSet) -> tuple[Scores | None, str]:
-    """Compute the agreement between annotators, if their label maps are in the folder of the data.
+    """Compute the agreement between annotators if their label maps are in the folder of the data.
 
     Args:
         root: The folder of the data.
         labels: The K classes.
 
     Returns:
-        (K,), IoU pooled over all slices and pairs of annotators, or None; and a sentence that explains it.
+        The IoU by class, (K,), pooled over all slices and pairs of annotators, or None if it cannot be computed; and
+        an explanation.
     """
     try:
         maps = find_annotator_maps(Path(root))

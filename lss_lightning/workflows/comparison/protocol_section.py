@@ -1,4 +1,4 @@
-"""The section on the effect of the split protocol, and on the highest score that the labels allow."""
+"""The report section on the effect of the split protocol and on the highest score that the labels allow."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _CEILING = (
 
 
 def make_protocol_section(report: ComparisonReport, reproduction: Reproduction) -> Section:
-    """Make the section, and write ``protocols.png``, ``protocols.csv``, ``effects.csv`` and ``ceiling.csv``.
+    """Create the section, and write ``protocols.png``, ``protocols.csv``, ``effects.csv`` and ``ceiling.csv``.
 
     Args:
         report: The report.
-        reproduction: The finished trainings.
+        reproduction: The finished training runs.
     """
     config, folder, labels = reproduction.config, report.folder, report.labels
     scores = [_collect_scores(reproduction, model, labels) for model in reproduction.models]
@@ -114,7 +114,7 @@ def _collect_scores(reproduction: Reproduction, model: str, labels: LabelSet) ->
 
 
 def _compute_effects(reproduction: Reproduction, labels: LabelSet) -> dict[str, list[ProtocolEffect]]:
-    """Compute the differences to the reference protocol: by title, an effect per model."""
+    """Return the differences from the reference protocol: for each title, one effect per model."""
     effects: dict[str, list[ProtocolEffect]] = {}
     for protocol in reproduction.protocols:
         if protocol == REFERENCE_PROTOCOL or REFERENCE_PROTOCOL not in reproduction.protocols:
@@ -124,7 +124,7 @@ def _compute_effects(reproduction: Reproduction, labels: LabelSet) -> dict[str, 
                 {item.training.seed: item.run.images for item in reproduction.trained if item.is_of(model, name)}
                 for name in (protocol, REFERENCE_PROTOCOL)
             )
-            # Only seeds of both protocols, since a training may have failed.
+            # Only seeds with a run under both protocols are used, because a training run may have failed.
             seeds = sorted(by_seed.keys() & reference_by_seed.keys())
             if not seeds:
                 continue
@@ -139,7 +139,7 @@ def _compute_effects(reproduction: Reproduction, labels: LabelSet) -> dict[str, 
 
 
 def _make_seen_table(reproduction: Reproduction) -> Table:
-    """Make a table of the test patients seen in training. All models of a protocol share its splits."""
+    """Create a table of the test patients seen in training. All models share the splits of a protocol."""
     rows: list[Sequence[str]] = []
     for protocol in reproduction.protocols:
         runs = next(runs for model in reproduction.models if (runs := reproduction.find_runs(model, protocol)))

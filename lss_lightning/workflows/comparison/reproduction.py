@@ -28,21 +28,21 @@ from lss_lightning.workflows.comparison.sections import (
 from lss_lightning.workflows.comparison.trained_runs import REFERENCE_PROTOCOL, Reproduction
 
 FIGURES_FOLDER = "reproduction"
-"""The folder of the figures and CSV files beside ``reproduction.md``, so both can be copied to ``docs/``."""
+"""The folder of the figures and CSV files next to ``reproduction.md``, so that both can be copied to ``docs/``."""
 
 
 def write_reproduction(reproduction: Reproduction, run_folder: RunFolder) -> Path:
-    """Write ``report/``: ``index.html``, ``reproduction.md``, and its figures and CSV files.
+    """Write ``report/``: ``index.html``, ``reproduction.md``, and their figures and CSV files.
 
     Args:
-        reproduction: The finished trainings.
+        reproduction: The finished training runs.
         run_folder: The run directory of the reproduction, which must exist.
 
     Returns:
         The report folder.
 
     Raises:
-        UserError: If there is a report already.
+        UserError: If the report folder already exists.
     """
     folder = create_report_folder(run_folder)
     (folder / FIGURES_FOLDER).mkdir()

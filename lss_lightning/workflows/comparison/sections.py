@@ -1,4 +1,4 @@
-"""The sections of a comparison, with their figures and CSV files."""
+"""The sections of a comparison report, with their figures and CSV files."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from lss_lightning.workflows.comparison.shared_images import segment_shared_imag
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """The data that the sections of a comparison share.
+    """The data that the sections of a comparison report share.
 
     Attributes:
-        folder: The folder of their figures and CSV files.
+        folder: The folder for the figures and CSV files of the sections.
         labels: The classes of the runs.
-        note: A description of the data with its disclaimer, added at the end of every caption and CSV file.
+        note: A description of the data with its disclaimer, appended to every caption and CSV file.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ def create_report_folder(run_folder: RunFolder) -> Path:
     """Create the report folder of a run directory.
 
     Raises:
-        UserError: If it exists.
+        UserError: If the folder already exists.
     """
     report = run_folder.report
     if report.exists():
@@ -61,7 +61,7 @@ def create_report_folder(run_folder: RunFolder) -> Path:
 
 
 def join_disclaimers(runs: Sequence[FinishedRun]) -> str:
-    """Join the disclaimers of the data of runs, each sentence once."""
+    """Join the disclaimers of the runs' data without repeating sentences."""
     sentences = [
         sentence.strip(" .")
         for run in runs
@@ -72,12 +72,12 @@ def join_disclaimers(runs: Sequence[FinishedRun]) -> str:
 
 
 def make_scores_section(report: ComparisonReport, runs: Sequence[FinishedRun], *, notes: bool = True) -> Section:
-    """Make the section of Table 2, and write ``table2.csv``.
+    """Create the section with Table 2, and write ``table2.csv``.
 
     Args:
         report: The report.
-        runs: The runs, a column each.
-        notes: Whether to show the notes on the table. A page needs them once.
+        runs: The runs, one per column.
+        notes: Whether to show the notes on the table. A report needs them only once.
     """
     results = [run.result for run in runs]
     columns = {result.name: result.metrics for result in results}
@@ -91,7 +91,7 @@ def make_scores_section(report: ComparisonReport, runs: Sequence[FinishedRun], *
 
 
 def make_differences_section(report: ComparisonReport, runs: Sequence[FinishedRun]) -> Section:
-    """Make the section of paired differences between runs tested on the same images, and write ``differences.csv``."""
+    """Create the section of paired differences between runs on the same test images, and write ``differences.csv``."""
     pairs = compare_all_pairs({run.name: run.images for run in runs}, report.labels)
     write_differences(pairs, report.labels, report.folder / "differences.csv", report.note)
     table = make_difference_table(pairs, report.labels, "Differences in pooled IoU, paired by patient")
@@ -102,12 +102,12 @@ def make_differences_section(report: ComparisonReport, runs: Sequence[FinishedRu
 def make_curves_section(
     report: ComparisonReport, curves: Sequence[TrainingCurves], without: Sequence[str] = ()
 ) -> Section:
-    """Make the section of Figure 12.
+    """Create the section with Figure 12.
 
     Args:
         report: The report.
         curves: The learning curves.
-        without: The names of runs without curves, such as evaluations.
+        without: The names of runs without learning curves, such as evaluations.
     """
     notes = [f"{name} has no curves: it is an evaluation, or kept no metrics.csv." for name in without]
     if not curves:
@@ -122,14 +122,14 @@ def make_curves_section(
 def make_segmentation_section(
     report: ComparisonReport, runs: Sequence[FinishedRun], count: int, trainer: TrainerConfig, paths: PathsConfig
 ) -> Section:
-    """Make the section of Figure 13. Notes say which runs cannot be shown, and why.
+    """Create the section with Figure 13, with a note on each run that cannot be shown.
 
     Args:
         report: The report.
-        runs: The runs, whose networks segment the images.
+        runs: The runs whose networks segment the images.
         count: The number of images.
-        trainer: The trainer settings.
-        paths: The folders.
+        trainer: The ``trainer`` section.
+        paths: The ``paths`` section.
     """
     examples, notes = segment_shared_images(runs, report.labels, count, trainer, paths)
     blocks: list[Block] = [Bullets(notes)] if notes else []
@@ -147,12 +147,12 @@ def make_segmentation_section(
 def make_settings_section(
     report: ComparisonReport, columns: Sequence[FinishedRun], runs: Sequence[FinishedRun]
 ) -> Section:
-    """Make the section of Table 1 and of the training cost, and write ``table1.csv`` and ``cost.csv``.
+    """Create the section with Table 1 and the training costs, and write ``table1.csv`` and ``cost.csv``.
 
     Args:
         report: The report.
         columns: The runs whose settings are shown.
-        runs: The runs whose cost is shown.
+        runs: The runs whose training costs are shown.
     """
     settings = make_table1(
         [run.result for run in columns], "Table 1: settings, beside those that the paper tried and chose"
@@ -164,7 +164,7 @@ def make_settings_section(
 
 
 def make_related_section(report: ComparisonReport) -> Section:
-    """Make the section of Table 3, and write ``table3.csv``."""
+    """Create the section with Table 3, and write ``table3.csv``."""
     table = make_table3()
     write_table_csv(table, report.folder / "table3.csv", table.caption)
     return Section("table-3", "Table 3: related work", [table])

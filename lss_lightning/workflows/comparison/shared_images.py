@@ -24,7 +24,7 @@ from lss_lightning.workflows.comparison.finished_runs import FinishedRun
 from lss_lightning.workflows.training.trainer import make_trainer
 
 ClassMap = NDArray[np.uint8]
-"""(H, W) class indices on the grid of the label."""
+"""The class indices of an image, (H, W), on the grid of the label."""
 
 
 def segment_shared_images(
@@ -34,13 +34,13 @@ def segment_shared_images(
 
     Args:
         runs: At least one run.
-        labels: Their classes.
-        count: The number of images, evenly spaced from the best to the worst by mean IoU over the runs.
-        trainer: The trainer settings. A single device is used.
-        paths: The folders, among them that of the decoded slices.
+        labels: The classes of the runs.
+        count: The number of images, evenly spaced in rank from the best to the worst by mean IoU over the runs.
+        trainer: The ``trainer`` section. A single device is used.
+        paths: The ``paths`` section, including the cache folder of decoded slices.
 
     Returns:
-        The images, and a sentence for each run that could not take part, or for the lack of shared images.
+        The images, and a remark for each run that cannot be included or if there are no shared images.
     """
     notes = [
         f"{run.name} is not shown: it consists of folds, each with its own network."
@@ -84,7 +84,7 @@ def _score_images(run: FinishedRun, labels: LabelSet) -> NDArray[np.float64]:
 
 
 def _choose_images(runs: Sequence[FinishedRun], labels: LabelSet, count: int) -> list[list[int]]:
-    """Return the chosen images, each as its index in the test of every run."""
+    """Return, for each chosen image, its index in the test of every run."""
     if not runs:
         return []
     shared = [[index] for index in range(len(runs[0].images.digests))]
@@ -100,10 +100,10 @@ def _choose_images(runs: Sequence[FinishedRun], labels: LabelSet, count: int) ->
 
 
 def _load_slices(run: FinishedRun, indices: Sequence[int], paths: PathsConfig) -> list[LoadedSlice]:
-    """Load images of a run's test by their indices.
+    """Load the slices with the given indices in the test of a run.
 
     Raises:
-        UserError: If the data cannot be read, or has changed.
+        UserError: If the data cannot be read or has changed.
     """
     data = SliceDataModule(run.make_source(), Resubstitution(), cache=paths.cache)
     data.prepare_data()

@@ -1,4 +1,4 @@
-"""The training runs of a reproduction and the runs that they became."""
+"""The planned training runs of a reproduction, with the corresponding finished runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lss_lightning.config.reproduce import MODELS, PlannedTraining, ReproduceCon
 from lss_lightning.workflows.comparison.finished_runs import FinishedRun
 
 REFERENCE_PROTOCOL = "patient"
-"""The split protocol that the others are compared with: no patient is in two parts."""
+"""The split protocol with which the others are compared: no patient is in more than one part."""
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A planned training and the finished run that it became.
+    """A planned training run and the corresponding finished run.
 
     Attributes:
-        training: The planned training.
+        training: The planned training run.
         run: The finished run.
     """
 
@@ -25,7 +25,7 @@ class TrainedRun:
     run: FinishedRun
 
     def is_of(self, model: str, protocol: str) -> bool:
-        """Return whether it trained this model under this protocol."""
+        """Return whether the run trained the given model under the given split protocol."""
         return (self.training.model, self.training.protocol) == (model, protocol)
 
 
@@ -35,7 +35,7 @@ class Reproduction:
 
     Attributes:
         config: The checked configuration.
-        trained: At least one finished training.
+        trained: The finished training runs, at least one.
         failures: Descriptions of the training runs that failed.
     """
 
@@ -50,12 +50,12 @@ class Reproduction:
 
     @property
     def models(self) -> list[str]:
-        """The models with a run."""
+        """The models with at least one run."""
         return [name for name in MODELS if any(item.training.model == name for item in self.trained)]
 
     @property
     def protocols(self) -> list[str]:
-        """The split protocols with a run."""
+        """The split protocols with at least one run."""
         names = self.config.reproduce.protocols
         return [name for name in names if any(item.training.protocol == name for item in self.trained)]
 

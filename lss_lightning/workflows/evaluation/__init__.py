@@ -1,1 +1,1 @@
-"""Testing of networks and the report on it."""
+"""The steps of an evaluation: tests of networks and the report on their results."""

@@ -1,4 +1,4 @@
-"""Calibration of measurement intervals with an earlier evaluation of the same checkpoints."""
+"""Calibration of measurement intervals from an earlier evaluation of the same checkpoints."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LoadedCalibration:
 
     Attributes:
         errors: The calibration, see :mod:`~lss_lightning.stenosis.conformal`.
-        digests: The digests of its slices.
-        remark: One or two sentences that every page must show.
+        digests: The digests of the calibration slices.
+        remark: One or two sentences that every report must show.
     """
 
     errors: Calibration
@@ -37,7 +37,7 @@ class LoadedCalibration:
     remark: str
 
     def check_disjoint(self, digests: Sequence[str]) -> None:
-        """Check that none of the slices to test was used for the calibration.
+        """Check that no slice to test was used for the calibration.
 
         Args:
             digests: The digests of the slices to test.
@@ -60,12 +60,12 @@ def load_calibration(
     Args:
         setting: The ``calibration`` setting: the run directory, or a file in it. None for no calibration.
         checkpoints: The checkpoints to calibrate, at least one.
-        all_metadata: Their metadata.
-        tta: Their test-time augmentation.
+        all_metadata: The metadata of the checkpoints.
+        tta: The test-time augmentation used with the checkpoints.
 
     Raises:
-        UserError: If there is no such evaluation; it is of other checkpoints or views; its slices trained the
-            checkpoints; it holds too few patients; or another version wrote it.
+        UserError: If there is no such evaluation, it tested other checkpoints or views, the checkpoints were trained
+            on its slices, it contains too few patients, or it was written by another version.
     """
     folder = find_calibration(setting)
     if folder is None:
@@ -86,7 +86,7 @@ def load_calibration(
 
 
 def _check_networks(metrics: Mapping[str, Any], checkpoints: Sequence[Path], tta: str, where: str) -> None:
-    """Check that an evaluation tested the same checkpoints as one ensemble, with the same views.
+    """Check that an evaluation tested the same checkpoints as one ensemble and with the same views.
 
     Raises:
         UserError: If the checkpoints or views differ, or the evaluation is a cross-validation.
@@ -114,14 +114,14 @@ def _shorten(hashes: Sequence[str | None]) -> str:
 def _check_unseen(
     about: Mapping[str, Any], digests: frozenset[str], all_metadata: Sequence[CheckpointMetadata], where: str
 ) -> None:
-    """Check that no slice of a calibration trained a checkpoint.
+    """Check that the checkpoints have not seen the slices of a calibration, except as their common validation set.
 
     Raises:
-        UserError: If a slice trained a checkpoint.
+        UserError: If a checkpoint was trained or selected on such a slice.
     """
     seen = digests & {digest for metadata in all_metadata for digest in metadata.seen}
-    # A validation set only selects the epoch. But if the members were trained with different splits, a member may have
-    # been trained on what another held out.
+    # Validation slices only select the epoch and may be used. But if the members were trained with different splits, a
+    # member may have been trained on the validation slices of another.
     same_split = all(metadata.seen == all_metadata[0].seen for metadata in all_metadata)
     if seen and not (about["subset"] == "val" and about["protocol"] != "resubstitution" and same_split):
         raise UserError(
@@ -134,11 +134,11 @@ def _read_measurements(path: Path, where: str) -> tuple[list[str], list[str], li
     """Read the measurements of N slices.
 
     Returns:
-        The patients and the digests of the slices, and three arrays (N, F): the values of the label, those of the
-        prediction, and the pixel spacing in mm. NaN marks unknown values.
+        The patients and the digests of the slices, and three arrays (N, F): the values measured in the label, the
+        values measured in the prediction, and the pixel spacing in mm. NaN marks unknown values.
 
     Raises:
-        UserError: If another version wrote the file.
+        UserError: If the file was written by another version.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -12,19 +12,19 @@ from lss_lightning.data.loading import LoadedSlice
 from lss_lightning.reporting import Case
 
 WORST_CASES = 8
-"""Number of slices shown as the worst."""
+"""The number of slices shown as the worst."""
 
 SegmentFunction = Callable[[list[int]], list[NDArray[np.uint8]]]
-"""Maps indices of slices to their label maps, each (H, W) on the grid of its label."""
+"""A function from indices of slices to their predicted label maps, each (H, W) on the grid of its label."""
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Slices to show.
+    """The slices that a report shows.
 
     Attributes:
-        examples: The best, the median and the worst slice, or the best and the worst of fewer than three.
-        worst: The worst slices, the worst first.
+        examples: The best, the median and the worst slice, or the best and the worst if there are fewer than three.
+        worst: The worst slices, beginning with the worst.
     """
 
     examples: list[Case] = field(default_factory=list)
@@ -36,8 +36,8 @@ def choose_cases(slices: Sequence[LoadedSlice], scores: NDArray[np.float64], seg
 
     Args:
         slices: N slices.
-        scores: (N,), mean IoU over the anatomical classes. Slices with NaN are never chosen.
-        segment: Segments slices as the test did. Every process of a distributed test must call it.
+        scores: The mean IoU over the anatomical classes, (N,). Slices with NaN are never chosen.
+        segment: The function that segments slices as in the test. Every process of a distributed test must call it.
     """
     order = [int(index) for index in np.argsort(-scores) if not np.isnan(scores[index])]
     if not order:
@@ -61,13 +61,14 @@ def choose_cases(slices: Sequence[LoadedSlice], scores: NDArray[np.float64], seg
 
 
 def make_case(title: str, loaded: LoadedSlice, prediction: NDArray[np.uint8], score: float) -> Case:
-    """Make a case to draw.
+    """Create a case to draw.
 
     Args:
         title: The text above the image.
-        loaded: The slice. An image of three channels is drawn in colour; of any other number, the first in grey.
-        prediction: (H, W) class indices on the grid of the label.
-        score: Mean IoU over the anatomical classes.
+        loaded: The slice. An image with three channels is drawn in colour; otherwise, its first channel is drawn in
+            grey.
+        prediction: The predicted class indices, (H, W), on the grid of the label.
+        score: The mean IoU over the anatomical classes.
     """
     image = loaded.image if len(loaded.image) == 3 else loaded.image[:1]
     return Case(title=title, image=image.transpose(1, 2, 0), label=loaded.label, prediction=prediction, iou=score)

@@ -1,4 +1,4 @@
-"""The subject of an evaluation: networks, data, split, and the remarks that every page repeats."""
+"""The subject of an evaluation: its networks, data and split, and the remarks that every report shows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class EnsembleMember:
     """A trained network.
 
     Attributes:
-        name: The name of its run.
-        checkpoint: The file with its weights. None if no file has them.
+        name: The name of the training run.
+        checkpoint: The checkpoint with the weights, or None if the weights are not in a file.
     """
 
     name: str
@@ -40,10 +40,10 @@ class EnsembleMember:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """Which networks are tested on which data.
+    """A description of the networks that are tested and of the data that they are tested on.
 
     Attributes:
-        members: The networks. They form one ensemble, or are the folds of a cross-validation.
+        members: The networks, which form one ensemble or are those of the folds of a cross-validation.
         dataset: The name of the data source.
         subset: ``train``, ``val``, ``test``, ``fit`` (``train`` and ``val``), ``all``, or ``folds`` for all slices,
             each tested by the fold that held it out.
@@ -51,8 +51,8 @@ class EvaluationContext:
         split_description: The split in words.
         disclaimer: The disclaimer of the data source.
         tta: The test-time augmentation, a key of :data:`~lss_lightning.models.views.TTA_VIEWS`.
-        remarks: Sentences that every page must show: warnings about the protocol, excluded slices.
-        excluded_seen: The number of slices excluded because they trained or selected a checkpoint.
+        remarks: Sentences that every report must show, such as warnings about the protocol or excluded slices.
+        excluded_seen: The number of slices excluded because a checkpoint was trained or selected on them.
         facts: Facts about the networks and their training, by name.
     """
 
@@ -69,14 +69,14 @@ class EvaluationContext:
 
     @property
     def name(self) -> str:
-        """The distinct names of the members with their counts, and the test-time augmentation if there is any."""
+        """The distinct names of the members with their counts, and the test-time augmentation if one is used."""
         counts = Counter(member.name for member in self.members)
         name = " + ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
         return name if self.tta == "none" else f"{name}, tta={self.tta}"
 
     @property
     def checkpoint_paths(self) -> str:
-        """The members' checkpoint files, in one line."""
+        """The members' checkpoint files on one line."""
         files = [member.checkpoint for member in self.members if member.checkpoint is not None]
         return format_paths(files) or "weights without a checkpoint"
 
@@ -87,7 +87,7 @@ class EvaluationContext:
 
     @property
     def combination(self) -> str:
-        """A sentence on how networks and views are combined, or an empty string for one network and one view."""
+        """A sentence on how networks and views are combined, or an empty string for a single network and view."""
         networks = len(self.members) if self.subset != "folds" else 1
         averaged = [f"of {networks} networks"] if networks > 1 else []
         if self.tta != "none":
@@ -95,11 +95,11 @@ class EvaluationContext:
         return f"Mean of the probabilities {' and '.join(averaged)}." if averaged else ""
 
     def caption(self, slices: Sequence[LoadedSlice], convention: str) -> str:
-        """Return the text under a figure or table.
+        """Return the caption of a figure or table.
 
         Args:
-            slices: The slices that it shows.
-            convention: A sentence on how its values are pooled, or an empty string.
+            slices: The slices that the figure or table shows.
+            convention: A sentence on how the values are pooled, or an empty string.
         """
         slice_count, patients = format_count(len(slices), "slice"), format_count(_count_patients(slices), "patient")
         sentences = (
@@ -132,7 +132,7 @@ class EvaluationContext:
         }
 
     def describe_model(self) -> dict[str, Any]:
-        """Return the ``model`` section of ``metrics.json``: name, file and SHA-256 of each member."""
+        """Return the ``model`` section of ``metrics.json``: the name, file and SHA-256 of each member."""
         members = [
             {
                 "name": member.name,
@@ -145,10 +145,10 @@ class EvaluationContext:
 
 
 def describe_shared_patients(split: SplitProtocol, slices: Sequence[LoadedSlice], parts: Split) -> list[str]:
-    """Return a sentence for each two parts of a split that have patients in common.
+    """Return a sentence for each pair of parts of a split that have patients in common.
 
     Args:
-        split: The split protocol. Resubstitution gives no sentences, since its own warning covers them.
+        split: The split protocol. Resubstitution yields no sentences, because its own warning covers this case.
         slices: All slices of the data.
         parts: The indices of the slices by part.
     """

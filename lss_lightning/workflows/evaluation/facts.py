@@ -1,4 +1,4 @@
-"""Facts about networks and runs, in words: architecture, training, hardware, software."""
+"""Textual facts about networks and runs: architecture, training, hardware and software."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "timm", "monai", "num
 
 
 def find_versions() -> dict[str, str]:
-    """Return the ``software`` section of ``metrics.json``: versions of Python, this package and its dependencies."""
+    """Return the ``software`` section of ``metrics.json``: the versions of Python, this package and dependencies."""
     from lss_lightning import __version__
 
     return {
@@ -35,10 +35,10 @@ def collect_model_facts(all_metadata: Sequence[CheckpointMetadata], networks: It
 
     Args:
         all_metadata: The metadata of at least one checkpoint.
-        networks: The networks built from them, in the same order.
+        networks: The networks built from the metadata, in the same order.
 
     Returns:
-        The facts of one checkpoint. If there are several, each text joins their distinct values with a slash.
+        The facts by name. For several checkpoints, each text joins their distinct values with a slash.
     """
     all_facts = [_collect_facts(metadata, network) for metadata, network in zip(all_metadata, networks, strict=True)]
     joined = {name: " / ".join(dict.fromkeys(facts[name] for facts in all_facts)) for name in all_facts[0]}

@@ -18,11 +18,11 @@ _ROWS = 30  # slices
 
 
 def make_worst_table(slices: Sequence[LoadedSlice], records: Records, labels: LabelSet) -> Table:
-    """Make a table of the 30 slices with the lowest mean IoU over the anatomical classes, and their failures.
+    """Create a table of the 30 slices with the lowest mean IoU over the anatomical classes, and their failures.
 
     Args:
         slices: The N slices that were tested.
-        records: Their N records.
+        records: The records of the N slices.
         labels: The classes.
     """
     ious, scores = iou(records.counts), overlap_scores(records.counts, labels)["mean_iou_anatomy"]
@@ -58,11 +58,11 @@ def make_worst_table(slices: Sequence[LoadedSlice], records: Records, labels: La
 
 
 def make_patient_table(slices: Sequence[LoadedSlice], records: Records, labels: LabelSet) -> Table:
-    """Make a table of each patient's IoU, pooled over the patient's slices, the worst first.
+    """Create a table of each patient's IoU, pooled over the patient's slices, worst first.
 
     Args:
         slices: The N slices that were tested.
-        records: Their N records.
+        records: The records of the N slices.
         labels: The classes.
     """
     owners = [loaded.slice.patient for loaded in slices]

@@ -1,4 +1,4 @@
-"""The figures of a report: confusion, boundaries, calibration, examples, sizes and patients."""
+"""The figures of an evaluation report: confusion, boundaries, calibration, examples, sizes and patients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SINGLE_NOTE = "IoU of the single slice."
 
 
 def draw_figures(result: EvaluationResult) -> None:
-    """Draw the figures of an evaluation in its ``report`` folder, which must exist.
+    """Draw the figures of an evaluation and save them in its ``report`` folder, which must exist.
 
     Args:
         result: The result of the evaluation.
@@ -80,8 +80,8 @@ def _unit(loaded: LoadedSlice) -> str:
 def _compute_areas(result: EvaluationResult) -> dict[str, NDArray[np.float64]]:
     """Return the areas of the classes in the labels, (N, K), by unit.
 
-    ``mm`` holds those of slices with a known pixel spacing in mm², ``px`` those of other slices in pixels. Other
-    elements are NaN. A unit without any area is missing.
+    The array ``mm`` contains areas in mm² for slices with a known pixel spacing, and ``px`` contains areas in pixels
+    for the other slices. The remaining elements are NaN. A unit without any areas is omitted.
     """
     pixels = result.records.counts.sum(axis=2)
     spacings = np.array([np.nan if spacing is None else spacing for spacing in result.spacings])

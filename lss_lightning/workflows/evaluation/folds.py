@@ -1,4 +1,4 @@
-"""The folds of a cross-validation: their runs, and the slices that each held out."""
+"""The folds of a cross-validation: their runs, and the slices that each fold held out."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lss_lightning.runs.layout import RunFolder
 from lss_lightning.workflows.training.identity import FIXED_SECTIONS, find_differences
 
 _MAY_DIFFER = {"seed", "split.fold"}
-"""Settings that the folds of one cross-validation need not share."""
+"""Settings that may differ between the folds of one cross-validation."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A run of a cross-validation.
+    """The training run of one fold of a cross-validation.
 
     Attributes:
         checkpoint: The checkpoint file.
@@ -38,30 +38,30 @@ class Fold:
         """Read the metadata of a checkpoint.
 
         Raises:
-            UserError: If the file is not a checkpoint of this version.
+            UserError: If the file is not a checkpoint written by this version.
         """
         return cls(checkpoint, CheckpointMetadata.from_checkpoint(read_checkpoint(checkpoint)))
 
     @property
     def number(self) -> int:
-        """The number of the fold that was held out, from 0."""
+        """The number of the fold that was held out, counted from 0."""
         number: int = self.metadata.config["split"]["fold"]
         return number
 
     @cached_property
     def seen(self) -> frozenset[str]:
-        """The digests of the slices that trained or selected the checkpoint."""
+        """The digests of the slices that the checkpoint was trained or selected on."""
         return frozenset(self.metadata.seen)
 
 
 def check_folds(folds: Sequence[Fold]) -> list[Fold]:
-    """Check that runs are all folds of one cross-validation, each once and finished, and sort them by number.
+    """Check that the runs are finished and cover each fold of one cross-validation exactly once, and sort them.
 
     Args:
         folds: At least one run, in any order.
 
     Raises:
-        UserError: If a run is unfinished, missing, repeated, or not a fold of the same cross-validation.
+        UserError: If a run is unfinished, missing or repeated, or not a fold of the same cross-validation.
     """
     first = folds[0]
     for fold in folds:
@@ -98,18 +98,18 @@ def check_folds(folds: Sequence[Fold]) -> list[Fold]:
 
 
 def find_held_out(folds: Sequence[Fold], slices: Sequence[LoadedSlice]) -> list[list[int]]:
-    """Find the slices that each fold tests: those that all other folds saw, but this fold did not.
+    """Find the slices on which to test each fold: those that all other folds saw but this fold did not.
 
     Args:
         folds: All folds of one cross-validation.
         slices: All slices of its data.
 
     Returns:
-        The indices of the slices by fold, each sorted. A slice whose image is shared by several patients was seen by
-        every fold, and is in no list.
+        The sorted indices of the slices for each fold. A slice whose image is shared by several patients was seen by
+        every fold and therefore appears in no list.
 
     Raises:
-        UserError: If several folds held out the same slice or patient, or if the data lacks slices that were seen.
+        UserError: If several folds held out the same slice or patient, or if the data lacks slices that a fold saw.
     """
     missing = set().union(*(fold.seen for fold in folds)) - {loaded.digest for loaded in slices}
     if missing:

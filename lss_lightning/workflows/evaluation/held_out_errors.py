@@ -1,4 +1,4 @@
-"""The errors of a checkpoint's measurements on its test part, in a file beside the checkpoint."""
+"""The errors of a checkpoint's measurements on its test part, stored in a file next to the checkpoint."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from lss_lightning.workflows.evaluation.result import PartialResult
 
 @dataclass(frozen=True)
 class LoadedErrors:
-    """The errors of a checkpoint.
+    """The measurement errors of a checkpoint.
 
     Attributes:
         errors: The errors by measurement.
-        remark: A sentence that every page must show.
+        remark: A sentence that every report must show.
     """
 
     errors: HeldOutErrors
@@ -33,15 +33,15 @@ class LoadedErrors:
 
 
 def write_held_out_errors(part: PartialResult, checkpoint: Path, metadata: CheckpointMetadata, data: str) -> None:
-    """Write the errors of a checkpoint beside it, for the intervals of ``predict.py``.
+    """Write the measurement errors of a checkpoint to its folder, for the intervals of ``predict.py``.
 
     Nothing is written if too few patients were measured, or if the folder of the checkpoint is read-only.
 
     Args:
-        part: The test of the checkpoint. Slices that trained or selected it are left out.
+        part: The test of the checkpoint. Slices that the checkpoint was trained or selected on are excluded.
         checkpoint: The checkpoint.
-        metadata: Its metadata.
-        data: Name of the data source.
+        metadata: The metadata of the checkpoint.
+        data: The name of the data source.
     """
     table, seen = part.measurements, set(metadata.seen)
     if table is None:
@@ -57,14 +57,14 @@ def write_held_out_errors(part: PartialResult, checkpoint: Path, metadata: Check
 
 
 def load_held_out_errors(checkpoints: Sequence[Path], tta: str) -> LoadedErrors | None:
-    """Load the errors that were measured when a single checkpoint was tested with a single view.
+    """Load the measurement errors from the test of a single checkpoint with a single view.
 
     Args:
         checkpoints: The checkpoints of a prediction.
-        tta: Their test-time augmentation.
+        tta: The test-time augmentation of the prediction.
 
     Returns:
-        The errors, or None for several checkpoints or views, or if there is no file for the checkpoint.
+        The errors, or None if there are several checkpoints or views, or no stored errors of the checkpoint.
 
     Raises:
         UserError: If the file is damaged.

@@ -1,4 +1,4 @@
-"""The Lightning callback that measures every tested slice, and its metric."""
+"""The Lightning callback that measures every tested slice, and the metric that it uses."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from lss_lightning.stenosis import (
 )
 
 VALUE_KINDS = ("label", "predicted", "low", "high", "calibrated_low", "calibrated_high")
-"""The values kept of each slice and measurement: those of label and prediction, the bounds of the prediction's
-interval over the ensemble, and those of its calibrated interval."""
+"""The values stored for each slice and measurement: the values measured in the label and in the prediction, the bounds
+of the prediction's interval over the ensemble, and the bounds of its calibrated interval."""
 
 
 class MeasurementMetric(PerImageMetric):
-    """Measures images batch by batch and gathers the values from all devices.
+    """Metric that measures images batch by batch and gathers the values from all devices.
 
     Args:
         labels: The classes. They must include those of the paper.
@@ -52,10 +52,10 @@ class MeasurementMetric(PerImageMetric):
         """Measure a batch.
 
         Args:
-            members: (M, B, K, H, W) float, class probabilities of M members on the grid of the labels.
-            target: (B, H, W) uint8 class indices.
-            index: (B,) int64, the index of each image in the data set.
-            sizes: Height and width of each image without padding, in pixels.
+            members: The class probabilities of M members, (M, B, K, H, W), float, on the grid of the labels.
+            target: The class indices, (B, H, W), uint8.
+            index: The index of each image in the data set, (B,), int64.
+            sizes: The height and width of each image without padding, in pixels.
             spacings: The pixel spacing of each label in mm, or None if unknown.
         """
         probabilities, targets = members.float().cpu().numpy(), target.cpu().numpy()
@@ -74,7 +74,8 @@ class MeasurementMetric(PerImageMetric):
         """Return the values of all N images and F measurements from all devices.
 
         Returns:
-            (N, F) float64 by kind, in the order of the data set. NaN marks measurements that were withheld.
+            For each of :data:`VALUE_KINDS`, an array (N, F), float64, in the order of the data set. NaN marks
+            measurements that were withheld.
         """
         _, arrays = self.gather()
         return arrays
@@ -86,7 +87,7 @@ def _stack_values(
     intervals: Mapping[str, MeasurementInterval],
     calibrated: Mapping[str, MeasurementInterval],
 ) -> NDArray[np.float64]:
-    """Return (6, F) values in the order of :data:`VALUE_KINDS`."""
+    """Return the values of a slice, (6, F), in the order of :data:`VALUE_KINDS`."""
     parts = [(intervals, "low"), (intervals, "high"), (calibrated, "low"), (calibrated, "high")]
     bounds = [[getattr(kind[name], end) if name in kind else None for name in MEASUREMENTS] for kind, end in parts]
     # None becomes NaN.
@@ -94,14 +95,14 @@ def _stack_values(
 
 
 class MeasurementCallback(pl.Callback):
-    """Measures the batches of a test.
+    """Callback that measures the batches of a test.
 
     Args:
         labels: The classes. They must include those of the paper.
         calibration: The calibration of the network, or None.
 
     Attributes:
-        values: The values of the last test, as :meth:`MeasurementMetric.compute` returns them. None before the first.
+        values: The values of the last test, as returned by :meth:`MeasurementMetric.compute`, or None before any test.
     """
 
     def __init__(self, labels: LabelSet, calibration: Calibration | None = None) -> None:
@@ -109,7 +110,7 @@ class MeasurementCallback(pl.Callback):
         self.values: dict[str, NDArray[np.float64]] | None = None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the metric to the device of the network, since devices exchange their values from there."""
+        """Move the metric to the device of the network, from which values are gathered."""
         self.metric.to(pl_module.device)
 
     def on_test_batch_end(
@@ -121,7 +122,7 @@ class MeasurementCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Measure a batch. ``outputs`` are its logits on the grid of the labels."""
+        """Measure a batch. ``outputs`` contains its logits on the grid of the labels."""
         members = outputs.softmax(1)[None]
         if isinstance(pl_module, EnsembleModule) and len(pl_module.members) * len(pl_module.views) > 1:
             logits = pl_module.member_probabilities(batch["image"]).clamp_min(torch.finfo(torch.float32).tiny).log()
@@ -136,6 +137,6 @@ class MeasurementCallback(pl.Callback):
 
 
 def find_measured_values(trainer: pl.Trainer) -> dict[str, NDArray[np.float64]] | None:
-    """Return the values that a trainer's last test measured, or None if it has no :class:`MeasurementCallback`."""
+    """Return the values measured in a trainer's last test, or None if it has no :class:`MeasurementCallback`."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback.values for callback in callbacks if isinstance(callback, MeasurementCallback)), None)

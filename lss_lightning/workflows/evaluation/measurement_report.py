@@ -1,4 +1,4 @@
-"""The measurements of the tested slices as tables, CSV file and figures."""
+"""The measurements of the tested slices as tables, a CSV file and figures."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from lss_lightning.workflows.evaluation.result import EvaluationResult
 def make_measurement_table(
     values: Mapping[str, NDArray[np.float64]], slices: Sequence[LoadedSlice], source: DataSource
 ) -> MeasurementTable:
-    """Combine measured values with what is known about their slices.
+    """Combine measured values with further information about their slices.
 
     Args:
-        values: (N, F) by kind, as :class:`~.measurement_callback.MeasurementCallback` keeps them.
+        values: The arrays (N, F) stored by :class:`~.measurement_callback.MeasurementCallback`.
         slices: The N slices.
-        source: The data source of the slices. It may know their true measurements, and radiologists' notes.
+        source: The data source of the slices, which may provide their true measurements and radiologists' notes.
     """
     truth = source.read_truth()
     rows = [truth.get(loaded.slice.name) for loaded in slices]
@@ -48,7 +48,7 @@ def make_measurement_table(
 
 
 def write_measurement_report(result: EvaluationResult) -> None:
-    """Write ``measurements.csv``, the tables and figures of ``report/`` and, if there are notes, their tables.
+    """Write ``measurements.csv``, the tables and figures in ``report/`` and, if there are notes, tables of the notes.
 
     Args:
         result: The result of an evaluation with measurements. Its ``report`` folder must exist.

@@ -1,4 +1,4 @@
-"""The model card beside a run's selected checkpoint, after Mitchell et al., *Model cards for model reporting*, 2019."""
+"""The model card of a run's selected checkpoint, after Mitchell et al., *Model cards for model reporting*, 2019."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PAPER = (
 
 
 def write_model_card(result: EvaluationResult, checkpoint: Path, data: SliceDataModule) -> None:
-    """Write the model card of a training run, in Markdown.
+    """Write the model card of a training run as a Markdown file.
 
     Args:
         result: The result of the run's test.
         checkpoint: The tested checkpoint.
-        data: The data that trained, selected and tested it.
+        data: The data that the checkpoint was trained, selected and tested on.
     """
     context, metrics, labels = result.context, result.metrics, result.labels
     facts = {"File": f"`{checkpoint.name}`, SHA-256 `{sha256(checkpoint)}`", **context.facts}

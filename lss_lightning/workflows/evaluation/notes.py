@@ -1,4 +1,4 @@
-"""Radiologists' notes beside the measurements of the same slices."""
+"""Comparison of radiologists' notes with the measurements of the same slices."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NoteRow = dict[str, Any]
 
 
 def tabulate_notes(table: MeasurementTable, slices: Sequence[LoadedSlice]) -> list[NoteRow]:
-    """Tabulate what notes and measurements say about each slice.
+    """Tabulate the notes and the measurements of each slice.
 
     Args:
         table: The measurements of N slices, with notes.
@@ -61,22 +61,22 @@ def summarise_notes(rows: Sequence[NoteRow], slice_count: int) -> dict[str, Any]
         slice_count: The number of slices tested.
 
     Returns:
-        ``slices`` with a note and ``without`` one, and ``counts`` by site, by statement of the note (``yes``, ``no``,
-        ``nothing``), by origin of the measurements (``label``, ``predicted``), by ``below``, ``not below`` and
-        ``withheld``.
+        ``slices`` and ``without``, the numbers of slices with and without a note, and ``counts``, nested by site, by
+        statement of the note (``yes``, ``no``, ``nothing``), by origin of the measurements (``label``, ``predicted``),
+        and by result (``below``, ``not below``, ``withheld``).
     """
     counts = {site: _count(rows, site) for site in SITES}
     return {"slices": len(rows), "without": slice_count - len(rows), "counts": counts}
 
 
 def write_notes(rows: Sequence[NoteRow], summary: Mapping[str, Any], run_folder: RunFolder, caption: str) -> None:
-    """Write ``reports.csv``, if there are rows, and ``report/reports.md``.
+    """Write ``reports.csv``, if there are any rows, and ``report/reports.md``.
 
     Args:
         rows: The rows of :func:`tabulate_notes`.
-        summary: Their :func:`summarise_notes`.
+        summary: The result of :func:`summarise_notes` for the rows.
         run_folder: The run directory.
-        caption: A description of what was tested.
+        caption: A description of the networks and data of the test.
     """
     if rows:
         write_csv(run_folder.reports, list(rows[0]), [list(row.values()) for row in rows])
@@ -112,7 +112,7 @@ def _count(rows: Sequence[NoteRow], site: str) -> dict[str, dict[str, dict[str, 
 def _make_cells(
     rows: Sequence[NoteRow], site: str, counts: Mapping[str, Mapping[str, Mapping[str, int]]]
 ) -> list[list[str]]:
-    """Return the heading and a row for each statement that notes make about a site."""
+    """Return the heading, and a row for each statement that notes can make about a site."""
     first = _SITE_MEASUREMENTS[site][0]
     heading = ["Notes say", "Slices"]
     heading += [f"{kind}: {' / '.join(_BELOW.values())}" for kind in _KINDS]

@@ -1,4 +1,4 @@
-"""``report/index.html``: the whole result of an evaluation on one page."""
+"""The HTML report ``report/index.html``, which shows the whole result of an evaluation on one page."""
 
 from __future__ import annotations
 
@@ -78,16 +78,16 @@ _FIGURES = {
         "The worst slices",
     ),
 }
-"""Caption and alternative text of each figure, by file name without unit and extension."""
+"""The caption and the alternative text of each figure, by file name without unit and extension."""
 
 _UNITS = "_mm", "_px"
 
 
 def write_overview(result: EvaluationResult) -> None:
-    """Write the page. The figures in the ``report`` folder become part of it.
+    """Write the HTML report, in which the figures from the ``report`` folder are embedded.
 
     Args:
-        result: The result of the evaluation. Its other files must have been written.
+        result: The result of the evaluation. Its other files must already have been written.
     """
     context, metrics, labels = result.context, result.metrics, result.labels
     figures = sorted(result.run_folder.report.glob("*.png"))
@@ -158,7 +158,7 @@ def _remove_unit(name: str) -> str:
 
 
 def _make_tables(tables: Sequence[ReportTable]) -> list[Block]:
-    several = len(tables) > 1  # The section's title is enough for a single table.
+    several = len(tables) > 1  # A single table needs no title besides that of the section.
     return [
         Table(
             table.columns,
@@ -243,7 +243,7 @@ def _make_remarks(result: EvaluationResult) -> list[Block]:
 
 
 def _list_files(run_folder: RunFolder) -> Iterator[tuple[str, str]]:
-    """Yield the name and the content of each file beside the page that exists."""
+    """Yield the path and a description of each file that exists besides the HTML report."""
     contents: dict[Path, str] = {
         run_folder.metrics: "every number of this page",
         run_folder.per_image: "a row per slice and class",

@@ -1,4 +1,4 @@
-"""The files and the printed tables of an evaluation."""
+"""The files of an evaluation, and the tables that it prints."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from lss_lightning.workflows.evaluation.result import EvaluationResult
 def write_report(result: EvaluationResult) -> None:
     """Write all files of an evaluation and print its scores.
 
-    The run directory receives ``metrics.json``, ``counts.npz``, ``per_image.csv``, ``measurements.csv`` and
-    ``reports.csv`` where they apply, and the tables, figures and page of ``report/``.
+    The files in the run directory are ``metrics.json``, ``counts.npz``, ``per_image.csv``, if applicable
+    ``measurements.csv`` and ``reports.csv``, and the tables, figures and HTML report in ``report/``.
 
     Args:
         result: The result of the evaluation. Its run directory must exist.
@@ -52,14 +52,14 @@ def write_report(result: EvaluationResult) -> None:
 
 
 def print_files(run_folder: RunFolder) -> None:
-    """Print the paths of the results of a run."""
+    """Print the paths of a run's result files."""
     console = Console()
     for path in [run_folder.metrics, *sorted(run_folder.report.iterdir())]:
         console.print(str(shorten_path(path)), highlight=False, soft_wrap=True)
 
 
 def _write_counts(result: EvaluationResult) -> None:
-    """Write what pairs this test with that of another model on the same slices: texts (N,) and counts (N, K, K)."""
+    """Write the digest, patient, level (N,) and confusion counts (N, K, K) of the slices, to compare two tests."""
     np.savez_compressed(
         result.run_folder.counts,
         digest=[loaded.digest for loaded in result.slices],

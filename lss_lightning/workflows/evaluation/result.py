@@ -22,7 +22,7 @@ from lss_lightning.workflows.evaluation.notes import summarise_notes, tabulate_n
 
 @dataclass(frozen=True)
 class PartialResult:
-    """The result of testing one network: the whole evaluation, or a fold of a cross-validation.
+    """The result of testing one network, either the whole evaluation or one fold of a cross-validation.
 
     Attributes:
         module: The network that was tested.
@@ -45,16 +45,16 @@ class PartialResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """The result of an evaluation. Every page, figure, model card and tracker reads it.
+    """The result of an evaluation, from which reports, figures, model cards and trackers are produced.
 
     Attributes:
-        context: Which networks were tested on which data.
-        parts: The result of each network, on different slices.
+        context: The networks and the data that they were tested on.
+        parts: The results of the networks, each on different slices.
         slices: The N slices of all parts.
         records: The records of the N slices, in the same order.
         source: The data source of the slices.
-        cases: Slices to draw.
-        run_folder: The run directory, in which the report is written.
+        cases: The slices to draw.
+        run_folder: The run directory, to which the report is written.
         extra: Further sections of ``metrics.json``.
     """
 
@@ -74,7 +74,7 @@ class EvaluationResult:
 
     @property
     def folds(self) -> list[str]:
-        """The folds of a cross-validation in the order of the parts. Empty for other evaluations."""
+        """The folds of a cross-validation in the order of the parts, or an empty list for other evaluations."""
         return [str(part.fold) for part in self.parts if part.fold is not None]
 
     @property
@@ -89,7 +89,7 @@ class EvaluationResult:
 
     @cached_property
     def columns(self) -> dict[str, list[str | None]]:
-        """The group of each slice, or None, by grouping: those of the data source, such as ``level``, and ``fold``."""
+        """The group of each slice, or None, for each grouping of the data source, such as ``level``, and ``fold``."""
         columns = {name: [loaded.slice.groups.get(name) for loaded in self.slices] for name in self.source.groupings}
         if self.folds:
             columns["fold"] = [fold for fold, part in zip(self.folds, self.parts, strict=True) for _ in part.slices]
@@ -105,7 +105,7 @@ class EvaluationResult:
     def metrics(self) -> dict[str, Any]:
         """The content of ``metrics.json``.
 
-        It is computed on first access, because its bootstrap takes time and only one process of a distributed
+        The content is computed on first access, because bootstrapping takes time and only one process of a distributed
         evaluation writes a report.
         """
         working_spacings = {part.spacing for part in self.parts}
@@ -136,9 +136,9 @@ class EvaluationResult:
         return metrics
 
     def caption(self, convention: str = "") -> str:
-        """Return the text under a figure or table of this result.
+        """Return the caption of a figure or table of this result.
 
         Args:
-            convention: A sentence on how its values are pooled, or an empty string.
+            convention: A sentence on how the values are pooled, or an empty string.
         """
         return self.context.caption(self.slices, convention)

@@ -23,12 +23,12 @@ class SliceSelection:
     """The slices to test.
 
     Attributes:
-        data: The loaded data. Its ``test`` part holds the slices to test.
+        data: The loaded data. Its ``test`` part contains the slices to test.
         subset: ``train``, ``val``, ``test`` or ``all``.
         protocol: The name of the split protocol, or ``external`` for data other than that of the training run.
         split_description: The split in words.
-        excluded_seen: The number of slices excluded because they trained or selected a checkpoint.
-        remarks: Warnings about the split, and about slices that the checkpoints have seen.
+        excluded_seen: The number of slices excluded because a checkpoint was trained or selected on them.
+        remarks: Warnings about the split and about slices that the checkpoints have seen.
     """
 
     data: SliceDataModule
@@ -40,11 +40,11 @@ class SliceSelection:
 
 
 def make_source(config: EvaluateConfig, metadata: CheckpointMetadata) -> DataSource:
-    """Make the data source to test on: that of the checkpoint with the user's changes, or the one that the user names.
+    """Create the data source to test on: the checkpoint's source with the user's changes, or the user's own source.
 
     Args:
         config: The checked configuration.
-        metadata: The metadata of the (first) checkpoint, which determines channels, spacing and classes.
+        metadata: The metadata of the (first) checkpoint, which determines the channels, spacing and classes.
 
     Raises:
         UserError: If the user's settings contradict the checkpoint or one another, or if the classes differ.
@@ -87,12 +87,12 @@ def select_slices(
 ) -> SliceSelection:
     """Load the data and select the slices to test.
 
-    Slices that trained or selected a checkpoint are excluded, unless the user asks for a subset of the checkpoint's own
-    data by name, or all checkpoints were trained by resubstitution.
+    Slices that a checkpoint was trained or selected on are excluded, unless the user requests a subset of the
+    checkpoint's own data by name, or all checkpoints were trained by resubstitution.
 
     Args:
         config: The checked configuration.
-        source: The data source of :func:`make_source`.
+        source: The data source returned by :func:`make_source`.
         all_metadata: The metadata of the checkpoints. The first determines the split.
 
     Raises:
@@ -104,7 +104,7 @@ def select_slices(
     own, first = config.own_data, splits[0]
     subset = config.subset or ("test" if own else "all")
 
-    # A subset of all slices does not need enough of them to be divided.
+    # The subset of all slices needs no split, for which there may be too few slices.
     data = SliceDataModule(source, Resubstitution() if subset == "all" else first, cache=config.paths.cache)
     data.spacing = all_metadata[0].spacing
     data.prepare_data()
@@ -154,8 +154,8 @@ def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
     """Check that the folder of the checkpoint's data exists or can be created.
 
     Raises:
-        UserError: If it does not exist and cannot be created. The message names the folders in which a relative path
-            was searched for.
+        UserError: If the folder does not exist and cannot be created. The message names the folders in which a
+            relative path was searched for.
     """
     root, origin = Path(source.root).expanduser(), metadata.working_directory
     try:
@@ -173,7 +173,7 @@ def _check_root(source: DataSource, metadata: CheckpointMetadata) -> None:
 
 
 def _check_test_slices(data: SliceDataModule, metadata: CheckpointMetadata) -> None:
-    """Check that the checkpoint's own data still holds its test slices, whatever folder it is in now.
+    """Check that the checkpoint's own data still contains its test slices, even if the data folder has moved.
 
     Raises:
         UserError: If a slice is missing.
@@ -189,10 +189,10 @@ def _check_test_slices(data: SliceDataModule, metadata: CheckpointMetadata) -> N
 
 
 def _check_channels(source: DataSource, metadata: CheckpointMetadata) -> None:
-    """Check that a data source offers the channels of the checkpoint.
+    """Check that a data source supports the channels of the checkpoint.
 
     Raises:
-        UserError: If the data source does not offer these channels.
+        UserError: If the data source does not support these channels.
     """
     *others, last = source.channel_choices()
     if metadata.channels not in source.channel_choices():
@@ -216,7 +216,7 @@ def _describe_empty(subset: str, splits: Sequence[SplitProtocol], seen: int) -> 
 
 
 def _count_changed_labels(data: SliceDataModule, metadata: CheckpointMetadata) -> int:
-    """Return the number of slices whose label was not in the checkpoint's test set when it was trained."""
+    """Return the number of the checkpoint's test slices whose label has changed since the checkpoint was trained."""
     if metadata.test_slices is None or metadata.test_labels is None:
         return 0
     slices, labels = set(metadata.test_slices), set(metadata.test_labels)
@@ -226,7 +226,7 @@ def _count_changed_labels(data: SliceDataModule, metadata: CheckpointMetadata) -
 def _count_seen_labels(data: SliceDataModule, all_metadata: Sequence[CheckpointMetadata]) -> int:
     """Return the number of slices to test whose label a checkpoint has seen.
 
-    Labels of a single class do not count, since they say nothing about the slice.
+    Labels with a single class do not count, because they do not identify a slice.
     """
     seen = {digest for metadata in all_metadata for digest in metadata.seen_labels}
     return sum(loaded.label_digest in seen and loaded.label.min() < loaded.label.max() for loaded in data.part("test"))

@@ -1,4 +1,4 @@
-"""Testing networks: trainer, test run, and the combination of the results."""
+"""Testing networks: the trainer, the test itself, and the combination of results."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def make_tester(
     loggers: Mapping[str, Logger],
     calibration: Calibration | None = None,
 ) -> pl.Trainer:
-    """Make the trainer that tests ensembles, and compile their networks if configured.
+    """Create the trainer that tests ensembles, and compile their networks if configured.
 
     Args:
         config: The checked configuration.
         run_folder: The run directory.
-        ensembles: At least one ensemble; all have the same classes.
-        loggers: The loggers by the name of their entry.
+        ensembles: At least one ensemble. All ensembles have the same classes.
+        loggers: The loggers by the name of their configuration entry.
         calibration: The calibration whose intervals are tested, or None.
 
     Raises:
         UserError: If the configured device or compiler is not available on this machine, or if the directory already
-            holds a run.
+            contains a run.
     """
     if config.engine.compile:
         for ensemble in ensembles:
@@ -91,11 +91,12 @@ def run_test(
         trainer: The trainer. Its devices share the slices.
         module: The network.
         data: The data module, already set up.
-        context: Which network is tested on which data, for messages.
+        context: The network and the data that it is tested on, for messages.
         fold: The fold that held the slices out, or None outside a cross-validation.
 
     Raises:
-        UserError: If there is no slice, no slice with an anatomical class, or no finite output for some slice.
+        UserError: If there is no slice, or no slice with an anatomical class, or if the output for a slice is not
+            finite.
     """
     part, title = data.part("test"), f"{context.dataset}, {context.subset_title}"
     if not part:
@@ -128,13 +129,13 @@ def combine_parts(
 ) -> EvaluationResult:
     """Combine the results of networks, and segment the slices that the report shows.
 
-    Every process of a distributed test must call it, since all of them segment.
+    Every process of a distributed test must call this function, because all of them segment slices.
 
     Args:
         trainer: The trainer of the tests.
         parts: The results on different slices, at least one.
         source: The data source of the slices.
-        context: Which networks were tested on which data.
+        context: The networks and the data that they were tested on.
         run_folder: The run directory.
         extra: Further sections of ``metrics.json``.
     """
@@ -162,7 +163,7 @@ def _check_finite(slices: Sequence[LoadedSlice], records: Records, context: Eval
     """Check that the network's output is finite for every slice.
 
     Raises:
-        UserError: If the output for a slice has NaN or infinity.
+        UserError: If the output for a slice contains NaN or infinity.
     """
     broken = [loaded.slice.name for loaded, finite in zip(slices, records.finite, strict=True) if not finite]
     if broken:
@@ -176,7 +177,7 @@ def _check_finite(slices: Sequence[LoadedSlice], records: Records, context: Eval
 def _segment(trainer: pl.Trainer, tests: Sequence[tuple[PartialResult, LoadedSlice]]) -> list[NDArray[np.uint8]]:
     """Return the label maps of slices, each segmented by the network that tested it.
 
-    The trainer predicts them, so precision and device are those of the test.
+    The trainer computes the predictions, so that the precision and device are those of the test.
     """
     maps = []
     for _, group in groupby(tests, key=lambda test: id(test[0])):

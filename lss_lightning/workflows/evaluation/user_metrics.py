@@ -1,4 +1,4 @@
-"""The Lightning callback that computes the metrics of the section ``metrics``."""
+"""The Lightning callback that computes the metrics of the ``metrics`` section."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lss_lightning.models.user_metrics import UserMetric
 
 
 class UserMetricsCallback(pl.Callback):
-    """Computes metrics of each validation and of all tests.
+    """Callback that computes the user's metrics for each validation and over all tests.
 
-    Validation values are logged as ``val/<name>``. The tests of several networks, the folds of a cross-validation, are
-    pooled.
+    Validation values are logged as ``val/<name>``. Tests of several networks, such as the folds of a cross-validation,
+    are pooled.
 
     Args:
         metrics: The metrics.
 
     Attributes:
-        values: The values of all tests so far by name, None where undefined.
+        values: The values over all tests so far by metric name, None where undefined.
     """
 
     def __init__(self, metrics: Sequence[UserMetric]) -> None:
@@ -30,7 +30,7 @@ class UserMetricsCallback(pl.Callback):
         self.values: dict[str, float | None] = {}
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the metrics to the device of the network, and discard an interrupted validation."""
+        """Move the metrics to the device of the network, and discard the values of an interrupted validation."""
         for metric in self.val_metrics:
             metric.to(pl_module.device).reset()
 
@@ -43,14 +43,14 @@ class UserMetricsCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add a batch. ``outputs`` are its logits on the grid of the labels."""
+        """Update the metrics with a batch. ``outputs`` contains its logits on the grid of the labels."""
         _update(self.val_metrics, outputs, batch)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the values."""
         for metric in self.val_metrics:
             for name, value in metric.compute().items():
-                # All ranks have the same value; Lightning still requires sync_dist.
+                # All ranks have the same value, but Lightning still requires sync_dist.
                 pl_module.log(f"val/{name}", value, logger=False, sync_dist=trainer.world_size > 1)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -67,17 +67,17 @@ class UserMetricsCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add a batch. ``outputs`` are its logits on the grid of the labels."""
+        """Update the metrics with a batch. ``outputs`` contains its logits on the grid of the labels."""
         _update(self.test_metrics, outputs, batch)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Store the values of all devices in :attr:`values`."""
+        """Store the values over all devices in :attr:`values`."""
         values = {name: value for metric in self.test_metrics for name, value in metric.compute().items()}
         self.values = {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def find_user_values(trainer: pl.Trainer) -> dict[str, float | None]:
-    """Return the values of a trainer's :class:`UserMetricsCallback`. Empty if it has none."""
+    """Return the values of a trainer's :class:`UserMetricsCallback`, or an empty dict if it has no such callback."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback.values for callback in callbacks if isinstance(callback, UserMetricsCallback)), {})
 

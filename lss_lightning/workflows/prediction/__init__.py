@@ -1,1 +1,1 @@
-"""The steps of a prediction: inference, measurement, levels and findings of a study."""
+"""The steps of a prediction: inference, measurements, levels and findings of a study."""

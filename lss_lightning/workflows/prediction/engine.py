@@ -1,4 +1,4 @@
-"""Inference on slices of any size, on the device and at the precision that the ``trainer`` section chooses."""
+"""Inference on slices of any size, with the device and precision from the ``trainer`` section."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class NetworkInput:
     """The image of a slice that a network segments.
 
     Attributes:
-        pixels: (C, H, W) uint8.
-        spacing: Height and width of a pixel in mm, or None if unknown.
+        pixels: The image, (C, H, W), uint8.
+        spacing: The height and width of a pixel in mm, or None if unknown.
     """
 
     pixels: NDArray[np.uint8]
@@ -35,12 +35,12 @@ class NetworkInput:
 
     @property
     def size(self) -> ImageSize:
-        """Height and width in pixels."""
+        """The height and width in pixels."""
         height, width = self.pixels.shape[1:]
         return height, width
 
     def working_size(self, working_spacing: float | None) -> ImageSize:
-        """Return the height and width in pixels at the working spacing, or the native size if a spacing is unknown.
+        """Return the height and width in pixels at the working spacing, or the native size if either spacing is None.
 
         Args:
             working_spacing: The working spacing in mm, or None for native pixels.
@@ -58,10 +58,10 @@ class InferenceEngine:
     """An ensemble on its device, ready to segment slices.
 
     Args:
-        ensemble: One network or several.
+        ensemble: One or more networks.
         spacing: The working spacing of the networks in mm, or None for native pixels.
-        config: The ``trainer`` section. One device is used.
-        batch_size: Images per batch, at least 1.
+        config: The ``trainer`` section. A single device is used.
+        batch_size: The number of images per batch, at least 1.
         compiles: Whether to compile the networks.
 
     Attributes:
@@ -98,7 +98,7 @@ class InferenceEngine:
         """Segment slices in order.
 
         Args:
-            inputs: Slices of any sizes. Only consecutive slices of one size share a batch, so none is padded.
+            inputs: Slices of any size. Only consecutive slices of the same size share a batch, so no slice is padded.
 
         Yields:
             For each slice, the class probabilities (M, K, H, W) of every member under every view, on the native grid.
@@ -128,11 +128,11 @@ class InferenceEngine:
 
 
 def _resample_probabilities(members: Tensor, size: ImageSize) -> Tensor:
-    """Resample probabilities (M, K, h, w) to (M, K, H, W) as logits, so that the classes are those of ``evaluate.py``.
+    """Resample probabilities in logit space, so that the classes agree with those of ``evaluate.py``.
 
     Args:
-        members: The probabilities.
-        size: Height and width in pixels.
+        members: The class probabilities (M, K, h, w) of each member.
+        size: The height H and width W of the result (M, K, H, W) in pixels.
     """
     if members.shape[-2:] == size:
         return members

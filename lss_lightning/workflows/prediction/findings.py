@@ -1,4 +1,4 @@
-"""The steps from the class probabilities of a study's slices to the reported measurements, levels and findings."""
+"""The steps from the class probabilities of a study's slices to its reported measurements, levels and findings."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _NO_THRESHOLDS = (
 
 @dataclass(frozen=True)
 class SegmentedSlice:
-    """A slice that has been segmented and measured, whatever anatomy it shows.
+    """A slice that has been segmented and measured, regardless of the anatomy that it shows.
 
     Attributes:
         slice: The slice and its images.
-        probabilities: The class probabilities (K, H, W), mean over members and views.
-        measurements: The measurements, or None if the checkpoint lacks classes that they need.
-        intervals: 95 % intervals by measurement name.
-        flags: Doubts about whether this is an axial lumbar slice.
+        probabilities: The class probabilities (K, H, W), averaged over members and views.
+        measurements: The measurements, or None if the checkpoint lacks classes that they require.
+        intervals: The 95 % intervals by measurement name.
+        flags: Flags that question whether the image is an axial lumbar slice.
     """
 
     slice: AxialSlice
@@ -77,14 +77,15 @@ class SegmentedSlice:
         labels: LabelSet,
         errors: Calibration | HeldOutErrors | None = None,
     ) -> SegmentedSlice:
-        """Measure a slice.
+        """Measure a slice from the class probabilities of every ensemble member.
 
         Args:
             slice_: The slice.
-            image: The input of the networks, (C, H, W).
+            image: The input of the networks, (C, H, W), uint8.
             members: The class probabilities (M, K, H, W) of every member under every view.
             labels: The K classes.
-            errors: Errors of the networks, whose intervals replace those of the members. None if they are unknown.
+            errors: The known errors of the networks. Intervals based on these errors replace those based on the
+                ensemble members. None if the errors are unknown.
         """
         probabilities = mean_probabilities(members)
         if find_missing_classes(labels):
@@ -104,20 +105,20 @@ def measure_study(
     Args:
         slices: The slices of the study.
         labels: The classes.
-        user_levels: Levels given by the user, by slice name.
+        user_levels: The levels given by the user, by slice name.
 
     Returns:
         - The result of each slice.
-        - The classes of the results: those of the network, and those that replace its disc class on slices that may not
-          pass through a disc.
-        - Sentences on how the levels were determined.
+        - The classes of the results: the classes of the network, and further classes that replace its disc class on
+          slices that may not pass through a disc.
+        - Remarks on how the levels were determined.
     """
     groups = _group_by_stack(slices)
     through_disc = _classify_slices(slices, groups, labels)
     levels, source, remarks = _determine_levels(slices, groups, user_levels)
     contents: list[SliceContent] = []
     for index, (segmented, is_disc) in enumerate(zip(slices, through_disc, strict=True)):
-        # A user who gives a level states that the slice shows a disc.
+        # A given level implies that the slice shows a disc.
         is_given = _given_level(segmented, user_levels) is not None
         is_unknown = isinstance(is_disc, str) or not segmented.is_plausible
         contents.append("disc" if is_given else "unknown" if is_unknown else "disc" if is_disc else "vertebra")
@@ -139,7 +140,7 @@ def measure_study(
 
 
 def _group_by_stack(slices: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
-    """Return the indices of the slices by stack. Slices of no known stack are left out."""
+    """Return the indices of the slices by stack. Slices without a known stack are omitted."""
     groups: dict[int, list[int]] = defaultdict(list)
     for index, segmented in enumerate(slices):
         if segmented.slice.stack is not None:
@@ -150,7 +151,7 @@ def _group_by_stack(slices: Sequence[SegmentedSlice]) -> dict[int, list[int]]:
 def _classify_slices(
     slices: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], labels: LabelSet
 ) -> list[bool | str]:
-    """Return whether each slice passes through a disc, or the reason why that is unknown."""
+    """Return, for each slice, whether it passes through a disc, or the reason why this is unknown."""
     through_disc: list[bool | str] = ["it is not part of a group of slices"] * len(slices)
     if DISC not in labels.keys:
         return through_disc
@@ -176,11 +177,11 @@ def _classify_slices(
 def _determine_levels(
     slices: Sequence[SegmentedSlice], groups: Mapping[int, list[int]], user_levels: Mapping[str, str]
 ) -> tuple[list[str | None], LevelSource, tuple[str, ...]]:
-    """Return the level of each slice, where the levels come from, and sentences for the reader."""
+    """Return the level of each slice, the source of the levels, and remarks for the reader."""
     given = {index: level for index, segmented in enumerate(slices) if (level := _given_level(segmented, user_levels))}
     levels: list[str | None] = [given.get(index) for index in range(len(slices))]
     if given:
-        # A level that is given for one slice also holds for the other slices through the same disc.
+        # A level given for one slice also applies to the other slices in its stack.
         for indices in groups.values():
             group_levels = {given[index] for index in indices if index in given}
             if len(group_levels) == 1:
@@ -200,7 +201,7 @@ def _determine_levels(
 
 
 def _given_level(segmented: SegmentedSlice, user_levels: Mapping[str, str]) -> str | None:
-    """Return the level that the user or the file states, or None."""
+    """Return the level given by the user or by the file, or None."""
     return user_levels.get(segmented.slice.name) or segmented.slice.level
 
 
@@ -264,7 +265,7 @@ def _make_result(
 
 
 def _find_why_nothing_is_reported(measurements: SliceMeasurements) -> str | None:
-    """Return why all measurements are withheld, or None if any is not."""
+    """Return the reason why all measurements are withheld, or None if at least one is reported."""
     if any(value is not None for value in measurements.values().values()):
         return None
     general = [flag.message for flag in measurements.flags if set(flag.undermines) >= MEASUREMENTS.keys()]
@@ -273,7 +274,7 @@ def _find_why_nothing_is_reported(measurements: SliceMeasurements) -> str | None
 
 
 def _code_disc(classes: NDArray[np.uint8], labels: LabelSet, content: SliceContent) -> NDArray[np.uint8]:
-    """Replace the network's disc by the class for the content of the slice."""
+    """Replace the network's disc class in place with the class for the content of the slice."""
     if DISC in labels.keys and content != "disc":
         classes[classes == labels.keys.index(DISC)] = labels.keys.index(DISC_KEYS[content])
     return classes

@@ -29,7 +29,7 @@ class PredictionModels:
         engine: The ensemble on its device.
         all_metadata: The metadata of each checkpoint.
         identities: The name and hash of each checkpoint.
-        errors: The calibration, or else the errors of the checkpoint on its test part. None if neither is known.
+        errors: The calibration, or else the errors of the checkpoint on its test part. None if neither is available.
     """
 
     engine: InferenceEngine
@@ -39,7 +39,7 @@ class PredictionModels:
 
     @classmethod
     def load(cls, config: PredictConfig) -> Self:
-        """Load the checkpoints and the calibration of a configuration.
+        """Load the checkpoints and the calibration that a configuration names.
 
         Raises:
             UserError: If the checkpoints or the calibration cannot be used, or the machine does not have the device.
@@ -57,7 +57,7 @@ class PredictionModels:
 
     @property
     def channels(self) -> str:
-        """The channels that the networks need, see :class:`~lss_lightning.data.studies.InputRequirements`."""
+        """The input channels of the networks, see :class:`~lss_lightning.data.studies.InputRequirements`."""
         return self.all_metadata[0].channels
 
     @property
@@ -67,7 +67,7 @@ class PredictionModels:
             build_data_source(metadata.config["data"], stored_by=metadata.config["name"])
             for metadata in self.all_metadata
         ]
-        # The first sentence is part of DISCLAIMER already.
+        # DISCLAIMER already contains this sentence.
         remarks = [source.disclaimer.replace("Research use only.", "").strip() for source in sources]
         training = [f"Trained on data={source.name}. {remark}" for source, remark in zip(sources, remarks, strict=True)]
         return " ".join((DISCLAIMER, *dict.fromkeys(sentence.strip() for sentence in training)))
@@ -77,7 +77,7 @@ class PredictionModels:
 
         Args:
             study: The study.
-            name: Its anonymous name.
+            name: The anonymous name of the study.
             levels: The levels given by the user, by slice name.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The callbacks of a training: those of the configuration, limits, random seeds and throughput."""
+"""The callbacks of a training run: configured callbacks, limits, random seeds and throughput."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NEVER = torch.iinfo(torch.int64).max
 
 
 def make_callbacks(config: TrainConfig) -> list[Callback]:
-    """Return the callbacks of the section ``callbacks`` that the run can use, in their order.
+    """Return the callbacks of the ``callbacks`` section that the run can use, in the configured order.
 
-    Callbacks that write checkpoints are left out if checkpoints are switched off, and the best checkpoint if no part is
-    validated. The arguments of Lightning's Trainer that switch off the progress bar and the model summary remove these
-    callbacks.
+    Callbacks that write checkpoints are omitted if checkpoints are disabled, and the callback that writes the best
+    checkpoint is omitted if there is no validation. The callbacks for the progress bar and the model summary are
+    omitted if the corresponding arguments of Lightning's Trainer disable them.
 
     Args:
         config: The configuration of the run.
@@ -61,8 +61,8 @@ class TrainingStep:
     """A training step, for the message of :class:`DivergenceMonitor`.
 
     Attributes:
-        number: The batch, counted from 1 through all epochs.
-        epoch: The epoch, from 0.
+        number: The number of the batch, counted from 1 over all epochs.
+        epoch: The epoch, counted from 0.
         lr: The learning rate.
         digests: The digests of the slices in the batch on this device.
     """
@@ -74,13 +74,13 @@ class TrainingStep:
 
 
 class DivergenceMonitor(Callback):
-    """Stops a run whose loss or weights become infinite or NaN, before they are saved in a checkpoint.
+    """Callback that stops a run whose loss or weights become infinite or NaN, before they are saved in a checkpoint.
 
-    The first such step is recorded on the device and read only occasionally, because reading makes the host wait for
-    the device.
+    The first step with such a loss is recorded on the device and read only occasionally, because reading it makes the
+    host wait for the device.
 
     Args:
-        check_every: Steps between two checks, at least 1. There is also a check at the end of each epoch.
+        check_every: The number of steps between two checks, at least 1. There is also a check at the end of each epoch.
 
     Raises:
         ValueError: If ``check_every`` is less than 1.
@@ -95,13 +95,13 @@ class DivergenceMonitor(Callback):
         self.first_step = torch.tensor(NEVER)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Read the names of the training slices, for the message."""
+        """Read the file names of the training slices for the error message."""
         if stage == "fit":
             data: SliceDataModule = trainer.datamodule  # type: ignore[attr-defined]
             self.files = {loaded.digest: loaded.slice.label.name for loaded in data.part("train")}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the record to the device."""
+        """Create the record of the first diverged step on the device."""
         self.first_step = torch.tensor(NEVER, device=pl_module.device)
 
     def on_train_batch_end(
@@ -124,7 +124,7 @@ class DivergenceMonitor(Callback):
         """Check the losses since the last check, and the weights.
 
         Raises:
-            DivergenceError: If one of them is not finite.
+            DivergenceError: If a loss or a weight is not finite.
         """
         self._check_loss(trainer)
         finite = [weights.isfinite().all() for weights in pl_module.parameters()]
@@ -137,7 +137,7 @@ class DivergenceMonitor(Callback):
         if int(first_step) == NEVER:
             return
         [step] = [step for step in self.recent if step.number == int(first_step)]
-        # If the loss on this device was finite in that step, its files are not the cause.
+        # If the loss on this device was finite in that step, the files on this device are not the cause.
         digests = step.digests if int(self.first_step) == step.number else []
         raise _divergence_error(step, "the loss is", [self.files[digest] for digest in digests])
 
@@ -152,10 +152,10 @@ def _divergence_error(step: TrainingStep, subject: str, files: list[str]) -> Div
 
 
 class MaxTime(Callback):
-    """Stops a training after an epoch if another one would exceed the time limit.
+    """Callback that stops training after an epoch if another epoch would exceed the time limit.
 
     Args:
-        seconds: The limit, counted from the start of the training in this process. A resumed run restarts the count.
+        seconds: The limit, measured from the start of training in this process. A resumed run restarts the clock.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -168,7 +168,7 @@ class MaxTime(Callback):
         self.start = self.last = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop all ranks together, as rank 0 decides."""
+        """Stop training on all ranks if rank 0 decides to stop."""
         now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now
         fits = now - self.start + self.longest <= self.seconds
@@ -177,13 +177,14 @@ class MaxTime(Callback):
 
 
 class ThroughputMonitor(Callback):
-    """Measures the throughput and gradient norm of each epoch. The host waits for the device only after the last step.
+    """Callback that measures the throughput and gradient norm of each epoch.
 
-    Validation within an epoch does not count.
+    Validation within an epoch is excluded. The host waits for the device only after the last step of an epoch.
 
     Attributes:
-        images_per_second: Images per second on all devices in the last epoch, without validation.
-        grad_norm: Mean gradient norm over the steps of the last epoch, before clipping. NaN if none was finite.
+        images_per_second: The number of images per second on all devices in the last epoch, without validation.
+        grad_norm: The mean finite gradient norm over the steps of the last epoch, before clipping. NaN if no norm was
+            finite.
     """
 
     def __init__(self) -> None:
@@ -208,7 +209,7 @@ class ThroughputMonitor(Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Add the gradient norm, unless it is not finite and loss scaling will skip the step."""
+        """Add the gradient norm if it is finite. Loss scaling skips a step whose norm is not finite."""
         gradients = [weights.grad for weights in pl_module.parameters() if weights.grad is not None]
         norm: Tensor = torch.nn.utils.get_total_norm(gradients)
         finite = norm.isfinite()
@@ -229,17 +230,17 @@ class ThroughputMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the gradient norm. The history passes it to the loggers."""
-        if math.isnan(self.images_per_second):  # the training ended within the epoch
+        if math.isnan(self.images_per_second):  # training stopped within the epoch
             self._finish()
         pl_module.log("grad_norm", self.grad_norm, logger=False, sync_dist=trainer.world_size > 1)
 
 
 class EpochSeed(Callback):
-    """Seeds torch in each epoch, for random operations in the network such as dropout and stochastic depth.
+    """Callback that seeds torch in each epoch, for random operations in the network such as dropout.
 
     The seed depends on the run, the epoch and the rank, so a resumed run draws the same numbers as an uninterrupted
-    one. It is set at the first batch, because data loaders draw a number from the generator when they start, and how
-    often they start depends on the number of workers.
+    run. The seed is set at the first batch, because data loaders draw a number from the generator when they start, and
+    how often they start depends on the number of workers.
 
     Args:
         seed: The seed of the run.

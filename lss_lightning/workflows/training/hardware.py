@@ -1,4 +1,4 @@
-"""The device and precision that a run uses, and the reason for the precision."""
+"""The devices and precision that a run uses, and the reason for the precision."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def resolve_precision(
 ) -> tuple[str, str]:
     """Choose the precision of a run.
 
-    ``auto`` chooses bf16 where the hardware multiplies it natively, because it is faster than float32 and needs no loss
-    scaling: on GPUs of compute capability 8.0 and higher and on CPUs with AMX or AVX512-BF16. CPUs with AVX512-BF16 but
-    without AMX may be slower in bf16, so a measurement decides, if there is one.
+    ``auto`` chooses bf16 if the hardware multiplies it natively, because bf16 is faster than float32 and needs no loss
+    scaling: on GPUs with compute capability 8.0 or higher and on CPUs with AMX or AVX512-BF16. CPUs with AVX512-BF16
+    but without AMX may be slower in bf16, so on CPUs a measurement, if given, determines the choice.
 
     Args:
         config: The ``trainer`` section.
         earlier: The precision that a resumed run has used so far.
-        measure: The measurement of a step on the CPU.
+        measure: The function that measures the duration of a step on the CPU.
 
     Returns:
-        Lightning's name of the precision, and the reason for it.
+        Lightning's name of the precision, and the reason for the choice.
     """
     if config.precision != "auto":
         return config.precision, "as set"
@@ -60,14 +60,14 @@ def resolve_precision(
 
 
 def resolve_test_precision(config: TrainerConfig, ensemble: EnsembleModule) -> tuple[str, str]:
-    """Choose the precision of an evaluation or prediction. ``auto`` keeps float32 of a training in float32.
+    """Choose the precision of an evaluation or prediction. ``auto`` keeps float32 for networks trained in float32.
 
     Args:
         config: The ``trainer`` section.
-        ensemble: The networks. The first one counts.
+        ensemble: The networks. Only the training precision of the first network is considered.
 
     Returns:
-        Lightning's name of the precision, and the reason for it.
+        Lightning's name of the precision, and the reason for the choice.
     """
     first = ensemble.members[0]
     metadata = first.metadata if isinstance(first, SegmentationModule) else {}
@@ -79,14 +79,14 @@ def resolve_test_precision(config: TrainerConfig, ensemble: EnsembleModule) -> t
 
 @dataclass(frozen=True)
 class Hardware:
-    """The devices and precision of a run, as printed and stored in ``metrics.json``.
+    """The devices and precision of a run, printed and stored in ``metrics.json``.
 
     Attributes:
         device: ``cpu``, or the name of the GPU.
-        processes: The number of processes on all machines.
+        processes: The total number of processes on all machines.
         precision: Lightning's name of the precision.
         reason: The reason for the precision.
-        fast: Optimisations in use.
+        fast: The optimisations in use.
     """
 
     device: str
@@ -108,7 +108,7 @@ class Hardware:
         """Describe the hardware that a trainer uses.
 
         Args:
-            trainer: The trainer made from ``config``.
+            trainer: The trainer built from ``config``.
             config: The ``trainer`` section, with the precision resolved.
             reason: The reason for the precision.
             is_fused: Whether the optimizer updates all weights in one kernel.
@@ -138,10 +138,10 @@ class Hardware:
 
 
 def limit_threads() -> None:
-    """Let torch use no more threads than there are processors for this process.
+    """Limit the number of torch's threads to the number of processors available to this process.
 
-    torch counts the processors of the machine, also in a container with a quota. ``OMP_NUM_THREADS``, which joblib sets
-    for jobs side by side, takes precedence.
+    torch counts the processors of the machine, even in a container with a quota. ``OMP_NUM_THREADS``, which joblib sets
+    for parallel jobs, takes precedence.
     """
     processors = count_processors()
     if "OMP_NUM_THREADS" not in os.environ and processors < torch.get_num_threads():
@@ -149,7 +149,7 @@ def limit_threads() -> None:
 
 
 def read_cpu_flags() -> frozenset[str]:
-    """Return the instruction sets that Linux reports, e.g. ``amx_bf16``, or an empty set on other systems."""
+    """Return the CPU flags that Linux reports, such as ``amx_bf16``, or an empty set on other systems."""
     if not CPU_INFO.is_file():
         return frozenset()
     for line in CPU_INFO.read_text().splitlines():

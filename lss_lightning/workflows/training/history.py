@@ -16,23 +16,23 @@ from lss_lightning.workflows.training.callbacks import ThroughputMonitor
 from lss_lightning.workflows.training.checkpoints import ValidationRecorder
 
 EpochRow = dict[str, float]
-"""Metrics of an epoch by name, with ``epoch`` from 0."""
+"""The metrics of an epoch by name, including ``epoch``, counted from 0."""
 
 
 class History(ValidationRecorder):
-    """Collects the metrics of every epoch, and passes them to the loggers with the epoch as the x-axis.
+    """Callback that collects the metrics of every epoch and passes them to the loggers with the epoch as the x-axis.
 
-    Metrics of the validation are included only if it followed the last step of the epoch.
+    Validation metrics are included only if validation followed the last step of the epoch.
 
-    It is a checkpoint callback because Lightning calls those after the module has logged the metrics of the epoch, in
-    the order in which they are listed. It must come before the callbacks that write checkpoints, so that
-    their files contain the row of the epoch.
+    This is a checkpoint callback, because Lightning calls checkpoint callbacks after the module has logged the metrics
+    of the epoch, in the order in which they are listed. It must come before the callbacks that write checkpoints, so
+    that their files contain the row of the epoch.
 
     Attributes:
-        rows: A row per finished epoch: ``epoch``, losses, IoUs, ``lr`` and ``grad_norm``.
-        timing: A row per finished epoch: ``epoch``, ``seconds`` including validation, and ``images_per_second`` without
-            it, which is NaN unless a :class:`~lss_lightning.workflows.training.callbacks.ThroughputMonitor` measures
-            it.
+        rows: One row per finished epoch: ``epoch``, losses, IoUs, ``lr`` and ``grad_norm``.
+        timing: One row per finished epoch: ``epoch``, ``seconds`` including validation, and ``images_per_second``
+            excluding validation, which is NaN unless measured by a
+            :class:`~lss_lightning.workflows.training.callbacks.ThroughputMonitor`.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class History(ValidationRecorder):
         self._start = 0.0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Pass the epochs before a resume to the loggers that start a new recording."""
+        """Pass the epochs from before a resume to the loggers that start a new recording."""
         past = [_drop_undefined({**row, **timing}) for row, timing in zip(self.rows, self.timing, strict=True)]
         for logger in trainer.loggers:
             if trainer.is_global_zero and isinstance(logger, LogsPastEpochs):
@@ -52,10 +52,10 @@ class History(ValidationRecorder):
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the row of the epoch, and pass it to the loggers."""
+        """Add the row of the epoch and pass it to the loggers."""
         assert isinstance(pl_module, BaseSegmentationModule)
         epoch = float(trainer.current_epoch)
-        # Lightning stores metrics as float32, which has no more digits than these.
+        # Lightning stores metrics as float32, whose precision does not exceed these digits.
         metrics = {
             name: float(f"{float(value):.7g}")
             for name, value in sorted(trainer.callback_metrics.items())
@@ -68,7 +68,7 @@ class History(ValidationRecorder):
         images_per_second = monitors[0].images_per_second if monitors else math.nan
         self.timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
         if trainer.is_global_zero:
-            # Lightning passes on what is logged in other ways, with the number of batches as the x-axis.
+            # Lightning itself passes all other logged values to the loggers, with the number of batches as the x-axis.
             names = (*pl_module.epoch_metrics, "grad_norm")
             own = {"epoch": epoch, **{name: metrics[name] for name in names if name in metrics}, **self.timing[-1]}
             for logger in trainer.loggers:
@@ -81,14 +81,14 @@ class History(ValidationRecorder):
         return {"rows": self.rows, "timing": self.timing}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows of a checkpoint. Rows of later epochs are dropped."""
+        """Restore the rows from a checkpoint. Rows of later epochs are dropped."""
         self.rows, self.timing = list(state_dict["rows"]), list(state_dict["timing"])
 
     def objective(self, epoch: int) -> float | None:
-        """Return the validation objective after an epoch, or None if there is none.
+        """Return the validation objective after an epoch, or None if the epoch has no objective.
 
         Args:
-            epoch: The epoch, from 0.
+            epoch: The epoch, counted from 0.
         """
         row = next(row for row in reversed(self.rows) if row["epoch"] == epoch)
         value = row.get(MONITORED_METRIC, math.nan)
@@ -96,7 +96,7 @@ class History(ValidationRecorder):
 
     @property
     def seconds(self) -> float:
-        """The duration of all epochs in seconds."""
+        """The total duration of all epochs in seconds."""
         return sum(row["seconds"] for row in self.timing)
 
 

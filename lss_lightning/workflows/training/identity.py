@@ -1,4 +1,4 @@
-"""The metadata that identifies a run in its checkpoints, and the check that a resume does not change the run."""
+"""The metadata that identifies a run in its checkpoints, and the check that resuming does not change the run."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from lss_lightning.models.checkpoint import CheckpointMetadata
 from lss_lightning.models.specs import ModuleSpec, NetworkSpec, UNetSpec
 
 FIXED_SECTIONS = ("model", "encoder", "data", "split", "augmentation", "seed", "loss", "optimizer", "callbacks")
-"""Sections of the configuration that a resume must not change, except for the settings of :func:`is_free`."""
+"""Sections of the configuration that must not change when a run is resumed, except the settings of :func:`is_free`."""
 
 FIXED_CALLBACKS = {"ema", "best_checkpoint"}
-"""Callbacks that must not change, because they determine the weights that are kept."""
+"""Callbacks that must not change when a run is resumed, because they determine which weights are kept."""
 
 FREE_SETTINGS = {
     "data": {"root", "reports", "num_workers", "download", "raw", "unpack", "download_url"},
     "split": {"file", "content"},
 }
-"""Settings of the fixed sections that may change: locations, workers and downloads.
+"""Settings of the fixed sections that may change when a run is resumed: locations, workers and downloads.
 
-The content of a split file is checked by the slices that the checkpoint was trained and selected on.
+The content of a split file may change only if the checkpoint's training and validation slices remain the same.
 """
 
 
 def is_free(section: str, key: str) -> bool:
-    """Whether a setting of a fixed section may change when a run is resumed.
+    """Return whether a setting of a fixed section may change when a run is resumed.
 
     Args:
-        section: The section.
-        key: The setting in it, or the name of a callback.
+        section: The name of the section.
+        key: The name of the setting, or of the callback in the section ``callbacks``.
     """
     if section == "callbacks":
         return key not in FIXED_CALLBACKS
@@ -50,13 +50,13 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
 
     Args:
         config: The configuration of the run.
-        data: The data, set up, with the working spacing chosen.
+        data: The data module, already set up and with its working spacing chosen.
     """
     training, test = data.part("train"), data.part("test")
     mean, std = compute_intensity_moments(training)
     selection = [] if data.split.selection_part is None else data.part(data.split.selection_part)
     labels = config.data.labels
-    # The YAML file of a data source may leave out settings that have defaults.
+    # The YAML file of a data source may omit settings that have defaults.
     defaults = {entry.name: getattr(config.data, entry.name) for entry in fields(DataSource)}
     section = config.plain["data"]
     return CheckpointMetadata(
@@ -80,7 +80,7 @@ def make_metadata(config: TrainConfig, data: SliceDataModule) -> CheckpointMetad
 
 
 def make_spec(config: TrainConfig, in_channels: int) -> NetworkSpec:
-    """Return what the network is built from.
+    """Return the specification from which the network is built.
 
     Args:
         config: The configuration of the run.
@@ -116,7 +116,7 @@ def find_differences(
 
     Args:
         first: A configuration as plain data.
-        second: Another one.
+        second: Another configuration as plain data.
         sections: The sections to compare.
 
     Yields:
@@ -129,18 +129,18 @@ def find_differences(
                 yield section, one, other
             continue
         for key in sorted(one.keys() | other.keys()):
-            # A callback without settings is switched off, like one that is null.
+            # A callback without settings is disabled, like a callback that is null.
             left, right = (None if settings.get(key) == {} else settings.get(key) for settings in (one, other))
             if left != right and not is_free(section, key):
                 yield f"{section}.{key}", left, right
 
 
 def check_unchanged(stored: CheckpointMetadata, metadata: CheckpointMetadata) -> None:
-    """Check that a resume keeps the network, data, split, loss, optimizer and seed of the checkpoint.
+    """Check that a resumed run keeps the network, data, split, loss, optimizer and seed of the checkpoint.
 
     Args:
         stored: The metadata of the checkpoint.
-        metadata: The metadata of the run that resumes from it.
+        metadata: The metadata of the run that resumes from the checkpoint.
 
     Raises:
         UserError: If a setting differs, or if the content of the training or validation slices has changed.

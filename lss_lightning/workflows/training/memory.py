@@ -1,4 +1,4 @@
-"""Memory on the device: keeping what a CPU step frees, and explaining a lack of it."""
+"""Memory of the device: retaining memory that a CPU step frees, and explaining out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import torch
 
 from lss_lightning.errors import UserError
 
-# Parameters of mallopt, numbered as in glibc's malloc.h.
+# Parameters of mallopt, with their numbers from glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _PAD = 64 * 2**20  # bytes by which the heap grows at a time
 
 
 def can_keep_freed_memory() -> bool:
-    """Whether the C library can keep freed memory. Only glibc can."""
+    """Return whether the C library can retain freed memory, which is only possible with glibc."""
     return platform.libc_ver()[0] == "glibc"
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep freed memory instead of returning it to the system. Does nothing without glibc.
+    """Let the C library retain freed memory instead of returning it to the system. Do nothing without glibc.
 
-    On a CPU, every step allocates again what the previous step has freed. By default, glibc returns blocks of some
-    megabytes to the system at once, which then has to clear and map each page again when it is first touched: a tenth
-    of the time of a step (``docs/performance.md``).
+    On a CPU, every step allocates again the memory that the previous step freed. By default, glibc immediately returns
+    blocks of several megabytes to the system, which must then clear and map each page again on first access. This
+    takes a tenth of the duration of a step (``docs/performance.md``).
     """
     if not can_keep_freed_memory():
         return
@@ -38,11 +38,11 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def explain_out_of_memory(batch_size: int, accumulate: int = 1) -> Iterator[None]:
-    """Turn an out-of-memory error into a message that names the batch size and a remedy.
+    """Convert an out-of-memory error to a UserError that states the batch size and a remedy.
 
     Args:
-        batch_size: Images per device and step.
-        accumulate: Steps per update of the weights.
+        batch_size: The number of images per device and step.
+        accumulate: The number of steps per update of the weights.
 
     Raises:
         UserError: If the device runs out of memory.
@@ -50,7 +50,7 @@ def explain_out_of_memory(batch_size: int, accumulate: int = 1) -> Iterator[None
     try:
         yield
     except RuntimeError as error:
-        # Only GPUs raise a specific error class.
+        # Only GPUs raise a specific exception class, so the messages of other errors are searched.
         texts = ("can't allocate memory", "not enough memory", "out of memory")
         if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in texts):
             raise

@@ -1,4 +1,4 @@
-"""The loss, optimizer and learning-rate scheduler, instantiated from their sections of the configuration."""
+"""The loss, optimizer and learning-rate scheduler, instantiated from their configuration sections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lss_lightning.runs.arguments import find_parameters
 from lss_lightning.runs.trust import is_share
 
 _EXAMPLE_LENGTH = 100
-"""The length of a training whose length is not known yet."""
+"""The assumed length of a training run, in steps or epochs, as long as its actual length is unknown."""
 
 
 def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
@@ -36,10 +36,10 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
 
     Args:
         config: The configuration of the run.
-        data: The data, set up.
+        data: The data module, already set up.
 
     Raises:
-        UserError: If the section ``loss`` names no loss, or has settings that its class rejects.
+        UserError: If the section ``loss`` does not name a loss, or contains settings that its class rejects.
     """
     section, classes = dict(config.loss), len(config.data.labels)
     scheme, weights = section.pop("class_weights", "none"), None
@@ -49,15 +49,15 @@ def make_loss(config: TrainConfig, data: SliceDataModule) -> nn.Module:
 
 
 def make_optimizers(config: TrainConfig) -> OptimizerFactory:
-    """Return a function that makes the optimizer and its scheduler once the network is on its device.
+    """Return a function that creates the optimizer and its scheduler once the network is on its device.
 
     Args:
         config: The configuration of the run, with the precision resolved.
 
     Raises:
-        UserError: If the section ``optimizer`` or ``scheduler`` names no class, or has settings that its class rejects,
-            if the split has no part that the scheduler can monitor, or if gradients cannot be clipped with these
-            settings.
+        UserError: If the section ``optimizer`` or ``scheduler`` does not name a class or contains settings that its
+            class rejects, if the split has no part that the scheduler can monitor, or if gradients cannot be clipped
+            with these settings.
     """
     _check_clipping(config)
     optimizer_class = find_class(config.optimizer["_target_"])
@@ -72,12 +72,12 @@ def make_optimizers(config: TrainConfig) -> OptimizerFactory:
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "lr_scheduler": _make_scheduler(config, optimizer, trainer)}
 
-    configure(nn.Linear(1, 1))  # reports a mistake now, not after the data has been read
+    configure(nn.Linear(1, 1))  # reports user errors now, not after the data has been read
     return configure
 
 
 def _make_scheduler(config: TrainConfig, optimizer: Optimizer, trainer: pl.Trainer | None) -> dict[str, Any]:
-    """Return the scheduler in Lightning's form, with its interval and the value that it monitors."""
+    """Return the scheduler in Lightning's format, with its interval and the value that it monitors."""
     section = dict(config.scheduler)
     interval, monitor = section.pop("interval", "epoch"), section.pop("monitor", None)
     scheduler_class = find_class(section["_target_"])
@@ -96,7 +96,7 @@ def _make_scheduler(config: TrainConfig, optimizer: Optimizer, trainer: pl.Train
 
 
 def _instantiate_scheduler(section: Mapping[str, Any], optimizer: Optimizer, find_length: Callable[[], int]) -> Any:
-    """Instantiate a scheduler and those in its arguments, with shares of the training as numbers of steps."""
+    """Instantiate a scheduler and its nested schedulers, with shares of the training length as numbers of steps."""
 
     def resolve(value: Any) -> Any:
         if is_share(value):
@@ -107,13 +107,13 @@ def _instantiate_scheduler(section: Mapping[str, Any], optimizer: Optimizer, fin
             return _instantiate_scheduler(value, optimizer, find_length)
         return value
 
-    # By name, because Hydra would copy the schedulers in a section.
+    # The arguments are passed by name, because Hydra would copy schedulers that are values in the section.
     arguments = {key: resolve(value) for key, value in section.items() if key != "_target_"}
     return instantiate_section("scheduler", {"_target_": section["_target_"]}, optimizer, **arguments)
 
 
 def _find_length(trainer: pl.Trainer | None, interval: str) -> int:
-    """Return the number of times that a scheduler is stepped during training."""
+    """Return the number of scheduler steps in the training run."""
     if trainer is None:
         return _EXAMPLE_LENGTH
     length = trainer.estimated_stepping_batches if interval == "step" else trainer.max_epochs
@@ -138,7 +138,7 @@ def _check_monitor(config: TrainConfig, monitor: str, interval: str) -> None:
 
 
 def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
-    """Whether the optimizer updates all weights in one kernel, which it does if it can and is not set otherwise.
+    """Return whether the optimizer updates all weights in one kernel, the default for optimizers that support it.
 
     Args:
         config: The configuration of the run, with the precision resolved.
@@ -146,17 +146,17 @@ def is_optimizer_fused(config: TrainConfig, device: str) -> bool:
     """
     optimizer_class = find_class(config.optimizer["_target_"])
     if optimizer_class is None:
-        return False  # a function, or a mistake that instantiating it reports
+        return False  # a function, or a user error that is reported on instantiation
     parameters = inspect.signature(optimizer_class).parameters
     is_set = bool({"fused", "foreach"} & config.optimizer.keys())
     return device in ("cpu", "cuda") and "fused" in parameters and not is_set and not _clips_mixed(config)
 
 
 def _clips_mixed(config: TrainConfig) -> bool:
-    """Whether gradients are clipped in mixed precision.
+    """Return whether gradients are clipped in mixed precision.
 
-    Lightning refuses to do so with a fused optimizer. With float16, one kernel unscales and applies the gradients, and
-    bfloat16 follows the same rule.
+    Lightning does not support this with a fused optimizer. With float16, one kernel unscales and applies the gradients,
+    and Lightning applies the same rule to bfloat16.
     """
     return config.trainer.precision.endswith("-mixed") and config.trainer.gradient_clip_val is not None
 

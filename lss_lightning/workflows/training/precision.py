@@ -1,4 +1,4 @@
-"""The choice of a CPU's precision by a short measurement of the network's own step."""
+"""The choice of the precision on a CPU by a short measurement of the network's own training or inference step."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from lss_lightning.workflows.training.hardware import read_cpu_flags
 from lss_lightning.workflows.training.identity import make_spec
 
 STORE = "step-times.json"
-"""The file that keeps measured times."""
+"""The file that stores measured times."""
 
 GAIN = 1.15
-"""How much faster a step in bf16 must be to be chosen. Smaller gains are within the noise of a shared machine."""
+"""The minimum speed-up for which bf16 is chosen. Smaller gains are within the noise of a shared machine."""
 
 REPEATS = 5
-"""Timed steps in each precision. The median counts."""
+"""The number of timed steps in each precision, of which the median is used."""
 
 IMAGES = 2
-"""Images of a timed step. Batch norm needs more than one value per channel, and a full batch would take a minute."""
+"""The number of images in a timed step.
+
+Batch norm needs more than one value per channel, and a full batch would take a minute.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class StepTimes:
     """The median duration of a step in each precision.
 
     Attributes:
-        bf16: Seconds in bf16 mixed precision.
-        fp32: Seconds in float32.
+        bf16: The duration in bf16 mixed precision, in seconds.
+        fp32: The duration in float32, in seconds.
     """
 
     bf16: float
@@ -59,12 +62,12 @@ class StepTimes:
 def measure_training_step(config: TrainConfig, data: SliceDataModule, folder: Path) -> StepTimes:
     """Measure a training step of the configured network, or return the times of an earlier measurement.
 
-    The times are kept by machine and network in the cache folder, or in the run directory if there is no cache. All
-    jobs of a sweep use the times of the first one, so that they are comparable.
+    The times are stored by machine and network in the cache folder, or in the run directory if there is no cache. All
+    jobs of a sweep use the times of the first job, so that they are comparable.
 
     Args:
         config: The configuration of the run.
-        data: The data, set up, with the working spacing chosen.
+        data: The data module, already set up and with its working spacing chosen.
         folder: The run directory.
     """
     image = SliceDataset(data.part("train")[:1], data.spacing, label_on_working_grid=True)[0]["image"]
@@ -83,9 +86,9 @@ def measure_once(store: Path | None, key: str, measure: Callable[[], StepTimes])
     """Return the stored times of a step, or measure and store them. Other processes wait for the measurement.
 
     Args:
-        store: The JSON file of the times. None stores nothing.
-        key: What the times depend on: machine, network, image size.
-        measure: The measurement.
+        store: The JSON file of the times. If None, the times are not stored.
+        key: A text that identifies the conditions of the measurement: machine, network and image size.
+        measure: The function that measures the times.
     """
     if store is None:
         return measure()
@@ -104,7 +107,7 @@ def describe_step(network: str, size: tuple[int, ...], flags: frozenset[str], *,
     Args:
         network: A text that identifies the architecture.
         size: The shape of the images.
-        flags: The instruction sets of the processor.
+        flags: The flags of the CPU that name its relevant instruction sets.
         training: Whether the step includes the backward pass.
     """
     digest = hashlib.sha256(network.encode()).hexdigest()[:16]
@@ -113,13 +116,13 @@ def describe_step(network: str, size: tuple[int, ...], flags: frozenset[str], *,
 
 
 def time_steps(network: nn.Module, images: Tensor, *, training: bool) -> StepTimes:
-    """Measure the duration of a step in both precisions, in turns, after a warm-up of each.
+    """Measure the duration of a step in both precisions, alternating between them, after a warm-up step in each.
 
-    The network's weights stay unchanged; batch-norm statistics do not, so give a copy.
+    The weights of the network do not change, but its batch-norm statistics do. Pass a copy to preserve them.
 
     Args:
-        network: The network, from (B, C, H, W) to (B, K, H, W).
-        images: (B, C, H, W) float32.
+        network: The network, which maps (B, C, H, W) to (B, K, H, W).
+        images: The images, (B, C, H, W), float32.
         training: Whether the step includes the backward pass.
     """
     network = network.to(memory_format=torch.channels_last).train(training)
@@ -151,4 +154,4 @@ def _read_times(store: Path) -> dict[str, StepTimes]:
         content = json.loads(store.read_text(encoding="utf-8"))
         return {name: StepTimes(float(entry["bf16"]), float(entry["fp32"])) for name, entry in content.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
-        return {}  # the file is damaged, and is written again
+        return {}  # the file is damaged and will be written again

@@ -1,4 +1,4 @@
-"""Checks of the data and the settings before the first epoch, so that a long training does not end without a result."""
+"""Checks of the data and settings before the first epoch, so that a long training run does not end without a result."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
 def check_before_training(data: SliceDataModule, config: TrainerConfig, ranks: int) -> None:
-    """Check that the parts of the split can train, select and test a network, and log which scores will be undefined.
+    """Check that the parts of the split suffice to train, select and test a network, and log undefined scores.
 
     Args:
-        data: The data, set up.
+        data: The data module, already set up.
         config: The ``trainer`` section.
         ranks: The number of processes.
 
     Raises:
-        UserError: If a part that is used has too few slices, or no pixel of any anatomical class.
+        UserError: If a part that is used has too few slices or no pixel of any anatomical class.
     """
     labels, selection = data.source.labels, data.split.selection_part
     if config.limit_val_batches == 0:
@@ -48,7 +48,7 @@ def check_before_training(data: SliceDataModule, config: TrainerConfig, ranks: i
 
 
 def _describe_overrides(config: TrainerConfig) -> Iterator[str]:
-    """Yield a sentence for each argument of the Trainer that replaces a decision of this project."""
+    """Yield a sentence for each argument of the Trainer that overrides a default of this project."""
     meanings = (
         ("fast_dev_run", config.fast_dev_run, "no checkpoint is written, and the last weights are tested"),
         (
@@ -79,17 +79,17 @@ def _describe_overrides(config: TrainerConfig) -> Iterator[str]:
 def _select_used_slices(
     data: SliceDataModule, part: str, loop: str, config: TrainerConfig, ranks: int
 ) -> Sequence[LoadedSlice]:
-    """Return the slices of a part that an epoch uses, which a limit may reduce to its first batches.
+    """Return the slices of a part that an epoch uses, which may be limited to the first batches.
 
     Args:
-        data: The data.
-        part: The part.
-        loop: What the part is used for: ``train``, ``val`` or ``test``.
+        data: The data module.
+        part: The name of the part.
+        loop: The use of the part: ``train``, ``val`` or ``test``.
         config: The ``trainer`` section.
         ranks: The number of processes.
 
     Raises:
-        UserError: If an epoch uses no slice.
+        UserError: If an epoch uses no slices.
     """
     slices, size = data.part(part), data.source.batch_size
     if loop == "train" and len(slices) < ranks:

@@ -1,4 +1,4 @@
-"""Console output of a training: the progress bar and the model summary."""
+"""Console output of a training run: the progress bar and the model summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lss_lightning.models.unet import UNet
 
 
 class TrainingProgressBar(RichProgressBar):
-    """Lightning's progress bar with the speed and remaining time of the whole run, for a terminal of 80 columns."""
+    """Progress bar with the speed and remaining time of the whole run, for terminals with 80 columns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class TrainingProgressBar(RichProgressBar):
         self._start, self._first_step = time.monotonic(), trainer.fit_loop.total_batch_idx + 1
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Return the columns of a short bar, without Lightning's time and speed."""
+        """Return the columns of a short bar without Lightning's time and speed."""
         description, _, batches, *_ = super().configure_columns(trainer)
         return [description, BarColumn(bar_width=14), batches]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return the images per second, the remaining time, and the mean IoU of the last epoch, if known."""
+        """Return the images per second, the remaining time and the mean IoU of the last epoch, where known."""
         metrics = super().get_metrics(trainer, pl_module)
         names = {MONITORED_METRIC: "val IoU", "train/mean_iou_anatomy": "train IoU"}
         scores: dict[str, Any] = dict([(label, metrics[name]) for name, label in names.items() if name in metrics][:1])
@@ -56,7 +56,7 @@ class TrainingProgressBar(RichProgressBar):
 
 
 class NetworkSummary(ModelSummary):
-    """Prints the parts of the network with their channels and parameters, instead of Lightning's list of layers."""
+    """Model summary that lists the network's parts with their channels and parameters, instead of its layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def print_model(network: nn.Module, spec: NetworkSpec) -> None:
 
     Args:
         network: The network.
-        spec: Its specification.
+        spec: The specification of the network.
     """
     table = Table(title=spec.model, title_justify="left")
     for column in ("Part", "Channels", "Parameters"):

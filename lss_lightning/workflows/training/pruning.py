@@ -1,4 +1,4 @@
-"""Pruning: stopping a trial of a search that falls behind earlier trials."""
+"""Pruning: stopping trials of a search that fall behind earlier trials."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from lss_lightning.sweeps.trial import RunningTrial
 
 
 class PruningCallback(Callback):
-    """Reports the validation objective of each epoch to the search, and stops the training if its pruner advises to.
+    """Callback that reports each epoch's validation objective to the search, and stops training on the pruner's advice.
 
-    Rank 0 reports and decides for all ranks. After the last epoch there is nothing left to stop, so the trial finishes.
-    Optuna's own callback is not used: it requires the package ``lightning``, and stops before the epoch is saved.
+    Rank 0 reports the objective and decides for all ranks. A trial is never pruned after its last epoch.
+    Optuna's own callback is not used, because it requires the package ``lightning`` and stops before the epoch is
+    saved.
 
     Attributes:
-        reason: Why the training was stopped, or None.
+        reason: The reason why training was stopped, or None.
     """
 
     def __init__(self) -> None:
@@ -25,12 +26,12 @@ class PruningCallback(Callback):
         self._trial: RunningTrial | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the trial."""
+        """Load the trial that this process belongs to."""
         if trainer.is_global_zero:
             self._trial = RunningTrial()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the objective, and stop all ranks together, as rank 0 decides."""
+        """Report the objective, and stop training on all ranks if rank 0 decides to stop."""
         epoch, advice = trainer.current_epoch, None
         if self._trial is not None:
             objective = float(trainer.callback_metrics[MONITORED_METRIC])
@@ -42,10 +43,10 @@ class PruningCallback(Callback):
             self.reason, trainer.should_stop = advice, True
 
     def check(self) -> None:
-        """Check that the training was not stopped by the pruner.
+        """Check that training was not stopped by the pruner.
 
         Raises:
-            PrunedError: If the pruner stopped the training.
+            PrunedError: If the pruner stopped training.
         """
         if self.reason is not None:
             raise PrunedError(self.reason)

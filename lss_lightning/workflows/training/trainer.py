@@ -1,4 +1,4 @@
-"""Lightning's Trainer, made from the ``trainer`` section, and training with it."""
+"""Lightning's Trainer, built from the ``trainer`` section, and the training loop."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def make_trainer(config: TrainerConfig, folder: Path | None = None, **extra: Any
     """Build Lightning's Trainer from the ``trainer`` section.
 
     Args:
-        config: The section. A precision of ``auto`` is resolved here unless the workflow has resolved it.
-        folder: The run directory. None writes nothing.
-        extra: Arguments that the section does not have, such as callbacks and loggers, or that replace its settings.
+        config: The section. A precision of ``auto`` is resolved here unless the workflow has already resolved it.
+        folder: The run directory. If None, no files are written.
+        extra: Further arguments of the Trainer, such as callbacks and loggers. They override settings of the section.
 
     Raises:
-        UserError: If the machine does not have the device, or Lightning refuses the settings.
+        UserError: If the machine does not have the device, or Lightning rejects the settings.
     """
-    # Lightning announces devices and advertises services. The workflows print what was chosen.
+    # Lightning announces devices and advertises services. The workflows print the devices themselves.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     # Lightning 2.6 calls a function that torch 2.15 renamed.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated", module="pytorch_lightning")
-    # A resumed run writes into its own directory.
+    # A resumed run writes to its own directory.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    # The project logs per epoch. The interval of metrics per batch concerns callbacks of the user.
+    # This project logs once per epoch. The logging interval in batches only concerns the user's callbacks.
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     settings = asdict(config)
     settings["precision"], _ = resolve_precision(config)
@@ -78,7 +78,7 @@ def make_trainer(config: TrainerConfig, folder: Path | None = None, **extra: Any
             f"trainer.sync_batchnorm=true: supported on NVIDIA GPUs only, and this run is on {device}; remove it"
         )
     if device == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32 in matrix products, as cuDNN uses it in convolutions
+        torch.set_float32_matmul_precision("high")  # TF32 in matrix products, which cuDNN already uses in convolutions
     elif device == "cpu":
         keep_freed_memory()
         limit_threads()
@@ -86,18 +86,18 @@ def make_trainer(config: TrainerConfig, folder: Path | None = None, **extra: Any
 
 
 def _build(name: str, value: str | dict[str, Any] | None, **defaults: Any) -> Any:
-    """Return an argument of the Trainer as it is, or an instance of its class if it names one."""
+    """Return an argument of the Trainer unchanged, or an instance of the class that the argument names."""
     return instantiate_section(f"trainer.{name}", {**defaults, **value}) if isinstance(value, dict) else value
 
 
 def _make_plugins(config: TrainerConfig) -> list[Any]:
-    """Return the plugins of the section, and the writer of checkpoints unless they have one."""
+    """Return the plugins of the section, and a checkpoint I/O plugin unless they already include one."""
     plugins = [_build("plugins", plugin) for plugin in config.plugins or ()]
     return plugins if any(isinstance(plugin, CheckpointIO) for plugin in plugins) else [*plugins, AtomicCheckpointIO()]
 
 
 def _make_profiler(profiler: str | dict[str, Any] | None, folder: Path | None) -> Any:
-    """Return the profiler, which writes its files ``*profile.*`` into the run directory unless it is set otherwise."""
+    """Return the profiler, which writes its files ``*profile.*`` to the run directory unless configured otherwise."""
     if profiler is None:
         return None
     section = {"_target_": _PROFILERS[profiler]} if isinstance(profiler, str) else profiler
@@ -108,7 +108,7 @@ def _make_profiler(profiler: str | dict[str, Any] | None, folder: Path | None) -
 
 
 def _describe_refusal(config: TrainerConfig, error: Exception) -> UserError:
-    """Describe in one line why Lightning refuses the settings."""
+    """Return a UserError with a one-line explanation of why Lightning rejects the settings."""
     reason = str(error).splitlines()[0]
     if "stateful callback" in reason:
         return UserError(f"callbacks: two of them save their state under one name ({reason}); remove one")
@@ -125,18 +125,18 @@ def _describe_refusal(config: TrainerConfig, error: Exception) -> UserError:
 
 
 def _is_raised_by_lightning(error: Exception) -> bool:
-    """Whether Lightning's own code has raised an error, which it does about settings."""
+    """Return whether an error was raised by Lightning's own code, which indicates invalid settings."""
     if type(error) not in (pl.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError):
-        return False  # a subclass is an error of a device or of a process group
+        return False  # a subclass indicates an error of a device or process group
     *_, last = traceback.walk_tb(error.__traceback__)
     return str(last[0].f_globals.get("__name__")).startswith(("pytorch_lightning.", "lightning_fabric."))
 
 
 def compile_network(network: nn.Module) -> None:
-    """Compile a network with ``torch.compile`` when it first runs. Its weights keep their names.
+    """Configure a network to be compiled with ``torch.compile`` on its first call. Its weights keep their names.
 
     Raises:
-        UserError: If there is no C++ compiler.
+        UserError: If no C++ compiler is available.
     """
     compilers = (os.environ.get("CXX"), os.environ.get("CC"), "g++", "gcc", "clang", "cl")
     if not any(name and shutil.which(name) for name in compilers):
@@ -159,13 +159,13 @@ def fit(
     Args:
         trainer: The configured trainer.
         module: The network to train.
-        data: The data, set up.
-        last_checkpoint: The checkpoint that every epoch replaces.
+        data: The data module, already set up.
+        last_checkpoint: The checkpoint that is replaced after every epoch.
         resumed: The checkpoint to resume from.
 
     Raises:
-        UserError: If the device runs out of memory, or Lightning refuses the settings.
-        SystemExit: After SIGTERM or Ctrl-C, with the exit code that shells use for them: 143 or 130.
+        UserError: If the device runs out of memory, or Lightning rejects the settings.
+        SystemExit: After SIGTERM or Ctrl-C, with the exit code that shells use for them, 143 or 130.
     """
     try:
         with explain_out_of_memory(data.source.batch_size, trainer.accumulate_grad_batches):
