@@ -25,7 +25,7 @@ class _Ray:
     Attributes:
         front: v coordinate at which the line leaves the disc, mm.
         rear: v coordinate of the posterior wall, mm.
-        closed: Whether that wall is bone.
+        closed: Whether the posterior wall is bone.
     """
 
     front: float
@@ -36,7 +36,7 @@ class _Ray:
 def measure_canal_depth(
     disc: BaseGeometry, posterior: BaseGeometry, sac: BaseGeometry, content: BaseGeometry
 ) -> tuple[RawMeasurement, RawMeasurement] | None:
-    """Measure the AP diameter of the canal through the centroid of the sac, and the minimum near it.
+    """Measure the AP diameter of the canal through the centroid of the sac, and its minimum nearby.
 
     All shapes are in (u, v), in mm.
 
@@ -44,11 +44,11 @@ def measure_canal_depth(
         disc: The disc.
         posterior: The posterior element.
         sac: The thecal sac.
-        content: Sac ∪ AAP. Its rear edge replaces the posterior element if a ray meets none.
+        content: Sac ∪ AAP. Its rear edge replaces the posterior element for rays that do not meet the latter.
 
     Returns:
-        The diameter, and the minimum within 3 mm to either side; None if the line through the centroid of the sac
-        does not meet the disc.
+        The diameter, and its minimum within 3 mm to either side of the centroid; None if the line through the
+        centroid of the sac does not meet the disc.
     """
     walls = find_edges(disc), find_edges(posterior), find_edges(content)
     middle = sac.centroid.x
@@ -98,8 +98,8 @@ def measure_canal_area(posterior: BaseGeometry, sac: BaseGeometry, content: Base
         content: Sac ∪ AAP.
 
     Returns:
-        The area, with its outline, of the part between those edges that contains the sac; None if the posterior element
-        is missing on one side.
+        The area of the part that lies between the medial edges and contains the sac, with its outline; None if the
+        posterior element is missing on one side.
     """
     import shapely
 
