@@ -97,7 +97,7 @@ def compute_image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] |
 
     Returns:
         - ``grain``: SD of the differences between neighbouring pixels, divided by √2 times the SD of the pixels; 1 for
-            noise.
+          noise.
         - ``tail``: skewness of the grey values; positive if most pixels are dark, like air and muscle.
         - ``symmetry``: correlation of the left half with the mirrored right half, at the best axis near the middle.
         - ``extent``: width of the foreground, mm.

@@ -209,8 +209,7 @@ def compute_ensemble_interval(
         name: Name of the measurement.
         value: The value measured on the mean probabilities.
         members: Values of the members, at least two.
-        spacing: Pixel spacing in mm. The rasterisation error is proportional to the spacing or, for areas, to the power
-            of 1.5 of the spacing.
+        spacing: Pixel spacing in mm. The rasterisation error is proportional to it, or to ``spacing ** 1.5`` for areas.
     """
     from scipy.special import stdtr, stdtrit
 
