@@ -97,7 +97,7 @@ class MeasurementInterval:
         probability_below: Probability, 0 to 1, of a value below each published threshold of the measurement, by
             :attr:`~lss_lightning.stenosis.criteria.Criterion.key`.
         support: Size of the data of a calibration or test, or None if the interval is from the spread.
-        from_test: Whether the data is the checkpoint's test part.
+        from_test: Whether the data are the checkpoint's test part.
     """
 
     low: float
