@@ -26,9 +26,9 @@ BOUNDARY_METRICS = ("nsd_fine", "nsd_coarse", "bf", "hd95", "assd")
 """Boundary metrics of each class, in the order of :func:`compute_boundary_metrics`.
 
 - ``nsd_fine``, ``nsd_coarse``: normalised surface Dice (Nikolov et al., *Deep learning to achieve clinically applicable
-  segmentation of head and neck anatomy*, 2018; on pixels as Seidlitz et al., 2022, arXiv 2111.05408): the fraction of
-  the pixels of both boundaries that are within a tolerance of the other boundary, 0 to 1, at the two tolerances of
-  :class:`DistanceUnit`.
+  segmentation of head and neck anatomy*, 2018; computed on pixels as in Seidlitz et al., 2022, arXiv 2111.05408): the
+  fraction of the pixels of both boundaries that are within a tolerance of the other boundary, 0 to 1, at the two
+  tolerances of :class:`DistanceUnit`.
 - ``bf``: boundary F1 score (Csurka et al., *What is a good evaluation measure for semantic segmentation?*, BMVC 2013):
   harmonic mean of the fraction of the predicted boundary that is near the true one and the fraction of the true
   boundary that is near the predicted one, 0 to 1, at the tolerance :func:`bf_tolerance`.

@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def best_checkpoint(self) -> Path:
-        """The checkpoint of the best epoch by the validation objective."""
+        """The checkpoint of the best epoch according to the validation objective."""
         return self.checkpoints / "best.ckpt"
 
     @property

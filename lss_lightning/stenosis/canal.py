@@ -85,10 +85,10 @@ def _to_measurement(u: float, ray: _Ray) -> RawMeasurement:
 def measure_canal_area(posterior: BaseGeometry, sac: BaseGeometry, content: BaseGeometry) -> RawMeasurement | None:
     """Measure the area of the canal's content, excluding the foramina.
 
-    AAP extends into the foramina, so the canal is cut off at the medial edges of the posterior element. On each side
-    the edge is the first crossing of the line along u through the centroid of the sac with the posterior element. If
-    the posterior element begins behind that line, the edge is its most anterior point on that side. The sac always
-    belongs to the canal, even if it is wider.
+    AAP extends into the foramina, so the canal is cut off at the medial edges of the posterior element. On each side,
+    the edge is the first point at which the line along u through the centroid of the sac crosses the posterior element.
+    If the posterior element begins behind this line, the edge is its most anterior point on that side. The sac always
+    belongs to the canal, even if it extends beyond the edges.
 
     All shapes are in (u, v), in mm.
 

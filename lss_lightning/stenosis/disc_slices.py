@@ -19,7 +19,7 @@ from lss_lightning.stenosis.components import find_bounding_box, find_components
 
 # Our choices, tested on the phantom (docs/predict.md).
 _MIN_BRIGHTNESS_RATIO = 1.25  # marrow to disc
-_RIM = 4.0  # width in mm of the excluded edge of the disc
+_RIM = 4.0  # width in mm of the excluded rim of the disc
 _MIN_AREA = 100.0  # mm² within the rim
 
 NO_CONTRAST = "the slices of its group are equally bright on T1 inside the predicted disc"

@@ -84,11 +84,11 @@ IntervalOrigin: TypeAlias = Literal["spread", "calibration", "test"]
 class MeasurementInterval:
     """A 95 % interval of a measurement.
 
-    An interval from the spread of models or views is that of the value that a further ensemble member would yield. It
+    An interval from the spread of models or views is a prediction interval for the value of a further member. It
     accounts for the differences between members and for rasterisation, but not for errors that all members share, such
     as those caused by the labels and the scanner they were trained on. It therefore covers the truth in less than 95 %
     of cases (``docs/decision-support.md``). An interval from a calibration (:mod:`~lss_lightning.stenosis.conformal`)
-    or from the errors of the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`) is that of the value
+    or from the errors of the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`) is one for the value
     measured on the label map.
 
     Attributes:
