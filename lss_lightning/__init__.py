@@ -1,7 +1,7 @@
 """Segmentation of axial lumbar MRI with interchangeable U-Net encoders, after Altun & Alkan (2023).
 
-The functions of :mod:`lss_lightning.api` can be imported from here. They are loaded when they are first used, because
-PyTorch takes seconds to import.
+The functions of :mod:`lss_lightning.api` can be imported from this package. They are loaded on first use, because
+importing PyTorch takes seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m lss_lightning`` and the console command ``lss``."""
+"""Entry point of ``python -m lss_lightning`` and of the console command ``lss``."""
 
 from lss_lightning.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Formatting of paths, counts and settings for the reader of messages and pages."""
+"""Formatting of paths, counts and settings for messages and HTML reports."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def shorten_path(path: Path) -> Path:
-    """Return a path relative to the working directory if it is below it, else unchanged."""
+    """Return a path relative to the working directory if it is inside this directory, and otherwise unchanged."""
     folder = Path.cwd()
     return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def format_paths(paths: Sequence[Path]) -> str:
-    """Format several paths, shortened. Paths that differ in one part are combined as in shells: ``a/{0,1}/b``."""
+    """Format several shortened paths. Paths that differ in one part are combined as in a shell: ``a/{0,1}/b``."""
     shortened = [shorten_path(path) for path in paths]
     columns = list(zip(*(path.parts for path in shortened), strict=False))
     differing = [index for index, names in enumerate(columns) if len(set(names)) > 1]

@@ -11,12 +11,12 @@ from typing import NoReturn
 class UserError(Exception):
     """A mistake in the user's input: a setting, a file or a folder.
 
-    The message is one line that names the thing, what was found, what is allowed and the remedy. The command line
-    prints it without a traceback and exits with :attr:`exit_code`.
+    The message is one line with the setting or file, the value found, the allowed values and the remedy. The command
+    line prints it without a traceback and exits with :attr:`exit_code`.
 
     Attributes:
-        files: The files concerned, if the message does not name them. A message that is stored must not, because a file
-            name may contain the name of a patient. The terminal shows them.
+        files: The affected files, if the message does not name them. They are only shown in the terminal: a message
+            that is stored must not contain file names, because these may include the name of a patient.
     """
 
     exit_code = 2
@@ -27,21 +27,21 @@ class UserError(Exception):
 
 
 class IncompleteError(UserError):
-    """A mistake that prevented part of the work. The rest is done."""
+    """A mistake that prevented part of the work; the rest was completed."""
 
     exit_code = 1
 
 
 class DivergenceError(UserError):
-    """A training whose loss or weights are no longer finite. In a sweep this is a result, not a failure."""
+    """A training run whose loss or weights are no longer finite. In a sweep, this is a result, not a failure."""
 
 
 class PrunedError(Exception):
-    """A trial of a search that its pruner stopped. This is a result, not a failure."""
+    """A trial that was stopped by the pruner of a search. This is a result, not a failure."""
 
 
 def fail(message: str, code: int = UserError.exit_code) -> NoReturn:
-    """Print an error in one line on stderr and exit."""
+    """Print an error as one line on stderr, and exit."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
 

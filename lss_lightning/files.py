@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "w", *, fsync: bool = False) -> Iterator[IO[Any]]:
-    """Write a file atomically: open a draft beside it, which replaces it if the block raises no exception.
+    """Open a draft that atomically replaces a file if the block raises no exception.
 
-    A process that is killed while it writes leaves the existing file unchanged.
+    If the process is killed while writing, the existing file is unchanged.
 
     Args:
         path: The file to create or replace.
@@ -48,10 +48,10 @@ def atomic_write(path: Path, mode: str = "w", *, fsync: bool = False) -> Iterato
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Write a folder atomically: create a draft beside it, which replaces it if the block raises no exception.
+    """Create a draft folder that atomically becomes the target if the block raises no exception.
 
     Args:
-        target: The folder to create. It must be empty or not exist.
+        target: The folder to create. It must be empty or must not exist.
 
     Yields:
         The draft folder. It is removed if the block raises an exception.
@@ -72,7 +72,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def file_lock(path: Path) -> BaseFileLock:
-    """Return a lock between processes. The operating system releases it when the process that holds it ends.
+    """Return a lock between processes. The operating system releases it when the process that holds the lock ends.
 
     Args:
         path: The lock file. It is not removed when the lock is released.

@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IGNORE_INDEX = 255
-"""Class index of the pixels of a label map that belong to no class (padding). Loss and metrics ignore them."""
+"""Class index of pixels that belong to no class (padding). Losses and metrics ignore these pixels."""
 
 PALETTE = (
     "#0072b2", "#e69f00", "#cc79a7", "#009e73", "#56b4e9", "#f0e442",
     "#6900d2", "#692d0f", "#c3f0b4", "#2d3c5a", "#b45aff", "#e1004b", "#00fff0",
     "#c3a55a", "#96ff78", "#6900a5", "#0000ff", "#4b2d78", "#3c693c", "#d200b4",
 )  # fmt: skip
-"""Colours of anatomical classes: six of Okabe & Ito's palette, then others.
+"""Colours of anatomical classes: six from Okabe & Ito's palette, followed by others.
 
-Every colour differs from all before it at least as much as those six differ from each other (CIE Lab difference of 16),
-also with any type of colour blindness (Machado, Oliveira & Fernandes, IEEE TVCG 15(6), 2009). The palette's black, grey
-and vermilion are reserved for backgrounds and differences.
+Each colour differs from all previous ones by at least as much as the six colours differ from each other (a CIE Lab
+difference of 16), also with any type of colour blindness (Machado, Oliveira & Fernandes, IEEE TVCG 15(6), 2009). The
+palette's black, grey and vermilion are reserved for backgrounds and differences.
 """
 
 NEUTRAL_PALETTE = ("#000000", "#999999", "#555555", "#cccccc")
 """Colours of classes that are not anatomical."""
 
 _MAX_CODES = 12
-"""Number of codes in a label file from which on it was probably resampled, or is no label file."""
+"""Maximum number of codes in a label file. A file with more codes was probably resampled, or is not a label file."""
 
 _RESTORE = "The file was probably resampled or saved by another program; restore the original"
 
 MAX_NAME_LENGTH = 40
-"""Maximum length of a class name in characters, so that it fits into tables and legends."""
+"""Maximum length of a class name in characters, for tables and legends."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Label:
         short: The abbreviation in narrow tables and legends, e.g. ``TS``.
         code: Grey value (0-255) of the class in label files.
         colour: ``#rrggbb``.
-        anatomical: Whether the class is a structure of the body, which counts in ``mean_iou_anatomy``.
+        anatomical: Whether the class is a structure of the body, which is included in ``mean_iou_anatomy``.
 
     Raises:
         UserError: If the key or the code is not allowed.
@@ -74,11 +74,11 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelSet(Sequence[Label]):
-    """An ordered set of classes. The index of a class is its position, from 0.
+    """An ordered set of classes. The index of a class is its position, starting from 0.
 
     Attributes:
         labels: The classes.
-        is_configurable: Whether the user gives the classes, as ``data.classes``, which error messages then refer to.
+        is_configurable: Whether the user gives the classes as ``data.classes``, to which error messages then refer.
         mask_colours: The colour of each code from 0 in label files that mark the classes with colours, as ``#rrggbb``;
             empty for label files that hold codes.
 
@@ -128,7 +128,7 @@ class LabelSet(Sequence[Label]):
         """Describe how these classes differ from a reference, e.g. ``without aap and with disc``.
 
         Returns:
-            A phrase, or an empty string if the classes differ in codes, names and colours at most.
+            A phrase, or an empty string if the classes differ only in codes, names or colours, or not at all.
         """
         missing = [key for key in reference.keys if key not in self.keys]
         added = [key for key in self.keys if key not in reference.keys]
@@ -174,7 +174,7 @@ class LabelSet(Sequence[Label]):
         return table[codes]
 
     def _advise(self, present: Sequence[int]) -> str:
-        """Return what to do about a label file with these codes, or an empty string if it is probably damaged."""
+        """Return advice for a label file with the given codes, or an empty string if the file is probably damaged."""
         if not self.is_configurable or len(present) > max(len(self), _MAX_CODES):
             return ""
         codes = ", ".join(map(str, present))
@@ -195,20 +195,20 @@ class LabelSet(Sequence[Label]):
         return np.asarray(self.codes, dtype=np.uint8)[indices]
 
     def to_plain(self) -> list[dict[str, Any]]:
-        """Return the classes as plain data, which checkpoints carry."""
+        """Return the classes as plain data, which is stored in checkpoints."""
         return [asdict(label) for label in self.labels]
 
     @classmethod
     def from_codes(cls, codes: Mapping[str, int] | Mapping[str, str], background: Collection[str]) -> LabelSet:
-        """Make a label set from names and codes, which determine keys and colours.
+        """Create a label set from names and codes; keys and colours are derived.
 
         Args:
             codes: Code by class name, in the order of the indices; or the colour in label files by class name, as
                 ``#rrggbb``.
-            background: The names of the classes that are not a structure of the body.
+            background: The names of the classes that are not structures of the body.
 
         Raises:
-            UserError: If a name is too long or cannot be made into a key, or as the constructor.
+            UserError: If a name is too long or cannot be made into a key, or for the reasons given for the constructor.
         """
         colours = {True: cycle(PALETTE), False: cycle(NEUTRAL_PALETTE)}
         labels = []
@@ -226,12 +226,12 @@ class LabelSet(Sequence[Label]):
 
     @classmethod
     def from_plain(cls, labels: list[dict[str, Any]]) -> LabelSet:
-        """Make a label set from what :meth:`to_plain` returned."""
+        """Create a label set from plain data, as returned by :meth:`to_plain`."""
         return cls(tuple(Label(**label) for label in labels))
 
 
 def _make_key(name: str) -> str:
-    """Make a key from a name: lower case, without accents, underscores for all but letters and digits."""
+    """Create a key from a name: lower case, without accents, with underscores instead of all but letters and digits."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     key = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not re.match(r"[a-z]", key):
@@ -251,4 +251,4 @@ LUMBAR = LabelSet(
         Label("Other", "other", "Other", 250, "#000000", anatomical=False),
     )
 )
-"""The six classes of the paper. AAP is the area between anterior and posterior vertebrae elements."""
+"""The six classes of the paper. AAP is the area between the anterior and posterior vertebral elements."""

@@ -1,4 +1,4 @@
-"""The configuration: YAML files and command line, checked and typed for the workflows.
+"""The configuration from YAML files and the command line, checked and typed for the workflows.
 
-There is a module per command. Nothing here imports a heavy package, so a mistake is reported within a second.
+There is one module per command. None of the modules imports a heavy package, so mistakes are reported within a second.
 """

@@ -1,4 +1,4 @@
-"""The section ``callbacks``: Lightning callbacks by name."""
+"""The ``callbacks`` section: Lightning callbacks by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EarlyStoppingSettings(TypedDict, total=False):
     Attributes:
         monitor: The metric.
         mode: Whether a higher (``max``) or a lower value (``min``) is better.
-        patience: Validations without a better value before training stops.
+        patience: Number of validations without a better value before training stops.
     """
 
     monitor: str
@@ -32,7 +32,7 @@ class EMASettings(TypedDict, total=False):
     """Checked settings of Lightning's ``EMAWeightAveraging``.
 
     Attributes:
-        decay: Decay of the average.
+        decay: Decay factor of the moving average.
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)]
@@ -57,20 +57,20 @@ _SCHEMAS: dict[str, Any] = {
     "pytorch_lightning.callbacks.EMAWeightAveraging": EMASettings,
     "lss_lightning.workflows.training.checkpoints.BestCheckpoint": BestCheckpointSettings,
 }
-"""The settings of shipped callbacks that are checked before their class is imported."""
+"""The settings of shipped callbacks that are checked before the class is imported."""
 
 _NUMBERS = {"early_stopping": "patience", "ema": "decay"}
-"""The setting of a shipped callback that a single number most likely means."""
+"""The setting of a shipped callback that a single number is most likely intended for."""
 
 
 def check_callbacks(values: Any) -> dict[str, dict[str, Any]]:
-    """Check the section ``callbacks``.
+    """Check the ``callbacks`` section.
 
     Args:
         values: The section as plain data.
 
     Returns:
-        The callbacks that are switched on, in their order.
+        The enabled callbacks, in the order of the section.
 
     Raises:
         UserError: If an entry names no class, or a setting of a shipped callback is not allowed.

@@ -24,7 +24,7 @@ class CompareConfig:
         runs: The run directories to compare.
         examples: Number of images in Figure 13.
         trainer: The device that segments the images of Figure 13.
-        paths: Where the comparison is written.
+        paths: The folders to which the comparison is written.
     """
 
     name: RunName
@@ -35,11 +35,11 @@ class CompareConfig:
 
 
 def check_compare(cfg: DictConfig, hydra_cfg: Any) -> CompareConfig:
-    """Check the composed configuration, and that the runs exist and can be compared.
+    """Check the composed configuration, and check that the runs exist and can be compared.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own part of the configuration.
 
     Raises:
         UserError: If a key or value is not allowed, or the runs cannot be compared.

@@ -1,4 +1,4 @@
-"""The sections ``data`` and ``split``, whose ``_target_`` names the class to build."""
+"""The ``data`` and ``split`` sections, whose ``_target_`` names the class to build."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def build_data_source(section: Mapping[str, Any], *, stored_by: str | None = Non
 
     Args:
         section: The section. ``_target_`` names any :class:`~lss_lightning.data.source.DataSource`.
-        stored_by: The name of the run that stores the section, or None if the user gives it. A stored section may only
-            name trusted classes.
+        stored_by: The name of the run that stores the section, or None if the user provides the section. A stored
+            section may only name trusted classes.
 
     Raises:
-        UserError: If the section does not name a data source or one that is not trusted, or a value is not allowed.
+        UserError: If the section does not name a trusted data source, or a value is not allowed.
     """
     check_is_section(section, "data")
     if section.get("_target_") is None:
@@ -46,7 +46,7 @@ def build_split_protocol(section: Mapping[str, Any], *, stored_by: str | None = 
         stored_by: As for :func:`build_data_source`.
 
     Raises:
-        UserError: If the section does not name a protocol or one that is not trusted, or a value is not allowed.
+        UserError: If the section does not name a trusted protocol, or a value is not allowed.
     """
     check_is_section(section, "split")
     names = ", ".join(sorted(path.stem for path in (config_folder() / "split").glob("*.yaml")))
@@ -54,10 +54,10 @@ def build_split_protocol(section: Mapping[str, Any], *, stored_by: str | None = 
 
 
 DataSection = Annotated[DataSource, PlainValidator(build_data_source)]
-"""The type of a ``data`` section, which is built as its data source."""
+"""The type of a ``data`` section, which is converted to a data source."""
 
 SplitSection = Annotated[SplitProtocol, PlainValidator(build_split_protocol)]
-"""The type of a ``split`` section, which is built as its split protocol."""
+"""The type of a ``split`` section, which is converted to a split protocol."""
 
 
 def _build(key: str, section: Mapping[str, Any], base: type[Base], hint: str, stored_by: str | None) -> Base:

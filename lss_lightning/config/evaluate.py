@@ -28,16 +28,16 @@ def _as_list(value: Any) -> Any:
 
 
 CheckpointPaths = Annotated[list[str], BeforeValidator(_as_list)]
-"""One or several checkpoints, run directories or sweep directories."""
+"""One or more checkpoints, run directories or sweep directories."""
 
 
 def _check_data(section: Any) -> dict[str, Any]:
-    """Check the ``data`` section: changes to the section of the checkpoint, or a complete section."""
+    """Check the ``data`` section, which holds changes to the section of the checkpoint or is a complete section."""
     check_is_section(section, "data")
     if section.get("name") != "checkpoint":
         build_data_source(section)
         return dict(section)
-    # The keys that only the checkpoint's data source has are checked when the checkpoint is read.
+    # Keys that are specific to the checkpoint's data source are checked when the checkpoint is read.
     changes = {key: value for key, value in section.items() if value is not None}
     return {**section, **validate_open(DataSource, changes, "data")}
 
@@ -48,22 +48,22 @@ class EvaluateConfig:
 
     Attributes:
         name: Name of the folder under ``logs/evaluate``.
-        ckpt_path: Checkpoints to test, several as an ensemble. None with ``folds``.
-        folds: The runs of a cross-validation, each tested on the fold it held out. None with ``ckpt_path``.
+        ckpt_path: Checkpoints to test; several checkpoints form an ensemble. None if ``folds`` is given.
+        folds: The runs of a cross-validation, each tested on its held-out fold. None if ``ckpt_path`` is given.
         tta: Test-time augmentation.
-        calibration: An evaluation whose measurements calibrate the intervals that are tested, or None.
-        subset: The part of the data to test on. With None, the test set if the data are those of the checkpoint,
-            otherwise all slices.
+        calibration: An evaluation whose measurements are used to calibrate the tested intervals, or None.
+        subset: The part of the data to test on. If None, the test set is used if the data are those of the checkpoint,
+            and otherwise all slices.
         measurements: Whether to measure labels and predictions in mm.
-        data: The ``data`` section. With the name ``checkpoint``, it contains changes to the section of the checkpoint's
-            run. Otherwise it is complete.
+        data: The ``data`` section. If its name is ``checkpoint``, it contains changes to the section of the
+            checkpoint's run; otherwise, it is complete.
         trainer: The device to test on.
         engine: Whether to compile the network.
         logger: The loggers that record the result, by name.
-        examples: Settings of the slices shown by loggers. Tested slices are shown if ``count`` is above 0.
-        paths: Where the result is written.
-        given: The keys that the command line sets.
-        metrics: Further metrics: class and arguments, by name.
+        examples: Settings of the slices that loggers show. Tested slices are shown if ``count`` is greater than 0.
+        paths: The folders to which the result is written.
+        given: The keys that are set on the command line.
+        metrics: Additional metrics: class and arguments by name.
 
     Raises:
         UserError: If settings contradict each other.
@@ -108,7 +108,7 @@ class EvaluateConfig:
 
     @property
     def own_data(self) -> bool:
-        """Whether the data is that of the checkpoint's run."""
+        """Whether the data are those of the checkpoint's run."""
         return self.data["name"] == "checkpoint"
 
     def find_checkpoints(self) -> tuple[Path, ...]:
@@ -123,11 +123,11 @@ class EvaluateConfig:
 
 
 def check_evaluate(cfg: DictConfig, hydra_cfg: Any) -> EvaluateConfig:
-    """Check the composed configuration, and that the checkpoints, the calibration and the data exist.
+    """Check the composed configuration, and check that the checkpoints, the calibration and the data exist.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own part of the configuration.
 
     Raises:
         UserError: If a key or value is not allowed, or a file does not exist.

@@ -17,12 +17,13 @@ class WandbConfig:
 
     Attributes:
         project: Name of the project.
-        entity: User or team. None is the account's default.
-        mode: ``online``, ``offline`` or ``disabled``. Without an account or network a run is recorded offline.
-        group: Name under which runs are grouped. None is the sweep directory.
+        entity: User or team; None for the account's default.
+        mode: ``online``, ``offline`` or ``disabled``. Without an account or network connection, a run is recorded
+            offline.
+        group: Name under which runs are grouped; None for the sweep directory.
         tags: Tags of the run.
         checkpoint: Whether to upload the tested checkpoint as an artifact.
-        timeout: Seconds to wait for the server at the start.
+        timeout: Time in seconds to wait for the server at the start.
     """
 
     project: str = "lss_lightning"
@@ -41,7 +42,7 @@ class MLFlowConfig:
     Attributes:
         experiment_name: Name of the experiment.
         tracking_uri: A database such as ``sqlite:///logs/mlflow.db``, or the address of a server.
-        artifact_location: Folder or address of the files of a new experiment. None is MLflow's own choice.
+        artifact_location: Folder or address for the files of a new experiment; None for MLflow's default.
         tags: Tags of the run, by name.
         checkpoint: Whether to store the tested checkpoint as an artifact.
     """
@@ -58,9 +59,9 @@ class ExamplesConfig:
     """``examples``: the slices that loggers show.
 
     Attributes:
-        count: Number of validation slices that loggers show during training, always the same. With 0 loggers show
-            neither these nor the tested slices.
-        every: Epochs between two sets of these slices.
+        count: Number of validation slices that loggers show during training, which are always the same. If 0, loggers
+            show neither these nor the tested slices.
+        every: Number of epochs between two sets of these slices.
     """
 
     count: NonNegativeInt = 4
@@ -71,11 +72,11 @@ _ARGUMENTS: dict[str, type[WandbConfig | MLFlowConfig]] = {
     "lss_lightning.reporting.loggers.mlflow.MLFlowLogger": MLFlowConfig,
     "lss_lightning.reporting.loggers.wandb.WandbLogger": WandbConfig,
 }
-"""The arguments of loggers by class. Those of other classes are checked when the logger is created."""
+"""The arguments of loggers by class. The arguments of other classes are checked when the logger is created."""
 
 
 def _check_loggers(values: Any) -> dict[str, dict[str, Any]]:
-    """Check that each entry names a class, and the arguments of the project's own classes."""
+    """Check that each entry names a class, and check the arguments of the project's own classes."""
     entries = check_named_targets(values, "logger")
     for name, entry in entries.items():
         if entry["_target_"] in _ARGUMENTS:

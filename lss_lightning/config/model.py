@@ -1,4 +1,4 @@
-"""The sections ``model`` and ``encoder``: our U-Net around an encoder, or any other network."""
+"""The ``model`` and ``encoder`` sections: a U-Net around an encoder, or any other network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EncoderConfig:
     """``encoder``: the encoder of the U-Net.
 
     Attributes:
-        name: Name of a timm network, or None for a network that has no separate encoder.
+        name: Name of a timm network, or None for a network without a separate encoder.
     """
 
     name: str | None
@@ -38,7 +38,7 @@ class ModelConfig:
         name: Name in tables and default run names.
         pretrained: Whether the encoder starts from timm's ImageNet weights, or the path of a weights file.
         upsampling: ``transpose`` (transposed convolution, as in the paper), ``nearest`` or ``bilinear``.
-        decoder_channels: Filters of the decoder's blocks, from the deepest to full resolution.
+        decoder_channels: Filters of the decoder's blocks, from the deepest block to full resolution.
     """
 
     name: str
@@ -59,10 +59,10 @@ class NetworkConfig:
     Attributes:
         name: Name in tables and default run names.
         target: Full name of the class.
-        arguments: Its arguments.
-        divisor: The network supports heights and widths that are multiples of it.
+        arguments: Arguments of the class.
+        divisor: The network supports only heights and widths that are multiples of this number.
         min_size: Minimum height and width that the network supports, in pixels.
-        pretrained: Arguments that load initial weights at the start of a training.
+        pretrained: Arguments that load initial weights at the start of a training run.
     """
 
     name: str
@@ -74,7 +74,7 @@ class NetworkConfig:
 
 
 class NetworkSettings(TypedDict, total=False):
-    """Keys of ``model`` beside the arguments of a network that ``_target_`` names, see :class:`NetworkConfig`."""
+    """Keys of ``model`` in addition to the arguments of the class in ``_target_``; see :class:`NetworkConfig`."""
 
     name: Required[str]
     divisor: PositiveInt
@@ -83,7 +83,7 @@ class NetworkSettings(TypedDict, total=False):
 
 
 def build_model(values: Any) -> ModelConfig | NetworkConfig:
-    """Build the section ``model``: with a ``_target_`` it is any network, otherwise our U-Net.
+    """Build the ``model`` section: any network if it has a ``_target_``, otherwise the U-Net.
 
     Args:
         values: The section as plain data.
@@ -106,10 +106,10 @@ def check_encoder_is_used(model: NetworkConfig, encoder: EncoderConfig, section:
     Args:
         model: The network.
         encoder: The encoder.
-        section: The section ``model`` with unresolved interpolations.
+        section: The ``model`` section with unresolved interpolations.
 
     Raises:
-        UserError: If an encoder is chosen and not used, or missing.
+        UserError: If an encoder is chosen but not used, or is missing.
     """
     is_used = "${encoder." in str(section)
     if is_used is (encoder.name is None):

@@ -1,4 +1,4 @@
-"""Overrides on the command line: reading, writing and expanding them."""
+"""Functions that read, write and expand overrides on the command line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError
 
 SHORTHANDS = {"predict": {"output": "output.folder"}}
-"""The setting that each shorthand of a command abbreviates. Without it ``output=x`` would replace the section."""
+"""The setting that each shorthand of a command abbreviates. Without it, ``output=x`` would replace the section."""
 
 
 def expand_shorthands(command: str, arguments: Sequence[str]) -> list[str]:
-    """Replace each shorthand in Hydra's arguments by the setting that it abbreviates."""
+    """Replace each shorthand in Hydra's arguments with the setting that it abbreviates."""
     shorthands = SHORTHANDS.get(command, {})
     expanded = []
     for text in arguments:
@@ -32,22 +32,22 @@ def expand_shorthands(command: str, arguments: Sequence[str]) -> list[str]:
 
 
 def find_override(key: str, arguments: Sequence[str]) -> str | None:
-    """Return the last value that the arguments give a key, or None if they give none or null."""
+    """Return the last value of a key in the arguments, or None if the key is absent or its last value is null."""
     texts = [text for text in arguments if text.lstrip("+").startswith(f"{key}=")]
     if not texts:
         return None
     try:
         value = OverridesParser.create().parse_override(texts[-1]).value()
     except HydraException:
-        return None  # Hydra reports it when it composes the configuration
+        return None  # Hydra reports the error when it composes the configuration
     return None if value is None else format_setting(value)
 
 
 def take_trust(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
     """Separate ``trust=[full.class.Name]`` from the other arguments.
 
-    It names classes that stored settings may use besides those that the project lists (:mod:`.stored`). Only the
-    command line can set it.
+    It names classes that stored settings may use in addition to those that the project lists (:mod:`.stored`). It can
+    only be set on the command line.
 
     Args:
         arguments: Overrides and flags.
@@ -56,7 +56,7 @@ def take_trust(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
         The other arguments, and the classes that the user trusts.
 
     Raises:
-        UserError: If it does not name classes.
+        UserError: If the value of ``trust`` does not name classes.
     """
     others, trusted = [], set()
     for text in arguments:
@@ -72,23 +72,23 @@ def take_trust(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
 
 
 def format_shell_override(key: str, *paths: Path) -> str:
-    """Format an override with one or several paths to paste into a shell, quoted for Hydra and the shell if needed."""
+    """Format an override with one or more paths for pasting into a shell, quoted for Hydra and the shell if needed."""
     is_plain = {path: find_override(key, [f"{key}={path}"]) == str(path) for path in paths}
     texts = [str(path) if is_plain[path] else '"{}"'.format(str(path).replace('"', '\\"')) for path in paths]
     return shlex.quote(f"{key}={texts[0]}" if len(texts) == 1 else f"{key}=[{','.join(texts)}]")
 
 
 def quote_path(path: Path) -> str:
-    """Quote a path as a value for Hydra, whatever characters it contains."""
+    """Quote a path with any characters as a value for Hydra."""
     escaped = str(path).replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def find_covering_jobs(config: DictConfig) -> list[list[str]]:
-    """Return the smallest set of jobs that together have every value of a sweep.
+    """Return the smallest set of jobs that together cover every value of a sweep.
 
-    The first job has the first value of every key, the second job has the second value, and so on. An interval is
-    represented by its ends.
+    The first job has the first value of every key, the second job has the second value, and so on. Keys with fewer
+    values keep their last value. An interval is represented by its ends.
 
     Args:
         config: The configuration that Hydra composed for the whole sweep.
@@ -122,13 +122,13 @@ def find_covering_jobs(config: DictConfig) -> list[list[str]]:
 
 
 def get_task_overrides(hydra: Any) -> list[str]:
-    """Return the overrides of a run, job or sweep without those of Hydra's own settings, interpolations unresolved."""
+    """Return the overrides of a run, job or sweep, except for Hydra's own settings, with unresolved interpolations."""
     plain: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return [str(text) for text in plain]
 
 
 def is_overridden(key: str, hydra: Any) -> bool:
-    """Return whether the command line sets one of Hydra's own settings."""
+    """Return whether one of Hydra's own settings is set on the command line."""
     return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
 
 
@@ -142,7 +142,8 @@ def parse_choices(text: str) -> tuple[str, list[Any]]:
     """Parse an override that may be a sweep.
 
     Returns:
-        The key, and the values that it can take. Empty for numbers of a range and file names of a pattern.
+        The key, and the values that it can take. The values are empty for a range of numbers or a pattern of file
+        names.
     """
     [override] = OverridesParser.create().parse_overrides([text])
     key = override.get_key_element()

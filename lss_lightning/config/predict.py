@@ -36,20 +36,20 @@ class PredictConfig:
 
     Attributes:
         name: Name of the folder under ``logs/predict``.
-        ckpt_path: The checkpoint, or several, whose probabilities are averaged.
+        ckpt_path: One or more checkpoints, whose probabilities are averaged.
         tta: Test-time augmentation.
         calibration: An evaluation of the same checkpoints that calibrates the 95 % intervals, or None.
         input: A study, or a folder or zip archive of studies.
-        levels: The disc that a slice shows, by slice. Empty if none is given.
+        levels: The disc that each slice shows, by slice. Empty if no levels are given.
         series: The series to use as T1 and as T2 (number, UID or description; for other files, a string in their
-            names). Empty chooses by rule.
-        pixel_size: Spacing in mm of images that do not state theirs. None leaves it unknown.
+            names). If empty, the series are chosen by rules.
+        pixel_size: Pixel spacing in mm of images whose files do not state it. If None, it remains unknown.
         batch_size: Number of images that are segmented at once.
         overwrite: Whether to replace earlier results in the output folder.
-        output: What is written, and where.
+        output: The files to write, and their folder.
         trainer: The device to segment on.
         engine: Whether to compile the network.
-        paths: Where the log is written.
+        paths: The folders to which the log is written.
 
     Raises:
         UserError: If more than one device is set, or a key or value of ``levels`` is not allowed.
@@ -90,7 +90,7 @@ class PredictConfig:
 
     @property
     def series_by_kind(self) -> dict[str, str]:
-        """The given series by ``T1`` and ``T2``."""
+        """The given series, by ``T1`` and ``T2``."""
         return {kind.upper(): str(text) for kind, text in self.series.items()}
 
     def levels_of(self, study: str) -> dict[str, str]:
@@ -102,14 +102,14 @@ class PredictConfig:
 
 
 def check_predict(cfg: DictConfig, hydra_cfg: Any) -> PredictConfig:
-    """Check the composed configuration, that the checkpoints and the input exist, and that the output folder is free.
+    """Check the composed configuration, that checkpoints and input exist, and that the output folder is available.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own part of the configuration.
 
     Raises:
-        UserError: If a key or value is not allowed, a file does not exist, or the output folder holds something else.
+        UserError: If a key or value is not allowed, a file does not exist, or the output folder contains other files.
     """
     config = build_config(PredictConfig, cfg)
     config.find_checkpoints()

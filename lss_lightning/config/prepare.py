@@ -20,7 +20,7 @@ class PrepareConfig:
         name: Name of the folder under ``logs/prepare``.
         data: The data to prepare.
         split: The split to list.
-        paths: Where data and the inventory are written.
+        paths: The folders to which data and the inventory are written.
     """
 
     name: RunName
@@ -30,14 +30,14 @@ class PrepareConfig:
 
 
 def check_prepare(cfg: DictConfig, hydra_cfg: Any) -> PrepareConfig:
-    """Check the composed configuration, and that the data exists.
+    """Check the composed configuration, and check that the data exist.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own part of the configuration.
 
     Raises:
-        UserError: If a key or value is not allowed, or the data does not exist.
+        UserError: If a key or value is not allowed, or the data do not exist.
     """
     config = build_config(PrepareConfig, cfg)
     config.data.check()

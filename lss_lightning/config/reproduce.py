@@ -27,21 +27,21 @@ MODELS = ("resunet", "inception_unet", "vgg16_unet")
 """The three models of the paper, in its order."""
 
 PROTOCOLS = ("resubstitution", "image", "patient")
-"""The split protocols, from the most optimistic one. The paper's is ``image``."""
+"""The split protocols, starting with the most optimistic one. The paper uses ``image``."""
 
 FORWARDED = ("data", "trainer", "engine", "callbacks", "logger", "examples", "paths")
-"""The sections that are forwarded to every training."""
+"""The sections that are forwarded to every training run."""
 
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A training of the reproduction.
+    """A training run of the reproduction.
 
     Attributes:
         model: A file of ``conf/model``.
         protocol: A file of ``conf/split``.
-        seed: Seed of the weights, the order of the slices and a random split.
-        overrides: The command line of ``train.py``.
+        seed: Seed of the weights, of the order of the slices and of a random split.
+        overrides: The overrides on the command line of ``train.py``.
     """
 
     model: str
@@ -57,10 +57,10 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class SizeSettings:
-    """``reproduce.sizes.<size>``: how much is trained.
+    """``reproduce.sizes.<size>``: the extent of training.
 
     Attributes:
-        seeds: Every model is trained under every protocol once per seed, which also determines the split.
+        seeds: Seeds with which every model is trained under every protocol. The seed also determines a random split.
         overrides: Overrides of ``train.py`` in addition to the paper's settings.
     """
 
@@ -74,7 +74,7 @@ class Sizes:
 
     Attributes:
         paper: The paper's settings.
-        small: Settings for a phantom, which train in minutes.
+        small: Settings for a phantom, with which training takes minutes.
     """
 
     paper: SizeSettings
@@ -123,16 +123,16 @@ class ReproduceConfig:
     """The configuration of ``reproduce.py``.
 
     Attributes:
-        name: Name of the folder under ``logs/reproduce`` that keeps runs and reports.
-        reproduce: Which models, protocols and seeds are trained.
+        name: Name of the folder under ``logs/reproduce`` that contains runs and reports.
+        reproduce: The models, protocols and seeds to train.
         data: The data of all training runs.
         trainer: Devices, precision and length of all training runs.
         engine: Further settings of all training runs.
         callbacks: Callbacks of all training runs.
         logger: Loggers of all training runs.
         examples: The slices that loggers show.
-        paths: Where runs and data are written.
-        forwarded: Overrides that every training gets, after those of the size.
+        paths: The folders to which runs and data are written.
+        forwarded: Overrides for every training run, which follow those of the size.
 
     Raises:
         UserError: If the size does not fit the data.
@@ -158,7 +158,7 @@ class ReproduceConfig:
 
     @cached_property
     def trainings(self) -> tuple[PlannedTraining, ...]:
-        """The training runs, seed by seed, so an interrupted reproduction has complete results for the first seeds."""
+        """The training runs by seed, so that an interrupted reproduction has complete results for the first seeds."""
         size = self.reproduce.chosen
         trainings = []
         for seed, model, protocol in product(size.seeds, self.reproduce.models, self.reproduce.protocols):
@@ -169,14 +169,14 @@ class ReproduceConfig:
         return tuple(trainings)
 
     def with_data_of_trainings(self) -> ReproduceConfig:
-        """Check the first training and return the configuration with its data, which the size may change.
+        """Check the first training run and return the configuration with its data, which the size may change.
 
         The other training runs differ from it only in model, protocol and seed.
 
         Raises:
-            UserError: If a key or value of the training is not allowed.
-            HydraException: If Hydra cannot compose the training.
-            OmegaConfBaseException: If Hydra cannot resolve its configuration.
+            UserError: If a key or value of the training run is not allowed.
+            HydraException: If Hydra cannot compose the configuration of the training run.
+            OmegaConfBaseException: If Hydra cannot resolve this configuration.
         """
         first = build_train_config(*compose_training(self.trainings[0]))
         return replace(self, data=first.data)
@@ -193,22 +193,22 @@ def build_reproduce_config(cfg: DictConfig, choices: Mapping[str, str], override
     Raises:
         UserError: If a key or value is not allowed.
     """
-    # The chosen files come first, because a file would undo single values.
+    # The chosen files come first, because a file would overwrite single values.
     forwarded = [f"{group}={choices[group]}" for group in FORWARDED if group in choices]
     forwarded += [text for text in overrides if text.lstrip("+~").startswith(tuple(f"{key}." for key in FORWARDED))]
     return build_config(ReproduceConfig, cfg, forwarded=tuple(forwarded))
 
 
 def compose_training(training: PlannedTraining) -> tuple[DictConfig, dict[str, Any]]:
-    """Compose the configuration of a training as ``train.py`` would.
+    """Compose the configuration of a training run as ``train.py`` would.
 
     Returns:
         The configuration, and the chosen file of each group.
 
     Raises:
-        HydraException: If Hydra cannot compose it.
+        HydraException: If Hydra cannot compose the configuration.
     """
-    # Inside a command, Hydra is initialized already.
+    # Inside a command, Hydra is already initialized.
     is_initialized = GlobalHydra.instance().is_initialized()
     with nullcontext() if is_initialized else initialize_config_dir(str(config_folder()), version_base="1.3"):
         cfg = compose("train", overrides=list(training.overrides), return_hydra_config=True)

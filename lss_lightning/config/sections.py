@@ -1,4 +1,4 @@
-"""The sections of the configuration that several commands share, and those of a training."""
+"""The sections of the configuration that are shared by several commands or describe a training run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def _check_run_name(name: str) -> str:
 
 
 RunName = Annotated[str, AfterValidator(_check_run_name)]
-"""The ``name`` of a command, which becomes the name of a directory."""
+"""The type of ``name``, which is used as the name of a directory."""
 
 
 @dataclass(frozen=True)
 class PathsConfig:
-    """``paths``: where runs and data are written, relative to the working directory.
+    """``paths``: the folders for runs and data, relative to the working directory.
 
     Attributes:
         logs: Folder of the run directories.
         data: Folder of the phantoms.
-        cache: Folder of decoded slices, which runs share. None decodes the slices into the memory of each process.
+        cache: Folder of decoded slices, which runs share. If None, each process decodes the slices into its memory.
     """
 
     logs: str = "logs"
@@ -42,16 +42,16 @@ class PathsConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """``output``: what ``predict.py`` writes beside the measurements, and where.
+    """``output``: the files that ``predict.py`` writes in addition to the measurements, and their folder.
 
     Attributes:
-        folder: The output folder. Each study gets a folder in it.
+        folder: The output folder, which contains one folder per study.
         label_maps: Whether to write label maps as PNG.
         nifti: Whether to write label maps as NIfTI, in the space of the source.
         overlays: Whether to write a PNG of each measured slice with outlines and calipers.
         seg: Whether to write a DICOM segmentation of DICOM studies.
-        sr: Whether to write a DICOM structured report of DICOM studies. It refers to the segmentation, if that is
-            written.
+        sr: Whether to write a DICOM structured report of DICOM studies. It refers to the segmentation if that
+            is written.
         html: Whether to write the HTML report.
         keep_identity: Whether SEG and SR keep the patient's name, ID, birth date and accession number.
     """
@@ -70,7 +70,7 @@ class LossSettings(TypedDict, total=False):
     """Keys of ``loss`` that several losses share.
 
     Attributes:
-        class_weights: How classes are weighted, by the training labels. Only for losses that take class weights.
+        class_weights: Scheme for computing class weights from the training labels, for losses that accept weights.
         gamma: Exponent of the focal loss.
         lambda_dice: Weight of the Dice term.
         lambda_ce: Weight of the cross-entropy term.
@@ -102,9 +102,9 @@ class SchedulerSettings(TypedDict, total=False):
     Attributes:
         eta_min: Minimum learning rate of cosine annealing.
         power: Exponent of polynomial decay.
-        T_max: Steps of the scheduler until cosine annealing reaches its minimum.
-        total_iters: Steps of the scheduler until polynomial decay reaches zero.
-        interval: Whether the scheduler is stepped after every epoch or every optimizer step.
+        T_max: Number of scheduler steps until cosine annealing reaches its minimum.
+        total_iters: Number of scheduler steps until polynomial decay reaches zero.
+        interval: Whether the scheduler is advanced after every epoch or every optimizer step.
         monitor: The logged value that a scheduler such as ``ReduceLROnPlateau`` receives.
     """
 
@@ -117,7 +117,7 @@ class SchedulerSettings(TypedDict, total=False):
 
 
 def config_folder() -> Path:
-    """Return the folder of the YAML files: ``conf/`` of a checkout, or the copy inside an installed package."""
+    """Return the folder of the YAML files: ``conf/`` in a checkout, or its copy in an installed package."""
     package = Path(__file__).parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"

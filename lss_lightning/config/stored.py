@@ -1,8 +1,9 @@
-"""Settings that a run directory or a sweep stores. They may come from somebody else, so they are read as data.
+"""Settings stored by a run directory or a sweep, which are read as data because they may be from somebody else.
 
-The command line and the YAML files of the user may name any class. Stored settings may only name the classes that
-:mod:`lss_lightning.runs.trust` lists or the user trusts, and hold plain values. Hydra's own settings are never taken
-from them, because those can make Hydra call any function.
+The command line and the YAML files of the user may name any class. Stored settings may only name classes that are
+listed in :mod:`lss_lightning.runs.trust` or trusted by the user, and may only hold plain values. Of Hydra's own
+settings, only those that determine how the jobs of a sweep are run are accepted, because others can make Hydra call any
+function.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lss_lightning.runs.trust import check_no_resolver, check_stored_section, is
 _CHOICE = re.compile(r"\w[\w.+-]*")
 
 SEARCH_CLASSES: Mapping[str, frozenset[str]] = {
-    # Not CmaEsSampler, which unpickles what the database of the search contains.
+    # CmaEsSampler is excluded, because it unpickles content of the search database.
     "sampler": frozenset(
         {
             "optuna.samplers.BruteForceSampler",
@@ -67,21 +68,21 @@ _HYDRA_SETTINGS = (
     r"hydra\.sweeper\.(n_trials|n_jobs)=\d+",
     r"hydra\.verbose=(true|false)",
 )
-"""Hydra's settings that a sweep may store. They choose how jobs are run, and cannot name code or a command."""
+"""The Hydra settings that a sweep may store. They determine how jobs are run, and cannot name code or a command."""
 
 
 def load_stored_config(file: Path) -> dict[str, Any]:
-    """Load the configuration of a training from its run directory.
+    """Load the configuration of a training run from its run directory.
 
     Args:
         file: A ``config.yaml`` that Hydra or a resume has written.
 
     Returns:
-        The sections of ``train.py``, interpolations unresolved.
+        The sections of ``train.py``, with unresolved interpolations.
 
     Raises:
         UserError: If the file cannot be read, has a section that ``train.py`` does not have, such as ``hydra``, or
-            holds something that could run code.
+            contains something that could run code.
     """
     try:
         stored: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
@@ -101,7 +102,7 @@ def load_stored_config(file: Path) -> dict[str, Any]:
 
 
 def check_stored_arguments(file: Path) -> None:
-    """Check that the classes in a run's stored configuration accept their arguments. This imports the classes.
+    """Import the classes in a run's stored configuration, and check that they accept their arguments.
 
     Args:
         file: A ``config.yaml`` that Hydra or a resume has written.
@@ -122,28 +123,28 @@ def check_stored_values(config: Mapping[str, Any], source: str) -> None:
         source: The file they come from, for messages.
 
     Raises:
-        UserError: If they name another class, or hold a value that is not plain.
+        UserError: If the settings name another class, or hold a value that is not plain.
     """
     for section, values in config.items():
         check_no_resolver(str(section), values, source)
     try:
         resolved: Any = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
-    except InterpolationResolutionError:  # an override of a sweep refers to another setting
+    except InterpolationResolutionError:  # an override of a sweep may refer to another setting
         resolved = config
     for section, values in resolved.items():
-        # Importing the classes takes seconds, so a training checks their arguments when it is resumed.
+        # Importing the classes takes seconds, so their arguments are only checked when a run is resumed.
         check_stored_section(str(section), values, source, arguments=False)
 
 
 def check_stored_overrides(overrides: Sequence[str], source: str) -> None:
-    """Check the overrides of the jobs of a stored sweep in the same way.
+    """Check the job overrides of a stored sweep, as in :func:`check_stored_values`.
 
     Args:
         overrides: The overrides, without Hydra's own settings.
         source: The file they come from, for messages.
 
     Raises:
-        UserError: If they name another class, a file outside the configuration, or one of Hydra's settings.
+        UserError: If the overrides name another class, a file outside the configuration, or one of Hydra's settings.
     """
     for text in overrides:
         key, choices = parse_choices(text)
@@ -162,14 +163,14 @@ def check_stored_overrides(overrides: Sequence[str], source: str) -> None:
 
 
 def check_stored_hydra_settings(settings: Sequence[str], source: str) -> None:
-    """Check that the Hydra settings of a stored sweep only choose how its jobs are run.
+    """Check that the Hydra settings of a stored sweep only determine how its jobs are run.
 
     Args:
         settings: The overrides of Hydra's own settings.
         source: The file they come from, for messages.
 
     Raises:
-        UserError: If one of them could run code or a command.
+        UserError: If one of the settings could run code or a command.
     """
     for text in settings:
         if not any(re.fullmatch(pattern, text) for pattern in _HYDRA_SETTINGS):
@@ -177,7 +178,7 @@ def check_stored_hydra_settings(settings: Sequence[str], source: str) -> None:
 
 
 def find_untrusted_classes(config: Mapping[str, Any]) -> list[str]:
-    """Return the classes that a configuration names and stored settings may not name."""
+    """Return the classes in a configuration that stored settings may not name."""
     targets = {
         value: None
         for section, values in config.items()

@@ -1,4 +1,4 @@
-"""Sections that name classes by ``_target_``."""
+"""Checks of sections that name classes by ``_target_``."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def check_named_targets(values: Any, section: str) -> dict[str, dict[str, Any]]:
     """Check a section of named entries, each of which names a class and gives its arguments.
 
     Args:
-        values: The section as plain data. An entry of None, or without settings, is switched off.
+        values: The section as plain data. An entry that is None or has no settings is disabled.
         section: The key of the section, e.g. ``callbacks``.
 
     Returns:
-        The entries that are switched on, in their order.
+        The enabled entries, in the order of the section.
 
     Raises:
         UserError: If the section or an entry is a single value, or an entry names no class.

@@ -40,7 +40,7 @@ from lss_lightning.models.specs import check_installed
 from lss_lightning.runs.trust import is_share
 
 _COMMON_KEYS: dict[str, Any] = {"loss": LossSettings, "optimizer": OptimizerSettings, "scheduler": SchedulerSettings}
-"""The sections that name a class and its arguments, and the keys that most of these classes share."""
+"""The sections that name a class and its arguments, with the keys that most of the allowed classes share."""
 
 
 def _check_class_section(name: str, values: Any) -> dict[str, Any]:
@@ -59,25 +59,25 @@ class TrainConfig:
 
     Attributes:
         name: Name of the run, and of its folder under ``logs/train``.
-        seed: Seed of the initial weights and the order of the slices.
-        ckpt_path: The checkpoint that is resumed, or None.
+        seed: Seed of the initial weights and of the order of the slices.
+        ckpt_path: The checkpoint from which training is resumed, or None.
         encoder: The encoder of the U-Net.
         model: The U-Net around the encoder, or the class of another network (``_target_``) and its arguments.
         data: The data to train and test on.
-        split: How the data is split into parts.
-        augmentation: How strongly training slices are augmented.
+        split: The protocol by which the data are split into parts.
+        augmentation: The strength of the augmentation of training slices.
         loss: Class of the loss (``_target_``) and its arguments.
         optimizer: Class of the optimizer and its arguments.
-        scheduler: Class of the learning-rate scheduler and its arguments. A ``_target_`` of None keeps the rate
-            constant.
+        scheduler: Class of the learning-rate scheduler and its arguments. If ``_target_`` is None, the learning
+            rate is constant.
         trainer: Arguments of Lightning's Trainer.
         engine: Further settings of the run.
-        callbacks: The callbacks that are switched on by name, each a class (``_target_``) and its arguments.
+        callbacks: The enabled callbacks by name, each a class (``_target_``) and its arguments.
         logger: The loggers that record the run, by name.
         examples: The slices that loggers show.
-        paths: Where runs and data are written.
+        paths: The folders to which runs and data are written.
         plain: The whole configuration as plain data, which checkpoints store.
-        metrics: Further metrics of validation and test: class and arguments, by name.
+        metrics: Additional metrics for validation and test: class and arguments by name.
 
     Raises:
         UserError: If sections contradict each other.
@@ -118,11 +118,11 @@ class TrainConfig:
 
     @property
     def has_objective(self) -> bool:
-        """Whether a part of the split is validated, which selects the epoch."""
+        """Whether a part of the split is used for validation, so that the best epoch can be selected."""
         return self.split.selection_part is not None and self.trainer.limit_val_batches != 0
 
     def at_precision(self, precision: str) -> TrainConfig:
-        """Return the configuration with a precision instead of ``auto``."""
+        """Return a copy of the configuration with the given precision instead of ``auto``."""
         plain = {**self.plain, "trainer": {**self.plain["trainer"], "precision": precision}}
         return replace(self, trainer=replace(self.trainer, precision=precision), plain=plain)  # type: ignore[arg-type]
 
@@ -153,11 +153,11 @@ def build_train_config(cfg: DictConfig, choices: Mapping[str, str]) -> TrainConf
 
 
 def check_train(cfg: DictConfig, hydra_cfg: Any) -> TrainConfig:
-    """Check the composed configuration, and that the files it refers to exist.
+    """Check the composed configuration, and check that the files that it refers to exist.
 
     Args:
         cfg: The composed configuration.
-        hydra_cfg: Hydra's own part of it.
+        hydra_cfg: Hydra's own part of the configuration.
 
     Raises:
         UserError: If a key or value is not allowed, or a file does not exist.

@@ -1,4 +1,4 @@
-"""The sections ``trainer`` (the arguments of Lightning's Trainer) and ``engine`` (settings that this project adds)."""
+"""The ``trainer`` section (arguments of Lightning's Trainer) and the ``engine`` section (settings of this project)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lss_lightning.display import format_setting
 from lss_lightning.errors import UserError, suggest_nearest
 
 PROFILERS = ("simple", "advanced", "pytorch", "xla")
-"""Lightning's names of its profilers."""
+"""Lightning's names for its profilers."""
 
 REFUSED = {
     "logger": "loggers have a section of their own; set logger=…",
@@ -28,11 +28,11 @@ REFUSED = {
     "model_registry": "it applies only to the checkpoint callback that Lightning adds if there is none; set "
     "+callbacks.<name>._target_=litmodels.integrations.checkpoints.LightningModelCheckpoint",
 }
-"""Arguments of the Trainer that cannot be set, and why."""
+"""Arguments of the Trainer that cannot be set, and the reasons."""
 
 
 def _check_class(name: str, value: Any) -> str | dict[str, Any] | None:
-    """Check an argument that is null, text that Lightning knows, or a section that names a class."""
+    """Check an argument that may be null, a string known to Lightning, or a section that names a class."""
     key = f"trainer.{name}"
     if isinstance(value, Mapping):
         check_target(value, key, f"give the full name of a class, {key}._target_=…")
@@ -57,7 +57,7 @@ def _check_plugins(value: Any) -> list[str | dict[str, Any]]:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """``trainer``: the arguments of Lightning's Trainer. Its documentation explains them.
+    """``trainer``: the arguments of Lightning's Trainer, as explained in its documentation.
 
     The defaults are Lightning's, except for those of ``precision``, ``max_epochs``, ``num_sanity_val_steps`` and
     ``use_distributed_sampler``. The comments describe what this project adds.
@@ -67,7 +67,7 @@ class TrainerConfig:
     devices: Annotated[int, Field(ge=-1)] | StrictStr | list[NonNegativeInt] = "auto"  # auto: one process on a CPU
     num_nodes: PositiveInt = 1
     strategy: Annotated[str | dict[str, Any] | None, PlainValidator(partial(_check_class, "strategy"))] = "auto"
-    # auto: bf16-mixed if the hardware supports it natively, else 32-true
+    # auto: bf16-mixed if the hardware supports it natively, otherwise 32-true
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"] = "auto"
     plugins: Annotated[list[str | dict[str, Any]] | None, PlainValidator(_check_plugins)] = None
     sync_batchnorm: bool = False
@@ -89,7 +89,7 @@ class TrainerConfig:
     fast_dev_run: bool | NonNegativeInt = False
     reload_dataloaders_every_n_epochs: NonNegativeInt = 0
     deterministic: bool | Literal["warn"] | None = None
-    benchmark: bool | None = None  # None: unless deterministic
+    benchmark: bool | None = None  # None: enabled unless deterministic
     inference_mode: bool = True
     detect_anomaly: bool = False
     profiler: Annotated[str | dict[str, Any] | None, PlainValidator(_check_profiler)] = None
@@ -133,7 +133,7 @@ class TrainerConfig:
 
     @property
     def uses_benchmark(self) -> bool:
-        """Whether cuDNN times its algorithms for each new input size. The fastest may differ from run to run."""
+        """Whether cuDNN times its algorithms for each new input size. The fastest algorithm may differ between runs."""
         return not self.deterministic if self.benchmark is None else self.benchmark
 
 

@@ -1,4 +1,4 @@
-"""Validation of the configuration with pydantic, and pydantic's errors in one line."""
+"""Validation of the configuration with pydantic, and conversion of pydantic's errors to one-line messages."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def build(schema: type[Schema], values: Any, section: str) -> Schema:
     """Build a dataclass from a section of the configuration.
 
     Args:
-        schema: The dataclass. Its fields are the keys of the section. A field that is a dataclass is a section too.
+        schema: The dataclass. Its fields are the keys of the section. A field that is a dataclass is also a section.
         values: The section as plain data. ``_target_`` is ignored.
-        section: The key of the section, e.g. ``data``, for messages. Empty for the whole configuration.
+        section: The key of the section, e.g. ``data``, for messages; empty for the whole configuration.
 
     Raises:
         UserError: If the section is a single value, a key is unknown or missing, or a value is not allowed.
@@ -72,7 +72,7 @@ def build(schema: type[Schema], values: Any, section: str) -> Schema:
 
 
 def validate_open(schema: type[Any], values: Any, section: str) -> dict[str, Any]:
-    """Validate the keys of a section that a schema describes. Other keys pass unchanged.
+    """Validate the keys of a section that a schema describes. Other keys are left unchanged.
 
     Args:
         schema: A ``TypedDict``, or a dataclass, whose fields are all optional here.
@@ -97,22 +97,22 @@ def check_is_section(values: Any, section: str) -> None:
     """Check that a section of the configuration is a mapping.
 
     Raises:
-        UserError: If it is a single value.
+        UserError: If the section is a single value.
     """
     if not isinstance(values, Mapping):
         raise UserError(_describe_no_section(section, values))
 
 
 def check_same_type(path: str, value: Any, example: Any) -> None:
-    """Check a value that no schema describes against the value in its YAML file.
+    """Check the type of a value that no schema describes against the value in its YAML file.
 
     Args:
         path: The dotted key.
         value: The value to check.
-        example: The value in the YAML file. Only numbers and truth values constrain the type.
+        example: The value in the YAML file. Only numbers and Boolean values constrain the type.
 
     Raises:
-        UserError: If the type differs. A whole number is accepted for a number.
+        UserError: If the type differs. An integer is accepted for a float.
     """
     for kind, accepted, name in ((bool, bool, "boolean"), (int, int, "integer"), (float, (int, float), "number")):
         if type(example) is kind and (not isinstance(value, accepted) or isinstance(value, bool) is not (kind is bool)):
@@ -124,7 +124,7 @@ def describe_unknown_key(key: str, candidates: Collection[str], allowed: Collect
 
     Args:
         key: The dotted key that the user gave.
-        candidates: Dotted keys that the user may have meant.
+        candidates: Dotted keys that the user may have intended.
         allowed: The names that exist in the section of the key.
     """
     section = key.rpartition(".")[0]
@@ -169,7 +169,7 @@ def _check_is_set(values: Mapping[str, Any], section: str) -> None:
 
 
 def _find_inexact(values: Mapping[str, Any], validated: Any) -> Iterator[tuple[str, ...]]:
-    """Yield the keys of values that pydantic accepted although they are of another kind, such as true for 1."""
+    """Yield the keys of values that pydantic accepted although their type differs, such as true for 1."""
     for key, value in values.items():
         result = validated.get(key) if isinstance(validated, dict) else getattr(validated, key, value)
         if is_dataclass(result) and isinstance(value, Mapping):
@@ -190,11 +190,11 @@ def _is_inexact(value: Any, result: Any) -> bool:
 def _describe(
     problems: Sequence[tuple[str, tuple[int | str, ...]]], json_schema: dict[str, Any], values: Any, section: str
 ) -> str:
-    """Describe one of pydantic's errors in one line: an unknown key, else a missing one, else the first.
+    """Describe one error of pydantic in one line: an unknown key, otherwise a missing key, otherwise the first error.
 
     Args:
         problems: The type of each error, and the keys and indices that lead to it from the section.
-        json_schema: The JSON schema of a list of sections. It says which keys and values are allowed.
+        json_schema: The JSON schema of a list of sections. It specifies the allowed keys and values.
         values: The section.
         section: The key of the section.
     """
@@ -202,7 +202,7 @@ def _describe(
     path, node, value = section, _resolve(json_schema["items"], json_schema), values
     for key in location:
         if "properties" not in node:
-            break  # an item of a list, or a member of a union
+            break  # the location is an item of a list, or a member of a union
         path = _join(path, str(key))
         if problem in _UNKNOWN and key not in node["properties"]:
             names = list(node["properties"])
@@ -223,7 +223,7 @@ def _describe(
 
 
 def _resolve(node: dict[str, Any], json_schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a section that the node refers to, or the node itself if it is a single value."""
+    """Return the schema of the section that a node refers to, or the node itself if it describes a single value."""
     for member in _members(node):
         if "$ref" in member:
             section: dict[str, Any] = json_schema["$defs"][member["$ref"].rpartition("/")[2]]

@@ -1,4 +1,4 @@
-"""Metrics of predicted label maps: overlap, boundaries, calibration, failures, and their confidence intervals."""
+"""Metrics of predicted label maps: overlap, boundaries, calibration and failures, with confidence intervals."""
 
 from lss_lightning.metrics.boundary import boundary_by_key
 from lss_lightning.metrics.ceiling import agreement_counts, shift_iou

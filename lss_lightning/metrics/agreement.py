@@ -42,8 +42,8 @@ def bland_altman(differences: NDArray[np.float64], patients: Sequence[str]) -> B
     """Compute Bland-Altman statistics.
 
     Args:
-        differences: (N,), first minus second; pairs with a missing value are NaN and ignored.
-        patients: Patient of each difference; the bootstrap draws all slices of a patient together.
+        differences: (N,), first minus second; NaN for pairs with a missing value, which are ignored.
+        patients: Patient of each difference. The bootstrap draws all slices of a patient together.
     """
     defined = ~np.isnan(differences)
     values = differences[defined]
@@ -63,10 +63,11 @@ def cohen_kappa(counts: Counts) -> Scores:
     """Compute the unweighted agreement beyond chance (Cohen, Educational and Psychological Measurement 20:37, 1960).
 
     Args:
-        counts: (..., K, K), how often the first rating was the row's category and the second the column's.
+        counts: (..., K, K), number of pairs with the first rating in the category of the row and the second in that
+            of the column.
 
     Returns:
-        (...,), at most 1; NaN if both ratings are always the same single category, so that chance explains everything.
+        (...,), at most 1; NaN if all ratings are in the same category, so that chance explains all agreement.
     """
     shares = counts / np.maximum(counts.sum(axis=(-2, -1), keepdims=True), 1)
     observed = np.trace(shares, axis1=-2, axis2=-1)

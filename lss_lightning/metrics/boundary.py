@@ -1,6 +1,6 @@
 """Boundary metrics, in mm, or in pixels if the pixel spacing is unknown.
 
-The boundary of a class consists of its pixels with an edge in common with a pixel of another class or with the image
+The boundary of a class consists of its pixels that share an edge with a pixel of another class or with the image
 border.
 """
 
@@ -26,14 +26,14 @@ BOUNDARY_METRICS = ("nsd_fine", "nsd_coarse", "bf", "hd95", "assd")
 """Boundary metrics of each class, in the order of :func:`compute_boundary_metrics`.
 
 - ``nsd_fine``, ``nsd_coarse``: normalised surface Dice (Nikolov et al., *Deep learning to achieve clinically applicable
-  segmentation of head and neck anatomy*, 2018; on pixels as Seidlitz et al., 2022, arXiv 2111.05408): the fraction of
-  the pixels of both boundaries that are within a tolerance of the other boundary, 0 to 1, at the two tolerances of
-  :class:`DistanceUnit`.
+  segmentation of head and neck anatomy*, 2018; computed on pixels as in Seidlitz et al., 2022, arXiv 2111.05408): the
+  fraction of the pixels of both boundaries that are within a tolerance of the other boundary, 0 to 1, at the two
+  tolerances of :class:`DistanceUnit`.
 - ``bf``: boundary F1 score (Csurka et al., *What is a good evaluation measure for semantic segmentation?*, BMVC 2013):
-  harmonic mean of the fraction of the predicted boundary near the true one and of the true one near the predicted one,
-  0 to 1, at the tolerance :func:`bf_tolerance`.
+  harmonic mean of the fraction of the predicted boundary that is near the true one and the fraction of the true
+  boundary that is near the predicted one, 0 to 1, at the tolerance :func:`bf_tolerance`.
 - ``hd95``: the greater of the two directed 95th percentiles of the distances (Hausdorff distance without outliers).
-- ``assd``: average symmetric surface distance, the mean of the distances from the pixels of both boundaries.
+- ``assd``: average symmetric surface distance, the mean distance from the pixels of either boundary to the other.
 """
 
 BF_TOLERANCE = 0.0075
@@ -64,7 +64,7 @@ PIXELS = DistanceUnit("px", (1, 2))
 
 
 def distance_unit(spacing: float | None) -> DistanceUnit:
-    """Return the unit of distances on a slice with a pixel spacing in mm, or None if unknown."""
+    """Return the unit of distances on a slice with the given pixel spacing in mm, which is None if unknown."""
     return PIXELS if spacing is None else MILLIMETRES
 
 
@@ -91,9 +91,9 @@ def compute_boundary_metrics(
         spacing: Pixel spacing in mm, or None if unknown.
 
     Returns:
-        (K, 5), in the order of :data:`BOUNDARY_METRICS`, distances in mm, or in pixels without a spacing. All metrics
-        of a class in neither map are NaN. For a class in only one of them, the fractions are 0 and the distances, which
-        do not exist, are NaN.
+        (K, 5), in the order of :data:`BOUNDARY_METRICS`, distances in mm, or in pixels without a spacing. For a class
+        in neither map, all metrics are NaN. For a class in only one map, the fractions are 0, and the distances, which
+        are undefined, are NaN.
     """
     predicted = np.where(target == IGNORE_INDEX, IGNORE_INDEX, predicted)
     unit, near = distance_unit(spacing), bf_tolerance(target.shape, spacing)
@@ -123,7 +123,7 @@ def boundary_by_key(metrics: Scores, spacings: Sequence[float | None]) -> dict[s
         spacings: Pixel spacing of each image in mm, or None if unknown.
 
     Returns:
-        (N, K) for each key; NaN for images with distances in the other unit.
+        (N, K) for each key; NaN for images whose distances are in the other unit.
     """
     named = {}
     for unit, chosen in _masks_by_unit(spacings).items():
@@ -146,7 +146,7 @@ def summarise_boundary(
         labels: The K classes.
 
     Returns:
-        Plain data with the mean of each metric by class, over the images in which it is defined. Images of known
+        Plain data: the mean of each metric by class, over the images in which the metric is defined. Images of known
         spacing contribute to the keys in mm, images of unknown spacing to those in pixels, and all images to ``bf``.
         ``bf_tolerance_mm`` (or ``_px``) holds the minimum and maximum over the images. ``images`` holds the number of
         images behind each mean. ``missed`` and ``invented`` count the images in which only the label or only the
@@ -178,13 +178,13 @@ def _masks_by_unit(spacings: Sequence[float | None]) -> dict[DistanceUnit, NDArr
 def _compute_distances(
     predicted: NDArray[np.bool_], target: NDArray[np.bool_], spacing: float
 ) -> tuple[Scores, Scores]:
-    """Return the distance from each boundary pixel of a mask to the nearest of the other one, in both directions.
+    """Return the distance from each boundary pixel of either mask to the nearest boundary pixel of the other mask.
 
     Neither mask may be empty.
     """
     from monai.metrics.utils import get_mask_edges, get_surface_distance
 
-    # Computed once for all metrics; MONAI's own metric functions would each recompute edges and distances.
+    # These are computed once for all metrics. Each of MONAI's metric functions would recompute edges and distances.
     box = find_bounding_box(predicted | target)
     predicted_edges, target_edges = get_mask_edges(
         torch.from_numpy(predicted[box]), torch.from_numpy(target[box]), crop=False

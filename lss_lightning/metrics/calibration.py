@@ -1,7 +1,7 @@
-"""Calibration of the predicted probabilities near the structures.
+"""Calibration of the predicted probabilities near the anatomical structures.
 
-Far from any structure every network is confident and correct, and the many pixels there would mask all errors. Only
-pixels in a band around the labelled foreground are therefore counted.
+Far from any structure, every network is confident and correct, and the many pixels there would mask all errors.
+Therefore, only the pixels in the labelled foreground and in a band around it are counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lss_lightning.metrics.overlap import Scores, mean_defined
 from lss_lightning.metrics.plain import by_key, to_plain
 
 BAND_MM = 5.0
-"""Width of the band around the anatomical classes in mm; the classes themselves belong to it."""
+"""Width in mm of the band around the anatomical classes, which are themselves part of the band."""
 
 BAND_PX = 7.0
 """Width of the band in pixels if the pixel spacing is unknown."""
@@ -69,8 +69,8 @@ def reliability_bins(probabilities: NDArray[np.float32], classes: NDArray[np.uin
 def calibration_error(bins: Scores) -> Scores:
     """Compute the expected calibration error of each class, one class against the rest.
 
-    The mean over pixels of |observed frequency - mean probability| of their bin: Nixon et al., *Measuring calibration
-    in deep learning*, 2019, whose static calibration error is the mean of these over the classes.
+    The error is the mean over pixels of |observed frequency - mean probability| of the pixel's bin. Its mean over the
+    classes is the static calibration error of Nixon et al., *Measuring calibration in deep learning*, 2019.
 
     Args:
         bins: (K, RELIABILITY_BINS, 3), as returned by :func:`reliability_bins`, summed over images.
@@ -115,7 +115,7 @@ def reliability_diagrams(bins: Scores, labels: LabelSet) -> dict[str, dict[str, 
         labels: The K classes.
 
     Returns:
-        By class key: ``pixels``, mean ``probability`` and observed ``frequency`` of each bin.
+        By class key: the number of ``pixels``, mean ``probability`` and observed ``frequency`` of each bin.
     """
     diagrams = {}
     for key, pooled in zip(labels.keys, bins.sum(axis=0), strict=True):

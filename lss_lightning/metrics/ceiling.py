@@ -1,6 +1,7 @@
 """Upper bounds for the agreement of a segmentation with its label.
 
-They are the cost of shifting a label by one pixel, and the agreement of several annotators on the same image.
+These bounds are the overlap of a label with itself after a small shift, and the agreement of several annotators on
+the same image.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ DIRECTIONS = 8
 
 
 def shift_counts(label: NDArray[np.uint8], classes: int, distances: Sequence[float]) -> Scores:
-    """Count the pixels of a label against those of the same label, shifted.
+    """Compute the confusion counts between a label and the same label shifted.
 
     Pixels are treated as squares, so a fractional shift covers parts of pixels. Between integer shifts the covered area
     is linear in both coordinates. Beyond its border, the map is padded with its edge values.
@@ -72,14 +73,14 @@ def shift_iou(labels: Iterable[NDArray[np.uint8]], classes: int, distances: Sequ
 
 
 def agreement_counts(maps: Sequence[NDArray[np.uint8]], classes: int) -> Counts:
-    """Count the pixels of several label maps of one image against each other.
+    """Compute the confusion counts between several label maps of one image.
 
     Args:
-        maps: Label maps of one size, (H, W) each, class indices 0 to K - 1.
+        maps: Label maps of the same size, (H, W) each, class indices 0 to K - 1.
         classes: Number of classes, K.
 
     Returns:
-        (K, K), summed over all pairs. Each pair counts in both orders, since neither map is the ground truth.
+        (K, K), summed over all pairs. Each pair is counted in both orders, since neither map is the ground truth.
     """
     total = np.zeros((classes, classes), dtype=np.int64)
     for first, second in combinations(maps, 2):

@@ -1,4 +1,4 @@
-"""Confusion counts of every image, from which all overlap scores are computed."""
+"""Confusion counts of each image, from which all overlap scores are computed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def count_confusion(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
         (B, K, K) int64: rows are true classes, columns are predicted ones.
     """
     # Scattering into a fixed shape, with one more bin for ignored pixels, needs no size from the device. bincount and
-    # boolean masks do, and would make the host wait.
+    # boolean masks need one, and would make the host wait.
     ignored = classes**2
     pair = torch.where(target == IGNORE_INDEX, ignored, target.long() * classes + predicted).flatten(1)
     counts = torch.zeros(len(pair), ignored + 1, dtype=torch.int64, device=pair.device)
@@ -33,7 +33,7 @@ def count_confusion(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
 
 
 class ConfusionMetric(PerImageMetric):
-    """One confusion matrix per image.
+    """A metric that collects one confusion matrix per image.
 
     Args:
         classes: Number of classes, K.
@@ -46,7 +46,7 @@ class ConfusionMetric(PerImageMetric):
         self.classes = classes
 
     def update(self, predicted: Tensor, target: Tensor, index: Tensor) -> None:
-        """Count a batch.
+        """Add the confusion counts of a batch.
 
         Args:
             predicted: (B, H, W), as for :func:`count_confusion`.
@@ -56,6 +56,6 @@ class ConfusionMetric(PerImageMetric):
         self.add(index, counts=count_confusion(predicted, target, self.classes))
 
     def compute(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the indices of the images, (N,), strictly ascending, and their counts, (N, K, K), from all devices."""
+        """Return the strictly ascending indices (N,) and the counts (N, K, K) of the images from all devices."""
         indices, arrays = self.gather()
         return indices, arrays["counts"]

@@ -22,8 +22,8 @@ FAILURES = ("missed", "invented", "split", "merged")
 
 - ``missed``: only the label contains the class.
 - ``invented``: only the prediction contains the class.
-- ``split``: both contain it, and the prediction has more components than the label.
-- ``merged``: both contain it, and the prediction has fewer components than the label.
+- ``split``: both contain the class, and the prediction has more components than the label.
+- ``merged``: both contain the class, and the prediction has fewer components than the label.
 """
 
 
@@ -40,7 +40,7 @@ def count_parts(classes: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
     """
     from skimage.measure import label
 
-    # One pass for all classes; number 0 is the ignored region.
+    # All classes are labelled in one pass. Number 0 is the ignored region.
     numbers = label(classes, background=IGNORE_INDEX, connectivity=2).ravel()
     sizes = np.bincount(numbers)[1:]
     kind = np.zeros(len(sizes) + 1, dtype=np.int64)
@@ -52,7 +52,7 @@ def count_parts(classes: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
 
 
 def count_image_parts(predicted: NDArray[np.uint8], target: NDArray[np.uint8], kinds: int) -> NDArray[np.int64]:
-    """Count the components of each class in the label and the prediction of an image.
+    """Count the components of each class in the label and in the prediction of an image.
 
     Args:
         predicted: (H, W), class indices.
@@ -84,7 +84,7 @@ def find_failures(counts: Counts, parts: NDArray[np.int64]) -> dict[str, NDArray
         parts: (N, K, 2), as returned by :func:`count_image_parts`.
 
     Returns:
-        (N, K) for each of :data:`FAILURES`.
+        For each kind of failure in :data:`FAILURES`, (N, K).
     """
     label, prediction = np.moveaxis(parts, -1, 0)
     both = (label > 0) & (prediction > 0)
@@ -101,8 +101,8 @@ def summarise_failures(counts: Counts, parts: NDArray[np.int64], labels: LabelSe
         labels: The K classes.
 
     Returns:
-        Plain data: by class, the number of images whose label contains it (``labelled``) and the number with each of
-        :data:`FAILURES`; and ``part_share``, the minimum size of a component.
+        Plain data: by class, the number of images whose label contains the class (``labelled``), and the number with
+        each kind of failure in :data:`FAILURES`; and ``part_share``, the minimum size of a component.
     """
     images = {"labelled": counts.sum(axis=2) > 0, **find_failures(counts, parts)}
     numbers = {name: by_key(mask.sum(axis=0).tolist(), labels) for name, mask in images.items()}

@@ -1,7 +1,7 @@
 """Confidence intervals and significance tests over patients, from confusion counts.
 
 Slices of one patient are correlated, so patients are resampled, never slices or pixels. Pooled counts are sums over
-patients, so all resamples together are one matrix product.
+patients, so all resamples are computed with a single matrix product.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lss_lightning.metrics.overlap import Counts, Scores
 
 REPLICATES = 2000
-"""Number of bootstrap samples of an interval."""
+"""Number of bootstrap samples for an interval."""
 
 PERMUTATIONS = 10_000
 """Number of random permutations of a test; the smallest possible p-value is 1 / (PERMUTATIONS + 1)."""
@@ -25,16 +25,16 @@ Statistic = Callable[[Counts], Scores]
 """Function from counts (..., K, K) to scores (..., F), such as :func:`~lss_lightning.metrics.overlap.iou`."""
 
 DifferenceStatistic = Callable[[Counts, Counts], Scores]
-"""Function from the counts (..., K, K) of two tests to their difference in scores, first minus second, (..., F)."""
+"""Function from the counts (..., K, K) of two tests to the difference of their scores, first minus second, (..., F)."""
 
 
 def resample(patients: Counts, replicates: int = REPLICATES, seed: int = 0) -> Counts:
-    """Draw bootstrap samples: as many patients as there are, with replacement.
+    """Draw bootstrap samples of P patients each, with replacement, and pool their counts.
 
     Args:
         patients: (P, K, K), counts of each patient; P at least 1.
         replicates: Number of samples, R.
-        seed: Random seed. The same seed and P draw the same patients, which pairs two models tested on them.
+        seed: Random seed. The same seed and P yield the same draws, which pairs two models tested on the same patients.
 
     Returns:
         (R, K, K), pooled counts of each sample.
@@ -51,10 +51,10 @@ def interval95(replicates: Scores) -> Scores:
     """Compute 95 % percentile intervals (Efron & Tibshirani, *An introduction to the bootstrap*, 1993, chapter 13).
 
     Args:
-        replicates: (R, ...), score of each bootstrap sample; undefined scores (NaN) are ignored.
+        replicates: (R, ...), scores of the bootstrap samples; undefined scores (NaN) are ignored.
 
     Returns:
-        (..., 2), lower and upper bound; NaN if no sample defines the score.
+        (..., 2), lower and upper bound; NaN if the score is undefined in every sample.
     """
     flat = replicates.reshape(len(replicates), -1)
     bounds = np.full((flat.shape[1], 2), np.nan)
@@ -68,24 +68,24 @@ def interval95(replicates: Scores) -> Scores:
 def permutation_test(
     first: Counts, second: Counts, statistic: Statistic, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Scores:
-    """Test whether two models score alike, by swapping their predictions for random subsets of the patients.
+    """Test whether two models score equally by swapping their predictions for random subsets of the patients.
 
     Args:
         first: (P, K, K), counts of each patient for one model.
         second: (P, K, K), counts for the other model, of the same patients in the same order.
-        statistic: The score.
+        statistic: The function that computes the F scores.
         permutations: Number of random swaps.
         seed: Random seed.
 
     Returns:
-        (F,), two-sided p-values. They are above 0, because the observed data count as one of the permutations (Phipson
-        & Smyth, *Permutation p-values should never be zero*, 2010). NaN if the difference is undefined.
+        (F,), two-sided p-values. They are greater than 0, because the observed data count as one of the permutations
+        (Phipson & Smyth, *Permutation p-values should never be zero*, 2010). NaN if the difference is undefined.
     """
     swaps = np.random.default_rng(seed).integers(0, 2, size=(permutations, len(first)))
     change = _pool(swaps, second - first)
     differences = statistic(first.sum(axis=0) + change) - statistic(second.sum(axis=0) - change)
     observed = _difference(first, second, statistic)
-    # Sums in a different order may differ in the last bit.
+    # Sums computed in a different order may differ in the last bit.
     extreme = (np.abs(differences) >= np.abs(observed) - 1e-12).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (extreme + 1) / (permutations + 1))
 
@@ -94,7 +94,7 @@ def holm(p_values: Scores) -> Scores:
     """Adjust the p-values of a family of tests (Holm, *A simple sequentially rejective multiple test procedure*, 1979).
 
     Args:
-        p_values: (F,); NaN entries are not tests and remain NaN.
+        p_values: (F,); NaN entries do not count as tests and remain NaN.
 
     Returns:
         (F,), adjusted p-values, at most 1. Those below 0.05 are significant at 5 % for the family.
@@ -129,12 +129,12 @@ def compare_pooled(first: Counts, second: Counts, statistic: Statistic, seed: in
     Args:
         first: (P, K, K), counts of each patient for one model; P at least 1.
         second: (P, K, K), counts for the other model, of the same patients in the same order.
-        statistic: The score; its F values are one family for Holm's correction.
+        statistic: The function that computes the F scores, which are one family for Holm's correction.
         seed: Random seed of the bootstrap and of the permutations.
 
     Raises:
-        ValueError: If the arrays differ in shape, or the patients differ in their labelled pixels and therefore cannot
-            be the same.
+        ValueError: If the arrays differ in shape, or in labelled pixels, which means that the patients are not the
+            same.
     """
     if first.shape != second.shape:
         raise ValueError(f"counts of shape {first.shape} cannot be paired with {second.shape}")
@@ -158,11 +158,11 @@ def contrast(
     difference: DifferenceStatistic,
     seed: int = 0,
 ) -> tuple[Scores, Scores]:
-    """Compute the difference of two tests on possibly different images, with an interval over patients.
+    """Compute the difference between two tests on possibly different images, with a bootstrap interval over patients.
 
-    The patients of both tests are resampled together, and a patient drawn several times counts as often in both tests.
-    Patients in both tests are thereby paired and all others independent, so the interval is valid for any overlap. For
-    the same images, it equals that of :func:`compare_pooled`.
+    The patients of both tests are resampled together, and a patient drawn several times is counted as often in both
+    tests. Patients in both tests are thereby paired and all others are independent, so the interval is valid for any
+    overlap. If the images are the same, the interval equals that of :func:`compare_pooled`.
 
     Args:
         first: (N, K, K), counts of the images of the first test.
@@ -198,6 +198,6 @@ def _difference(first: Counts, second: Counts, statistic: Statistic) -> Scores:
 
 def _pool(weights: NDArray[Any], patients: Counts) -> Counts:
     """Return the weighted sums (R, K, K) of patients (P, K, K) for weights (R, P)."""
-    # float64 products are fast, and exact for sums below 2^53 pixels.
+    # Products in float64 are fast, and exact for sums below 2^53 pixels.
     pooled = weights.astype(np.float64) @ patients.reshape(len(patients), -1).astype(np.float64)
     return pooled.astype(np.int64).reshape(len(weights), *patients.shape[1:])

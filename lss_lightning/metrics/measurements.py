@@ -17,10 +17,10 @@ from lss_lightning.metrics.plain import intervals_to_plain, to_plain
 from lss_lightning.stenosis import CRITERIA, MEASUREMENTS, SITES, Site, apply_criteria, find_sites
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Bounds of the severity groups in which errors are reported."""
+"""Bounds of the severity groups by which errors are reported."""
 
 UNDETERMINED = "not determined"
-"""The site of a slice without findings if a withheld measurement might be below its threshold."""
+"""The site of a slice without findings in which a withheld measurement might be below its threshold."""
 
 _GENERAL_CRITERIA = [criterion for criterion in CRITERIA if criterion.site is not None]
 
@@ -34,15 +34,15 @@ class MeasurementTable:
     Attributes:
         label: (N, F), measured on the label maps.
         predicted: (N, F), measured on the predicted class probabilities.
-        low: (N, F), lower bound of the 95 % interval of the prediction; NaN if there is none.
+        low: (N, F), lower bound of the 95 % interval of the prediction; NaN without an interval.
         high: (N, F), upper bound of that interval.
-        calibrated_low: (N, F), lower bound of the calibrated 95 % interval; NaN if there is none.
+        calibrated_low: (N, F), lower bound of the calibrated 95 % interval; NaN without an interval.
         calibrated_high: (N, F), upper bound of that interval.
         patients: (N,), patient of each slice.
         levels: (N,), ``D3``, ``D4`` or ``D5``; None if unknown.
         truth: (N, F), true values, computed from curves before rasterisation; None if unknown.
-        severities: (N,), simulated severity of the stenosis, 0 to 1; None if ``truth`` is.
-        sites: (N,), simulated site: ``none``, ``central``, ``left`` or ``right``; None if ``truth`` is.
+        severities: (N,), simulated severity of the stenosis, 0 to 1; None if ``truth`` is None.
+        sites: (N,), simulated site: ``none``, ``central``, ``left`` or ``right``; None if ``truth`` is None.
         notes: (N,), radiologist's note on the patient of each slice, or None; None if there are no notes.
     """
 
@@ -61,7 +61,7 @@ class MeasurementTable:
 
     @classmethod
     def concatenate(cls, tables: Sequence[MeasurementTable]) -> MeasurementTable:
-        """Concatenate the tables of several tests, at least one; a field that any of them lacks is None."""
+        """Concatenate the tables of one or more tests. A field that any table lacks is None."""
 
         def join(values: list[Any]) -> Any:
             if any(value is None for value in values):
@@ -77,11 +77,12 @@ def summarise_measurements(table: MeasurementTable) -> dict[str, Any]:
     """Compute the ``measurements`` part of ``metrics.json``.
 
     Returns:
-        Plain data. ``against_label`` holds for each measurement the errors of the predictions
+        Plain data. For each measurement, ``against_label`` holds the errors of the predictions
         (:func:`summarise_errors`), their ``category`` (:func:`compare_categories`) and, if there are intervals, their
         ``coverage`` and ``calibrated_coverage`` (:func:`compute_coverage`). If the truth is known, ``against_truth``
-        holds the same and ``by_severity``, and ``label_against_truth`` the errors of the label maps, which are due to
-        rasterisation. ``sites`` holds :func:`count_sites` of the predictions against the labels and the truth.
+        holds the same and ``by_severity``, and ``label_against_truth`` holds the errors of the label maps, which are
+        due to rasterisation. ``sites`` holds the result of :func:`count_sites` for the predictions against the labels
+        and the truth.
     """
 
     def compare_with(reference: Scores) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def summarise_measurements(table: MeasurementTable) -> dict[str, Any]:
 
 
 def summarise_errors(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Compute Bland-Altman statistics of values minus reference, by measurement.
+    """Compute Bland-Altman statistics of the values minus the reference, by measurement.
 
     Args:
         values: (N, F), measurements.
@@ -122,9 +123,10 @@ def summarise_errors(values: Scores, reference: Scores, patients: Sequence[str])
         patients: Patient of each slice.
 
     Returns:
-        By measurement: ``slices``, the number with both values; ``withheld``, the number with only a reference;
-        ``no_reference``, the number without one; ``bias`` with ``bias_ci95`` over patients, ``sd``, ``limits95`` and
-        ``mae``, all in the unit of the measurement; and ``mae_percent``, relative to the mean reference.
+        By measurement: ``slices``, the number of slices with both values; ``withheld``, the number with only a
+        reference; ``no_reference``, the number without a reference; ``bias`` with ``bias_ci95`` over patients, ``sd``,
+        ``limits95`` and ``mae``, all in the unit of the measurement; and ``mae_percent``, relative to the mean
+        reference.
     """
     summary = {}
     for column, name in enumerate(MEASUREMENTS):
@@ -147,13 +149,13 @@ def summarise_errors(values: Scores, reference: Scores, patients: Sequence[str])
 
 
 def compare_categories(values: Scores, reference: Scores, patients: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Compare the categories into which the published thresholds divide values and reference, (N, F) each.
+    """Compare values and reference, (N, F) each, by the categories that the published thresholds define.
 
-    Only thresholds that suggest a site are used, not the cut-offs of a single study at one level.
+    Only thresholds that suggest a site of stenosis are used, not the cut-offs of a single study at one level.
 
     Returns:
-        For each measurement with thresholds: ``thresholds``, ascending; ``counts``, a matrix with the category of the
-        reference in rows, from below the lowest threshold to above the highest; and Cohen's ``kappa``, with
+        For each measurement with thresholds: ``thresholds``, ascending; ``counts``, a matrix with the reference
+        categories in rows, from below the lowest threshold to above the highest; and Cohen's ``kappa``, with
         ``kappa_ci95`` by a bootstrap over patients.
     """
     comparison = {}
@@ -179,11 +181,11 @@ def compare_categories(values: Scores, reference: Scores, patients: Sequence[str
 
 
 def compute_coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, dict[str, Any]]:
-    """Compute how many intervals from low to high contain the reference, (N, F) each.
+    """Compute the coverage of the reference by the intervals from low to high, (N, F) each.
 
     Returns:
         For each measurement with intervals: ``slices``; ``held``, the fraction of intervals that contain the reference;
-        and ``width``, their median width.
+        and ``width``, the median width of the intervals.
     """
     summary = {}
     for column, name in enumerate(MEASUREMENTS):
@@ -200,7 +202,7 @@ def compute_coverage(low: Scores, high: Scores, reference: Scores) -> dict[str, 
 
 
 def summarise_by_severity(values: Scores, truth: Scores, severities: Scores) -> dict[str, list[dict[str, Any]]]:
-    """Compute bias and mean absolute error in groups of simulated severity.
+    """Compute the bias and the mean absolute error in groups of simulated severity.
 
     Args:
         values: (N, F), measurements.
@@ -225,7 +227,7 @@ def summarise_by_severity(values: Scores, truth: Scores, severities: Scores) -> 
 
 
 def locate_stenoses(values: Scores, levels: Sequence[str | None]) -> list[str]:
-    """Return :func:`locate_stenosis` for each slice of measurements (N, F)."""
+    """Return the result of :func:`locate_stenosis` for each of N slices, from their measurements (N, F)."""
     return [locate_stenosis(row_to_values(row), level) for row, level in zip(values, levels, strict=True)]
 
 
@@ -247,10 +249,10 @@ def is_below_threshold_at(values: Mapping[str, float | None], level: str | None,
 
 
 def locate_stenosis(values: Mapping[str, float | None], level: str | None) -> str:
-    """Return the sites that the measurements of a slice suggest.
+    """Return the sites at which the measurements of a slice suggest a stenosis.
 
     Returns:
-        Sites joined by ``+``, ``none``, or :data:`UNDETERMINED`.
+        The sites joined by ``+``, ``none``, or :data:`UNDETERMINED`.
     """
     below = {site: is_below_threshold_at(values, level, site) for site in SITES}
     if any(below.values()):

@@ -1,8 +1,8 @@
-"""Overlap scores from confusion counts.
+"""Overlap scores computed from confusion counts.
 
 Counts are (..., K, K) integers, with true classes in rows and predicted classes in columns; scores are (..., K) floats.
 An undefined score, such as the IoU of a class in neither label nor prediction, is NaN here and null in
-``metrics.json``. It is never replaced with 0 or 1, and means ignore it.
+``metrics.json``. Undefined scores are never replaced with 0 or 1, and are ignored in means.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Counts = NDArray[np.int64]
 """Confusion counts, (..., K, K), int64."""
 
 Scores = NDArray[np.float64]
-"""Scores of any shape, float64, NaN if undefined."""
+"""Scores of any shape, float64; NaN if undefined."""
 
 
 def iou(counts: Counts) -> Scores:
@@ -35,13 +35,13 @@ def dice(counts: Counts) -> Scores:
 
 
 def precision(counts: Counts) -> Scores:
-    """Compute the fraction of predicted pixels of each class that are correct; NaN if it is never predicted."""
+    """Compute the fraction of predicted pixels of each class that are correct; NaN if the class is never predicted."""
     hits, _, predicted = _marginals(counts)
     return _ratio(hits, predicted)
 
 
 def recall(counts: Counts) -> Scores:
-    """Compute the fraction of labelled pixels of each class that are predicted; NaN if the label lacks it."""
+    """Compute the fraction of labelled pixels of each class that are predicted; NaN if the class is not labelled."""
     hits, true, _ = _marginals(counts)
     return _ratio(hits, true)
 
@@ -73,7 +73,7 @@ def pool_patients(counts: Counts, patients: Sequence[str]) -> Counts:
 
 
 def overlap_scores(counts: Counts, labels: LabelSet) -> dict[str, Scores]:
-    """Compute IoU and Dice of each class, and their means.
+    """Compute the IoU and Dice of each class, and their means.
 
     Args:
         counts: (..., K, K).
@@ -81,8 +81,8 @@ def overlap_scores(counts: Counts, labels: LabelSet) -> dict[str, Scores]:
 
     Returns:
         By key of ``metrics.json``: ``iou`` and ``dice`` (..., K); ``mean_iou`` and ``mean_dice`` (...) over the classes
-        with a defined score; ``mean_iou_anatomy`` and ``mean_dice_anatomy`` over the anatomical ones among them; and
-        ``mean_iou_without`` (..., A), for each of the A non-anatomical classes over all classes except that one.
+        with a defined score; ``mean_iou_anatomy`` and ``mean_dice_anatomy`` over the anatomical classes among these;
+        and ``mean_iou_without`` (..., A), the mean over all other classes for each of the A non-anatomical ones.
     """
     summary = {}
     for name, scores in (("iou", iou(counts)), ("dice", dice(counts))):
@@ -110,8 +110,8 @@ def iou_and_means(counts: Counts, labels: LabelSet) -> Scores:
 def difference_of_iou_and_means(first: Counts, second: Counts, labels: LabelSet) -> Scores:
     """Compute the difference of :func:`iou_and_means` for tests whose images may contain different classes.
 
-    A class that only one of the tests defines has no difference and is ignored in both means. Otherwise, a rare class
-    missing from one test would change the difference of the means by a sixth.
+    A class with a defined score in only one of the tests has no difference and is ignored in both means. Otherwise, a
+    rare class missing from one test could change the difference of the means by up to a sixth.
 
     Args:
         first: (..., K, K).

@@ -15,7 +15,7 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.metrics.intervals import Difference, compare_pooled, holm
 from lss_lightning.metrics.overlap import Counts, iou_and_means, pool_patients
 
-_MAX_NAMES = 3  # names listed in a message
+_MAX_NAMES = 3  # maximum number of names in a message
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ImageCounts:
         patients: (N,), patient of each image.
         levels: (N,), level of each image, which distinguishes the images of a patient.
         counts: (N, K, K), confusion counts.
-        channels: Channels that the hashes cover (``data.channels``). The hashes of one slice differ between channels.
+        channels: Channels that the hashes cover (``data.channels``). The hash of a slice depends on the channels.
     """
 
     digests: tuple[str, ...]
@@ -58,10 +58,10 @@ class SharedImages:
 
     Attributes:
         first: Indices of the shared images in the first test.
-        second: Their indices in the second test, in the same order.
+        second: Indices of the same images in the second test, in the same order.
         only_first: Names of the images that only the first test has.
         only_second: Names of the images that only the second test has.
-        relabelled: Names of the images that both have, but with different labels.
+        relabelled: Names of the images that both tests have, but with different labels.
     """
 
     first: NDArray[np.int64]
@@ -72,11 +72,11 @@ class SharedImages:
 
     @property
     def complete(self) -> bool:
-        """Whether both tests have the same images with the same labels."""
+        """Whether both tests have the same images and labels."""
         return not (self.only_first or self.only_second or self.relabelled)
 
     def describe_difference(self, first: str, second: str) -> str:
-        """Describe the images that differ between tests with the given names; empty if there are none."""
+        """Describe the images that differ between two tests with the given names; empty if there are none."""
         parts = [
             f"{_list_names(names)} {description}"
             for names, description in (
@@ -92,8 +92,9 @@ class SharedImages:
 def find_shared_images(first: ImageCounts, second: ImageCounts) -> SharedImages:
     """Find the images that two tests share.
 
-    Images are matched by content. If the two models read different channels, no contents match, and images are matched
-    by patient and level. In either case, their labels must have the same number of pixels of each class.
+    Images are matched by content. If the two models read different channels, the contents never match, so images are
+    matched by patient and level. In both cases, the labels of matching images must have the same number of pixels
+    of each class.
     """
     by_content = first.channels == second.channels
     first_indices, second_indices = (_index_images(test, by_content=by_content) for test in (first, second))
@@ -134,7 +135,7 @@ class PairedComparison:
         second: Name of the second model.
         difference: Differences of the scores of :func:`~lss_lightning.metrics.overlap.iou_and_means`, first minus
             second; None if the models were not tested on the same images.
-        reason: Why they cannot be compared; empty if they can.
+        reason: The reason why the models cannot be compared; empty if they can.
         patients: Number of patients.
     """
 
@@ -154,7 +155,7 @@ def compare_all_pairs(tests: Mapping[str, ImageCounts], labels: LabelSet) -> lis
 
     Returns:
         All pairs, in the order of the names. ``p_holm`` is corrected over the classes of all pairs together, and
-        separately for each of the two means over all pairs.
+        over all pairs separately for each of the two means.
     """
     pairs = [_compare_pair(first, second, tests, labels) for first, second in combinations(tests, 2)]
     differences = [pair.difference for pair in pairs if pair.difference is not None]
@@ -182,7 +183,7 @@ def _compare_pair(
     if not shared.complete:
         return PairedComparison(first_name, second_name, None, shared.describe_difference(first_name, second_name), 0)
     first, second = first[shared.first], second[shared.second]
-    # Both by the patient ids of the first test, since the second may use other ids for the same images.
+    # Use the patient ids of the first test for both, because the second may use other ids for the same images.
     first_pooled, second_pooled = (pool_patients(test.counts, first.patients) for test in (first, second))
     difference = compare_pooled(first_pooled, second_pooled, partial(iou_and_means, labels=labels))
     return PairedComparison(first_name, second_name, difference, "", len(first_pooled))

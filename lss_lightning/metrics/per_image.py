@@ -1,4 +1,4 @@
-"""A torchmetrics base class that keeps the values of every image."""
+"""A torchmetrics base class that stores the values of each image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class PerImageMetric(Metric):
-    """Arrays of every image, kept separate so that images can later be pooled, averaged, grouped or resampled.
+    """A metric that stores arrays per image, so that images can later be pooled, averaged, grouped or resampled.
 
     Subclasses implement ``update``, which passes the arrays of a batch to :meth:`add`, and ``compute``, which processes
-    the result of :meth:`gather`. Arrays are gathered from all devices; a device without images takes part like any
-    other.
+    the result of :meth:`gather`. Arrays are gathered from all devices, including devices without images.
 
     Args:
-        kinds: Shape per image and dtype of each array. The names become attributes.
+        kinds: Shape per image and dtype of each array, by name. The names become attributes.
     """
 
     full_state_update = False
@@ -36,7 +35,7 @@ class PerImageMetric(Metric):
     def reset(self) -> None:
         """Remove all images."""
         super().reset()
-        # torchmetrics gathers an empty list as a float vector, which does not match the states of other ranks.
+        # torchmetrics would gather an empty list as a float vector, which does not match the states of other ranks.
         for name, (shape, dtype) in self.kinds.items():
             getattr(self, name).append(torch.zeros(0, *shape, dtype=dtype, device=self.device))
 
@@ -58,7 +57,7 @@ class PerImageMetric(Metric):
             - Their arrays by name, each (N, …). An image that was added more than once, for example because a sampler
               pads its last batch, appears once.
         """
-        # As arrays, because torchmetrics squeezes returned tensors of one element, and one image is a valid set.
+        # Return arrays, because torchmetrics squeezes tensors of one element, and a set of one image is valid.
         arrays = {name: dim_zero_cat(getattr(self, name)).cpu().numpy() for name in self.kinds}
         indices, first = np.unique(arrays.pop("indices"), return_index=True)
         return indices, {name: values[first] for name, values in arrays.items()}

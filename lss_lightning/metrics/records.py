@@ -1,4 +1,4 @@
-"""The records of a test: per-image statistics that suffice for all scores, without label maps and probabilities."""
+"""The records of a test: per-image statistics that suffice to compute all scores."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Records:
         reliability: (N, K, bins, 3), as returned by :func:`~lss_lightning.metrics.calibration.reliability_bins`, for
             the pixels of the foreground band.
         parts: (N, K, 2), as returned by :func:`~lss_lightning.metrics.failures.count_image_parts`.
-        finite: (N,), whether all outputs of the network are finite. Other statistics of an image without finite outputs
-            are meaningless.
+        finite: (N,), whether all outputs of the network are finite. Without finite outputs, the other statistics of an
+            image are meaningless.
     """
 
     indices: NDArray[np.int64]
@@ -46,11 +46,11 @@ class Records:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Records]) -> Records:
-        """Concatenate the records of several tests, at least one."""
+        """Concatenate the records of one or more tests."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Records:
-        """Return the records of the images with the given positions, 0 to N - 1."""
+        """Return the records of the images at the given positions, 0 to N - 1."""
         return Records(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -118,6 +118,6 @@ class RecordsMetric(PerImageMetric):
 
     def compute(self) -> dict[str, NDArray[Any]]:
         """Return the fields of the :class:`Records` of all images, from all devices, in the order of the dataset."""
-        # Not as a dataclass, which torchmetrics would take apart.
+        # Do not return a dataclass, which torchmetrics would convert.
         indices, arrays = self.gather()
         return {"indices": indices, **arrays}

@@ -27,7 +27,7 @@ from lss_lightning.metrics.overlap import (
 from lss_lightning.metrics.plain import by_key, intervals_to_plain, to_plain
 from lss_lightning.metrics.records import Records
 
-# Scores that are aggregated over folds.
+# The scores that are aggregated over folds.
 _BY_CLASS = ("iou", "dice", "precision", "recall")
 _MEANS = ("mean_iou", "mean_iou_anatomy", "mean_dice", "mean_dice_anatomy")
 
@@ -40,7 +40,7 @@ def summarise_metrics(
     columns: Mapping[str, Sequence[str | None]],
     order: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Compute all metrics of ``metrics.json``, for all images and for each group.
+    """Compute all metrics of ``metrics.json`` over all images and for each group.
 
     Args:
         records: Records of N images; N may be 0.
@@ -52,7 +52,7 @@ def summarise_metrics(
 
     Returns:
         Plain data: the result of :func:`summarise_overlap`, ``boundary``, ``calibration`` with its ``reliability``
-        diagrams, ``failures``, and ``by``. The latter holds for each column and group the number of ``images`` and
+        diagrams, ``failures``, and ``by``. For each column and group, the latter holds the number of ``images`` and
         ``patients`` and the same metrics, without the diagrams.
 
     Raises:
@@ -95,12 +95,12 @@ def summarise_overlap(counts: Counts, patients: Sequence[str], labels: LabelSet)
 
     Returns:
         Plain data. ``iou``, ``dice``, ``precision`` and ``recall`` by class key are pooled: counts are summed over all
-        images before they are divided. ``mean_iou`` and ``mean_dice`` average the classes present,
-        ``mean_iou_anatomy`` and ``mean_dice_anatomy`` the anatomical ones among them, and ``mean_iou_without`` all
-        classes except the given one. All of these except precision and recall have a 95 % interval over patients under
-        their name with ``_ci95``, null with fewer than two patients. ``per_image`` and ``per_patient`` average the
-        scores of each class over images, or over patients (with the images of a patient pooled), that define them;
-        their means average these class scores.
+        images before they are divided. ``mean_iou`` and ``mean_dice`` average the classes that are present,
+        ``mean_iou_anatomy`` and ``mean_dice_anatomy`` average the anatomical classes among these, and
+        ``mean_iou_without`` averages all classes except the given one. All of these except precision and recall have a
+        95 % interval over patients under their name with the suffix ``_ci95``, null with fewer than two patients.
+        ``per_image`` and ``per_patient`` average the defined scores of each class over images, or over patients (with
+        the images of a patient pooled); their means average these class scores.
 
     Raises:
         ValueError: If the numbers of images and patients differ.
@@ -149,8 +149,9 @@ def summarise_folds(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         Plain data: ``count``, the number of folds; and ``mean`` and ``sd``, the sample standard deviation, of the
-        pooled scores by class and of their means. They are computed over the folds that define the score; None without
-        such a fold, and for ``sd`` with fewer than two. All folds have the same weight, regardless of their size.
+        pooled scores by class and of their means. They are computed over the folds in which the score is defined; None
+        without such a fold, and for ``sd`` with fewer than two such folds. All folds have the same weight, regardless
+        of their size.
     """
     folds = list(groups.values())
     return {"count": len(folds), "mean": _aggregate(folds, fmean, 1), "sd": _aggregate(folds, stdev, 2)}

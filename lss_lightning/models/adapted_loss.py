@@ -1,4 +1,4 @@
-"""Any loss, called by its own convention, whose value does not change when images are padded."""
+"""An adapter that calls any loss with the arguments it expects and keeps its value independent of padding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lss_lightning.models.instantiate import instantiate_section
 from lss_lightning.runs.arguments import find_parameters, import_name
 
 PADDING = -100
-"""The value of padding in the label maps of losses without an argument ``ignore_index``. torch's default."""
+"""The value of padding in label maps passed to losses without an argument ``ignore_index``; torch's default."""
 
 WEIGHT_ARGUMENTS = ("weights", "weight", "class_weights")
 """The names of the arguments by which losses accept class weights."""
@@ -28,16 +28,17 @@ class AdaptedLoss(nn.Module):
     """A loss of logits (B, K, H, W) float32 and label maps (B, H, W) uint8 with the value ``IGNORE_INDEX`` as padding.
 
     The wrapped loss receives label maps as int64, with a channel dimension if it has MONAI's argument ``to_onehot_y``.
-    Padding must not change its value. The first of these ways that fulfils this for an example is used: the loss
-    ignores padding itself; the pixels without padding form one image (1, K, N, 1); the same for each image, and the
-    mean over images. If none does, padded batches are rejected.
+    Padding must not change its value. The first of the following methods that meets this condition on a random example
+    is used: pass padding on to the loss, which ignores it; pool the N pixels that are not padding into one image
+    (1, K, N, 1); or pool the pixels of each image separately and average the losses over images. If none of these
+    methods meets the condition, padded batches are rejected.
 
     Args:
         loss: The loss.
-        name: Its full name, for messages.
+        name: Full name of the loss, for messages.
         classes: The number of classes, K.
-        padding: The value of padding that the loss receives.
-        has_channel: Whether label maps have a channel dimension, (B, 1, H, W).
+        padding: The value of padding in the label maps that the loss receives.
+        has_channel: Whether the loss receives label maps with a channel dimension, (B, 1, H, W).
 
     Raises:
         UserError: If the loss cannot be computed from logits and label maps, or is not a differentiable scalar.
@@ -52,14 +53,15 @@ class AdaptedLoss(nn.Module):
         """Compute the loss.
 
         Raises:
-            UserError: If the batch is padded, and the loss has no value that padding does not change.
+            UserError: If the batch is padded and no method makes the loss independent of padding.
         """
         return self._compute(logits, target)
 
     def _choose(self, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return a way to compute the loss that padding does not change, tested on a random example.
+        """Return a method of computing the loss whose result padding does not change, tested on a random example.
 
-        Its two images differ in contrast and in the sizes of their classes, so that pooling them matters.
+        The two images of the example differ in contrast and in the sizes of their classes, so that pooling them changes
+        the loss.
         """
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(2, classes, 24, 20, generator=generator) * torch.tensor([1.0, 4.0]).view(2, 1, 1, 1)
@@ -127,10 +129,10 @@ class AdaptedLoss(nn.Module):
 
 
 def make_adapted_loss(section: Mapping[str, Any], weights: Tensor | None, classes: int) -> AdaptedLoss:
-    """Instantiate a loss with the arguments that its signature asks for.
+    """Instantiate a loss with the arguments that its signature requires.
 
     Args:
-        section: The section ``loss`` without ``class_weights``.
+        section: The ``loss`` section without ``class_weights``.
         weights: Class weights, (K,) float, or None.
         classes: The number of classes, K.
 

@@ -1,4 +1,4 @@
-"""Networks from other libraries behind the interface of the U-Net."""
+"""An adapter that gives networks from other libraries the interface of the U-Net."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _TRIED_SIZE = (33, 50)
 
 
 class NetworkAdapter(nn.Module):
-    """Any network, made to accept images of any size and to return logits of the same size.
+    """An adapter that makes any network accept images of any size and return logits of the same size.
 
     Images are padded with zeros at the right and the bottom to a size that the network supports, and the logits are
     cropped.
 
-    In training, a network with deep supervision may return several heads: a list or tuple of (B, K, h, w) tensors, or
-    one tensor (B, heads, K, H, W). The first head is the prediction. The others, which may be smaller, are resampled
-    bilinearly to the size of the image, so that all heads are compared with the same label map.
+    In training, a network with deep supervision may return the output of several heads: a list or tuple of (B, K, h, w)
+    tensors, or one tensor (B, heads, K, H, W). The first head is the prediction. The others, which may be smaller, are
+    resampled bilinearly to the size of the image, so that all heads are compared with the same label map.
 
     Args:
-        network: Maps (B, C, H, W) float images to (B, K, H, W) logits.
-        name: Full name of its class, for messages.
-        classes: The number of classes K.
-        divisor: The network supports heights and widths that are multiples of it.
+        network: Network from (B, C, H, W) float images to (B, K, H, W) logits.
+        name: Full name of the network's class, for messages.
+        classes: The number of classes, K.
+        divisor: The network supports only heights and widths that are multiples of this number.
         min_size: Minimum height and width that the network supports, in pixels.
     """
 
@@ -44,7 +44,7 @@ class NetworkAdapter(nn.Module):
             x: Images (B, C, H, W), float.
 
         Returns:
-            Logits (B, K, H, W), float. In training, a tuple of them if the network has several heads.
+            Logits (B, K, H, W), float; in training, a tuple of these if the network has several heads.
 
         Raises:
             UserError: If the network returns something else.
@@ -68,7 +68,7 @@ class NetworkAdapter(nn.Module):
         return tuple(head[..., :height, :width] for head in heads)
 
     def try_out(self, in_channels: int) -> None:
-        """Run the network on a small blank image, to detect an unsuitable network before the training starts.
+        """Run the network on a small blank image, to detect an unsuitable network before training starts.
 
         This changes neither batch-norm statistics nor the state of torch's random generators.
 
@@ -85,7 +85,7 @@ class NetworkAdapter(nn.Module):
                 self(torch.zeros(1, in_channels, *_TRIED_SIZE))
         except UserError:
             raise
-        except Exception as error:  # each network fails in its own way
+        except Exception as error:  # networks fail with different exceptions
             size = "x".join(str(self._round_up(pixels)) for pixels in _TRIED_SIZE)
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(

@@ -38,10 +38,10 @@ class BaseSegmentationModule(pl.LightningModule):
         self.epoch_metrics: dict[str, None] = {}
 
     def log_epoch(self, name: str, value: float, *, prog_bar: bool = False) -> None:
-        """Log a metric of the epoch that all ranks know.
+        """Log a metric of the epoch whose value is the same on all ranks.
 
-        Loggers get it in one row with the other metrics of the epoch, and with the epoch as the x-axis. Lightning's
-        ``log`` would pass it on alone, with the number of batches as the x-axis.
+        Loggers receive the metric in one row with the other metrics of the epoch and with the epoch as the x-axis.
+        Lightning's ``log`` would pass the metric on separately, with the number of batches as the x-axis.
 
         Args:
             name: Name of the metric.
@@ -49,7 +49,7 @@ class BaseSegmentationModule(pl.LightningModule):
             prog_bar: Whether the progress bar shows it.
         """
         self.epoch_metrics[name] = None
-        # All ranks log the same value; Lightning still requires sync_dist.
+        # All ranks log the same value, but Lightning still requires sync_dist.
         self.log(name, value, prog_bar=prog_bar, logger=False, sync_dist=self.trainer.world_size > 1)
 
     def test_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -60,7 +60,7 @@ class BaseSegmentationModule(pl.LightningModule):
         return logits
 
     def predict_step(self, batch: Batch, batch_index: int) -> list[NDArray[np.uint8]]:
-        """Return the label maps of a batch, each (H, W) uint8 class indices on the grid of its label."""
+        """Return the label map of each image, (H, W) uint8 class indices on the grid of its label."""
         logits = to_label_grid(self(batch["image"]), batch)
         maps = logits.max(1).indices.to(torch.uint8).cpu().numpy()
         return [classes[:height, :width] for classes, (height, width) in zip(maps, batch["label_sizes"], strict=True)]
@@ -72,7 +72,7 @@ class BaseSegmentationModule(pl.LightningModule):
 
 
 def to_label_grid(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
-    """Resample logits from the working grid to the grid of each label, before classes are assigned.
+    """Resample logits, rather than class indices, from the working grid to the grid of each label.
 
     Args:
         logits: (B, K, h, w) float on the working grid, padded.
@@ -86,7 +86,7 @@ def to_label_grid(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
         return logits
     resampled = logits.new_zeros(*logits.shape[:2], *batch["label"].shape[1:])
     for target, source, (h, w), (height, width) in zip(resampled, logits, image_sizes, label_sizes, strict=True):
-        # Pixels of both grids share the edges of the image, so scaling the whole image keeps every point in place.
+        # Both grids cover the same area up to the edges of the image, so scaling the whole image keeps points in place.
         unpadded = source[None, :, :h, :w]
         target[:, :height, :width] = F.interpolate(unpadded, (height, width), mode="bilinear", antialias=True)[0]
     return resampled

@@ -34,15 +34,15 @@ class CheckpointMetadata:
         network: Architecture of the network.
         labels: The classes, as returned by :meth:`~lss_lightning.labels.LabelSet.to_plain`.
         mean: Intensity normalisation: mean of each channel over the training images, as a fraction of 255.
-        std: Standard deviation of each channel, as a fraction of 255.
+        std: Standard deviation of each channel over the training images, as a fraction of 255.
         spacing: The working spacing in mm, or None for native pixels.
         config: Complete configuration of the training run.
         seen: Digests of the slices that the weights were trained or selected on.
-        seen_labels: Digests of the labels of these slices.
-        test_slices: Digests of the slices of the test set. None if unknown, in checkpoints of earlier versions.
-        test_labels: Digests of the labels of these slices.
-        working_directory: The folder that relative paths in ``config`` are relative to. None if unknown.
-        schema: Version of the metadata, :data:`CHECKPOINT_SCHEMA`.
+        seen_labels: Digests of the labels of the slices in ``seen``.
+        test_slices: Digests of the slices of the test set; None in checkpoints of earlier versions.
+        test_labels: Digests of the labels of the slices in ``test_slices``.
+        working_directory: The folder that relative paths in ``config`` refer to, or None if unknown.
+        schema: Version of the metadata format, :data:`CHECKPOINT_SCHEMA`.
     """
 
     network: NetworkSpec
@@ -75,7 +75,7 @@ class CheckpointMetadata:
 
     @property
     def channels(self) -> str:
-        """The value of ``data.channels`` that yields images like those of the training."""
+        """The value of ``data.channels`` that yields images like the training images."""
         trained: str = self.config["data"]["channels"]
         if trained != "image":
             return trained
@@ -85,7 +85,8 @@ class CheckpointMetadata:
     def data_section(self) -> dict[str, Any]:
         """The ``data`` section of the run.
 
-        A relative path is that in the run's working directory if it exists there, and otherwise as set.
+        A relative path is resolved against the run's working directory if it exists there, and otherwise left
+        unchanged.
         """
         section: dict[str, Any] = dict(self.config["data"])
         if self.working_directory is None or Path(self.working_directory) == Path.cwd():
@@ -105,7 +106,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
     Args:
         path: The checkpoint.
-        map_location: The device of its tensors, as for ``torch.load``.
+        map_location: The device of the tensors, as for ``torch.load``.
 
     Raises:
         UserError: If the file does not exist, is truncated, contains code, or was written by another program or
@@ -151,7 +152,7 @@ def load_weights(module: nn.Module, content: dict[str, Any], path: Path) -> None
         path: Path of the checkpoint, for error messages.
 
     Raises:
-        UserError: If the weights do not fit.
+        UserError: If the weights do not fit the network.
     """
     try:
         result = module.load_state_dict(content["state_dict"], strict=False)

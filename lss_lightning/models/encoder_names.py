@@ -15,7 +15,7 @@ _REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 
 @cache
 def list_timm_encoders() -> tuple[str, ...]:
-    """Return the sorted names of all networks of the installed timm, including those that have no feature pyramid."""
+    """Return the sorted names of all networks in the installed timm, including those without a feature pyramid."""
     spec = importlib.util.find_spec("timm")
     if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError("timm is not installed: pip install timm")
@@ -27,7 +27,7 @@ def check_encoder_name(name: str) -> None:
     """Check that timm has a network of the given name.
 
     Args:
-        name: Name in timm, with or without the tag of a set of weights: ``resnet34``, ``resnet34.a1_in1k``.
+        name: Name in timm, with or without the tag of a set of weights, e.g. ``resnet34`` or ``resnet34.a1_in1k``.
 
     Raises:
         UserError: If there is no such network; the message suggests similar names.

@@ -19,19 +19,19 @@ log = logging.getLogger(__name__)
 
 
 class Encoder(nn.Module):
-    """A pyramid of feature maps, fine to coarse.
+    """An encoder that computes a pyramid of feature maps, fine to coarse.
 
     The constructor verifies the strides that the network reports by running it on two small blank images. This changes
     neither batch-norm statistics nor the state of random generators.
 
     Args:
-        name: Name for error messages.
+        name: Name of the network, for error messages.
         features: A network created by timm with ``features_only=True``.
         in_channels: Number of input channels.
 
     Attributes:
         channels: Number of channels of each map.
-        strides: Input pixels per cell of each map: ascending powers of two, e.g. (2, 4, 8, 16, 32).
+        strides: Input pixels per pixel of each map: ascending powers of two, e.g. (2, 4, 8, 16, 32).
 
     Raises:
         UserError: If the network is not a pyramid, reports wrong strides, or accepts images of a single size only.
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
             x: (B, C, H, W) float, H and W multiples of the largest stride.
 
         Returns:
-            A map (B, K, H/s, W/s) for each stride s, with its number of channels K.
+            For each stride s, a map (B, K, H/s, W/s) with K channels as given by :attr:`channels`.
         """
         maps: list[Tensor] = self.features(x)
         return [m.permute(0, 3, 1, 2) for m in maps] if self._channels_come_last else maps
@@ -75,7 +75,7 @@ class Encoder(nn.Module):
         for height, width in ((4 * coarsest, 3 * coarsest), (coarsest, 2 * coarsest)):
             try:
                 sizes = [tuple(m.shape[1:]) for m in self(torch.zeros(1, in_channels, height, width))]
-            except Exception as error:  # each network fails on an unsupported size in its own way
+            except Exception as error:  # networks fail on an unsupported size with different exceptions
                 raise UserError(
                     f"encoder {self.name} fails on an image of {height}x{width} pixels ({_shorten(error)}), but "
                     "a U-Net needs an encoder for images of any size; choose another one, e.g. resnet34"
@@ -96,8 +96,8 @@ def build_encoder(name: str, in_channels: int, pretrained: bool | str) -> Encode
     Args:
         name: Name of a network that has a feature pyramid, e.g. ``resnet34``. A tag, as in ``resnet34.a1_in1k``,
             selects one of several sets of weights.
-        in_channels: Number of input channels, at least 1. Pretrained weights of the first layer, which are for three
-            channels, are adapted: summed for one channel, cycled and rescaled for other numbers.
+        in_channels: Number of input channels, at least 1. The pretrained weights of the first layer, which are for
+            three channels, are summed for one channel, and cycled and rescaled for other numbers.
         pretrained: False for random weights, True for timm's ImageNet weights (downloaded once), or the path of a
             local file (``.pth``, ``.pt``, ``.safetensors``): a state dict of the timm network, with or without its
             classifier.
@@ -124,7 +124,7 @@ def build_encoder(name: str, in_channels: int, pretrained: bool | str) -> Encode
 
 
 def _create(name: str, in_channels: int, **weights: Any) -> nn.Module:
-    # Swin's windows are padded to any map size only with this option, which other networks do not have.
+    # Swin pads its windows to any map size only with this option, which other networks do not have.
     any_size: dict[str, Any] = {"strict_img_size": False} if name.startswith("swin") else {}
     return timm.create_model(name, features_only=True, in_chans=in_channels, **any_size, **weights)
 
@@ -132,7 +132,7 @@ def _create(name: str, in_channels: int, **weights: Any) -> nn.Module:
 def _without_weights(name: str, in_channels: int) -> nn.Module:
     try:
         return _create(name, in_channels)
-    except Exception as error:  # each network rejects features_only or in_chans in its own way
+    except Exception as error:  # networks reject features_only or in_chans with different exceptions
         raise UserError(
             f"encoder {name}: timm cannot build it as a pyramid for {in_channels} input channels ({_shorten(error)}); "
             "choose another encoder, e.g. resnet34"
@@ -168,7 +168,7 @@ def _with_local_weights(name: str, in_channels: int, path: Path) -> nn.Module:
             features = _create(
                 name, in_channels, pretrained=True, pretrained_cfg_overlay={"file": str(path), "custom_load": False}
             )
-    except Exception as error:  # load_state_dict and timm's converters of old key names
+    except Exception as error:  # from load_state_dict, or timm's converters of old key names
         raise UserError(f"model.pretrained={path} does not fit encoder {name}: {_shorten(error)}") from error
     if len(matched) < len(needed):
         missing = next(key for key in needed if key not in matched)
@@ -186,7 +186,7 @@ def _with_local_weights(name: str, in_channels: int, path: Path) -> nn.Module:
 
 
 def _load_pyramid(features: nn.Module, weights: dict[str, Tensor], in_channels: int) -> None:
-    """Load tensors with the names of the ``features_only`` form, and adapt a first convolution for three channels."""
+    """Load weights with the key names of a ``features_only`` network, and adapt a first layer for three channels."""
     own = features.state_dict()
     adapted = {}
     for key in own.keys() & weights.keys():
@@ -198,8 +198,9 @@ def _load_pyramid(features: nn.Module, weights: dict[str, Tensor], in_channels: 
 def _find_matches(name: str, in_channels: int, weights: dict[str, Tensor], needed: list[str]) -> list[str]:
     """Return the needed tensors that timm finds in a file.
 
-    timm converts older key names and the first layer of each network, but it does not report what it loaded, and keeps
-    random values for tensors without a match. Therefore NaN is loaded instead of the values in the file, as a marker.
+    timm converts older key names and the first layer of each network, but it does not report which tensors it loaded,
+    and keeps random values for tensors without a match. Therefore, NaN is loaded as a marker instead of the values in
+    the file.
     """
     marked = {key: torch.full_like(t, torch.nan) if t.is_floating_point() else t for key, t in weights.items()}
     loaded = _create(name, in_channels, pretrained=True, pretrained_cfg_overlay={"state_dict": marked}).state_dict()
@@ -207,7 +208,7 @@ def _find_matches(name: str, in_channels: int, weights: dict[str, Tensor], neede
 
 
 def _find_extra_layers(features: nn.Module, weights: dict[str, Tensor]) -> list[str]:
-    """Return the weights in a file that are inside the encoder's stages but belong to none of its layers.
+    """Return the names of the weights in a file that are inside the encoder's stages but belong to none of its layers.
 
     A ResNet-34 has every tensor of a ResNet-18, so counting matches is not sufficient. Files with older key names,
     which timm converts, are not checked. A classifier and other layers outside the encoder's stages are permitted.
@@ -241,13 +242,13 @@ def _join(values: Any) -> str:
 
 
 def _find_root(error: BaseException) -> BaseException:
-    """Return the original error of a chain: for a failed download the network error, not the hub client's advice."""
+    """Return the root error of a chain, e.g. a download's network error instead of the hub client's advice."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return error
 
 
 def _shorten(error: BaseException) -> str:
-    """Format an exception in one short line."""
+    """Format an exception as one short line."""
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

@@ -37,8 +37,8 @@ class EnsembleModule(BaseSegmentationModule):
             image: (B, C, H, W) uint8.
 
         Returns:
-            (B, K, H, W) float32. With a single member and the identity view they are the logits of the member,
-            otherwise the logarithm of the mean probability, whose softmax is that probability.
+            (B, K, H, W) float32. With a single member and only the identity view, the logits of the member;
+            otherwise, the logarithm of the mean probability, whose softmax is the mean probability.
         """
         if len(self.members) == 1 and self.views == (TTAView(),):
             logits: Tensor = self.members[0](image)
@@ -56,7 +56,8 @@ class EnsembleModule(BaseSegmentationModule):
             image: (B, C, H, W) uint8.
 
         Returns:
-            (M, B, K, H, W) float32, for M = members × views: all views of the first member, then of the second, …
+            (M, B, K, H, W) float32, where M = members × views: all views of the first member, then of the second, and
+            so on.
         """
         return torch.stack(list(self._iterate_probabilities(image)))
 
@@ -74,7 +75,8 @@ def load_ensemble(paths: Sequence[Path], tta: str = "none") -> tuple[EnsembleMod
         tta: Test-time augmentation, a key of :data:`~lss_lightning.models.views.TTA_VIEWS`.
 
     Raises:
-        UserError: If a file cannot be loaded, the members do not match, or a view mirrors classes that name a side.
+        UserError: If a file cannot be loaded, the members do not match, or a view would mirror classes that name a
+            side.
     """
     members, all_metadata = zip(*map(load_module, paths), strict=True)
     for path, metadata in zip(paths[1:], all_metadata[1:], strict=True):
@@ -88,7 +90,7 @@ def load_ensemble(paths: Sequence[Path], tta: str = "none") -> tuple[EnsembleMod
 
 
 def _find_differences(metadata: CheckpointMetadata, first: CheckpointMetadata) -> Iterator[tuple[str, str]]:
-    """Yield each setting that differs from that of the first member, with a description of the difference."""
+    """Yield each setting that differs from the first member's, with a description of the difference."""
     if classes := metadata.label_set.describe_difference(first.label_set):
         yield "classes", classes
     for setting, value, first_value in (

@@ -11,7 +11,7 @@ from lss_lightning.labels import IGNORE_INDEX, LabelSet
 from lss_lightning.metrics import ConfusionMetric, iou, mean_defined
 
 MONITORED_METRIC = "val/mean_iou_anatomy"
-"""Metric that selects ``best.ckpt``, controls early stopping, and is maximised by sweeps."""
+"""The metric that selects ``best.ckpt``, controls early stopping and is maximised by sweeps."""
 
 
 class EpochScores(nn.Module):
@@ -43,13 +43,13 @@ class EpochScores(nn.Module):
         self.loss.update(loss.detach(), weight=(target != IGNORE_INDEX).sum())
 
     def compute_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the indices (N,) and counts (N, K, K) of the images from all devices, and reset them."""
+        """Return the indices (N,) and counts (N, K, K) of the images from all devices, and reset the counts."""
         result = self.confusion.compute()
         self.confusion.reset()
         return result
 
     def compute(self) -> dict[str, float]:
-        """Return the loss and the pooled IoUs of the epoch by name, from all devices, and reset them."""
+        """Return the loss and the pooled IoUs of the epoch by name, over all devices, and reset the scores."""
         scores = iou(self.compute_counts()[1].sum(axis=0))
         loss = float(self.loss.compute())
         self.loss.reset()

@@ -1,4 +1,4 @@
-"""Exact strides for the Inception family, whose unpadded layers crop a border and thereby shift all deeper maps."""
+"""Exact strides for the Inception family, whose unpadded layers crop the border and thereby shift all deeper maps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def pad_to_same(features: nn.Module) -> None:
     """Pad every 3x3 convolution and max-pool by 1, so that a map of stride s has exactly 1/s of the input size.
 
     The 1x1, 1x7, 7x1, 1x3, 3x1 and 5x5 convolutions are padded already. The network is modified after its construction,
-    because timm's constructors hard-code the padding of each layer. Padding has no weights, so names and shapes of all
-    parameters are unchanged, and pretrained weights load and have the same effect away from the border.
+    because timm's constructors hard-code the padding of each layer. Padding has no weights, so the names and shapes of
+    all parameters are unchanged, and pretrained weights can be loaded and have the same effect away from the border.
 
     Args:
-        features: A network of :data:`INCEPTION_ENCODERS` that timm created with ``features_only=True``, changed in
+        features: A network in :data:`INCEPTION_ENCODERS` that timm created with ``features_only=True``, changed in
             place.
     """
     for layer in features.modules():

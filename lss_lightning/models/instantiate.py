@@ -1,4 +1,4 @@
-"""Instantiation of the classes that sections of the configuration name."""
+"""Instantiation of the classes named in sections of the configuration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MISTAKES = (
     *(TypeError, ValueError, KeyError, AttributeError, ImportError, AssertionError, RuntimeError),
     *(InstantiationException, OmegaConfBaseException),
 )
-"""Errors that classes raise for wrong arguments, and Hydra for a class that it cannot find."""
+"""Errors that classes raise for wrong arguments, and that Hydra raises for a class that it cannot find."""
 
 
 def find_class(target: Any) -> type[Any] | None:
-    """Return the class with a full name, or None if there is none."""
+    """Return the class with the given full name, or None if there is no such class."""
     try:
         found = import_name(target) if isinstance(target, str) else None
     except ImportError:
@@ -33,12 +33,12 @@ def instantiate_section(key: str, section: Mapping[str, Any], *arguments: Any, *
 
     Args:
         key: The dotted key of the section, e.g. ``loss`` or ``callbacks.ema``, for messages.
-        section: The class as ``_target_``, and its arguments.
-        arguments: The first arguments, by position, such as the parameters of an optimizer.
-        extra: Further arguments by name.
+        section: The full name of the class as ``_target_``, and its arguments.
+        arguments: The first positional arguments, such as the parameters of an optimizer.
+        extra: Further keyword arguments.
 
     Raises:
-        UserError: If there is no such class, or it rejects its arguments.
+        UserError: If the class does not exist or rejects its arguments.
     """
     try:
         return instantiate(dict(section), *arguments, **extra, _convert_="all")

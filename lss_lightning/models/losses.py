@@ -59,7 +59,7 @@ class Focal(nn.Module):
 
     Args:
         weights: Class weights, (K,) float, or None.
-        gamma: Down-weighting of well-classified pixels, at least 0; 0 is cross-entropy.
+        gamma: Exponent that down-weights well-classified pixels, at least 0; 0 yields cross-entropy.
         ignore_index: The value of padding in label maps.
     """
 
@@ -75,7 +75,7 @@ class Focal(nn.Module):
 
 
 def class_weights(pixels: Tensor, scheme: str) -> Tensor | None:
-    """Compute class weights that balance rare classes, with a mean of 1 over the classes that occur.
+    """Compute class weights that compensate for rare classes, with a mean of 1 over the classes that occur.
 
     Args:
         pixels: (K,), number of training pixels of each class.

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from lss_lightning.data.batches import Batch
 
 OptimizerFactory = Callable[[nn.Module, pl.Trainer | None], dict[str, Any]]
-"""Function from the modules to train and the trainer to the return value of ``configure_optimizers``."""
+"""Function that maps the modules to train and the trainer to the return value of ``configure_optimizers``."""
 
 
 class SegmentationModule(BaseSegmentationModule):
     """A segmentation network with its intensity normalisation, loss and optimizer.
 
     Args:
-        network: The network, from (B, C, H, W) float images to (B, K, H, W) logits of the same height and width, or in
-            training to a tuple of them (deep supervision), whose first item is the prediction.
+        network: The network, from (B, C, H, W) float images to (B, K, H, W) logits of the same height and width. In
+            training with deep supervision, it returns a tuple of logits, whose first item is the prediction.
         labels: The K classes.
         mean: Mean of each channel over the training images, as a fraction of 255.
-        std: Standard deviation of each channel, as a fraction of 255, above 0.
+        std: Standard deviation of each channel over the training images, as a fraction of 255, above 0.
         loss: The loss, from logits and label map to a scalar; not needed for evaluation.
         optimizers: Factory of the optimizer; not needed for evaluation.
         metadata: Plain data to save in checkpoints, so that they can be used without their run directory.
@@ -53,7 +53,7 @@ class SegmentationModule(BaseSegmentationModule):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(labels)
-        # Convolutions on tensor cores and with AMX are two to three times as fast with channels last in bf16.
+        # In bf16, convolutions on tensor cores and with AMX are two to three times as fast with channels last.
         self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
@@ -64,10 +64,10 @@ class SegmentationModule(BaseSegmentationModule):
 
     @classmethod
     def from_metadata(cls, metadata: CheckpointMetadata, network: nn.Module, **training: Any) -> Self:
-        """Create the module of a network.
+        """Create the module from the metadata of a checkpoint and its network.
 
         Args:
-            metadata: The metadata of its checkpoints.
+            metadata: The metadata of the network's checkpoints.
             network: The network, built from the metadata.
             training: The arguments that training needs: ``loss`` and ``optimizers``.
         """
@@ -86,13 +86,13 @@ class SegmentationModule(BaseSegmentationModule):
     ) -> Self:
         """Rebuild the module from a checkpoint of ``train.py``, in training mode like any new module.
 
-        No code of the checkpoint runs: it is read with ``weights_only``, and a network that this project does not list
-        must be trusted first, with :func:`~lss_lightning.runs.trust.trust_classes`.
+        No code in the checkpoint is run: the file is read with ``weights_only``, and a network that this project does
+        not list must be trusted first, with :func:`~lss_lightning.runs.trust.trust_classes`.
 
         Args:
             checkpoint_path: Path of the checkpoint.
-            map_location: The device of the module, as for ``torch.load``. None is the CPU.
-            hparams_file: Not supported, because the checkpoint has all settings.
+            map_location: The device of the module, as for ``torch.load``; None for the CPU.
+            hparams_file: Not supported, because the checkpoint contains all settings.
             strict: Not supported if False, because the weights must fit.
             weights_only: Not supported if False.
             kwargs: The arguments that training needs: ``loss`` and ``optimizers``.
@@ -118,13 +118,13 @@ class SegmentationModule(BaseSegmentationModule):
         return self.forward_heads(image)[0]
 
     def forward_heads(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Compute the logits of all heads. There are several only in training with deep supervision.
+        """Compute the logits of all heads. There are several heads only in training with deep supervision.
 
         Args:
             image: (B, C, H, W) uint8.
 
         Returns:
-            Logits (B, K, H, W) float32 of each head. The first is the prediction.
+            Logits (B, K, H, W) float32 of each head. The first head is the prediction.
         """
         scaled = (image.float() / 255 - self.mean) / self.std
         output = self.network(scaled.contiguous(memory_format=torch.channels_last))
@@ -134,12 +134,12 @@ class SegmentationModule(BaseSegmentationModule):
         """Return the loss of a training batch, and add the batch to the scores of the epoch.
 
         Raises:
-            UserError: If the batch is so small that a layer has a single value per channel to normalise.
+            UserError: If the batch is so small that a layer has only a single value per channel to normalise.
         """
         try:
             return self._step(batch, self.train_scores)[1]
         except ValueError as error:
-            # Batch norm and instance norm
+            # Batch norm and instance norm raise this error.
             if not re.search("more than 1 (value per channel|spatial element)", str(error)):
                 raise
             count, _, height, width = batch["image"].shape
@@ -170,7 +170,7 @@ class SegmentationModule(BaseSegmentationModule):
         return self.optimizer_factory(nn.ModuleList(filter(None, (self.network, self.loss))), self._trainer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Advance a learning-rate scheduler, unless it monitors a value and has been advanced before the checkpoint.
+        """Advance a learning-rate scheduler, unless it monitors a value and is advanced before the checkpoint instead.
 
         Raises:
             UserError: If the schedule has ended.
@@ -185,11 +185,11 @@ class SegmentationModule(BaseSegmentationModule):
     def _advance_monitoring_schedulers(self) -> None:
         """Advance the schedulers that monitor a value.
 
-        Lightning would advance them after the checkpoint of the epoch has been written, and not at all when it resumes
-        from that checkpoint.
+        Lightning would advance them after writing the checkpoint of the epoch, and would not advance them at all when
+        resuming from this checkpoint.
 
         Raises:
-            UserError: If there is no such value.
+            UserError: If a monitored value does not exist.
         """
         values = self.trainer.callback_metrics
         is_validated = (self.trainer.current_epoch + 1) % (self.trainer.check_val_every_n_epoch or 1) == 0
@@ -213,7 +213,7 @@ class SegmentationModule(BaseSegmentationModule):
             ) from error
 
     def _step(self, batch: Batch, scores: EpochScores) -> tuple[Tensor, Tensor | None]:
-        """Return the logits on the grid of the labels, and the loss."""
+        """Return the logits of a batch on the grid of the labels, and the loss, and add the batch to the scores."""
         heads = [to_label_grid(logits, batch) for logits in self.forward_heads(batch["image"])]
         scores.update(heads[0], batch["label"], batch["index"])
         if self.loss is None:
@@ -231,10 +231,10 @@ def average_head_losses(losses: Sequence[Tensor]) -> Tensor:
     """Compute the loss of a network with deep supervision from the losses of its heads.
 
     The weights are 1, 1/2, 1/4, … divided by their sum, as in nnU-Net (Isensee et al., Nature Methods 18, 2021, section
-    "Architecture template"). The code of nnU-Net gives the coarsest head no weight; here every head has one.
+    "Architecture template"). The code of nnU-Net gives the coarsest head no weight; here, every head has a weight.
 
     Args:
-        losses: The scalar loss of each head, the prediction first.
+        losses: The scalar loss of each head, starting with the prediction.
     """
     if len(losses) == 1:
         return losses[0]

@@ -22,12 +22,12 @@ _EXTRAS = {
     "segmentation_models_pytorch": ("segmentation_models_pytorch", "smp"),
     "monai.networks.nets.SwinUNETR": ("einops", "monai"),
 }
-"""Packages that are not installed by default, with the extra that installs them, by the beginning of a target."""
+"""Optional packages, and the extras that install them, by the prefix of the target."""
 
 
 @dataclass(frozen=True)
 class UNetSpec:
-    """The architecture of our U-Net.
+    """The architecture of this project's U-Net.
 
     Attributes:
         model: Name of the model, e.g. ``resunet``.
@@ -72,19 +72,19 @@ class UNetSpec:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """The architecture of a network that ``model._target_`` names.
+    """The architecture of a network whose class is given as ``model._target_``.
 
     Attributes:
         model: Name of the model, e.g. ``dynunet``.
         target: Full name of the class, a subclass of ``torch.nn.Module``.
         in_channels: Number of image channels.
         classes: Number of classes.
-        divisor: The network supports heights and widths that are multiples of it.
+        divisor: The network supports only heights and widths that are multiples of this number.
         min_size: Minimum height and width that the network supports, in pixels.
-        arguments: Arguments of the class as plain data. The text ``auto_channels`` in them, at any depth, becomes
-            ``in_channels``, and ``auto_classes`` becomes ``classes``.
-        weight_arguments: Names of the arguments that load initial weights. They are None except at the start of a
-            training.
+        arguments: Arguments of the class as plain data. At any depth, the text ``auto_channels`` is replaced
+            by ``in_channels``, and ``auto_classes`` by ``classes``.
+        weight_arguments: Names of the arguments that load initial weights. These arguments are None except at the
+            start of a training run.
     """
 
     model: str
@@ -97,10 +97,10 @@ class ModuleSpec:
     weight_arguments: list[str]
 
     def build(self, pretrained: Pretrained = False) -> NetworkAdapter:
-        """Build the network, and try it out on a small image.
+        """Build the network, and test it on a small image.
 
         Args:
-            pretrained: The arguments that load initial weights, or False for none of them.
+            pretrained: The arguments that load initial weights, or False for random weights.
 
         Raises:
             UserError: If the network cannot be built, or does not map images to logits of the same size.
@@ -136,7 +136,7 @@ class ModuleSpec:
 
         Raises:
             UserError: If the class is neither listed by this project nor trusted by the user, or if an argument names
-                a class or could call a resolver.
+                a class or could call an OmegaConf resolver.
         """
         section = {**self.arguments, "_target_": self.target}
         check_no_resolver("model", section, source)

@@ -19,11 +19,11 @@ MIN_SIZE = 32
 
 
 class UNet(nn.Module):
-    """An encoder, a decoder whose blocks double the resolution, and a 3x3 convolution to the classes.
+    """A U-Net of an encoder, a decoder whose blocks double the resolution, and a 3x3 convolution to the classes.
 
-    The decoder has log2(largest stride) blocks, five for most encoders. The skip connection of a block is the encoder's
-    map at the output stride of the block. Blocks without such a map (full resolution, and stride 2 of Swin and
-    ConvNeXt) have no skip connection.
+    The decoder has log2(largest stride) blocks, i.e. five for most encoders. The skip connection of a block is the
+    encoder's map at the output stride of the block. Blocks without such a map (full resolution, and stride 2 of Swin
+    and ConvNeXt) have no skip connection.
 
     Args:
         encoder: The encoder.
@@ -97,13 +97,13 @@ class UNet(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Upsampling by a factor of 2, a skip connection, and two 3x3 convolutions with batch norm and ReLU.
+    """A decoder block: upsampling by 2, a skip connection, and two 3x3 convolutions with batch norm and ReLU.
 
     Args:
         in_channels: Channels of the coarser map.
-        skip_channels: Channels of the skip connection, 0 for none.
+        skip_channels: Channels of the skip connection; 0 without a skip connection.
         out_channels: Channels of the output.
-        upsampling: Upsampling, as for :class:`UNet`.
+        upsampling: Method of upsampling, as for :class:`UNet`.
     """
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int, upsampling: Upsampling) -> None:
@@ -111,8 +111,8 @@ class DecoderBlock(nn.Module):
         self.upsample: nn.Module
         if upsampling == "transpose":
             self.upsample = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
-            # Kernel and stride are equal, so each output pixel sums in_channels products. Unit gain instead of He's,
-            # because no ReLU follows.
+            # Kernel and stride are equal, so each output pixel sums in_channels products. The gain is 1 instead of
+            # He's, because no ReLU follows.
             nn.init.normal_(self.upsample.weight, std=in_channels**-0.5)
             nn.init.zeros_(self.upsample.get_parameter("bias"))
             in_channels = out_channels
@@ -124,7 +124,7 @@ class DecoderBlock(nn.Module):
         self.conv2 = _conv_bn_relu(out_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """Map (B, in_channels, H, W) and a skip (B, skip_channels, 2H, 2W) to (B, out_channels, 2H, 2W)."""
+        """Map x (B, in_channels, H, W) and skip (B, skip_channels, 2H, 2W) to (B, out_channels, 2H, 2W)."""
         x = self.upsample(x)
         if skip is not None:
             x = torch.cat([x, skip], dim=1)

@@ -1,4 +1,4 @@
-"""Metrics of the user's choice: torchmetrics of classes, probabilities or images, without padding."""
+"""User-defined metrics: torchmetrics computed on classes, probabilities or images, without padding."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ METRIC_INPUTS = ("classes", "probabilities", "images")
 """The choices of ``metrics.<name>.input``."""
 
 RESERVED_NAMES = ("loss", "mean_iou", "mean_iou_anatomy", "iou")
-"""The names of the scores that every epoch has."""
+"""The names of the scores that are computed in every epoch."""
 
 
 class UserMetric(nn.Module):
-    """A metric of all pixels or images, without padding.
+    """A metric computed over all pixels or images, without padding.
 
     Args:
-        name: Its name in logs and reports.
+        name: Name of the metric in logs and reports.
         metric: A metric that is updated with predictions and targets.
         input: The shapes of predictions and targets: ``classes``, (N,) and (N,) int64 class indices of the pixels of a
             batch; ``probabilities``, (N, K) float32 and (N,); ``images``, (1, H, W) and (1, H, W) int64, one image at
@@ -36,7 +36,7 @@ class UserMetric(nn.Module):
         labels: The K classes.
 
     Raises:
-        UserError: If it cannot be computed, or is neither a number nor a number per class.
+        UserError: If the metric cannot be computed, or is neither a single number nor a number per class.
     """
 
     def __init__(self, name: str, metric: Metric | MetricCollection, input: str, labels: LabelSet) -> None:
@@ -77,11 +77,11 @@ class UserMetric(nn.Module):
         self.metric.update(predicted[valid], target[valid].long())
 
     def compute(self) -> dict[str, float]:
-        """Return the values by name, ``<name>`` or ``<name>/<class>``, of the pixels or images on all devices."""
+        """Return the values over all devices by name, ``<name>`` or ``<name>/<class>``."""
         return dict(self._flatten(self.name, self.metric.compute()))
 
     def reset(self) -> None:
-        """Discard all batches."""
+        """Remove all batches."""
         self.metric.reset()
 
     def _flatten(self, name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -100,13 +100,13 @@ class UserMetric(nn.Module):
 
 
 def make_user_metrics(sections: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> list[UserMetric]:
-    """Instantiate the metrics of the section ``metrics``.
+    """Instantiate the metrics of the ``metrics`` section.
 
     A metric receives the number of classes as ``num_classes``, and ``task=multiclass``, if its signature has these
     arguments.
 
     Args:
-        sections: The class, its arguments and ``input``, by name.
+        sections: The class, its arguments and ``input``, by the name of the metric.
         labels: The K classes.
 
     Raises:

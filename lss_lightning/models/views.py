@@ -40,8 +40,9 @@ class TTAView:
     def invert(self, probabilities: Tensor) -> Tensor:
         """Transform the probabilities of a view back to the grid of the image.
 
-        Mirroring is inverted exactly. Rotation and scale are inverted by linear interpolation, so the probabilities of
-        each pixel still sum to 1. Pixels outside the view take the probabilities of its nearest pixel.
+        Mirroring is inverted exactly. Rotation and scaling are inverted with bilinear interpolation, so the
+        probabilities of each pixel still sum to 1. Pixels outside the view receive the probabilities of the nearest
+        pixel in the view.
 
         Args:
             probabilities: (B, K, H, W) float.
@@ -68,17 +69,17 @@ TTA_VIEWS: dict[str, tuple[TTAView, ...]] = {
         for (turn, scale), mirrored in product(((0, 1), (-5, 1), (5, 1), (0, 0.9), (0, 1.1)), (False, True))
     ),
 }
-"""Views by the value of the setting ``tta``; the first one is always the identity."""
+"""Views by the value of the setting ``tta``. The first view is always the identity."""
 
 
 def _warp(pixels: Tensor, turn: float, scale: float, padding: str) -> Tensor:
-    """Rotate and scale (B, N, H, W) float about the centre, bilinearly, with a ``padding_mode`` of ``grid_sample``."""
+    """Rotate and scale (B, N, H, W) float about the centre with bilinear ``grid_sample`` and its ``padding_mode``."""
     import torch
     import torch.nn.functional as F
 
     height, width = pixels.shape[-2:]
     cosine, sine = (function(math.radians(turn)) / scale for function in (math.cos, math.sin))
-    # From a position in the result to its source, both in units of half the height and width.
+    # Map a position in the result to its source, both in units of half the height and width.
     source = torch.tensor([[cosine, sine * height / width, 0.0], [-sine * width / height, cosine, 0.0]])
     matrices = source.to(pixels).expand(len(pixels), 2, 3)
     grid = F.affine_grid(matrices, list(pixels.shape), align_corners=False)

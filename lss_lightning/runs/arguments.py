@@ -11,10 +11,10 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 
 def import_name(target: str) -> Any:
-    """Import the class or function with a dotted name.
+    """Import the class or function with the given dotted name.
 
     Raises:
-        ImportError: If there is no such module, or it does not have the name.
+        ImportError: If the module does not exist or does not define the name.
     """
     module, _, name = target.rpartition(".")
     try:
@@ -24,13 +24,13 @@ def import_name(target: str) -> Any:
 
 
 def find_parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a class or function by name, with those that ``**kwargs`` passes on to base classes."""
+    """Return the parameters of a class or function by name, including those passed to base classes as ``**kwargs``."""
     bases = factory.__mro__[1:] if isinstance(factory, type) else ()
     parameters: dict[str, inspect.Parameter] = {}
     for function in [factory, *(vars(base)["__init__"] for base in bases if "__init__" in vars(base))]:
         try:
             own = inspect.signature(function, eval_str=True).parameters.values()
-        except NameError:  # a type that is imported for type checking only
+        except NameError:  # the type is imported for type checking only
             own = inspect.signature(function).parameters.values()
         named = (each for each in own if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY))
         parameters = {**{each.name: each for each in named if each.name != "self"}, **parameters}
@@ -40,7 +40,7 @@ def find_parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]
 
 
 def is_accepted(value: Any, parameter: inspect.Parameter) -> bool:
-    """Whether plain data is of the type that a parameter declares. A list of numbers may replace a tensor."""
+    """Return whether plain data has the declared type of a parameter. A list of numbers is accepted for a tensor."""
     annotation = parameter.annotation
     if annotation is parameter.empty or isinstance(annotation, str):
         return True
@@ -48,7 +48,7 @@ def is_accepted(value: Any, parameter: inspect.Parameter) -> bool:
         annotation = annotation | list[float]
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # a type with its own validation
+    except PydanticUserError:  # the type defines its own validation
         adapter = TypeAdapter(annotation)
     try:
         adapter.validate_python(value)

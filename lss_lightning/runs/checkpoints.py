@@ -1,4 +1,4 @@
-"""Finding the checkpoint files that a setting refers to: files, run directories and sweep directories."""
+"""Search for the checkpoint files that a setting refers to: files, run directories and sweep directories."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def find_checkpoint_files(names: Sequence[str], key: str = "ckpt_path") -> tuple
     """Return the checkpoint files that a setting refers to, in the order of the setting.
 
     Args:
-        names: Paths of checkpoint files; of run directories, for the best checkpoint of the run, or its last one if
-            none was selected; or of sweep directories, for the checkpoints of all runs by number.
+        names: Paths of checkpoint files; of run directories, for the best checkpoint of the run, or the last one if no
+            best checkpoint exists; or of sweep directories, for the checkpoints of all runs in the order of their
+            numbers.
         key: The setting, for messages.
 
     Raises:
@@ -48,7 +49,7 @@ def _find_files(path: Path, setting: str) -> list[Path]:
 
 
 def _job_number(folder: Path) -> tuple[int, str]:
-    """Sort key that puts job 10 after job 9."""
+    """Return a sort key that puts job 10 after job 9."""
     return (int(folder.name), "") if folder.name.isdecimal() else (0, folder.name)
 
 

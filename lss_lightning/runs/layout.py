@@ -1,4 +1,4 @@
-"""The layout of a run directory, and the rules for creating and locking one."""
+"""The layout of run directories, and the rules for creating and locking them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lss_lightning.errors import UserError
 from lss_lightning.files import file_lock
 
 METRICS_SCHEMA = 1
-"""Version of ``metrics.json``."""
+"""Version of the format of ``metrics.json``."""
 
 CHECKPOINTS = "checkpoints"
 MEASUREMENT_ERRORS = "measurement-errors.json"
-"""The errors of a checkpoint's measurements on its test part, in the folder of the checkpoint."""
+"""File in the folder of a checkpoint with the errors of the checkpoint's measurements on its test part."""
 
 CONFIGURATION = "config.yaml"
 
@@ -26,7 +26,7 @@ CONFIGURATION = "config.yaml"
 class RunFolder:
     """The directory of a run and the names of the files in it.
 
-    Each command writes some of them. No other module spells these names.
+    Each command writes some of the files. No other module contains these names.
 
     Attributes:
         path: The directory.
@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def best_checkpoint(self) -> Path:
-        """The checkpoint of the best epoch by the validation objective."""
+        """The checkpoint of the best epoch according to the validation objective."""
         return self.checkpoints / "best.ckpt"
 
     @property
@@ -76,7 +76,7 @@ class RunFolder:
 
     @property
     def selected_checkpoint(self) -> Path | None:
-        """The best checkpoint, or the last one if the split has no selecting part. None if there is neither."""
+        """The best checkpoint, or the last one if the split has no selecting part; None if neither exists."""
         return next((path for path in (self.best_checkpoint, self.last_checkpoint) if path.is_file()), None)
 
     @property
@@ -86,37 +86,37 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The test result, JSON of version :data:`METRICS_SCHEMA`."""
+        """The test result, JSON in the format of version :data:`METRICS_SCHEMA`."""
         return self.path / "metrics.json"
 
     @property
     def epochs(self) -> Path:
-        """The table of losses and scores with a row per epoch."""
+        """The table of losses and scores, with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def timing(self) -> Path:
-        """The table of durations with a row per epoch."""
+        """The table of durations, with one row per epoch."""
         return self.path / "timing.csv"
 
     @property
     def per_image(self) -> Path:
-        """The table of scores with a row per slice and class."""
+        """The table of scores, with one row per slice and class."""
         return self.path / "per_image.csv"
 
     @property
     def counts(self) -> Path:
-        """The ``digest``, ``patient``, ``level`` and confusion ``counts`` of every slice, which pair two runs."""
+        """The ``digest``, ``patient``, ``level`` and confusion ``counts`` of each slice, used to pair two runs."""
         return self.path / "counts.npz"
 
     @property
     def measurements(self) -> Path:
-        """The table of measurements with a row per slice and measurement."""
+        """The table of measurements, with one row per slice and measurement."""
         return self.path / "measurements.csv"
 
     @property
     def reports(self) -> Path:
-        """The table of radiologists' notes with a row per patient and level."""
+        """The table of radiologists' notes, with one row per patient and level."""
         return self.path / "reports.csv"
 
     @property
@@ -151,7 +151,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """The log of a training."""
+        """The log of a training run."""
         return self.path / "train.log"
 
     @property
@@ -171,17 +171,17 @@ class RunFolder:
 
     @property
     def wandb_identity(self) -> Path:
-        """The identity of the run in Weights & Biases, by which a resume continues it."""
+        """The identity of the run in Weights & Biases, used to continue it when the run is resumed."""
         return self.path / "wandb.json"
 
     @property
     def job_record(self) -> Path:
-        """The state of a sweep's job. Other runs have no such file."""
+        """The state of a job in a sweep. Other runs have no such file."""
         return self.path / "job.json"
 
     @property
     def is_run(self) -> bool:
-        """Whether the directory looks like a run's: it has checkpoints or a composed configuration."""
+        """Whether the directory appears to hold a run: it has checkpoints or a composed configuration."""
         return self.checkpoints.is_dir() or self.hydra.is_dir()
 
     @property
@@ -196,7 +196,7 @@ class RunFolder:
 
     @property
     def configurations(self) -> list[Path]:
-        """The stored configuration files, those of the first start and of each resume, oldest first."""
+        """The stored configuration files of the first start and of each resume, oldest first."""
         files = [self.configuration, *(folder / CONFIGURATION for folder in self.resumes)]
         return [file for file in files if file.is_file()]
 
@@ -217,7 +217,7 @@ class RunFolder:
         """Check that the directory does not already hold a run.
 
         Raises:
-            UserError: If it holds checkpoints or results.
+            UserError: If the directory holds checkpoints or results.
         """
         for path in (self.checkpoints, self.epochs, self.metrics):
             if path.exists():
@@ -228,7 +228,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in the directory. The lock is released when the process ends.
+        """Prevent other processes from training in the directory until the block or the process ends.
 
         Raises:
             UserError: If another process holds the lock.
@@ -249,7 +249,7 @@ class RunFolder:
 
 
 def create_folder(folder: Path) -> Path:
-    """Create the directory of a run or a sweep under a name that is not used yet.
+    """Create the directory of a run or a sweep under an unused name.
 
     Directories are named after the second in which a command starts, so two commands may choose the same name.
 
@@ -257,10 +257,10 @@ def create_folder(folder: Path) -> Path:
         folder: The preferred path.
 
     Returns:
-        The path that was created: ``folder``, or ``folder-2``, ``folder-3`` and so on if it exists.
+        The created path: ``folder``, or ``folder-2``, ``folder-3`` and so on if ``folder`` exists.
 
     Raises:
-        UserError: If it cannot be written.
+        UserError: If the directory cannot be written.
     """
     name, number = folder.name, 1
     while True:

@@ -1,4 +1,4 @@
-"""The output folder of ``predict.py``, which is only ever replaced if ``predict.py`` wrote everything in it."""
+"""The output folder of ``predict.py``, which is replaced only if all its content was written by ``predict.py``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lss_lightning.errors import IncompleteError, UserError
 from lss_lightning.files import write_json
 
 PREDICTION_INDEX = "predict.json"
-"""The file that lists the outcome of each study. A folder that contains it is never searched for studies."""
+"""The file that lists the outcome of each study. A folder with this file is never searched for studies."""
 
 _STUDY_FILES = r"""
     measurements\.(csv|json) | (label_maps|overlays)(/slice_\d+\.png)? | segmentation(_\d+)?\.(nii\.gz|dcm)
     | report\.(dcm|html)
 """
 _WRITTEN_BY_PREDICT = re.compile(
-    # The last alternative is the draft that a killed process leaves.
+    # The last alternative matches a draft that a killed process left behind.
     rf"{re.escape(PREDICTION_INDEX)} | study_\d+(/({_STUDY_FILES}))? | \.study_\d+\.[0-9a-f]{{8}}\.part(/.*)?",
     re.VERBOSE,
 )
@@ -35,8 +35,8 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         overwrite: Whether the results of an earlier run may be replaced.
 
     Raises:
-        UserError: If the folder is not empty and ``overwrite`` is false, if it holds anything that ``predict.py`` did
-            not write, or if it cannot be read.
+        UserError: If the folder is not empty and ``overwrite`` is false, if it contains anything that ``predict.py``
+            did not write, or if it cannot be read.
     """
     folder = folder.expanduser()
     try:
@@ -78,7 +78,7 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         The empty folder.
 
     Raises:
-        UserError: If :func:`check_output` refuses the folder, or it cannot be written.
+        UserError: If :func:`check_output` rejects the folder, or if the folder cannot be written.
     """
     folder = folder.expanduser().resolve()
     check_output(folder, overwrite=overwrite)
@@ -117,7 +117,7 @@ def _find_foreign_files(folder: Path) -> list[str]:
 
 
 def _set_aside(folder: Path) -> Path | None:
-    """Move a folder that is not empty to a hidden name beside it, and return the new path."""
+    """Rename a non-empty folder to a hidden name beside it and return its new path; return None for other folders."""
     if not folder.exists() or not any(folder.iterdir()):
         return None
     return folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old"))

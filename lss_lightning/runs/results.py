@@ -1,4 +1,4 @@
-"""Reading the results and the stored configuration of a run directory. Nothing here imports torch."""
+"""Functions that read the results and stored configuration of a run directory, without importing torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_metrics(folder: Path, key: str = "runs") -> dict[str, Any]:
 
     Args:
         folder: The run directory.
-        key: The setting that names it, for messages.
+        key: The setting that names the directory, for messages.
 
     Raises:
         UserError: If the directory does not exist or is not a run directory, or if the run is unfinished or was
@@ -42,13 +42,13 @@ def read_metrics(folder: Path, key: str = "runs") -> dict[str, Any]:
 
 
 def find_calibration(name: str | None) -> Path | None:
-    """Return the evaluation directory that the setting ``calibration`` refers to, or None if it is not set.
+    """Return the evaluation directory that the setting ``calibration`` refers to, or None if the setting is None.
 
     Args:
         name: The directory of an evaluation, or a file in it.
 
     Raises:
-        UserError: If the evaluation does not exist or has no measurements.
+        UserError: If the evaluation does not exist or contains no measurements.
     """
     if name is None:
         return None
@@ -65,7 +65,7 @@ def find_calibration(name: str | None) -> Path | None:
 
 
 def read_configuration(folder: Path) -> dict[str, Any] | None:
-    """Return the configuration that a run was started or last resumed with, or None if none is stored.
+    """Return the configuration with which a run was started or last resumed, or None if none is stored.
 
     Raises:
         UserError: If the configuration cannot be read.
@@ -81,9 +81,9 @@ def read_configuration(folder: Path) -> dict[str, Any] | None:
 
 
 def record_resume(folder: Path, config: Mapping[str, Any]) -> None:
-    """Store the configuration of a resume as ``.hydra/resume-N/config.yaml``, from which the next resume starts.
+    """Store the configuration of a resumed run as ``.hydra/resume-N/config.yaml``, from which the next resume starts.
 
-    The working directory, to which its relative paths refer, is stored beside it.
+    The working directory, to which relative paths in the configuration refer, is stored beside this file.
     """
     run = RunFolder(folder)
     resume = run.hydra / f"resume-{len(run.resumes) + 1}"
@@ -94,7 +94,7 @@ def record_resume(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def read_working_directory(folder: Path) -> Path:
-    """Return the directory that a run was started or last resumed in, to which its relative paths refer."""
+    """Return the directory in which a run was started or last resumed, to which its relative paths refer."""
     run = RunFolder(folder)
     names = [file.with_name(run.hydra_configuration.name) for file in reversed(run.configurations)]
     stored = next((file for file in names if file.is_file()), None)
@@ -110,7 +110,7 @@ def check_comparable(folders: Sequence[Path]) -> None:
         folders: The run directories.
 
     Raises:
-        UserError: If there are fewer than two runs, one is given twice or is not finished, or their classes differ.
+        UserError: If there are fewer than two runs, a run is given twice or is not finished, or the classes differ.
     """
     if len(folders) < 2:
         number = f"only {folders[0]} is given" if folders else "empty"

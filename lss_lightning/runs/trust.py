@@ -1,7 +1,7 @@
 """The classes that stored settings may name.
 
-A checkpoint, run directory or sweep may come from somebody else, so its settings may only name the classes in
-:data:`TRUSTED_CLASSES`, and those that the user names with ``trust=[full.class.Name]`` on the command line.
+A checkpoint, run directory or sweep may come from somebody else, so its settings may only name classes in
+:data:`TRUSTED_CLASSES` and classes that the user names with ``trust=[full.class.Name]`` on the command line.
 """
 
 from __future__ import annotations
@@ -97,15 +97,15 @@ TRUSTED_CLASSES: Mapping[str, frozenset[str]] = {
 """The classes that stored settings may name, by section of the configuration."""
 
 NAMED_SECTIONS = frozenset({"callbacks", "logger", "metrics"})
-"""The sections that hold named entries, each with a class: ``callbacks.early_stopping._target_``."""
+"""The sections that hold named entries, each with a class, e.g. ``callbacks.early_stopping._target_``."""
 
 _PLAIN_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 
 _INSTANTIATION_KEYS = frozenset({"_args_", "_partial_", "_recursive_", "_convert_"})
-"""Keys by which Hydra changes how a class is called."""
+"""Keys that change how Hydra calls a class."""
 
 _AUTOMATIC = frozenset({"auto_channels", "auto_classes"})
-"""Arguments of a network that the data determines."""
+"""Arguments of a network that are determined by the data."""
 
 OWN_SETTINGS: Mapping[str, frozenset[str]] = {
     "model": frozenset({"name", "divisor", "min_size", "pretrained"}),
@@ -113,13 +113,13 @@ OWN_SETTINGS: Mapping[str, frozenset[str]] = {
     "scheduler": frozenset({"interval", "monitor"}),
     "metrics": frozenset({"input"}),
 }
-"""The settings of a section that this project reads itself, beside the arguments of the class."""
+"""The settings of each section that this project itself reads, in addition to the arguments of the class."""
 
 _trusted_by_user: set[str] = set()
 
 
 def trust_classes(names: Collection[str]) -> None:
-    """Trust further classes in this process. They replace those of an earlier call.
+    """Trust classes in this process in addition to the listed ones, replacing the classes of earlier calls.
 
     Args:
         names: Full names, as given with ``trust=[…]`` on the command line.
@@ -129,7 +129,7 @@ def trust_classes(names: Collection[str]) -> None:
 
 
 def trust_further_classes(names: Collection[str]) -> None:
-    """Trust classes in this process besides those of :func:`trust_classes`.
+    """Trust classes in this process in addition to those of :func:`trust_classes`.
 
     Args:
         names: Full names of classes in the user's own configuration.
@@ -138,7 +138,7 @@ def trust_further_classes(names: Collection[str]) -> None:
 
 
 def is_listed(key: str, target: Any) -> bool:
-    """Whether the project lists a class for a key of the configuration. A nested class is never listed.
+    """Return whether the project lists a class for a key of the configuration. Nested classes are never listed.
 
     Args:
         key: The dotted key of the class, e.g. ``loss._target_`` or ``callbacks.ema._target_``.
@@ -150,12 +150,12 @@ def is_listed(key: str, target: Any) -> bool:
 
 
 def check_trusted(key: str, target: Any, source: str) -> None:
-    """Check a class that stored settings name.
+    """Check that stored settings may name a class.
 
     Args:
         key: The dotted key of the class, e.g. ``loss._target_``.
         target: The full name of the class.
-        source: The file that it comes from, for the message.
+        source: The file that contains the settings, for the message.
 
     Raises:
         UserError: If the project does not list the class for this key and the user does not trust it.
@@ -169,12 +169,12 @@ def check_trusted(key: str, target: Any, source: str) -> None:
 
 
 def check_no_resolver(key: str, value: Any, source: str) -> None:
-    """Check that stored settings call no resolver. References to other settings are allowed.
+    """Check that stored settings do not call OmegaConf resolvers. References to other settings are allowed.
 
     Args:
         key: The dotted key of the settings.
-        value: The settings as plain data, interpolations unresolved.
-        source: The file that they come from, for messages.
+        value: The settings as plain data with unresolved interpolations.
+        source: The file that contains the settings, for messages.
 
     Raises:
         UserError: If a value calls a resolver.
@@ -187,7 +187,7 @@ def check_no_resolver(key: str, value: Any, source: str) -> None:
 
 
 def iterate_values(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and value of each plain value in nested settings. Items of a list have its key."""
+    """Yield the dotted key and value of each plain value in nested settings. List items have the key of the list."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from iterate_values(item, f"{key}.{name}")
@@ -199,16 +199,16 @@ def iterate_values(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def check_stored_section(key: str, value: Any, source: str, *, arguments: bool = True) -> None:
-    """Check the classes in a stored section, and the arguments of those that the project lists.
+    """Check the classes in a stored section, and the arguments of listed classes.
 
     Args:
         key: The dotted key of the section, e.g. ``loss``.
         value: The section as plain data, or a value in it. Interpolations must be resolved.
-        source: The file that it comes from, for messages.
-        arguments: Whether to check arguments, which imports the classes.
+        source: The file that contains the section, for messages.
+        arguments: Whether to check the arguments, which requires importing the classes.
 
     Raises:
-        UserError: If it names a class that is not trusted, or an argument that a listed class does not accept.
+        UserError: If the section names a class that is not trusted, or an argument that a listed class does not accept.
     """
     if isinstance(value, list):
         for item in value:
@@ -227,7 +227,7 @@ def check_stored_section(key: str, value: Any, source: str, *, arguments: bool =
 
 
 def _check_arguments(key: str, section: Mapping[str, Any], source: str) -> None:
-    """Check the arguments of a listed class by its signature."""
+    """Check the arguments of a listed class against its signature."""
     target, own = section["_target_"], OWN_SETTINGS.get(key.partition(".")[0], frozenset())
     parameters = find_parameters(import_name(target))
     for name, value in section.items():
@@ -242,5 +242,5 @@ def _check_arguments(key: str, section: Mapping[str, Any], source: str) -> None:
 
 
 def is_share(value: Any) -> bool:
-    """Whether an argument of a scheduler is a share of the training, such as ``5 %``."""
+    """Return whether an argument of a scheduler is a fraction of the training run, such as ``5 %``."""
     return isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)? ?%", value) is not None

@@ -52,8 +52,8 @@ def find_axes(disc: BaseGeometry, posterior: BaseGeometry | None) -> SliceAxes:
 
     Args:
         disc: The disc, in (x, y).
-        posterior: A structure behind the disc; v is the principal axis of the disc closest to its direction. With
-            None, the back of the patient is assumed to be at the bottom of the image.
+        posterior: A structure behind the disc. v is the principal axis of the disc closest to the direction of this
+            structure. If None, the back of the patient is assumed to be at the bottom of the image.
     """
     backwards = np.array((0.0, 1.0))
     if posterior is not None:

@@ -25,7 +25,7 @@ class _Ray:
     Attributes:
         front: v coordinate at which the line leaves the disc, mm.
         rear: v coordinate of the posterior wall, mm.
-        closed: Whether that wall is bone.
+        closed: Whether the posterior wall is bone.
     """
 
     front: float
@@ -36,7 +36,7 @@ class _Ray:
 def measure_canal_depth(
     disc: BaseGeometry, posterior: BaseGeometry, sac: BaseGeometry, content: BaseGeometry
 ) -> tuple[RawMeasurement, RawMeasurement] | None:
-    """Measure the AP diameter of the canal through the centroid of the sac, and the minimum near it.
+    """Measure the AP diameter of the canal through the centroid of the sac, and its minimum nearby.
 
     All shapes are in (u, v), in mm.
 
@@ -44,11 +44,11 @@ def measure_canal_depth(
         disc: The disc.
         posterior: The posterior element.
         sac: The thecal sac.
-        content: Sac ∪ AAP. Its rear edge replaces the posterior element if a ray meets none.
+        content: Sac ∪ AAP. Its rear edge replaces the posterior element for rays that do not meet the latter.
 
     Returns:
-        The diameter, and the minimum within 3 mm to either side; None if the line through the centroid of the sac
-        does not meet the disc.
+        The diameter, and its minimum within 3 mm to either side of the centroid; None if the line through the
+        centroid of the sac does not meet the disc.
     """
     walls = find_edges(disc), find_edges(posterior), find_edges(content)
     middle = sac.centroid.x
@@ -85,10 +85,10 @@ def _to_measurement(u: float, ray: _Ray) -> RawMeasurement:
 def measure_canal_area(posterior: BaseGeometry, sac: BaseGeometry, content: BaseGeometry) -> RawMeasurement | None:
     """Measure the area of the canal's content, excluding the foramina.
 
-    AAP extends into the foramina, so the canal is cut off at the medial edges of the posterior element. On each side
-    the edge is the first crossing of the line along u through the centroid of the sac with the posterior element. If
-    the posterior element begins behind that line, the edge is its most anterior point on that side. The sac always
-    belongs to the canal, even if it is wider.
+    AAP extends into the foramina, so the canal is cut off at the medial edges of the posterior element. On each side,
+    the edge is the first point at which the line along u through the centroid of the sac crosses the posterior element.
+    If the posterior element begins behind this line, the edge is its most anterior point on that side. The sac always
+    belongs to the canal, even if it extends beyond the edges.
 
     All shapes are in (u, v), in mm.
 
@@ -98,8 +98,8 @@ def measure_canal_area(posterior: BaseGeometry, sac: BaseGeometry, content: Base
         content: Sac ∪ AAP.
 
     Returns:
-        The area, with its outline, of the part between those edges that contains the sac; None if the posterior element
-        is missing on one side.
+        The area of the part that lies between the medial edges and contains the sac, with its outline; None if the
+        posterior element is missing on one side.
     """
     import shapely
 

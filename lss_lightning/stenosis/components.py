@@ -28,7 +28,7 @@ class Components:
     sizes: NDArray[np.int64]
 
     def largest(self) -> ComponentSelection:
-        """Select the largest component, the first one if several are equally large."""
+        """Select the largest component, or the first of several equally large components."""
         return np.arange(len(self.sizes)) == (np.argmax(self.sizes) if len(self.sizes) else 0)
 
     def larger_than(self, pixels: float) -> ComponentSelection:
@@ -56,7 +56,7 @@ def fill_holes(mask: BinaryMask) -> BinaryMask:
     """Add all pixels that a mask encloses, (H, W)."""
     from scipy import ndimage
 
-    # The component of a rim around the mask is the outside; this is twice as fast as binary_fill_holes.
+    # Background connected to a rim around the mask is outside it. This is twice as fast as binary_fill_holes.
     outside, _ = ndimage.label(~np.pad(mask, 1))
     return (outside != outside[0, 0])[1:-1, 1:-1]
 

@@ -1,11 +1,11 @@
-"""Split-conformal calibration of measurement intervals on labelled slices of other patients.
+"""Split-conformal calibration of measurement intervals on labelled slices from other patients.
 
 Sources: Lei et al., J Am Stat Assoc 113:1094 (2018), split-conformal intervals; Romano, Patterson & Candès,
 Conformalized Quantile Regression, NeurIPS 2019, separate tails; Vovk et al., Mach Learn 108:445 (2019), the whole
 distribution; Lee, Barber & Willett, arXiv:2306.06342 (2023), several slices per patient. Errors are not scaled by the
 spread of the ensemble members, because the two are hardly correlated (``docs/decision-support.md``).
 
-The coverage guarantee assumes that future patients come from the same distribution as those of the calibration
+The coverage guarantee assumes that future patients come from the same distribution as the calibration patients
 (scanner, sequences, pixel spacing, annotators, patient population). It holds on average over slices and over
 calibrations, not for each patient, level or severity. It concerns the measurement on an annotator's label map, not the
 anatomy itself.
@@ -31,17 +31,17 @@ _ROUNDING = 1e-9  # tolerance for sums of weights
 MIN_CALIBRATION_PATIENTS = math.ceil(1 / _TAIL - _ROUNDING) - 1
 """Minimum number of patients for bounded intervals.
 
-With fewer, the weight of one new patient exceeds a tail of the distribution, 2.5 %, and the interval is unbounded.
+With fewer patients, the weight of one new patient exceeds a tail of 2.5 %, and the interval is unbounded.
 """
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Predictive distribution of the error of one measurement, reference − prediction.
+    """Predictive distribution of the error (reference − prediction) of one measurement.
 
-    Slices of one patient are correlated, so patients are the unit of exchangeability. Each of K patients has the weight
-    1 / (K + 1), divided equally among the patient's slices. The remaining weight belongs to a new patient, whose error
-    may take any value. With one slice per patient, the distribution is that of the usual ranks among K + 1.
+    Slices of one patient are correlated, so patients are the unit of exchangeability. Each of K patients has a weight
+    of 1 / (K + 1), divided equally among the patient's slices. The remaining weight belongs to a new patient, whose
+    error may take any value. With one slice per patient, this is the usual uniform distribution over K + 1 ranks.
 
     Attributes:
         values: (n,), ascending: reference − prediction, in the unit of the measurement.
@@ -68,11 +68,11 @@ class Residuals:
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """The interval that leaves at most 2.5 % of the distribution on either side; infinite with too few patients."""
+        """The bounds with at most 2.5 % of the distribution on either side; infinite if there are too few patients."""
         return -_upper_bound(-self.values[::-1], self.weights[::-1]), _upper_bound(self.values, self.weights)
 
     def probability_below(self, limit: float) -> float:
-        """Return the probability, 0 to 1, of an error below a limit; half of a new patient's weight counts as below."""
+        """Return the probability (0 to 1) of an error below a limit, including half of a new patient's weight."""
         return float(self.weights[self.values < limit].sum()) + 0.5 / (self.patients + 1)
 
 
@@ -81,7 +81,7 @@ class Calibration:
     """Error distributions of all measurements, fitted on an evaluation.
 
     Attributes:
-        residuals: Error distribution by measurement, if at least :data:`MIN_CALIBRATION_PATIENTS` patients have it.
+        residuals: Error distribution of each measurement that at least :data:`MIN_CALIBRATION_PATIENTS` patients have.
         support: Number of slices and patients; a measurement that was withheld on some slices has fewer.
     """
 
@@ -101,7 +101,7 @@ class Calibration:
 
         Args:
             reference: (N, F), measured on the label maps; NaN if withheld.
-            predicted: (N, F), measured on predictions of the networks and views to calibrate; NaN if withheld.
+            predicted: (N, F), measured on the predictions of the networks and views to be calibrated; NaN if withheld.
             patients: Patient of each slice.
         """
         errors = reference - predicted
@@ -123,7 +123,7 @@ class Calibration:
             value: The predicted value.
 
         Returns:
-            The interval, or None if too few patients of the calibration have the measurement.
+            The interval, or None if too few calibration patients have the measurement.
         """
         residuals = self.residuals.get(name)
         if residuals is None:
@@ -141,7 +141,7 @@ class Calibration:
         )
 
     def compute_intervals(self, values: Mapping[str, float | None]) -> dict[str, MeasurementInterval]:
-        """Compute the calibrated intervals of a slice, by measurement; withheld measurements (None) have none."""
+        """Compute the calibrated interval of each measurement of a slice, except for withheld measurements (None)."""
         intervals = {name: self.compute_interval(name, value) for name, value in values.items() if value is not None}
         return {name: interval for name, interval in intervals.items() if interval is not None}
 

@@ -31,7 +31,7 @@ class Criterion:
     Attributes:
         measurement: Name of the measurement.
         below: The threshold, in the unit of the measurement; smaller values are findings.
-        meaning: Interpretation of a smaller value in the source.
+        meaning: Interpretation of a smaller value according to the source.
         source: The publication.
         site: Site of the stenosis that a smaller value suggests; None if the threshold separates the groups of a
             single study.
@@ -51,7 +51,7 @@ class Criterion:
 
     @property
     def key(self) -> str:
-        """The name in files, e.g. ``sac_area_mm2<75``."""
+        """The name used in files, e.g. ``sac_area_mm2<75``."""
         return f"{self.measurement}<{self.below:g}"
 
     @property
@@ -65,7 +65,7 @@ class Criterion:
         return f"{self.below:g} {MEASUREMENTS[self.measurement].unit}".strip()
 
     def is_met(self, value: float) -> bool:
-        """Return whether a value, rounded as it is reported, is below the threshold."""
+        """Return whether a value, after rounding to the reported decimals, is below the threshold."""
         return MEASUREMENTS[self.measurement].round(value) < self.below
 
     def is_borderline(self, value: float, interval: MeasurementInterval | None) -> bool:
@@ -115,7 +115,7 @@ class Finding:
     Attributes:
         criterion: The threshold.
         value: The measured value.
-        reliable: Whether the criterion counts at this level.
+        reliable: Whether the criterion is reliable at the level of the slice.
         interval: The 95 % interval of the value, or None if its error is unknown.
     """
 
@@ -147,8 +147,8 @@ def find_criteria(level: str | None) -> tuple[Criterion, ...]:
     """Return the criteria that apply at a level.
 
     Args:
-        level: ``D3``, ``D4`` or ``D5``. At other levels, and if the level is unknown (None), only criteria for all
-            levels apply.
+        level: ``D3``, ``D4`` or ``D5``. At other levels, and if the level is unknown (None), only the criteria for
+            all levels apply.
     """
     general = level not in _ALL_LEVELS
     return tuple(criterion for criterion in CRITERIA if level in criterion.levels or (general and criterion.is_general))
@@ -159,13 +159,13 @@ def apply_criteria(
     level: str | None,
     intervals: Mapping[str, MeasurementInterval] | None = None,
 ) -> tuple[Finding, ...]:
-    """Return the findings of a slice: its measurements that lie below a threshold, rounded as they are reported.
+    """Return the findings of a slice: all measurements that, after rounding for the report, lie below a threshold.
 
     Args:
         values: Measurements by name, as returned by
             :meth:`~lss_lightning.stenosis.measurements.SliceMeasurements.values`; None if withheld.
         level: The level, as for :func:`find_criteria`.
-        intervals: 95 % intervals by measurement, for those whose error is known.
+        intervals: 95 % intervals by measurement, for measurements with a known error.
 
     Returns:
         Findings in the order of :data:`CRITERIA`.

@@ -1,9 +1,9 @@
 """Classification of the slices of a group as passing through the disc or through a vertebral body.
 
-The label set has no vertebral body, and a network trained on slices through discs may predict a disc on one. In adults
-without marrow disease, however, marrow is brighter than the disc on T1 (Castillo et al., AJNR 11:23, 1990), and the
+The label set has no vertebral body, and a network trained on slices through discs may label one as a disc. In adults
+without marrow disease, however, marrow is brighter than the disc on T1 (Castillo et al., AJNR 11:23, 1990), and all
 slices of a group show the same region with the same coil. The brightness inside the predicted disc is therefore
-compared between the slices of a group. If it hardly differs, the slices cannot be classified.
+compared between the slices of a group. If the brightness hardly differs, the slices cannot be classified.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lss_lightning.stenosis.components import find_bounding_box, find_components
 
 # Our choices, tested on the phantom (docs/predict.md).
 _MIN_BRIGHTNESS_RATIO = 1.25  # marrow to disc
-_RIM = 4.0  # mm at the disc's edge that are excluded
+_RIM = 4.0  # width in mm of the excluded rim of the disc
 _MIN_AREA = 100.0  # mm² within the rim
 
 NO_CONTRAST = "the slices of its group are equally bright on T1 inside the predicted disc"
@@ -45,7 +45,7 @@ def find_disc_slices(
         return NO_DISC
     brightness = []
     for index, image in enumerate(t1):
-        # A slice without a predicted disc is sampled where its nearest neighbour has one.
+        # A slice without a predicted disc is sampled within the disc of its nearest neighbour.
         nearest = min(with_disc, key=lambda candidate: abs(candidate - index))
         brightness.append(math.log1p(float(np.median(image[masks[nearest]]))))
     darkest, brightest = min(brightness), max(brightness)

@@ -26,8 +26,8 @@ def measure_bulge(disc: BaseGeometry) -> RawMeasurement | None:
         disc: The disc, in (u, v), mm.
 
     Returns:
-        The greatest distance outside the ellipse, at least 0, with the ellipse and a caliper from it to the outline of
-        the disc; None if no ellipse can be fitted.
+        The greatest distance outside the ellipse, at least 0, with the ellipse and a caliper from the ellipse to the
+        outline of the disc; None if no ellipse can be fitted.
     """
     import shapely
     from skimage.measure import EllipseModel
@@ -56,7 +56,7 @@ def _resample_evenly(ring: Points) -> Points:
 def measure_foraminal_gap(
     disc: BaseGeometry, posterior: BaseGeometry, sac: BaseGeometry, aap: Points, side: int
 ) -> RawMeasurement | None:
-    """Measure the minimum distance between disc and posterior element lateral to the sac.
+    """Measure the minimum distance between the disc and the posterior element lateral to the sac.
 
     All shapes are in (u, v), in mm.
 
@@ -68,8 +68,8 @@ def measure_foraminal_gap(
         side: :data:`RIGHTWARDS` or :data:`LEFTWARDS`.
 
     Returns:
-        The distance, 0 if they touch; None unless disc, posterior element and AAP all extend lateral to the sac on that
-        side.
+        The distance, 0 if they touch; None unless disc, posterior element and AAP all extend lateral to the sac on the
+        given side.
     """
     import shapely
 

@@ -23,8 +23,8 @@ MAX_SHIFT_MM, MAX_ROTATION_DEG = 15.0, 5.0
 """Largest shift and rotation between T1 and T2 at which their registration is not flagged."""
 
 _MAX_SLICE_ROTATION = 15.0  # degrees
-# A further component of the sac is reported from this fraction of the largest one, and makes the sac ambiguous from the
-# second fraction.
+# A further component of the sac is reported if its area is at least the first fraction of that of the largest one. If
+# it is at least the second fraction, the sac is ambiguous.
 _REPORTED, _AMBIGUOUS = 0.1, 0.5
 
 
@@ -35,7 +35,7 @@ def flag_regions(regions: Regions) -> Iterator[Flag]:
             yield Flag("class_missing", f"no {STRUCTURE_NAMES[key]} found", measurements_needing(key))
     for key, region in regions.by_key.items():
         if region.at_border:
-            # Only the front of the posterior element is measured, and that is in the middle of the anatomy.
+            # Only the front of the posterior element is measured, which lies well inside the image.
             undermines = () if key == POSTERIOR else measurements_needing(key)
             yield Flag("at_border", f"the {STRUCTURE_NAMES[key]} touches the image's border", undermines)
     sac = regions.by_key.get(SAC)
@@ -47,7 +47,7 @@ def flag_regions(regions: Regions) -> Iterator[Flag]:
 
 
 def flag_view(view: SliceView, *, sides_known: bool) -> Iterator[Flag]:
-    """Flag a rotated slice, and a sac that is not between disc and posterior element."""
+    """Flag a rotated slice, and a sac that is not between the disc and the posterior element."""
     rotation = view.axes.rotation
     if abs(rotation) > _MAX_SLICE_ROTATION:
         # An upside-down image may have been rotated or mirrored, so the patient's left and right are ambiguous.
@@ -70,7 +70,7 @@ def flag_input(*, spacing_known: bool, sides_known: bool) -> Iterator[Flag]:
 
 
 def flag_sizes(values: Mapping[str, float]) -> Iterator[Flag]:
-    """Flag measurements outside their plausible range; the ratios based on them are undermined as well."""
+    """Flag measurements outside their plausible range, which undermines the ratios based on them as well."""
     for name, value in values.items():
         if name in PLAUSIBLE_RANGES and not PLAUSIBLE_RANGES[name].low <= value <= PLAUSIBLE_RANGES[name].high:
             bounds, unit = PLAUSIBLE_RANGES[name], MEASUREMENTS[name].unit
@@ -82,7 +82,7 @@ def flag_sizes(values: Mapping[str, float]) -> Iterator[Flag]:
 
 
 def flag_level(level: str | None) -> Iterator[Flag]:
-    """Flag measurements that are unreliable signs at a level, ``D3``, ``D4`` or ``D5``, without withholding them."""
+    """Flag measurements that are unreliable at a level, ``D3``, ``D4`` or ``D5``, without withholding them."""
     for caution in dict.fromkeys(criterion.caution for criterion in CRITERIA if level in criterion.unreliable_at):
         yield Flag("unreliable_here", caution)
 
@@ -94,9 +94,10 @@ def flag_registration(
 
     Args:
         shift_mm: Displacement of T2 in addition to the positions in the headers, mm.
-        rotation_deg: Rotation of T2, degrees, of either sign.
+        rotation_deg: Rotation of T2 in degrees; the sign is ignored.
         information_before: Mutual information of the two images at the positions in the headers.
-        information_after: Mutual information after registration. If it is lower, T2 was left at its header position.
+        information_after: Mutual information after registration. If it is lower than before, T2 was left at its header
+            position.
     """
     problems = []
     if shift_mm > MAX_SHIFT_MM:
@@ -118,7 +119,7 @@ def measurements_needing(*keys: str) -> tuple[str, ...]:
 
 
 def _is_between(disc: BaseGeometry, sac: BaseGeometry, posterior: BaseGeometry) -> bool:
-    """Return whether the sac's centroid is behind the disc and in front of the arch, along v."""
+    """Return whether the sac's centroid is behind the disc and in front of the posterior element, along v."""
     middle = sac.centroid
     before = find_crossings(find_edges(disc), middle.x, ALONG_V)
     behind = find_crossings(find_edges(posterior), middle.x, ALONG_V)

@@ -1,7 +1,7 @@
-"""Errors of a checkpoint's measurements on its test part, and the intervals that follow from them.
+"""Errors of a checkpoint's measurements on its test part, and the intervals derived from them.
 
 The intervals are weaker than those of a calibration (:mod:`~lss_lightning.stenosis.conformal`): they assume normally
-distributed errors, but need fewer patients and no further command, because training measures its test part.
+distributed errors, but require fewer patients and no further command, because training already measures the test part.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lss_lightning.stenosis.measurements import MEASUREMENTS
 from lss_lightning.stenosis.uncertainty import CONFIDENCE_LEVEL, MeasurementInterval, Support
 
 MIN_TEST_PATIENTS = 5
-"""Minimum number of patients from which an error is estimated. With fewer, the interval is wider than ± 3 SD."""
+"""Minimum number of patients for estimating an error. With fewer, the interval is wider than ± 3 SD."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class MeasurementError:
     patients: int
 
     def compute_interval(self, name: str, value: float) -> MeasurementInterval:
-        """Compute the 95 % interval of the value on the label map of a new patient's slice.
+        """Compute the 95 % interval of the value that would be measured on the label map of a new patient's slice.
 
-        It is Student's prediction interval about the value minus the bias, with one degree of freedom fewer than
-        patients, because slices of one patient are similar.
+        This is Student's prediction interval, centred on the value minus the bias. The degrees of freedom are the
+        number of patients minus one, because slices of one patient are similar.
 
         Args:
             name: Name of the measurement.
@@ -70,7 +70,7 @@ class HeldOutErrors:
     """Errors of a checkpoint by measurement, on slices that it was not trained on.
 
     Attributes:
-        errors: Error by measurement, if at least :data:`MIN_TEST_PATIENTS` patients have it.
+        errors: Error of each measurement that at least :data:`MIN_TEST_PATIENTS` patients have.
     """
 
     errors: Mapping[str, MeasurementError]
@@ -95,7 +95,7 @@ class HeldOutErrors:
         return cls(errors)
 
     def compute_intervals(self, values: Mapping[str, float | None]) -> dict[str, MeasurementInterval]:
-        """Compute the intervals of a slice, by measurement; withheld measurements (None) have none."""
+        """Compute the interval of each measurement of a slice, except for withheld measurements (None)."""
         return {
             name: self.errors[name].compute_interval(name, value)
             for name, value in values.items()

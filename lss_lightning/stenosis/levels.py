@@ -1,9 +1,9 @@
 """Assignment of disc levels to groups of axial slices, from their tilt and position in the study.
 
 Axial slices are usually planned as one group along each disc. The sacrum tilts the lowest disc most. If the lowest
-group is clearly more tilted than the one above it, it is taken for L5/S1, and the groups above it are counted upwards
-as long as their distances match those of neighbouring discs. A transitional vertebra, which 4 to 30 % of people have
-(Konin and Walz, AJNR 31:1778, 2010), shifts every such count by one and cannot be detected here.
+group is clearly more tilted than the one above it, it is assumed to be L5/S1, and the groups above it are counted
+upwards as long as their distances match those of neighbouring discs. A transitional vertebra, which 4 to 30 % of
+people have (Konin and Walz, AJNR 31:1778, 2010), shifts all levels by one and cannot be detected here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 LUMBAR_DISCS = ("L1/2", "L2/3", "L3/4", "L4/5", "L5/S1")
 """The lumbar discs, from head to feet."""
 
-# Our choices, not published. The slope of the sacrum is 30 to 45°, and L4/5 is mostly within 15° of the horizontal.
-# Neighbouring discs are 30 to 42 mm apart. A group through one disc is no longer than a vertebra.
+# Our own choices, which are not published. The slope of the sacrum is 30 to 45°, and L4/5 is mostly within 15° of the
+# horizontal. Neighbouring discs are 30 to 42 mm apart. A group through one disc is no longer than a vertebra.
 _MIN_TILT = 12.0
 _MIN_TILT_DIFFERENCE = 5.0
 _DISTANCES = 22.0, 50.0

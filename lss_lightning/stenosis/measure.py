@@ -45,11 +45,11 @@ def measure_slice(
             radiological orientation is assumed and flagged.
 
     Returns:
-        The measurements, each with a value or a reason for withholding it, and their calipers and outlines.
+        The measurements, each with a value or the reason why it is withheld, and their calipers and outlines.
 
     Raises:
         UserError: If the label set lacks a measured class, or the spacing is not positive.
-        ValueError: If the array has another shape or dtype.
+        ValueError: If the shape or dtype of the array is not supported.
     """
     regions = find_regions(classes, labels, spacing)
     view = make_view(regions)
@@ -119,7 +119,7 @@ def _add_ratios(values: dict[str, float]) -> dict[str, float]:
 
 
 def _collect_reasons(results: dict[str, RawMeasurement | str], flags: list[Flag]) -> dict[str, str]:
-    """Return why measurements are withheld: the first flag that undermines each, or why it could not be measured."""
+    """Return the reason for each withheld measurement: the first flag that undermines it, or why it has no value."""
     failed = {name: result for name, result in results.items() if isinstance(result, str)}
     failed |= {ratio: failed[term] for ratio, terms in RATIOS.items() for term in terms if term in failed}
     return failed | find_withheld(flags)

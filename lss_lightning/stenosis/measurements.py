@@ -25,7 +25,7 @@ class Measurement:
         title: The printed name.
         unit: ``mm``, ``mm²``, or an empty string for a ratio.
         needs: Keys of the classes that the measurement requires.
-        decimals: Number of decimals that are reported. Rasterisation alone changes lengths by 0.1 to 0.3 mm and areas
+        decimals: Number of reported decimals. Rasterisation alone changes lengths by 0.1 to 0.3 mm and areas
             by 1 to 4 mm² (:data:`~lss_lightning.stenosis.uncertainty.RASTERISATION_SD`).
     """
 
@@ -137,8 +137,8 @@ class SliceMeasurements:
         sac_area_counted_mm2: Number of sac pixels times the area of a pixel, for comparison with ``sac_area_mm2``.
         rotation_deg: Angle from the image's downward direction to the posterior direction, clockwise in the image.
         calipers: Distances to draw, by measurement; withheld measurements have none.
-        outlines: Sub-pixel outlines to draw, in pixels (x, y). Keys are class keys, and measurements with an outline of
-            their own: the canal section, and the ellipse from which the bulge is measured.
+        outlines: Sub-pixel outlines to draw, in pixels (x, y). Keys are class keys, and the names of measurements
+            that have a separate outline: the canal section, and the ellipse from which the bulge is measured.
         withheld: Reason for withholding, by measurement.
         flags: All quality flags.
     """

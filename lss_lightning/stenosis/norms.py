@@ -1,4 +1,4 @@
-"""Published values of people without stenosis or of the general population, for comparison. They are not thresholds."""
+"""Published values for people without stenosis or the general population, for comparison; not thresholds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Norm:
         measurement: Name of the measurement.
         levels: The discs, e.g. ``L4/5``.
         value: The value, in words.
-        population: The people who were measured.
+        population: The population that was measured.
         source: The publication.
     """
 

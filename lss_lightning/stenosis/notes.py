@@ -1,8 +1,9 @@
 """Stenoses in radiologists' notes, found with a small vocabulary of levels, sites, sides and negation.
 
-A note is split into statements. A statement that names a site together with a narrowing is a mention. Negating words
-before the site (NegEx: Chapman et al., J Biomed Inform 34:301, 2001), or words after it that call it normal, turn the
-mention into a denial. Grammar, uncertainty ("possible") and comparisons with earlier examinations are not interpreted.
+A note is split into statements. A statement that names both a site and a narrowing is a mention. Negating words
+before the site (NegEx: Chapman et al., J Biomed Inform 34:301, 2001), or words after the site that describe it as
+normal, turn the mention into a denial. Grammar, uncertainty ("possible") and comparisons with earlier examinations
+are not interpreted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _SIDES = {"left": ("left",), "right": ("right",), "bilateral": ("left", "right")
 _SIDE = re.compile(r"\b(left|right|bilateral|both)(?:ly)?\b")
 _LEVEL = re.compile(r"\bl\s?([1-5])(?:\s*(?:[-/]|to)?\s*(?:l\s?([2-5])|s\s?(1))|\s*[-/]\s*([1-5]))\b")
 _ALL_LEVELS = re.compile(r"\b(?:all|every|each)(?:\s+\w+)?\s+levels?\b")
-# A statement ends with its sentence, or where another one begins within the sentence.
+# A statement ends at the end of the sentence, or where another statement begins within it.
 _BREAK = re.compile(
     r"[.;\n]+|\b(?:but|however|although|though|whereas|except)\b"
     r"|,\s*(?=(?:and\s+)?(?:there|with|mild|moderate|severe|marked|small|normal|no)\b)"
@@ -48,7 +49,7 @@ class StenosisMention:
 
     Attributes:
         level: ``D3`` (L3/4), ``D4`` (L4/5), ``D5`` (L5/S1), ``L1/2`` or ``L2/3``; None if the statement names no level.
-        site: The site. A foraminal stenosis without a side is mentioned on both sides.
+        site: The site. A foraminal stenosis without a side counts as a mention of both sides.
         present: True for an assertion, False for a denial.
         statement: The text of the statement.
     """
@@ -60,12 +61,12 @@ class StenosisMention:
 
 
 def read_notes(text: str) -> tuple[StenosisMention, ...]:
-    """Find the mentions of stenosis in a note, in the order of the text."""
+    """Find the mentions of stenosis in a note, in the order in which they occur."""
     return tuple(mention for statement in _split_statements(text) for mention in _find_mentions(statement))
 
 
 def asserts_stenosis(mentions: tuple[StenosisMention, ...], level: str, site: Site) -> bool | None:
-    """Return whether a note asserts (True) or denies (False) a stenosis, or does neither (None).
+    """Return True if a note asserts a stenosis, False if it denies one, and None if it does neither.
 
     An assertion outweighs a denial. A denial without a level applies to all levels; an assertion without a level
     applies to none.
@@ -83,7 +84,7 @@ def _split_statements(text: str) -> Iterator[str]:
     for sentence in _BREAK.split(plain):
         statement = " ".join(sentence.split())
         parts = statement.split(" and ")
-        # "… stenosis at L3-4 and … narrowing at L4-5" is two statements, "L3-4 and L4-5 stenosis" is one.
+        # "… stenosis at L3-4 and … narrowing at L4-5" is two statements; "L3-4 and L4-5 stenosis" is one.
         if len(parts) > 1 and all(_find_levels(part) and any(_find_sites(part)) for part in parts):
             yield from parts
         elif statement:

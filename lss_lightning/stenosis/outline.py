@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def smooth_mask(mask: BinaryMask, sigma: float) -> NDArray[np.float64]:
     """Smooth a mask so that its 0.5 contour follows the edge without stair-steps.
 
-    A Gaussian alone would pull the contour of a convex region inwards by κσ²/2 (κ: curvature). Along a straight edge
-    the second moment of a 2-D Gaussian of norm 1 is proportional to σ, so that of 2 G(σ) − G(2σ), again of norm 1,
-    is zero, and with it the first-order displacement.
+    A Gaussian alone would pull the contour of a convex region inwards by κσ²/2 (κ: curvature). The second
+    moment of a normalised 2-D Gaussian along a straight edge is proportional to σ. For 2 G(σ) − G(2σ), which is also
+    normalised, this moment is zero, and so is the first-order displacement.
 
     Args:
         mask: (H, W).

@@ -1,6 +1,6 @@
-"""Signs that an image is not an axial lumbar slice, from the image itself and from the predicted probabilities.
+"""Signs that an image is not an axial lumbar slice, computed from the image and the predicted probabilities.
 
-A network segments any image. None of the signs is conclusive, and images unlike those they were tested on
+A network segments any image. None of the signs is conclusive, and images unlike those that the signs were tested on
 may pass. Implausible images are flagged and not measured, but an unflagged image is not necessarily a lumbar slice.
 """
 
@@ -19,13 +19,13 @@ from lss_lightning.labels import LabelSet
 from lss_lightning.stenosis.measurements import AAP, DISC, MEASUREMENTS, POSTERIOR, SAC, Flag
 
 _USUAL_WIDTH = 220.0
-"""Field of view in mm that is assumed if the pixel spacing is unknown."""
+"""Assumed field of view in mm if the pixel spacing is unknown."""
 
 _SMOOTHING = 4.0
-"""Smoothing in mm before symmetry and extent are computed, since fine structures differ between the sides."""
+"""Smoothing in mm before computing symmetry and extent, because fine structures differ between the sides."""
 
 _ROUNDING = 1e-9
-"""Largest rounding error of sums of squares, as a fraction of the image's variance."""
+"""Maximum rounding error of sums of squares, as a fraction of the image's variance."""
 
 _ANATOMY = (DISC, POSTERIOR, SAC, AAP)
 
@@ -35,8 +35,8 @@ class PlausibilitySign:
     """A statistic that separates axial lumbar slices from other images.
 
     Attributes:
-        limit: The limit between them.
-        above: Whether values above the limit are implausible, instead of values below it.
+        limit: The limit between axial lumbar slices and other images.
+        above: Whether values above the limit are implausible; otherwise, values below it are.
         message: Interpretation of an implausible value.
     """
 
@@ -61,7 +61,7 @@ PLAUSIBILITY_SIGNS: Mapping[str, PlausibilitySign] = MappingProxyType(
         ),
     }
 )
-"""Signs by name, in the order of messages. :func:`compute_image_signs` and :func:`compute_label_signs` compute them."""
+"""Signs by name, in the order of messages, computed by :func:`compute_image_signs` and :func:`compute_label_signs`."""
 
 
 def flag_plausibility(
@@ -74,7 +74,7 @@ def flag_plausibility(
 
     Args:
         image: (C, H, W) uint8, the input of the network.
-        probabilities: (K, h, w), the class probabilities, on the same grid or another.
+        probabilities: (K, h, w), the class probabilities, on any grid.
         labels: The K classes.
         spacing: Height and width of an image pixel in mm, or None if unknown.
     """
@@ -96,8 +96,9 @@ def compute_image_signs(image: NDArray[np.uint8], spacing: tuple[float, float] |
         spacing: Height and width of a pixel in mm, or None if unknown.
 
     Returns:
-        - ``grain``: SD of the difference of neighbouring pixels over √2 times that of the pixels: 1 in noise.
-        - ``tail``: skewness of the grey values: positive if most pixels are dark, like air and muscle.
+        - ``grain``: SD of the differences between neighbouring pixels, divided by √2 times the SD of the pixels; 1 for
+          noise.
+        - ``tail``: skewness of the grey values; positive if most pixels are dark, like air and muscle.
         - ``symmetry``: correlation of the left half with the mirrored right half, at the best axis near the middle.
         - ``extent``: width of the foreground, mm.
     """
@@ -125,12 +126,12 @@ def compute_label_signs(probabilities: NDArray[Any], labels: LabelSet) -> dict[s
         labels: The K classes.
 
     Returns:
-        - ``certainty``: mean probability of the predicted class over the predicted anatomy; NaN without any.
+        - ``certainty``: mean probability of the predicted class over the predicted anatomy; NaN if there is none.
         - ``arrangement``: how many of disc, posterior element (behind the disc) and sac (between the two, within the
-          width of the disc) are present, 0 to 3. One may be missing, since a sac may be compressed flat.
+          width of the disc) are present, 0 to 3. One may be missing, because a sac may be compressed flat.
     """
     highest = probabilities.max(axis=0)
-    # Several times as fast as argmax; a pixel with a tie counts as both classes.
+    # This is several times as fast as argmax. A pixel with a tie counts as both classes.
     masks = {key: probabilities[labels.keys.index(key)] == highest for key in _ANATOMY}
     anatomy = np.logical_or.reduce(list(masks.values()))
     certainty = float(highest[anatomy].mean()) if anatomy.any() else np.nan

@@ -46,4 +46,4 @@ PLAUSIBLE_RANGES: Mapping[str, PlausibleRange] = MappingProxyType(
         "bulge_mm": PlausibleRange(0, 20, _OURS),
     }
 )
-"""Ranges by measurement; a ratio is plausible if its numerator and denominator are."""
+"""Ranges by measurement. A ratio is plausible if its numerator and denominator are both plausible."""

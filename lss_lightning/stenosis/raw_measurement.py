@@ -1,4 +1,4 @@
-"""A single measured value with the geometry it was read from."""
+"""A single measured value and the geometry from which it was determined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RawMeasurement:
         value: The value in mm or mm².
         ends: Ends of the caliper, (2, 2), (u, v) in mm; None if the value is not a distance.
         outline: Outline whose area is measured, or from which a distance is measured, (N, 2), (u, v) in mm; None if
-            the outlines of the structures already show it.
+            it is already among the outlines of the structures.
         caveat: A remark that readers need to interpret the value, or None.
     """
 

@@ -19,11 +19,11 @@ from lss_lightning.stenosis.outline import outline_mask, outline_probability
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-# Minimum size of a component of the posterior element, mm²: smaller ones are neither facet nor lamina (our choice).
+# Minimum size of a component of the posterior element, mm². Smaller ones are neither facet nor lamina (our choice).
 _MIN_POSTERIOR = 30.0
-# Without a spacing, the disc is assumed to be an ellipse of usual size, 33 by 48 mm, to scale the minimum size above.
+# To scale this minimum without a known spacing, the disc is assumed to be an ellipse of usual size, 33 by 48 mm.
 _USUAL_DISC = math.pi / 4 * 33.0 * 48.0
-# Smoothing of label-map edges in pixels: the larger the smallest radius of curvature, the more smoothing is harmless.
+# Smoothing of label-map edges in pixels. A larger minimum radius of curvature of the structure permits more smoothing.
 _SIGMA = {DISC: 2.0, POSTERIOR: 0.8, SAC: 1.25, AAP: 1.0}
 
 
@@ -50,8 +50,8 @@ class Regions:
 
     Attributes:
         spacing: Height and width of a pixel in mm; if unknown, the spacing that gives the disc its usual size.
-        by_key: Regions by class key, for the structures found: the largest component of disc and sac, and all
-            components of the posterior element over 30 mm².
+        by_key: Regions of the structures found, by class key: the largest component of the disc and of the sac, and all
+            components of the posterior element larger than 30 mm².
         content: The components of sac ∪ AAP that overlap the sac, as the content of the canal; None without a sac.
         aap: Centres of all AAP pixels, (N, 2), mm (x, y).
     """
@@ -68,14 +68,14 @@ def find_regions(classes: NDArray[Any], labels: LabelSet, spacing: tuple[float, 
     The edges of a label map are smoothed; probabilities are outlined at 0.5.
 
     Args:
-        classes: Class indices (H, W), any integer type, where indices outside the label set are ignored; or class
+        classes: Class indices (H, W), any integer type (indices outside the label set are ignored), or class
             probabilities (C, H, W), any floating-point type.
         labels: The classes, in index order.
         spacing: Height and width of a pixel in mm, or None if unknown.
 
     Raises:
         UserError: If the label set lacks a measured class, or the spacing is not positive.
-        ValueError: If the array has another shape or dtype.
+        ValueError: If the shape or dtype of the array is not supported.
     """
     _check(classes, labels, spacing)
     fields = _extract_fields(classes, labels)
@@ -127,7 +127,7 @@ class _Grid:
     Attributes:
         spacing: Height and width of a pixel in mm.
         corner: Row and column of the window's first pixel in the image.
-        border: Which pixels of the window are at the border of the image.
+        border: Mask of the window's pixels at the border of the image.
         soft: Whether the fields are probabilities.
     """
 
@@ -151,9 +151,9 @@ class _Grid:
 def _make_region(
     components: Components, kept: ComponentSelection, field: NDArray[Any], grid: _Grid, sigma: float
 ) -> Region | None:
-    """Outline the selected components; None if no part is wider than a pixel.
+    """Outline the selected components, or return None if no part is wider than a pixel.
 
-    A single component results in a single polygon.
+    A single component is outlined as a single polygon.
     """
     import shapely
 
@@ -173,7 +173,7 @@ def _make_region(
 
 
 def find_missing_classes(labels: LabelSet) -> list[str]:
-    """Return the keys of the measured classes that a label set lacks; without all of them nothing can be measured."""
+    """Return the keys of the measured classes that a label set lacks. Measuring requires all of these classes."""
     return [key for key in (DISC, POSTERIOR, SAC, AAP) if key not in labels.keys]
 
 

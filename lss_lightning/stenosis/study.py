@@ -44,7 +44,7 @@ PatientVector: TypeAlias = tuple[float, float, float]
 
 
 def extend_labels(labels: LabelSet, contents: Collection[SliceContent]) -> LabelSet:
-    """Append the classes that code the network's disc on slices of the given contents.
+    """Append the classes that replace the network's disc on slices with the given contents.
 
     Args:
         labels: The classes of the network. Without a disc, they are returned unchanged.
@@ -84,14 +84,14 @@ class Geometry:
 class SliceResult:
     """The results for one axial slice.
 
-    All arrays are on the grid of the slice, which is that of the T1 image if there is one.
+    All arrays are on the grid of the slice, which is the grid of the T1 image if there is one.
 
     Attributes:
-        name: Anonymous name, unique within the study, e.g. ``slice_07``, numbered from head to feet if that order is
+        name: Anonymous name, unique within the study, e.g. ``slice_07``, numbered from head to feet if this order is
             known.
-        level: The disc that the slice shows, e.g. ``L4/5``; None if it is unknown or the slice shows none.
+        level: The disc that the slice shows, e.g. ``L4/5``; None if unknown, or if the slice does not show a disc.
         level_source: Origin of the level.
-        content: The structure that the slice passes through. Thresholds apply to discs only.
+        content: The structure that the slice passes through. Thresholds apply to slices through discs only.
         is_plausible: Whether the image looks like an axial lumbar slice.
         not_measured: Reason why no measurement is reported, or None if at least one is.
         images: Images (H, W), uint8: ``T1`` and ``T2``, registered, if the study has them; or a single ``image`` if the
@@ -101,11 +101,11 @@ class SliceResult:
         spacing: Height and width of a pixel in mm, or None if unknown.
         image_left: The patient's side at the left of the image, or None if unknown.
         measurements: The measurements, or None if none is reported.
-        intervals: 95 % intervals of the measurements whose error is known.
+        intervals: 95 % intervals of the measurements with a known error.
         findings: Measurements below a published threshold.
-        sites: Sites of a stenosis that the findings suggest.
+        sites: Sites at which the findings suggest a stenosis.
         flags: All quality flags, including those of the measurements.
-        geometry: Position in the patient, or None if the source has none, like a PNG file.
+        geometry: Position in the patient, or None if the source does not store it, as in a PNG file.
         sources: Files of the images, T1 before T2.
     """
 
@@ -130,7 +130,7 @@ class SliceResult:
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """The criteria that apply to the slice: those of its level. None apply if it may not pass through a disc."""
+        """The criteria for the level of the slice; empty unless the slice is known to pass through a disc."""
         return find_criteria(LEVEL_KEYS.get(self.level or "", self.level)) if self.content == "disc" else ()
 
 
@@ -153,8 +153,8 @@ class StudyResult:
 
     Attributes:
         name: Anonymous name, e.g. ``study_1``.
-        slices: The slices, from head to feet if that order is known, otherwise in the order of the file names.
-        labels: The classes, in index order: those of the network, and those of :data:`DISC_KEYS` that occur.
+        slices: The slices, from head to feet if this order is known, otherwise in the order of the file names.
+        labels: The classes, in index order: those of the network, and those of :data:`DISC_KEYS` in the study.
         models: The checkpoints that segmented the study.
         remarks: Remarks on the whole study, one sentence each.
         disclaimer: The sentence that every output contains.

@@ -1,4 +1,4 @@
-"""Uncertainty of a slice's measurements, from the members of an ensemble or test-time views."""
+"""Uncertainty of a slice's measurements, estimated from the members of an ensemble or test-time views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lss_lightning.stenosis.measurements import AAP, DISC, POSTERIOR, SAC, Flag,
 CONFIDENCE_LEVEL = 0.95
 """Nominal coverage of all intervals."""
 
-_SPACING = 0.6875  # mm, of the Al-Kafri data
+_SPACING = 0.6875  # pixel spacing of the Al-Kafri data, mm
 
 RASTERISATION_SD: Mapping[str, float] = MappingProxyType(
     {
@@ -46,17 +46,17 @@ RASTERISATION_SD: Mapping[str, float] = MappingProxyType(
 The SD of the error on true label maps with a spacing of 0.6875 mm (``bench/bench_measure.py``: phantom, 60 label maps).
 """
 
-# IoU of a real label map with itself shifted by one pixel, by class; the Dice after a shift of several pixels follows
-# from it.
+# IoU of a real label map with itself shifted by one pixel, by class; the Dice after a shift of several pixels is
+# derived from it.
 _SHIFTED_IOU: Mapping[str, float] = {DISC: 0.962, POSTERIOR: 0.909, SAC: 0.880, AAP: 0.757}
 _SHIFT = 3
 
 MIN_AGREEMENT: Mapping[str, float] = MappingProxyType(
     {key: 1 - _SHIFT * (1 - iou) / (1 + iou) for key, iou in _SHIFTED_IOU.items()}
 )
-"""Mean pairwise Dice of the members below which they disagree on a structure, by class key.
+"""Minimum mean pairwise Dice of the members by class key; below it, they disagree on the structure.
 
-It is the Dice of a label map with itself shifted by 2 mm.
+It is the Dice between a label map and the same map shifted by 2 mm.
 """
 
 
@@ -84,11 +84,11 @@ IntervalOrigin: TypeAlias = Literal["spread", "calibration", "test"]
 class MeasurementInterval:
     """A 95 % interval of a measurement.
 
-    From the spread of models or views, it is the interval of the value that a further ensemble member would give. It
+    An interval from the spread of models or views is a prediction interval for the value of a further member. It
     accounts for the differences between members and for rasterisation, but not for errors that all members share, such
     as those caused by the labels and the scanner they were trained on. It therefore covers the truth in less than 95 %
-    of cases (``docs/decision-support.md``). With a calibration (:mod:`~lss_lightning.stenosis.conformal`) or the errors
-    of the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`), it is the interval of the value
+    of cases (``docs/decision-support.md``). An interval from a calibration (:mod:`~lss_lightning.stenosis.conformal`)
+    or from the errors of the checkpoint on its test part (:mod:`~lss_lightning.stenosis.held_out`) is one for the value
     measured on the label map.
 
     Attributes:
@@ -96,8 +96,8 @@ class MeasurementInterval:
         high: Upper bound, in the unit of the measurement, at least 0.
         probability_below: Probability, 0 to 1, of a value below each published threshold of the measurement, by
             :attr:`~lss_lightning.stenosis.criteria.Criterion.key`.
-        support: Size of the data of a calibration or test. None for the spread.
-        from_test: Whether the data is the checkpoint's test part.
+        support: Size of the data of a calibration or test, or None if the interval is from the spread.
+        from_test: Whether the data are the checkpoint's test part.
     """
 
     low: float
@@ -129,7 +129,7 @@ class MeasurementInterval:
 
 
 SPREAD_ONLY = "spread of models or views only, not calibrated"
-"""Description of an interval that leaves out the errors that all models share."""
+"""Description of an interval that does not account for the errors that all models share."""
 
 _BASES: Mapping[IntervalOrigin, str] = MappingProxyType(
     {
@@ -144,7 +144,7 @@ NO_ERROR_KNOWN = "no error known"
 
 
 def describe_basis(intervals: Iterable[MeasurementInterval]) -> str:
-    """Describe the basis of the intervals of several measurements, which have one origin; empty if there are none."""
+    """Describe the basis of the intervals of several measurements, which share one origin; empty without intervals."""
     supports = {(interval.support, interval.origin) for interval in intervals}
     if not supports:
         return ""
@@ -158,7 +158,7 @@ def measure_ensemble(
     spacing: tuple[float, float] | None,
     image_left: Side | None = None,
 ) -> tuple[SliceMeasurements, dict[str, MeasurementInterval], tuple[Flag, ...]]:
-    """Measure a slice on the mean probabilities of several networks or views, with intervals from their differences.
+    """Measure a slice on the mean probabilities of several networks or views, with intervals from their spread.
 
     Args:
         probabilities: (M, K, H, W), floating, of M members, at least one.
@@ -168,8 +168,8 @@ def measure_ensemble(
 
     Returns:
         - The measurements on the mean probabilities; those undermined by low agreement are withheld.
-        - The interval of each measurement that is not withheld and that at least two members have.
-        - The flags of low agreement, which the measurements include as well.
+        - The interval of each measurement that is not withheld and is available for at least two members.
+        - The flags of low agreement, which are also included in the measurements.
 
     Raises:
         UserError: If the slice cannot be measured (:func:`~lss_lightning.stenosis.measure.measure_slice`).
@@ -199,17 +199,17 @@ def compute_ensemble_interval(
 ) -> MeasurementInterval:
     """Compute the interval of a measurement from the values of the ensemble members.
 
-    It is the prediction interval of a further member drawn like the M given ones: Student's t with M - 1 degrees of
+    This is the prediction interval of a further member drawn like the M given ones: Student's t with M - 1 degrees of
     freedom and the scale s √(1 + 1/M), where s is the members' SD about the given value, widened by the known SD of
     rasterisation, r. The sum is approximated by Student's t with degrees of freedom after Welch (1947) and
-    Satterthwaite (1946): (a² + r²)² / (a⁴ / (M - 1)) with a² = s² (1 + 1/M). Three members that agree thus give ± 2 r,
-    and three that disagree ± 5 s, because the spread of few members is a poor estimate.
+    Satterthwaite (1946): (a² + r²)² / (a⁴ / (M - 1)) with a² = s² (1 + 1/M). Three members that agree thus yield ± 2 r,
+    and three that disagree yield ± 5 s, because the spread of few members is a poor estimate.
 
     Args:
         name: Name of the measurement.
         value: The value measured on the mean probabilities.
         members: Values of the members, at least two.
-        spacing: Pixel spacing in mm. The rasterisation error is proportional to it, or to its power of 1.5 for areas.
+        spacing: Pixel spacing in mm. The rasterisation error is proportional to it, or to ``spacing ** 1.5`` for areas.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -247,7 +247,7 @@ def flag_disagreement(maps: NDArray[np.integer], labels: LabelSet) -> Iterator[F
 
 
 def mean_pairwise_dice(masks: NDArray[np.bool_]) -> float:
-    """Compute the mean Dice over all pairs of masks, (M, H, W); pairs of empty masks are ignored, NaN if all are."""
+    """Compute the mean Dice over all pairs of masks, (M, H, W), except pairs of empty masks; NaN without pairs."""
     sizes = masks.sum(axis=(1, 2))
     scores = [
         2 * np.count_nonzero(masks[i] & masks[j]) / (sizes[i] + sizes[j])

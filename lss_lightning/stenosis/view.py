@@ -1,4 +1,4 @@
-"""The structures of a slice in its anatomical axes, and calipers and outlines back in pixels of the image."""
+"""The structures of a slice in its anatomical axes, and the conversion of calipers and outlines to image pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Outlines: TypeAlias = dict[str, tuple[Points, ...]]
 
 @dataclass(frozen=True)
 class SliceView:
-    """The structures of a slice in (u, v), mm; None if a structure was not found.
+    """The structures of a slice in (u, v), mm; None for a structure that was not found.
 
     Attributes:
         axes: The axes (u, v) in image coordinates.
@@ -40,7 +40,7 @@ class SliceView:
 
 
 def make_view(regions: Regions) -> SliceView | None:
-    """Transform the regions to the axes of the slice; None without a disc, which defines the axes."""
+    """Transform the regions to the axes of the slice. Return None without a disc, which defines the axes."""
     shapes = {key: region.shape for key, region in regions.by_key.items()}
     if DISC not in shapes:
         return None
@@ -75,7 +75,7 @@ def make_calipers(
 def make_measurement_outlines(
     measured: Mapping[str, RawMeasurement], view: SliceView, spacing: tuple[float, float]
 ) -> Outlines:
-    """Return the outlines of all measurements that have one, by measurement."""
+    """Return the outlines of the measurements that have one, by measurement."""
     outlines = {name: raw.outline for name, raw in measured.items() if raw.outline is not None}
     return {name: (_to_pixels(view.axes.points_to_xy(outline), spacing),) for name, outline in outlines.items()}
 
