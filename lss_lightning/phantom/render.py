@@ -36,7 +36,7 @@ class RenderedSlice:
 
     Attributes:
         t1: T1-weighted image, uint8 of shape (H, W).
-        t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 where it has no signal.
+        t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 outside the field of view of T2.
         label: Class indices of ``LUMBAR``, uint8 of shape (H, W).
         truth: The slice's row of ``truth.csv`` as a dictionary by column.
     """
