@@ -1,6 +1,6 @@
-"""A virtual scanner that renders lumbar slices with known anatomy, for trying out everything without a download.
+"""A virtual MR scanner that renders lumbar slices with known anatomy, so that no data need be downloaded.
 
-Results on the phantom verify the software and the geometry, never clinical performance.
+Results on the phantom verify the software and its geometry, not clinical performance.
 """
 
 from lss_lightning.phantom.layout import write_phantom

@@ -1,4 +1,4 @@
-"""One side of the posterior arch: facet joint, lamina and flavum, placed by the canal wall and the gap to the disc."""
+"""One side of the posterior arch: facet joint, lamina and flavum, positioned relative to the canal and the disc."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lss_lightning.phantom.shapes import BACK, Blob, Capsule, Point, compute_gap
 _CANAL_AP = dict(zip(ALKAFRI_LEVELS, (24.5, 22.9, 20.4), strict=True))
 # Transverse diameter of the bony canal, mm. The values by level are 27.2, 27.1 and 26.5.
 _CANAL_WIDTH = 27.0
-# Facet joints turn from sagittal towards coronal further down the spine: angle relative to the mean, degrees.
+# Angle of the facet joints relative to the mean, degrees. Further down the spine they turn from sagittal to coronal.
 _FACET_ROTATION = dict(zip(ALKAFRI_LEVELS, (-5.0, 0.0, 6.0), strict=True))
 
 
 @dataclass(frozen=True)
 class Wall:
-    """The inner face of the flavum, a straight line that bounds the canal at the back of one side.
+    """The inner face of the ligamentum flavum on one side: a straight line that bounds the canal posteriorly.
 
     Attributes:
         normal: Unit vector pointing out of the canal.
@@ -32,11 +32,11 @@ class Wall:
     offset: float
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Return the distance of points of shape (N, 2) behind the wall in mm, negative within the canal."""
+        """Return the signed distance of points of shape (N, 2) from the wall in mm, negative within the canal."""
         return points @ np.array(self.normal) - self.offset
 
     def point_at(self, y: float) -> Point:
-        """Return the point of the wall at a given y, mm."""
+        """Return the point on the wall at a given y coordinate, mm."""
         return (self.offset - y * self.normal[1]) / self.normal[0], y
 
 
@@ -47,13 +47,13 @@ class ArchSide:
     Attributes:
         superior: Superior articular process of the lower vertebra.
         inferior: Inferior articular process of the upper vertebra.
-        joint: The cleft between the two.
-        lamina: From the inferior process to the midline.
-        wall: The inner face of the flavum, which lines lamina and joint.
-        front: Anterior end of the flavum, on the wall, mm.
+        joint: The joint space between the two processes.
+        lamina: The lamina, from the inferior process to the midline.
+        wall: The inner face of the flavum, which lines the lamina and the joint.
+        front: Anterior end of the flavum on the wall, mm.
         flavum: Thickness of the flavum, mm.
-        gap: Target for the smallest distance between the disc and the structures behind it, mm.
-        ganglion: The nerve that leaves the canal.
+        gap: Target value of the smallest distance between the disc and the structures behind it, mm.
+        ganglion: The ganglion of the nerve that leaves the canal.
     """
 
     superior: Blob
@@ -70,18 +70,18 @@ class ArchSide:
 def sample_arch_side(
     side: int, patient: Patient, disc: Blob, sac: Blob, slope: float, rng: np.random.Generator
 ) -> ArchSide:
-    """Sample one side of the arch for a disc and a sac.
+    """Sample one side of the posterior arch, given the disc and the thecal sac.
 
     Args:
         side: -1 for the image's left, 1 for the image's right.
         patient: The patient at this level.
-        disc: The disc in front.
-        sac: The thecal sac that must fit in the canal.
-        slope: Angle between the wall's normal and the transverse line, degrees.
+        disc: The disc in front of the arch.
+        sac: The thecal sac, which must fit in the canal.
+        slope: Mean angle between the wall's normal and the transverse axis, degrees.
         rng: Random generator.
     """
     size = patient.size
-    # The narrowed side is more severe than the level, the other side less.
+    # The stenosis of the narrowed side is more severe than that of the level, and that of the other side less severe.
     severity = patient.severity * (1 + 0.3 * side * patient.site.image_side) + rng.normal(0, 0.06)
     severity = float(np.clip(severity, 0, 1))
     flavum = 3.0 + 3.0 * severity
@@ -89,7 +89,7 @@ def sample_arch_side(
 
     angle = math.radians(45 - 7 * severity + _FACET_ROTATION[patient.level] + rng.normal(0, 4))
     cos, sin = math.cos(angle), math.sin(angle)
-    # The first axis of both processes runs across the joint, forwards and outwards, the second along it.
+    # The first axis of both processes runs across the joint, forwards and outwards; the second runs along the joint.
     rotation = math.atan2(-sin, side * cos)
     cleft = rng.uniform(0.5, 0.8)
     superior = Blob((0.0, 0.0), 1.0, rng.uniform(1.3, 1.55), rotation, 2.7, sample_harmonics(rng, 0.03))
@@ -120,7 +120,7 @@ def sample_arch_side(
 
 
 def _sample_wall(side: int, patient: Patient, sac: Blob, slope: float, flavum: float, rng: np.random.Generator) -> Wall:
-    """Sample the wall at the depth of the bony canal, but separated from the sac by a little fat at most."""
+    """Sample the wall at the depth of the bony canal, limited to 0.2 to 1.5 mm behind the thecal sac."""
     angle = math.radians(slope + rng.normal(0, 1.5))
     normal = side * math.cos(angle), math.sin(angle)
     touching = float((sac.outline @ np.array(normal)).max())
@@ -129,7 +129,7 @@ def _sample_wall(side: int, patient: Patient, sac: Blob, slope: float, flavum: f
 
 
 def _find_row_for_gap(process: Blob, disc: Blob, target_gap: float) -> float:
-    """Return how far to shift a process backwards so that its gap to the disc has the target value, mm."""
+    """Return the backward shift of a process at which its gap to the disc has the target value, mm."""
     low, high = -10.0, 30.0
     for _ in range(13):
         middle = (low + high) / 2
@@ -141,7 +141,7 @@ def _find_row_for_gap(process: Blob, disc: Blob, target_gap: float) -> float:
 
 
 def _find_flavum_front(wall: Wall, disc: Blob, target_gap: float) -> Point:
-    """Return the foremost point of the wall that keeps the target gap to the disc."""
+    """Return the most anterior point of the wall that keeps the target gap to the disc."""
     rows = np.arange(-3.0, wall.offset / wall.normal[1], 0.05)
     near = disc.clearance(np.array([wall.point_at(row) for row in rows])) < target_gap
     return wall.point_at(float(rows[near].max(initial=rows[0])))

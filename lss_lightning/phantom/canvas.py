@@ -1,4 +1,4 @@
-"""The sampling grid that shapes are drawn on, finer than the image's pixels."""
+"""The sampling grid on which shapes are drawn, finer than the pixels of the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lss_lightning.phantom.texture import Texture
 from lss_lightning.phantom.tissue import Tissue
 
 Window: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a part of the grid."""
+"""Row slice and column slice of a rectangular part of the grid."""
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 ComplexArray: TypeAlias = NDArray[np.complexfloating]
@@ -27,9 +27,9 @@ _OTHER = LUMBAR.keys.index("other")
 
 
 class Canvas:
-    """Tissue and class at every sample point.
+    """A grid of sample points that stores the tissue and the class at each point.
 
-    Coordinates are in the body's frame: x to the right of the image and y towards the back (down), in mm.
+    Coordinates are in the body's frame in mm: x points to the right of the image and y towards the back (down).
 
     Args:
         image_size: Width and height of the image, pixels.
@@ -37,17 +37,17 @@ class Canvas:
         rotation: Rotation of the body's axes in the image, radians.
 
     Attributes:
-        x: x of each sample in mm, float32 of shape (samples, samples).
-        y: y of each sample in mm, float32 of shape (samples, samples).
+        x: x coordinate of each sample in mm, float32 of shape (samples, samples).
+        y: y coordinate of each sample in mm, float32 of shape (samples, samples).
         tissue: Tissue at each sample, uint8.
-        second: The tissue that is mixed in at each sample, uint8.
+        second: Second tissue, which is mixed with the first at each sample, uint8.
         mixture: Share of the second tissue, 0 to 1, float32.
         label: Class index at each sample, uint8.
     """
 
     def __init__(self, image_size: int, shift: tuple[float, float], rotation: float) -> None:
         self.image_size = image_size
-        # An odd number avoids ties between two classes. Coarse images need more samples to keep thin structures.
+        # An odd number avoids ties between two classes. Coarse images need more samples to preserve thin structures.
         self.oversampling = 3 if image_size >= 192 else 5
         self.samples = image_size * self.oversampling
         self._spacing = FIELD_OF_VIEW / self.samples
@@ -64,28 +64,28 @@ class Canvas:
         self.label = np.full(shape, _OTHER, dtype=np.uint8)
 
     def window(self, centre: tuple[float, float], radius: float) -> Window:
-        """Return the window that encloses a circle in the body's frame, mm. It is empty if the circle is outside."""
+        """Return the window that encloses a circle given in the body's frame in mm, empty if it is off the grid."""
         across = self._cos * centre[0] - self._sin * centre[1] + self._shift[0]
         down = self._sin * centre[0] + self._cos * centre[1] + self._shift[1]
         return self._span(down, radius), self._span(across, radius)
 
     def window_around(self, shape: Shape, margin: float = 1.0) -> Window:
-        """Return the window that encloses a shape and a margin around it in mm."""
+        """Return the window that encloses a shape with a margin in mm around it."""
         return self.window(shape.centre, shape.bounding_radius + margin)
 
     def window_over(self, region: BaseGeometry) -> Window:
-        """Return the window that encloses a region in the body's frame, mm."""
+        """Return the window that encloses a region given in the body's frame in mm."""
         left, top, right, bottom = region.bounds
         return self.window(((left + right) / 2, (top + bottom) / 2), math.hypot(right - left, bottom - top) / 2)
 
     def distance(self, shape: Shape, window: Window) -> FloatArray:
-        """Return the signed distance from a shape in mm at the samples of a window."""
+        """Return the signed distance in mm from a shape at the samples of a window."""
         return shape.distance(self.x[window], self.y[window])
 
     def smooth_distance(self, shape: Shape) -> FloatArray:
-        """Return the signed distance from a shape without corners in mm over the whole grid.
+        """Return the signed distance in mm from a shape without corners, over the whole grid.
 
-        It is computed once per pixel and interpolated, which saves most of the time.
+        The distance is computed once per pixel and interpolated, which saves most of the computing time.
         """
         field = shape.distance(self.at_pixel_centres(self.x), self.at_pixel_centres(self.y))
         for axis in (0, 1):
@@ -93,12 +93,12 @@ class Canvas:
         return field
 
     def region_mask(self, region: BaseGeometry, window: Window) -> BoolArray:
-        """Return which samples of a window are inside a region.
+        """Return a mask of the samples of a window that are inside a region.
 
         Each row is scanned from left to right. A sample is inside if an odd number of edges has been crossed.
 
         Args:
-            region: Polygon or polygons in the body's frame, mm.
+            region: One or more polygons in the body's frame, mm.
             window: The window.
 
         Returns:
@@ -111,7 +111,7 @@ class Canvas:
             down, across = self._to_indices(get_coordinates(ring))
             down, across = down - rows.start, across - columns.start
             y, x = down[:-1], across[:-1]
-            # All rows that an edge crosses, as one list of (edge, row).
+            # All pairs of an edge and a row that it crosses, as two arrays.
             first, last = (
                 np.ceil(bound(y, down[1:])).clip(0, height).astype(int) for bound in (np.minimum, np.maximum)
             )
@@ -132,11 +132,11 @@ class Canvas:
         second: Tissue | None = None,
         mixture: FloatArray | float = 0.0,
     ) -> None:
-        """Set the tissue in a mask over a window.
+        """Set the tissue of selected samples of a window.
 
         Args:
             window: The window.
-            where: Bool array of the window's shape.
+            where: Mask of the selected samples, a bool array of the window's shape.
             tissue: The tissue.
             second: A tissue to mix in, or None.
             mixture: Share of the second tissue, 0 to 1.
@@ -146,36 +146,36 @@ class Canvas:
         np.copyto(self.mixture[window], mixture, where=where, casting="same_kind")
 
     def classify(self, window: Window, where: BoolArray, key: str) -> None:
-        """Set the class, given by its key, in a mask over a window."""
+        """Set the class of selected samples of a window to the class with the given key."""
         np.copyto(self.label[window], np.uint8(LUMBAR.keys.index(key)), where=where)
 
     def sample_coarse_texture(self, texture: Texture) -> FloatArray:
-        """Return a texture that is coarser than the pixels over the whole grid, computed once per pixel."""
+        """Return a texture coarser than the pixels at every sample of the grid, computed once per pixel."""
         values = texture(self.at_pixel_centres(self.x), self.at_pixel_centres(self.y))
         return values.repeat(self.oversampling, axis=0).repeat(self.oversampling, axis=1)
 
     def at_pixel_centres(self, values: FloatArray) -> FloatArray:
-        """Return the values at the pixel centres: (samples, samples) to (image_size, image_size)."""
+        """Return the values at the pixel centres, from (samples, samples) to (image_size, image_size)."""
         k = self.oversampling
         return values[k // 2 :: k, k // 2 :: k]
 
     def pixel_mean(self, values: ArrayT) -> ArrayT:
-        """Return the mean of each pixel's samples: (samples, samples) to (image_size, image_size)."""
+        """Return the mean over the samples of each pixel, from (samples, samples) to (image_size, image_size)."""
         n, k = self.image_size, self.oversampling
         rows = values.reshape(n, k, self.samples).sum(axis=1)
         mean: ArrayT = sum(rows[:, offset::k] for offset in range(k)) / np.float32(k * k)
         return mean
 
     def pixel_labels(self) -> NDArray[np.uint8]:
-        """Return the most frequent class of each pixel's samples, uint8 of shape (image_size, image_size)."""
+        """Return the most frequent class among the samples of each pixel, uint8 of shape (image_size, image_size)."""
         counts = [self.pixel_mean((self.label == index).astype(np.float32)) for index in range(len(LUMBAR))]
         return np.argmax(counts, axis=0).astype(np.uint8)
 
     def _interpolate(self, values: FloatArray, axis: int) -> FloatArray:
-        """Interpolate values at the pixel centres linearly along an axis, and extrapolate at the borders."""
+        """Interpolate values given at the pixel centres linearly along an axis, and extrapolate at the borders."""
         values = np.moveaxis(values, axis, 0)
         step = np.diff(values, axis=0)
-        # The samples before a pixel's centre use the step from its predecessor, the others the step to its successor.
+        # Samples before a pixel's centre use the step from the previous pixel, the others the step to the next pixel.
         fine = np.empty((self.samples, *values.shape[1:]), dtype=np.float32)
         for k in range(self.oversampling):
             share = (k + 0.5) / self.oversampling - 0.5
@@ -184,7 +184,7 @@ class Canvas:
         return np.moveaxis(fine, 0, axis)
 
     def _to_indices(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the row and column of points of shape (N, 2) in the body's frame, mm. They are integers at samples."""
+        """Convert points of shape (N, 2) in the body's frame, mm, to fractional row and column indices of the grid."""
         x, y = points.T
         across = self._cos * x - self._sin * y + self._shift[0]
         down = self._sin * x + self._cos * y + self._shift[1]

@@ -1,4 +1,4 @@
-"""Writing of phantom examinations as DICOM files in the layout of the raw Al-Kafri data."""
+"""Phantom examinations as DICOM files, in the layout of the raw Al-Kafri data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAGITTAL_POSITIONS = (-8.8, -4.4, 0.0, 4.4, 8.8)
 
 @dataclass(frozen=True)
 class _SeriesHeader:
-    """The header values that the images of a series share."""
+    """Header values shared by the images of a series."""
 
     folder: str
     number: int
@@ -51,18 +51,18 @@ def write_studies(
     t2_sizes: dict[int, int] | None = None,
     workers: int | None = None,
 ) -> list[StudySlice]:
-    """Write phantom examinations, the three CSV files that name each patient's disc slices, and the truth.
+    """Write phantom examinations, three CSV files that list disc slices and series folders, and the ground truth.
 
     Args:
-        root: Folder to write. It must not exist, or be empty. It appears only when complete.
-        seed: Random seed, 0 or more. The same seed gives the same bytes for any number of workers.
+        root: Folder to create. It must be new or empty, and it appears only when it is complete.
+        seed: Random seed, 0 or more. The same seed produces the same bytes with any number of workers.
         patients: Number of patients, 1 to 9999.
         image_size: Width and height in pixels, at least 64. The field of view is 220 mm.
-        t2_sizes: Width and height of T2 by patient, if it differs from ``image_size``.
+        t2_sizes: Width and height of the T2 images in pixels, for patients whose size differs from ``image_size``.
         workers: Number of processes, or None for one per processor.
 
     Returns:
-        The truth about every axial slice, as in ``truth.csv``.
+        The ground truth of every axial slice, as in ``truth.csv``.
 
     Raises:
         UserError: If an argument is out of range, or the folder is not empty.
@@ -85,23 +85,23 @@ def write_studies(
 def write_study(
     folder: Path, *, seed: int, patient: int, image_size: int = 320, t2_size: int | None = None
 ) -> list[StudySlice]:
-    """Write one patient's examination below ``folder/01_MRI_Data``.
+    """Write the examination of one patient in ``folder/01_MRI_Data``.
 
-    The study has four series: axial T1 and T2 of 12 to 15 slices, sagittal T2, and a localiser of one axial and one
-    sagittal image. T1 and T2 have different frames of reference, as in the real data.
+    The study has four series: axial T1 and axial T2 with 12 to 15 slices each, sagittal T2, and a localiser with one
+    axial and one sagittal image. Axial T1 and T2 have different frames of reference, as in the real data.
 
     Args:
         folder: The folder that contains ``01_MRI_Data``, or in which it is created.
-        seed: Seed of the whole set, 0 or more.
+        seed: Seed of the data set, 0 or more.
         patient: Number of the patient, 1 to 9999.
         image_size: Width and height in pixels, at least 64.
-        t2_size: Width and height of T2, or None for ``image_size``.
+        t2_size: Width and height of the axial T2 images in pixels, or None for ``image_size``.
 
     Returns:
-        The truth about every axial slice.
+        The ground truth of every axial slice.
 
     Raises:
-        UserError: If an argument is out of range, or the patient's folder exists.
+        UserError: If an argument is out of range, or the patient's folder already exists.
     """
     for size in (image_size, image_size if t2_size is None else t2_size):
         check_request(seed, size)
@@ -117,7 +117,7 @@ def write_study(
         series_folder.mkdir(parents=True)
         for number, image in enumerate(images, start=1):
             dataset = _build_dataset(series, image, number, patient, uids)
-            # Siemens file names: the first 11 letters of the series, the patient, the image.
+            # Siemens file names contain the first 11 characters of the series folder, the patient and the image number.
             name = f"{series.folder[:11]}_{patient:04d}_{number:03d}.ima"
             dataset.save_as(series_folder / name, enforce_file_format=True)
     return study.slices
@@ -129,7 +129,7 @@ def _write_job(root: Path, seed: int, image_size: int, job: tuple[int, int]) -> 
 
 
 class _UidGenerator:
-    """Unique identifiers of a study that depend only on the seed and the patient."""
+    """A generator of the UIDs of a study, which depend only on the seed, the patient and their purpose."""
 
     def __init__(self, seed: int, patient_id: int) -> None:
         self._source = f"lss phantom {seed} {patient_id}"
@@ -197,7 +197,7 @@ def _format_decimal(value: float) -> str:
 
 
 def _write_picks(folder: Path, studies: list[list[StudySlice]]) -> None:
-    """Write the three CSV files, without headers: patient and disc slices; patient and series folder."""
+    """Write three CSV files without headers: the disc slices of each patient, and the T1 and T2 series folders."""
     folder.mkdir(parents=True)
     patient_ids = [study[0].patient_id for study in studies]
     numbers = [

@@ -1,4 +1,4 @@
-"""Drawing of shapes on the canvas as tissue and class, from the skin inwards."""
+"""Functions that draw shapes on the canvas as tissues and classes, from the skin inwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPINE_CENTRE, _SPINE_RADIUS = (0.0, 25.0), 42.0
 
 
 def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    """Draw everything except the spine. All of it has the class Other."""
+    """Draw everything except the spine. The class remains Other."""
     _draw_body(canvas, torso, rng)
     lumps, patches = (canvas.sample_coarse_texture(Texture(rng, (grain, grain))) for grain in (7.0, 14.0))
     for loop in torso.bowel:
@@ -46,7 +46,7 @@ def draw_torso(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 
 
 def draw_spine(canvas: Canvas, spine: Spine, regions: TissueRegions, rng: np.random.Generator) -> None:
-    """Draw the spine over its surroundings, starting with the surrounding fat."""
+    """Draw the spine over its surroundings, starting with the fat around it."""
     window = canvas.window(_SPINE_CENTRE, _SPINE_RADIUS)
     x, y = canvas.x[window], canvas.y[window]
     posterior, between = (canvas.region_mask(region, window) for region in (regions.posterior, regions.aap))
@@ -104,7 +104,7 @@ def _draw_body(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 
 
 def _draw_bowel(canvas: Canvas, loop: Blob, lumps: FloatArray) -> None:
-    """Draw a loop with a blurred edge, because it runs obliquely through the slice."""
+    """Draw a bowel loop. Its edge is blurred, because the loop runs obliquely through the slice."""
     window = canvas.window_around(loop, margin=4.0)
     depth = canvas.distance(loop, window) + 2 * lumps[window]
     fat = np.clip(0.25 + (depth + 2) / 5, 0, 1)
@@ -114,7 +114,7 @@ def _draw_bowel(canvas: Canvas, loop: Blob, lumps: FloatArray) -> None:
 def _draw_muscles(
     canvas: Canvas, group: MuscleGroup, fibres: Texture, lumps: FloatArray, patches: FloatArray, infiltration: float
 ) -> None:
-    """Draw the muscles of a compartment, with thin septa of fat between them and fat along fibres from the spine."""
+    """Draw the muscles of a compartment, with thin fat septa between them and fat streaks along their fibres."""
     window = canvas.window(*enclosing_circle(group, margin=4.0))
     x, y = canvas.x[window], canvas.y[window]
     depths = [muscle.distance(x, y) for muscle in group]
@@ -132,7 +132,7 @@ def _draw_muscles(
 
 
 def _compute_arch_distance(spine: Spine, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the signed distance from the posterior arch as one bone, mm."""
+    """Return the signed distance from the posterior arch in mm, with its parts merged smoothly into one bone."""
     parts: list[Blob | Capsule] = [*spine.spinous]
     for side in spine.sides:
         parts += [side.lamina, side.inferior, side.superior]
@@ -170,7 +170,7 @@ def _draw_disc(canvas: Canvas, disc: Blob, rng: np.random.Generator) -> None:
 
 
 def _draw_sac(canvas: Canvas, sac: Blob, rng: np.random.Generator) -> None:
-    """Draw the dura, the CSF and the nerve roots, which sink towards the back when the patient is supine."""
+    """Draw the dura, the CSF and the nerve roots, which sink towards the back because the patient is supine."""
     window = canvas.window_around(sac)
     x, y = canvas.x[window], canvas.y[window]
     depth = sac.distance(x, y)

@@ -10,21 +10,21 @@ from lss_lightning.phantom.canvas import ComplexArray
 from lss_lightning.phantom.shapes import FloatArray
 
 SLICE_THICKNESS = 4.0
-"""Thickness of every slice, mm (the data set's page)."""
+"""Thickness of every slice, mm (from the web page of the data set)."""
 
-# Positions of the sub-slices that sample the slice, relative to its centre as a share of its thickness.
+# Positions of the sub-slices relative to the centre of the slice, as fractions of its thickness.
 _SUB_SLICES = (-1 / 3, 0.0, 1 / 3)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """The parameters of a slice's readout.
+    """Parameters of the readout of a slice.
 
     Attributes:
         readout: Array axis of frequency encoding: 0 (down) or 1 (across). Phase encoding uses the other axis.
         chemical_shift: Displacement of fat relative to water along the readout axis, mm.
-        moved_lines: Share of the phase-encoding lines that are acquired while the patient has moved.
-        motion_shift: Displacement of the patient in those lines, mm down and across.
+        moved_lines: Fraction of the phase-encoding lines that are acquired while the patient is displaced.
+        motion_shift: Displacement of the patient in these lines (down, across), mm.
         blur: Standard deviation of the point spread function, pixels.
         noise: Standard deviation of the noise in each of the two receiver channels, relative to the signal of fat.
     """
@@ -40,8 +40,8 @@ class Encoding:
 def average_through_plane(signal: ComplexArray, slopes: tuple[FloatArray, FloatArray], spacing: float) -> ComplexArray:
     """Average the signal over the thickness of a slice whose structures run obliquely through it.
 
-    To first order, a structure at a point of the mid-plane is displaced by z times a slope at height z. Each sub-slice
-    is therefore the image of the mid-plane with that displacement.
+    To first order, a structure at height z is displaced relative to the mid-plane by z times a local slope. Each
+    sub-slice is therefore the image of the mid-plane with this displacement.
 
     Args:
         signal: Signal of the mid-plane, complex64 of shape (H, W).
@@ -71,11 +71,11 @@ def encode(
         fat: Signal of fat protons, float32 of shape (H, W).
         encoding: The parameters of the readout.
         spacing: Pixel spacing, mm.
-        rng: Random generator for the choice of moved lines and the noise.
+        rng: Random generator for the choice of displaced lines and for the noise.
 
     Returns:
-        Magnitude image, float32 of shape (H, W). The noise in both receiver channels is Gaussian, so the noise of the
-        magnitude is Rician.
+        Magnitude image, float32 of shape (H, W). The noise is Gaussian in both receiver channels, so the magnitude
+        has Rician noise.
     """
     frequencies = [_compute_frequencies(water.shape, axis) for axis in (0, 1)]
     shift = encoding.chemical_shift / spacing
@@ -107,7 +107,7 @@ def _phase_ramp(distance: float, frequency: FloatArray) -> ComplexArray:
 
 
 def _sample_bilinear(image: ComplexArray, rows: FloatArray, columns: FloatArray) -> ComplexArray:
-    """Interpolate an image bilinearly at points between its pixels. Border pixels are repeated beyond the border."""
+    """Interpolate an image bilinearly at fractional rows and columns. Border pixels are repeated beyond the border."""
     height, width = image.shape
     top, left = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
     row, column = np.minimum(top.astype(np.intp), height - 2), np.minimum(left.astype(np.intp), width - 2)

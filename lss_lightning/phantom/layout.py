@@ -1,4 +1,4 @@
-"""Writing of a phantom data set in the layout of the Al-Kafri data set."""
+"""Phantom data sets in the layout of the Al-Kafri data set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MANIFEST = "phantom.json"
 
 @dataclass(frozen=True)
 class _Manifest:
-    """The parameters that determine every byte of a phantom."""
+    """The parameters that determine every byte of a phantom data set."""
 
     version: int
     patients: int
@@ -46,23 +46,23 @@ def write_phantom(
     severities: tuple[float, float] = FULL_SEVERITY_RANGE,
     workers: int | None = None,
 ) -> None:
-    """Write a phantom. An existing one with the same parameters is kept.
+    """Write a phantom data set, unless the folder already contains one with the same parameters.
 
-    Each patient has three slices (D3, D4, D5). Each slice is written as T1, T2, composite (red T1, green T2, blue
-    max(T1 − T2, 0)) and label (codes of ``LUMBAR``), all 8-bit PNG. ``truth.csv`` holds one row per slice and
-    ``phantom.json`` the parameters. The folder appears only when complete.
+    Each patient has three slices (D3, D4, D5). Each slice is written as four 8-bit PNG files: T1, T2, composite
+    (red T1, green T2, blue max(T1 − T2, 0)) and label (codes of ``LUMBAR``). ``truth.csv`` contains one row per
+    slice, and ``phantom.json`` contains the parameters. The folder appears only when it is complete.
 
     Args:
-        root: Folder to write. It must not exist, be empty, or hold this phantom.
+        root: Folder to create. It must be new or empty, or contain the same phantom.
         patients: Number of patients, 1 to 9999.
         image_size: Width and height in pixels, at least 64. The field of view is always 220 mm.
-        seed: Random seed, 0 or more. The same seed gives the same bytes for any number of workers.
-        randomise: Share of slices whose signal and artefacts are randomised far beyond what is realistic, 0 to 1.
+        seed: Random seed, 0 or more. The same seed produces the same bytes with any number of workers.
+        randomise: Fraction of slices whose signal and artefacts are randomised far beyond realistic values, 0 to 1.
         severities: Lowest and highest severity of the stenosis, each from 0 to 1.
         workers: Number of processes, or None for one per processor.
 
     Raises:
-        UserError: If a parameter is out of range, or the folder holds anything else.
+        UserError: If a parameter is out of range, or the folder contains anything else.
     """
     check_request(seed, image_size)
     check_severities(severities)
@@ -87,10 +87,10 @@ def write_phantom(
 
 
 def _is_phantom(root: Path, manifest: _Manifest) -> bool:
-    """Return whether a folder is this phantom, or False if it is empty or does not exist.
+    """Return True if a folder contains the phantom of the manifest, and False if it is empty or does not exist.
 
     Raises:
-        UserError: If the folder holds anything else.
+        UserError: If the folder contains anything else.
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
@@ -118,7 +118,7 @@ def _write_slices(root: Path, manifest: _Manifest, workers: int) -> None:
 
 
 def _write_slice(root: Path, manifest: _Manifest, job: tuple[int, str]) -> ParameterRecord:
-    """Write the images of one slice and return its row of the truth."""
+    """Write the images of one slice and return its row of ``truth.csv``."""
     from PIL import Image
 
     patient_id, level = job

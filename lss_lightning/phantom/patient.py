@@ -1,4 +1,4 @@
-"""The virtual patient: what all levels share, and how each level varies."""
+"""The virtual patient: properties shared by all levels, and properties of each level."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lss_lightning.phantom.severity import NARROWED_SEVERITY
 FULL_SEVERITY_RANGE = (0.0, 1.0)
 """Range of possible severities."""
 
-# L4/L5 is narrowed most often, before L5/S1 and L3/L4.
+# L4/L5 is narrowed most often, followed by L5/S1 and L3/L4.
 _SEVERITY_OFFSET = {"D3": -0.04, "D4": 0.08, "D5": -0.02}
 # L5/S1 lies deepest in the lordosis, so it is nearest to the centre of a slice.
 _DEPTH = {"D3": 20.0, "D4": 18.0, "D5": 10.0}
 
 
 class StenosisSite(StrEnum):
-    """Where a level is narrowed most. Left and right are the patient's, so they are mirrored in the image."""
+    """The site at which a level is narrowest. Left and right are those of the patient, so the image mirrors them."""
 
     NONE = "none"
     CENTRAL = "central"
@@ -43,7 +43,7 @@ class Patient:
         level: ``D3``, ``D4`` or ``D5``.
         size: Linear size relative to the average adult.
         severity: Severity of the stenosis, 0 (none) to 1 (severe).
-        site: Where the stenosis is worst.
+        site: Site at which the stenosis is worst.
         hydration: Hydration of the disc's nucleus, 0 (desiccated) to 1 (normal).
         fat_thickness: Thickness of the fat behind the muscles, mm.
         infiltration: Fat content of the muscles, 0 to 1.
@@ -71,7 +71,7 @@ class Patient:
 
 
 class RandomStream(IntEnum):
-    """The independent random streams. Each use of randomness has its own, so no use depends on another's draws."""
+    """The independent random streams. Each purpose has its own stream, so no draw affects another purpose."""
 
     PATIENT = 1
     ANATOMY = 2
@@ -93,7 +93,7 @@ def check_severities(severities: tuple[float, float]) -> None:
     """Check a range of severities.
 
     Raises:
-        UserError: If the range is descending or exceeds 0 to 1.
+        UserError: If the range is descending or not within 0 to 1.
     """
     low, high = severities
     if not 0 <= low <= high <= 1:
@@ -110,13 +110,13 @@ def sample_patient(
     """Sample a patient's body at a level. The three levels of a patient share everything that is not level-specific.
 
     Args:
-        seed: Seed of the whole set.
+        seed: Seed of the data set.
         patient_id: Number of the patient.
         level: ``D3``, ``D4`` or ``D5``.
-        severities: Range that severities from 0 to 1 are mapped to.
+        severities: Range to which severities from 0 to 1 are mapped linearly.
 
     Raises:
-        UserError: If the range of severities is descending or exceeds 0 to 1.
+        UserError: If the range of severities is descending or not within 0 to 1.
     """
     check_severities(severities)
     common, local = (make_generator(seed, patient_id, scope, RandomStream.PATIENT) for scope in (None, level))
@@ -136,7 +136,7 @@ def sample_patient(
         level=level,
         size=size,
         severity=severity,
-        # Below the threshold nothing compresses the sac, and the sides differ by chance only.
+        # Below the threshold nothing compresses the sac, and the sides differ only by chance.
         site=site_if_narrowed if severity >= NARROWED_SEVERITY else StenosisSite.NONE,
         hydration=float(np.clip(hydration, 0, 1)),
         fat_thickness=fat_thickness,

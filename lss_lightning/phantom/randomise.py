@@ -1,7 +1,7 @@
 """Domain randomisation: unrealistic acquisitions, from which a network learns shape rather than signal.
 
 As in SynthSeg (Billot et al., *Medical Image Analysis* 86, 2023), tissue signals, bias field, resolution and artefacts
-are drawn from wide uniform distributions. The anatomy, and so the labels, are not changed.
+are drawn from wide uniform distributions. The anatomy and therefore the labels do not change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The four anatomical classes as polygons in mm, from which labels are drawn and the truth is measured.
+"""The four anatomical classes as polygons in mm, from which labels and ground-truth measurements are derived.
 
 The classes follow the conventions of the data set's annotators. The disc includes the ligaments around it. The
 posterior element extends as one region from the facet joints to the spinous process, and includes the flavum and the
@@ -28,7 +28,7 @@ _MAX_OVERLAP = 1.0
 
 @dataclass(frozen=True)
 class TissueRegions:
-    """The disjoint regions of the anatomical classes of one slice, in the spine's frame, mm.
+    """The disjoint regions of the anatomical classes of a slice in the spine's frame, mm.
 
     Attributes:
         disc: Region of ``intervertebral_disc``.
@@ -77,7 +77,7 @@ def build_regions(spine: Spine) -> TissueRegions:
 
 
 def _build_side(side: ArchSide, spine: Spine) -> BaseGeometry:
-    """Return bones, joint and flavum of one side. The anterior boundary is the face of the flavum."""
+    """Return the region of the bones, joint and flavum of one side. Its anterior boundary is the flavum's face."""
     bones = unary_union([side.superior.polygon, side.inferior.polygon, side.lamina.polygon])
     thickness = 0.7 * side.flavum
     behind = side.front[0] + thickness * side.wall.normal[0], side.front[1] + thickness * side.wall.normal[1]
@@ -94,7 +94,7 @@ def _build_canal(spine: Spine) -> Polygon:
 
 
 def _build_aap_outline(spine: Spine) -> BaseGeometry:
-    """Return the outline of canal, lateral recesses and foramina, including the structures that bound them."""
+    """Return the area of the canal, lateral recesses and foramina, including the structures that bound them."""
     angle_range, width = spine.foramen
     steps = 24
     arcs = []
@@ -107,7 +107,7 @@ def _build_aap_outline(spine: Spine) -> BaseGeometry:
 
 
 def _half_plane_behind(disc: Blob) -> Polygon:
-    """Return the area behind the start of the disc's posterior quarter."""
+    """Return the area that starts at the disc's posterior quarter and extends backwards."""
     top = disc.centre[1] + disc.b / 2
     return Polygon([(-60, top), (60, top), (60, 80), (-60, 80)])
 
@@ -117,5 +117,5 @@ def _get_polygons(shape: BaseGeometry) -> list[Polygon]:
 
 
 def _get_largest_part(shape: BaseGeometry) -> Polygon:
-    """Return the largest part, without holes."""
+    """Return the largest part of a shape, without its holes."""
     return Polygon(max(_get_polygons(shape), key=lambda part: part.area).exterior)

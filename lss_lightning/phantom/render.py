@@ -1,4 +1,4 @@
-"""Rendering of single slices. Seed, patient and level determine every pixel."""
+"""Rendering of individual slices. Seed, patient and level determine every pixel."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class RenderedSlice:
 
     Attributes:
         t1: T1-weighted image, uint8 of shape (H, W).
-        t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 where it has no signal.
+        t2: T2-weighted image registered to T1, uint8 of shape (H, W); 0 outside the field of view of T2.
         label: Class indices of ``LUMBAR``, uint8 of shape (H, W).
-        truth: The slice's row of ``truth.csv``, by column.
+        truth: The slice's row of ``truth.csv`` as a dictionary by column.
     """
 
     t1: NDArray[np.uint8]
@@ -58,12 +58,12 @@ def render_slice(
     """Render one slice.
 
     Args:
-        seed: Seed of the whole set, 0 or more.
+        seed: Seed of the data set, 0 or more.
         patient_id: Number of the patient, from 1.
         level: ``D3``, ``D4`` or ``D5``.
         image_size: Width and height in pixels, at least 64. The pixel spacing is 220 / ``image_size`` mm.
-        randomise: Probability that signal and artefacts are randomised far beyond what is realistic. It does not
-            affect the label.
+        randomise: Probability that signal and artefacts are randomised far beyond realistic values. The label is not
+            affected.
         severities: Lowest and highest severity of the stenosis, each from 0 to 1.
 
     Raises:
@@ -118,11 +118,11 @@ def draw_body(
     """Draw a patient's body. The patient's ``shift`` and ``rotation`` move the body without changing it.
 
     Args:
-        seed: Seed of the whole set.
+        seed: Seed of the data set.
         patient_id: Number of the patient.
         patient: The patient at a level.
         image_size: Width and height in pixels.
-        height: What the slice cuts: the disc, or a neighbouring vertebra at a given height.
+        height: Height of the slice, through the disc or through a neighbouring vertebra.
     """
     streams = (RandomStream.ANATOMY, RandomStream.TEXTURE)
     anatomy_rng, texture_rng = (make_generator(seed, patient_id, patient.level, stream) for stream in streams)

@@ -1,4 +1,4 @@
-"""The virtual scanner: acquisition of an image from tissue by coil, saturation band, slice thickness and readout."""
+"""The virtual scanner: simulation of coil, saturation band, slice thickness and readout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Coil:
     Attributes:
         gain: Additional sensitivity at the skin.
         depth: Depth at which the additional sensitivity has fallen to 1/e, mm.
-        bias: The four coefficients of a smooth second-order field around 1 in image coordinates.
+        bias: Coefficients of u, v, u² and uv in the polynomial, whose constant term is 1. The image coordinates u
+            (right) and v (down) run from -1 to 1.
     """
 
     gain: float
@@ -58,10 +59,10 @@ class Acquisition:
         band: The saturation band.
         encoding: The parameters of the readout.
         slopes: Displacement of structures down and across per mm of height, as textures in the body's frame.
-        slope_factor: Factor applied to those slopes.
-        pulsation: Share of the CSF signal that is lost to flow at the echo time of T2. It is far less for T1.
+        slope_factor: Factor by which the slopes are multiplied.
+        pulsation: Share of the CSF signal that is lost to flow at the echo time of T2. The loss is far smaller for T1.
         mottle: Variation of the signal within a tissue. Its standard deviation is 0.7 times this share.
-        signal_randomisation: 0 keeps the tissues' signals, 1 replaces them by random ones.
+        signal_randomisation: Weight of random tissue signals, from 0 (true signals only) to 1 (random signals only).
         gamma: Exponent applied to the magnitude.
     """
 
@@ -91,7 +92,7 @@ class Motion:
     rotation: float
 
     def covers(self, image_size: int) -> BoolArray:
-        """Return which pixels of the T1 grid have their centre in T2's field of view, bool of shape (H, W)."""
+        """Return a mask of the T1 pixels whose centres are in the field of view of T2, bool of shape (H, W)."""
         across, down = _get_pixel_centres(image_size)
         cos, sin = np.float32(math.cos(self.rotation)), np.float32(math.sin(self.rotation))
         x, y = across - np.float32(self.dx), down - np.float32(self.dy)
@@ -129,7 +130,7 @@ def sample_acquisition(disc_front: float, rng: np.random.Generator) -> Acquisiti
 
 
 def sample_motion(rng: np.random.Generator) -> Motion:
-    """Sample the motion between T1 and T2: none in most patients, up to 6 mm and 2°, and mostly less, in the others."""
+    """Sample the motion between T1 and T2: none in 81 % of slices, shifts of up to 6 mm and up to 2° in the others."""
     if rng.random() >= 0.19:
         return Motion(0.0, 0.0, 0.0)
     dx, dy = np.clip(rng.laplace(0, 1.4, 2), -6, 6)
@@ -180,7 +181,7 @@ def acquire(
 
 
 def _get_pixel_centres(image_size: int) -> tuple[FloatArray, FloatArray]:
-    """Return x and y of the pixel centres in mm from the image centre, shaped to broadcast to (H, W)."""
+    """Return the x and y coordinates of the pixel centres in mm from the image centre, broadcastable to (H, W)."""
     axis = ((np.arange(image_size) + 0.5) / image_size - 0.5).astype(np.float32) * np.float32(FIELD_OF_VIEW)
     return axis[None, :], axis[:, None]
 
@@ -193,6 +194,6 @@ def _compute_sensitivity(coil: Coil, under_skin: FloatArray, across: FloatArray,
 
 
 def _compute_transmission(band: SaturationBand, down: FloatArray) -> FloatArray:
-    """Return the share of the signal that remains after the saturation band."""
+    """Return the share of the signal that remains after saturation."""
     outside = 1 / (1 + np.exp(np.clip((band.edge - down) / band.width, -50, 50)))
     return (band.floor + (1 - band.floor) * outside).astype(np.float32)

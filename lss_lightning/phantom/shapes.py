@@ -1,4 +1,4 @@
-"""Analytic shapes in mm, with signed distances from the outline and enclosed areas."""
+"""Analytic shapes in mm, with the signed distance from their outline and the enclosed area."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TABLE_SIZE = 4096
 
 
 class Shape(Protocol):
-    """A shape that can be drawn: it has a signed distance and an enclosing circle."""
+    """A shape that can be drawn, with a signed distance and an enclosing circle."""
 
     @property
     def centre(self) -> Point:
@@ -42,7 +42,7 @@ class Shape(Protocol):
 
 @dataclass(frozen=True)
 class Bump:
-    """A Gaussian bump of a blob's outline, or a dent if its height is negative.
+    """A Gaussian bump in a blob's outline, or a dent if its height is negative.
 
     Attributes:
         angle: Position in radians, in the blob's own frame with its axes scaled to one.
@@ -109,7 +109,7 @@ class Blob:
         return np.hypot(u, v) * self._inverse_radius[index]
 
     def distance(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Return the signed distance along the ray from the centre, mm: exactly 0 on the outline, negative inside."""
+        """Return the signed distance from the outline in mm along the ray from the centre, negative inside."""
         gauge = np.maximum(self.gauge(x, y), 1e-3)
         return np.hypot(x - self.centre[0], y - self.centre[1]) * (1 - 1 / gauge)
 
@@ -128,7 +128,7 @@ class Blob:
         return Polygon(self.outline)
 
     def point_outside(self, angle: float, distance: float) -> Point:
-        """Return the point at a distance in mm outside the outline.
+        """Return the point at a given distance outside the outline.
 
         Args:
             angle: Angle of the ray from the centre in radians, in the blob's own frame with its axes scaled to one.
@@ -141,7 +141,7 @@ class Blob:
         return self.centre[0] + scale * (cos * u - sin * v), self.centre[1] + scale * (sin * u + cos * v)
 
     def clearance(self, points: FloatArray) -> FloatArray:
-        """Return the distance of points of shape (N, 2) from the nearest point of the outline, mm, negative inside."""
+        """Return the signed distance of points (N, 2) from the nearest point of the outline in mm, negative inside."""
         outline = self.outline
         squared = (points[:, None, 0] - outline[None, :, 0]) ** 2 + (points[:, None, 1] - outline[None, :, 1]) ** 2
         nearest = np.sqrt(squared.min(axis=1))
@@ -153,7 +153,7 @@ class Blob:
         return self.a * self.b * math.pi * float((self._radius(_angles(_OUTLINE_POINTS)) ** 2).mean())
 
     def with_area(self, area: float) -> Blob:
-        """Return the same shape scaled to an area in mm²."""
+        """Return the blob scaled to a given area in mm²."""
         scale = math.sqrt(area / self.area)
         return replace(self, a=self.a * scale, b=self.b * scale)
 
@@ -208,7 +208,7 @@ class Capsule:
     def distance(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the signed distance from the outline in mm, negative inside.
 
-        It is measured across the stroke, so it is slightly too large where the radius changes.
+        The distance is measured perpendicular to the stroke, so it is slightly too large where the radius changes.
         """
         dx, dy = self.end[0] - self.start[0], self.end[1] - self.start[1]
         along = np.clip(((x - self.start[0]) * dx + (y - self.start[1]) * dy) / (dx * dx + dy * dy), 0, 1)
@@ -228,14 +228,14 @@ class Capsule:
 
 
 def smooth_union(first: FloatArray, second: FloatArray, radius: float) -> FloatArray:
-    """Return the distance to the union of two regions whose inner corners are rounded over about ``radius`` mm.
+    """Return the signed distance from the union of two regions, with concave corners rounded over about ``radius`` mm.
 
     This is the polynomial smooth minimum of I. Quilez, min(a, b) − h²·radius/4 with
     h = max(radius − |a − b|, 0)/radius.
 
     Args:
-        first: Signed distances to the first region, mm.
-        second: Signed distances to the second region, of the same shape, mm.
+        first: Signed distances from the first region, mm.
+        second: Signed distances from the second region, an array of the same shape, mm.
         radius: Size of the rounding, mm.
     """
     blend = np.maximum(radius - np.abs(first - second), 0) / radius
@@ -243,7 +243,7 @@ def smooth_union(first: FloatArray, second: FloatArray, radius: float) -> FloatA
 
 
 def enclosing_circle(shapes: Sequence[Shape], margin: float) -> tuple[Point, float]:
-    """Return the centre and radius in mm of a circle that encloses all shapes and a margin around them."""
+    """Return the centre and radius in mm of a circle that encloses all shapes with a margin around them."""
     centre = tuple(float(mean) for mean in np.mean([shape.centre for shape in shapes], axis=0))
     radius = max(math.dist(centre, shape.centre) + shape.bounding_radius for shape in shapes)
     return (centre[0], centre[1]), margin + radius

@@ -22,7 +22,7 @@ from lss_lightning.phantom.version import PHANTOM_VERSION
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom(DataSource):
-    """Synthetic patients of three levels each. ``root`` contains one folder per set of parameters."""
+    """A data source of synthetic patients with three levels each. ``root`` has one folder per set of parameters."""
 
     channels: PairedChannels = "composite"
     patients: PositiveInt = 100
@@ -50,12 +50,12 @@ class Phantom(DataSource):
 
     @property
     def disclaimer(self) -> str:
-        """The disclaimer of every page made with this data."""
+        """The disclaimer shown in every HTML report on this data."""
         return "Phantom data: no clinical meaning. Research use only."
 
     @property
     def groupings(self) -> Mapping[str, tuple[str, ...]]:
-        """The levels and the severity classes."""
+        """The groups by which results are reported: levels and severity classes."""
         return {"level": ALKAFRI_LEVELS, "severity": tuple(SEVERITY_CLASSES)}
 
     @property
@@ -92,6 +92,6 @@ class Phantom(DataSource):
         return replace(listing, slices=slices)
 
     def read_truth(self) -> dict[str, dict[str, str]]:
-        """Read the rows of ``truth.csv``, by slice name."""
+        """Return the rows of ``truth.csv`` by slice name, such as ``0001_D3``."""
         with (self.folder / TRUTH_CSV).open(newline="", encoding="utf-8") as stream:
             return {f"{row['patient']}_{row['level']}": row for row in csv.DictReader(stream)}

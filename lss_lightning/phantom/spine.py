@@ -1,6 +1,6 @@
 """The spine at a level: disc, thecal sac, facets, laminae and spinous process as shapes in mm.
 
-The origin is the midpoint of the disc's posterior margin, x points to the right of the image, y to the back.
+The origin is the midpoint of the disc's posterior margin; x points to the right of the image and y to the back.
 Sizes follow published morphometry where a source is named, and anatomy atlases otherwise.
 """
 
@@ -27,14 +27,14 @@ _LIGAMENT = 2.0
 
 @dataclass(frozen=True)
 class Spine:
-    """The shapes that the four anatomical classes are drawn from.
+    """The shapes from which the four anatomical classes are drawn.
 
     Attributes:
         disc: The disc with its bulge and outer ligaments.
         sac: The thecal sac. Where it overlaps the disc, the disc takes precedence.
-        sides: The sides of the arch on the image's left and right.
+        sides: The sides of the arch on the left and on the right of the image.
         spinous: The two strokes of the spinous process.
-        foramen: The fat beside the disc: how far it reaches forwards, in radians from the back, and its width, mm.
+        foramen: Extent of the fat beside the disc: angle forwards from the back in radians, and width in mm.
         padding: Mean thickness of the fat between bone and muscles, mm. It is thickest at L5/S1.
     """
 
@@ -47,7 +47,7 @@ class Spine:
 
     @property
     def notch(self) -> Point:
-        """Point where the two walls meet behind the sac, mm."""
+        """Point at which the two walls meet behind the sac, mm."""
         left, right = (side.wall for side in self.sides)
         x, y = np.linalg.solve(np.array((left.normal, right.normal)), np.array((left.offset, right.offset)))
         return float(x), float(y)
@@ -66,7 +66,7 @@ def sample_spine(patient: Patient, rng: np.random.Generator) -> Spine:
 
 
 def sample_disc(patient: Patient, rng: np.random.Generator) -> Blob:
-    """Sample the disc with its bulge of 0 to 6 mm, which is highest near the midline or towards the narrowed side."""
+    """Sample the disc with a bulge of 0 to 6 mm that is highest near the midline or towards the narrowed side."""
     spread = 0.7 * (patient.size - 1) / 0.045 + 0.7 * rng.standard_normal()
     depth = _DISC_AP[patient.level] + 2.4 * spread + 2 * _LIGAMENT
     width = float(np.clip(_DISC_WIDTH + 2.4 * spread, 44, 54)) + 2 * _LIGAMENT
@@ -88,7 +88,8 @@ def sample_disc(patient: Patient, rng: np.random.Generator) -> Blob:
 def _sample_sac(patient: Patient, disc: Blob, rng: np.random.Generator) -> Blob:
     """Sample the thecal sac.
 
-    It is an ellipse, flattened against the disc. Narrowing deforms it to a trefoil whose tip points to the back.
+    The sac is an ellipse that is flattened against the disc. Stenosis deforms it into a trefoil whose tip points
+    backwards.
     """
     severity = patient.severity
     area = (190 - 145 * severity) * rng.normal(1, 0.06)
@@ -117,8 +118,8 @@ def compute_overlap_area(first: Blob, second: Blob) -> float:
 def _sample_spinous(size: float, behind: float, rng: np.random.Generator) -> tuple[Capsule, Capsule]:
     """Sample the spinous process, 6-8 mm wide, with a waist, a thicker tip and a random lean.
 
-    It is 25-30 mm long including the junction of the laminae. A slice through the disc passes below its middle, so it
-    appears shorter.
+    Including the junction of the laminae, the process is 25-30 mm long. It appears shorter, because a slice through
+    the disc passes below its middle.
     """
     length = rng.uniform(13, 25) * size
     tip = (rng.normal(0, 1.2), behind + length)

@@ -1,4 +1,4 @@
-"""Examination of one patient: stacks of axial slices in scanner coordinates, with motion between T1 and T2."""
+"""The examination of one patient: stacks of axial slices in scanner coordinates, with motion between T1 and T2."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from lss_lightning.phantom.truth_parameters import ParameterRecord
 from lss_lightning.phantom.vertebra import SliceHeight
 
 SLICE_SPACING = 4.4
-"""Distance between neighbouring slices of a group, mm (the data set's page)."""
+"""Distance between neighbouring slices of a group, mm (from the web page of the data set)."""
 
-# Each disc has a group of parallel slices: height of the disc in scanner coordinates, mm, and tilt of its posterior
-# edge towards the head, degrees. Assumed: discs about 36 mm apart, with the lordosis of a supine adult.
+# Each disc has a group of parallel slices. Height of the disc in scanner coordinates, mm, and tilt of its posterior
+# edge towards the head, degrees. Discs are assumed to be about 36 mm apart, with the lordosis of a supine adult.
 _DISC_HEIGHT = dict(zip(ALKAFRI_LEVELS, (36.0, 0.0, -35.0), strict=True))
 _TILT = dict(zip(ALKAFRI_LEVELS, (-4.0, 5.0, 20.0), strict=True))
 # Heights of the slices of a group, from head to feet. Some groups lack the last one.
 _HEIGHTS = (SliceHeight.FORAMEN, SliceHeight.DISC, SliceHeight.PEDICLE, SliceHeight.VEIN, SliceHeight.VEIN)
 _DISC_INDEX = _HEIGHTS.index(SliceHeight.DISC)
-# Stored value of the signal of fat.
+# Stored value that represents the signal of fat.
 _COUNTS_PER_FAT_SIGNAL = 420.0
 _MAX_SHIFT_MM, _MAX_ROTATION_DEG = 6.0, 2.0
 
 
 @dataclass(frozen=True)
 class StudySlice:
-    """The truth about one slice of the stack.
+    """The ground truth of one slice of the axial stacks.
 
     Attributes:
         patient_id: Number of the patient.
         number: Position in both axial series, from 1.
-        level: The level of the disc that the slice cuts or is next to.
+        level: Level of the disc that the slice passes through or is next to.
         content: ``disc`` or ``vertebra``.
-        severity: Severity of the stenosis, 0-1. It is 0 next to the disc.
-        dx: Shift of T2 relative to T1 that the headers do not state, mm to the right.
-        dy: The same, mm downwards.
-        rotation: The same, rotation about the centre of T1 in degrees. It is positive if the right edge moves down.
+        severity: Severity of the stenosis, 0 to 1. It is 0 for slices through a vertebra.
+        dx: Shift of T2 relative to T1 that is not recorded in the headers, mm to the right.
+        dy: The same shift, mm downwards.
+        rotation: Rotation of T2 about the centre of T1 that is not recorded in the headers, degrees. It is positive if
+            the right edge moves down.
         spine_x: Position of the spine in T1 relative to the image centre, mm to the right.
-        spine_y: The same, mm downwards.
-        truth: The slice's row of ``truth.csv``, by column. A vertebra has no measurements.
+        spine_y: Position of the spine in T1 relative to the image centre, mm downwards.
+        truth: The slice's row of ``truth.csv`` as a dictionary by column. A vertebra has no measurements.
     """
 
     patient_id: int
@@ -93,10 +94,10 @@ class StudyImage:
 
 @dataclass(frozen=True)
 class PhantomStudy:
-    """An examination.
+    """The examination of one patient.
 
     Attributes:
-        slices: The truth about each slice.
+        slices: The ground truth of each slice.
         t1: The T1 images, in the order of the slices.
         t2: The T2 images, in the order of the slices.
     """
@@ -109,14 +110,14 @@ class PhantomStudy:
 def render_study(seed: int, patient_id: int, t1_size: int, t2_size: int) -> PhantomStudy:
     """Render a patient's axial stacks: 12 to 15 slices in three groups, from head to feet.
 
-    At each level T2 is displaced by up to 6 mm and 2° relative to T1, which no header states. In addition its field of
-    view is centred up to 4 mm away from that of T1, which the header states.
+    At each level, T2 is displaced relative to T1 by up to 6 mm in each direction and 2°, which the headers do not
+    record. In addition, the fields of view differ by up to 4 mm in each direction, which the headers record.
 
     Args:
-        seed: Seed of the whole set, 0 or more.
+        seed: Seed of the data set, 0 or more.
         patient_id: Number of the patient, from 1.
-        t1_size: Width and height of T1 in pixels. The field of view is 220 mm.
-        t2_size: Width and height of T2 in pixels. The field of view is 220 mm.
+        t1_size: Width and height of the T1 images in pixels. The field of view is 220 mm.
+        t2_size: Width and height of the T2 images in pixels. The field of view is 220 mm.
     """
     rng = make_generator(seed, patient_id, None, RandomStream.STUDY)
     counts = rng.integers(4, 6, len(ALKAFRI_LEVELS))
@@ -136,7 +137,7 @@ def _render_group(
     tilt = math.radians(_TILT[level])
     across, down = np.array((1.0, 0.0, 0.0)), np.array((0.0, math.cos(tilt), math.sin(tilt)))
     disc_patient = sample_patient(seed, patient_id, level)
-    # Next to the disc there is no bulge and no degenerated joint.
+    # Slices next to the disc show no bulge and no degenerate joint.
     vertebra_patient = replace(disc_patient, severity=0.0, site=StenosisSite.NONE)
     drawn = {}
     for height in dict.fromkeys(_HEIGHTS[:count]):
@@ -171,7 +172,7 @@ def _describe_slice(
 
 
 def _to_t2_frame(patient: Patient, motion: Motion, offset: Vector) -> Patient:
-    """Return the patient in the frame of a T2 image whose field of view is displaced and has another centre."""
+    """Return the patient in the frame of a T2 image, given the patient's motion and the offset of its field of view."""
     cos, sin = math.cos(motion.rotation), math.sin(motion.rotation)
     x, y = patient.shift[0] - motion.dx, patient.shift[1] - motion.dy
     shift = cos * x + sin * y - float(offset[0]), cos * y - sin * x - float(offset[1])
@@ -192,14 +193,14 @@ def _acquire_pair(
 
 
 def _to_counts(image: FloatArray) -> NDArray[np.uint16]:
-    """Convert a magnitude image to the 12 bits that a scanner stores."""
+    """Convert a magnitude image to the 12-bit integers that a scanner stores."""
     return np.clip(np.rint(image * _COUNTS_PER_FAT_SIGNAL), 0, 4095).astype(np.uint16)
 
 
 def cut_sagittal(study: PhantomStudy, x: float, size: int) -> StudyImage:
     """Return a sagittal T2 image, 260 mm wide and 260 mm high.
 
-    Every point takes the value of the nearest axial slice, so the image has steps.
+    Each pixel has the value of the nearest axial slice at its position, so the image shows steps.
 
     Args:
         study: The examination.

@@ -1,4 +1,4 @@
-"""``truth.csv``: one row per slice with its known measurements and parameters."""
+"""The table ``truth.csv``, with one row of known measurements and parameters per slice."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ TRUTH_CSV = "truth.csv"
 def build_truth_row(
     patient_id: int, patient: Patient, spine: Spine, regions: TissueRegions | None, motion: Motion
 ) -> ParameterRecord:
-    """Build the row of a slice.
+    """Build the row of ``truth.csv`` for a slice.
 
     Args:
         patient_id: Number of the patient.
         patient: The patient at this level.
         spine: The shapes of the spine.
-        regions: The regions of the classes, or None if the slice shows no disc, so there is nothing to measure.
+        regions: The regions of the classes, or None if the slice does not pass through a disc and is not measured.
         motion: The displacement of T2 relative to T1.
 
     Returns:
         Values by column: patient, level, severity (0-1), site of the narrowing, the measurements of
-        :func:`~lss_lightning.phantom.truth.compute_true_measurements`, T2's displacement, and all parameters of patient
-        and spine.
+        :func:`~lss_lightning.phantom.truth.compute_true_measurements`, the displacement of T2, and all parameters of
+        the patient and the spine.
     """
     head: ParameterRecord = {
         "patient": f"{patient_id:04d}",
@@ -53,7 +53,7 @@ def build_truth_row(
 def write_truth(path: Path, rows: Sequence[ParameterRecord]) -> None:
     """Write rows as CSV, with at most six digits after the decimal point.
 
-    The columns are those of the fullest row. Cells of missing columns are empty.
+    The columns are those of the row with the most values. Missing values are left empty.
     """
     columns = max((list(row) for row in rows), key=len)
     write_csv(path, columns, ([_format_cell(row.get(column, "")) for column in columns] for row in rows))

@@ -11,7 +11,7 @@ _LATTICE_SIZE = 64
 
 
 class Texture:
-    """Value noise: random values on a lattice with interpolation.
+    """Value noise: random values on a lattice, with smooth interpolation between them.
 
     Args:
         rng: Random generator for the values on the lattice.
@@ -26,7 +26,7 @@ class Texture:
         """Return the values at points in mm, with mean 0, standard deviation about 0.7 and a period of 64 grains."""
         left, fx = _locate(x, self._grain[0])
         top, fy = _locate(y, self._grain[1])
-        # A bitwise "and" with 63 gives the remainder of a division by 64 at a fraction of the cost.
+        # A bitwise "and" with 63 is the remainder of a division by 64, at a fraction of the cost.
         left, right = left & (_LATTICE_SIZE - 1), (left + 1) & (_LATTICE_SIZE - 1)
         top, bottom = (top & (_LATTICE_SIZE - 1)) * _LATTICE_SIZE, ((top + 1) & (_LATTICE_SIZE - 1)) * _LATTICE_SIZE
         values = self._lattice.ravel()

@@ -36,7 +36,7 @@ class Relaxation:
     Attributes:
         t1: T1 relaxation time, ms.
         t2: T2 relaxation time, ms.
-        density: Proton density in percent of that of fat.
+        density: Proton density, percent of that of fat.
     """
 
     t1: float
@@ -60,7 +60,7 @@ class PulseSequence:
 T1_WEIGHTED = PulseSequence(repetition_time=600, echo_time=12)
 T2_WEIGHTED = PulseSequence(repetition_time=4000, echo_time=100)
 
-# Measured values at 1.5 T. Those of the nucleus are by hydration, from desiccated (0) to normal (1).
+# Measured values at 1.5 T. Those of the nucleus depend on its hydration, from desiccated (0) to normal (1).
 _NUCLEUS = {0.0: Relaxation(554, 56, 47.6), 0.5: Relaxation(723, 67, 60.8), 1.0: Relaxation(1165, 102, 78.9)}
 _RELAXATION = {
     Tissue.AIR: Relaxation(1, 1, 0),
@@ -71,8 +71,8 @@ _RELAXATION = {
     Tissue.MARROW: Relaxation(515, 101, 91.1),
     Tissue.CSF: Relaxation(4273, 1578, 107.5),
     Tissue.ROOT: Relaxation(780, 102, 58.7),
-    # The following values are assumed: fibrous tissue between ligament and a desiccated nucleus; cartilage with a
-    # little fluid; dermis; flowing blood, mostly without signal; bowel and its contents.
+    # The following values are assumed, for fibrous tissue between ligament and a desiccated nucleus, cartilage with a
+    # little fluid, dermis, flowing blood (mostly without signal), and bowel with its contents.
     Tissue.ANNULUS: Relaxation(620, 32, 52),
     Tissue.JOINT: Relaxation(1000, 55, 60),
     Tissue.SKIN: Relaxation(700, 30, 60),
@@ -83,7 +83,7 @@ _RELAXATION = {
 FAT_SHARE = np.zeros(len(Tissue), dtype=np.float32)
 """Share of each tissue's signal that comes from fat protons, float32 indexed by :class:`Tissue`."""
 FAT_SHARE[Tissue.FAT] = 1.0
-# Assumed: about half of adult lumbar marrow is fat, and some of the dermis.
+# Assumed: about half of adult lumbar marrow and a fifth of the dermis.
 FAT_SHARE[Tissue.MARROW] = 0.5
 FAT_SHARE[Tissue.SKIN] = 0.2
 

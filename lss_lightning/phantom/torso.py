@@ -18,7 +18,7 @@ MuscleGroup: TypeAlias = tuple[Blob, ...]
 
 @dataclass(frozen=True)
 class Torso:
-    """The shapes of the class Other.
+    """The shapes that surround the spine, all of them in the class Other.
 
     Attributes:
         body: Outline of the skin.
@@ -28,7 +28,7 @@ class Torso:
         pelvis: Iliac bones, each as two strokes.
         vessels: Great vessels in front of the disc.
         bowel: Bowel loops.
-        fat_lines: Depths below the skin of membranes in the fat, mm.
+        fat_lines: Depths below the skin at which membranes run through the fat, mm.
         infiltration: Fat content of the muscles, 0 to 1.
     """
 
@@ -133,7 +133,7 @@ def _sample_pelvic_back(size: float, rng: np.random.Generator) -> tuple[MuscleGr
 
 
 def _sample_pelvic_front(size: float, rng: np.random.Generator) -> tuple[MuscleGroup, ...]:
-    """Sample psoas, iliacus inside the wing of the ilium, and the gluteal muscles outside it."""
+    """Sample the psoas, the iliacus inside the wing of the ilium, and the gluteal muscles outside it."""
     groups: list[MuscleGroup] = []
     for side in (-1, 1):
         psoas = _sample_muscle(rng, side, 49 * size, -24 * size, 15 * size, 19 * size, tilt=-20, exponent=2.1)
@@ -161,7 +161,7 @@ def _sample_pelvis(patient: Patient, rng: np.random.Generator) -> tuple[tuple[Ca
 
 
 def _sample_vessels(patient: Patient, spine: Spine, rng: np.random.Generator) -> tuple[Blob, ...]:
-    """Sample vena cava and aorta, or the two iliac arteries and veins below the bifurcation."""
+    """Sample the vena cava and the aorta, or the iliac vessels below the bifurcation."""
     front = spine.disc.centre[1] - spine.disc.b
     ellipses: tuple[tuple[float, float, float, float], ...]
     if patient.level == "D3":

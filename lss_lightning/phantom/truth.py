@@ -1,7 +1,8 @@
 """The true measurements of a slice, computed from its curves before rasterisation.
 
-The code is independent of :mod:`lss_lightning.stenosis`, which it serves to verify. The u axis runs along the disc's
-principal axis, towards the image's right. The v axis is perpendicular to it, from front to back.
+The code is independent of :mod:`lss_lightning.stenosis`, because it is used to verify that package. The u axis runs
+along the principal axis of the disc, towards the right of the image. The v axis is perpendicular to the u axis and
+runs from front to back.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from shapely.geometry.base import BaseGeometry
 from lss_lightning.phantom.regions import TissueRegions
 from lss_lightning.phantom.shapes import FloatArray
 
-# The smallest depth of the canal is searched within this distance of the sac's centroid, in these steps, mm.
+# The smallest canal depth is searched for within this distance of the sac's centroid, in steps of this size, mm.
 _NEAR_MIDLINE, _STEP = 3.0, 0.1
 # Number of equidistant points that sample the disc's outline.
 _OUTLINE_POINTS = 720
-# Share of the disc's depth that the ellipse of the bulge is fitted to.
+# Anterior share of the disc's depth to which the ellipse for the bulge is fitted.
 _ANTERIOR = 2 / 3
 
 _U, _V = 0, 1
@@ -33,27 +34,27 @@ BoundaryEdges: TypeAlias = tuple[FloatArray, FloatArray]
 def compute_true_measurements(regions: TissueRegions) -> dict[str, float]:
     """Measure the regions of one slice.
 
-    Left and right are the patient's: the image's left shows the patient's right.
+    Left and right are those of the patient: the left of the image shows the patient's right.
 
     Args:
         regions: The regions of the classes in mm, in a frame that may be rotated relative to the image.
 
     Returns:
-        The measurements by name. Each name ends in the unit:
+        The measurements by name. A name ends in its unit, except that ratios have none:
 
-        - ``canal_ap_mm``: distance along v through the sac's centroid, from disc to posterior element.
+        - ``canal_ap_mm``: distance along v through the sac's centroid, from the disc to the posterior element.
         - ``canal_ap_min_mm``: the smallest such distance within 3 mm on either side.
         - ``sac_ap_mm``, ``sac_transverse_mm``: longest chord of the sac along v and along u.
         - ``disc_ap_mm``: longest chord of the disc along v.
         - ``sac_area_mm2``, ``disc_area_mm2``: enclosed areas.
         - ``canal_area_mm2``: area of sac and AAP between the medial edges of the posterior element. On each side, the
-          medial edge is where the line along u through the sac's centroid first meets the posterior element or, if
-          that begins further back, its foremost point.
-        - ``sac_disc_area_ratio``, ``sac_disc_ap_ratio``, ``sac_canal_area_ratio``.
-        - ``foramen_left_mm``, ``foramen_right_mm``: smallest distance from disc to posterior element, lateral to the
-          sac.
-        - ``bulge_mm``: how far the disc's posterior third extends beyond an ellipse fitted to the rest of its
-          outline.
+          medial edge is the point at which the line along u through the sac's centroid first meets the posterior
+          element or, if the posterior element begins further back, its most anterior point.
+        - ``sac_disc_area_ratio``, ``sac_disc_ap_ratio``, ``sac_canal_area_ratio``: ratios of the values above.
+        - ``foramen_left_mm``, ``foramen_right_mm``: smallest distance from the disc to the posterior element lateral
+          to the sac.
+        - ``bulge_mm``: largest distance by which the disc's posterior third extends beyond an ellipse fitted to the
+          rest of its outline.
     """
     across = compute_principal_axis(regions.disc)
     back = np.array((-across[1], across[0]))
@@ -116,7 +117,7 @@ def get_boundary_edges(shape: BaseGeometry) -> BoundaryEdges:
 
 
 def find_boundary_crossings(edges: BoundaryEdges, at: float, along: int) -> FloatArray:
-    """Return where a line parallel to an axis crosses a boundary.
+    """Return the positions at which a line parallel to an axis crosses a boundary.
 
     Args:
         edges: The edges of the boundary.
@@ -135,7 +136,7 @@ def find_boundary_crossings(edges: BoundaryEdges, at: float, along: int) -> Floa
 
 
 def true_longest_chord(shape: BaseGeometry, along: int) -> float:
-    """Return the length of the longest straight line within a shape along an axis, mm.
+    """Return the length of the longest chord of a shape along an axis, mm.
 
     The longest chord of a polygon passes through one of its corners.
     """
@@ -174,7 +175,7 @@ def true_foramen_width(disc: BaseGeometry, posterior: BaseGeometry, sac: BaseGeo
 
 
 def true_bulge(disc: BaseGeometry) -> float:
-    """Return how far the disc's posterior third extends beyond the ellipse fitted to the rest of its outline, mm."""
+    """Return the largest extension of the disc's posterior third beyond an ellipse fitted to the rest, mm."""
     from skimage.measure import EllipseModel
 
     ring = disc.boundary

@@ -1,7 +1,7 @@
 """The version of the phantom."""
 
 PHANTOM_VERSION = 5
-"""Version of the pixels: it is raised whenever the same parameters give different pixels.
+"""Version of the rendering, which is incremented whenever the same parameters produce different pixels.
 
-It is part of the folder names of phantom data sets, so sets of earlier versions are kept.
+It is part of the folder name of a phantom data set, so data sets of earlier versions are not overwritten.
 """

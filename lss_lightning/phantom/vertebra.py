@@ -8,7 +8,7 @@ from enum import Enum
 from lss_lightning.phantom.shapes import BACK, Blob, Bump, Capsule
 from lss_lightning.phantom.spine import Spine
 
-# Distance that the disc extends beyond the vertebra's rim, mm.
+# Distance by which the disc extends beyond the vertebra's rim, mm.
 _OVERHANG = 2.0
 
 
@@ -28,8 +28,8 @@ class Vertebra:
     Attributes:
         disc: The disc that the vertebra replaces in the slice.
         body: Outline of the vertebral body.
-        pedicles: Bridges to the articular processes. Empty below the pedicles.
-        veins: The basivertebral vein, its trunk at the back and its two branches. Empty at other heights.
+        pedicles: Bridges from the body to the articular processes. Empty below the pedicles.
+        veins: The basivertebral vein: its posterior trunk and its two branches. Empty at other heights.
     """
 
     disc: Blob
@@ -39,7 +39,7 @@ class Vertebra:
 
 
 def build_vertebra(spine: Spine, height: SliceHeight) -> Vertebra:
-    """Build the vertebra next to a disc: without the disc's overhang and bulge, and narrower at its middle."""
+    """Build the vertebra next to a disc, without the disc's overhang and bulge, and narrower at mid-height."""
     disc = spine.disc
     waist = 1.0 if height is SliceHeight.VEIN else 0.0
     margin = _OVERHANG + waist

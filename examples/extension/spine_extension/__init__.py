@@ -1,1 +1,1 @@
-"""A network, loss, data source, split, metric, callback and logger outside ``lss_lightning``."""
+"""Example extensions of ``lss_lightning``: a network, loss, data source, split, metric, callback and logger."""

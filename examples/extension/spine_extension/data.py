@@ -24,7 +24,7 @@ FIELD_OF_VIEW = 160.0
 
 @dataclass(frozen=True, kw_only=True)
 class EllipseSource(DataSource):
-    """Two slices of each patient. Its fields are settings: ``data.patients=12``.
+    """A data source with two slices per patient. Its fields are settings, for example ``data.patients=12``.
 
     Attributes:
         patients: Number of patients.
@@ -35,12 +35,12 @@ class EllipseSource(DataSource):
 
     @property
     def labels(self) -> LabelSet:
-        """Background, disc and sac."""
+        """The classes background, disc and sac."""
         return LabelSet.from_codes({"background": 0, "disc": 1, "sac": 2}, ["background"])
 
     @property
     def disclaimer(self) -> str:
-        """The disclaimer that every page about this data shows."""
+        """The disclaimer shown in every HTML report on this data."""
         return "Research use only. Ellipses: no clinical meaning."
 
     def prepare(self) -> None:

@@ -13,10 +13,10 @@ from pytorch_lightning.utilities import rank_zero_only
 
 
 class JsonLinesLogger(Logger):
-    """Appends settings and metrics to ``log.jsonl``.
+    """A logger that appends settings and metrics to ``log.jsonl``.
 
     Args:
-        save_dir: The folder of the file. ``lss_lightning`` passes a folder in the run directory.
+        save_dir: Folder of ``log.jsonl``. If it is not set, ``lss_lightning`` passes a folder in the run directory.
     """
 
     def __init__(self, save_dir: str) -> None:
@@ -30,7 +30,7 @@ class JsonLinesLogger(Logger):
 
     @property
     def version(self) -> str:
-        """The version: empty, because a file has none."""
+        """The version, which is empty because the file has none."""
         return ""
 
     @rank_zero_only

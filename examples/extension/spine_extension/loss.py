@@ -11,8 +11,9 @@ class GeneralisedCrossEntropy(nn.Module):
     """A loss that is robust to wrong labels (Zhang & Sabuncu, NeurIPS 2018, equation 6).
 
     Args:
-        q: Above 0 and at most 1. Towards 0 the loss approaches cross-entropy; 1 gives the mean absolute error.
-        ignore_index: The value of pixels that are ignored.
+        q: Exponent above 0 and at most 1. As q approaches 0, the loss approaches cross-entropy. With q = 1, it is the
+            mean absolute error.
+        ignore_index: Target value of pixels that are ignored.
     """
 
     def __init__(self, q: float = 0.7, ignore_index: int = -100) -> None:

@@ -8,10 +8,10 @@ from torchmetrics import Metric
 
 
 class VolumetricSimilarity(Metric):
-    """Agreement of the sizes of a class, whatever its position (Taha & Hanbury, BMC Med Imaging 2015, equation 21).
+    """Similarity of the sizes of a class, regardless of position (Taha & Hanbury, BMC Med Imaging 2015, equation 21).
 
     Args:
-        class_index: The class.
+        class_index: Index of the class.
     """
 
     higher_is_better = True
@@ -25,10 +25,10 @@ class VolumetricSimilarity(Metric):
         self.add_state("true", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count the pixels of the class in class indices (N,)."""
+        """Count the pixels of the class in predicted and true class indices, each of shape (N,)."""
         self.predicted += (preds == self.class_index).sum()
         self.true += (target == self.class_index).sum()
 
     def compute(self) -> Tensor:
-        """Return the similarity, from 0 to 1, or NaN if neither contains the class."""
+        """Return the similarity from 0 to 1, or NaN if neither predictions nor labels contain the class."""
         return 1 - (self.predicted - self.true).abs() / (self.predicted + self.true)

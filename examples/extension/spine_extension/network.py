@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class DilatedNet(nn.Module):
-    """3x3 convolutions whose dilation doubles, after Yu & Koltun (ICLR 2016).
+    """A network of 3x3 convolutions whose dilation doubles from layer to layer, after Yu & Koltun (ICLR 2016).
 
     Args:
         in_channels: Number of image channels.

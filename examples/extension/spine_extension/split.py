@@ -1,4 +1,4 @@
-"""Leave one patient out."""
+"""A split that leaves one patient out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lss_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class LeaveOneOut(SplitProtocol):
-    """Tests on one patient, selects the checkpoint on the next one, and trains on the others.
+    """A split that tests on one patient, selects the checkpoint on the next patient and trains on the others.
 
     Attributes:
-        patient: Index of the tested patient, from 0.
+        patient: Index of the test patient, from 0.
     """
 
     protocol: ClassVar[str] = "leave_one_out"
@@ -26,7 +26,7 @@ class LeaveOneOut(SplitProtocol):
     patient: NonNegativeInt = 0
 
     def divide(self, slices: Sequence[Slice]) -> Split:
-        """Divide patients.
+        """Divide the slices by patient.
 
         Raises:
             UserError: If there are fewer than three patients, or no patient with this index.
@@ -46,5 +46,5 @@ class LeaveOneOut(SplitProtocol):
 
     @property
     def selection_part(self) -> str:
-        """The validation set."""
+        """The part on which the checkpoint is selected: the validation set."""
         return "val"
