@@ -22,7 +22,7 @@ def shuffle_units(units: Sequence[str], seed: int) -> list[str]:
 
 
 def count_fraction(count: int, fraction: float) -> int:
-    """Return a fraction of a count, rounded down; a small offset keeps 0.8 · 10 from becoming 7."""
+    """Return a fraction of a count, rounded down. A small offset keeps (1 − 0.9) · 10 from becoming 0."""
     return math.floor(count * fraction + 1e-9)
 
 
