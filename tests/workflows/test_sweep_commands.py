@@ -13,10 +13,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from lss_lightning.runs.layout import RunFolder
+from lss_lightning.workflows.training.precision import STORE
 from tests.workflows.processes import command, python
 from tests.workflows.quick_runs import QUICK, rows
 
 SWEEP_FILES = {"multirun.yaml", "sweep.yaml", "sweep.md", "sweep.csv"}
+MEASURED_FILES = {STORE, f".{STORE}.lock"}  # on a CPU with bf16
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def test_each_job_has_its_own_folder_devices_and_objective_also_when_resumed(lin
     record = "+hydra.callbacks.record._target_=tests.workflows.test_sweep_commands.RecordObjectives"
     done = train(*line, "trainer.devices=2,1", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}", record)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"0", "1", "objectives.txt", *SWEEP_FILES}
+    assert {path.name for path in folder.iterdir()} - MEASURED_FILES == {"0", "1", "objectives.txt", *SWEEP_FILES}
     objectives = [json.loads((folder / job / "metrics.json").read_text())["validation"]["objective"] for job in "01"]
     assert [float(line) for line in (folder / "objectives.txt").read_text().split()] == objectives
     assert ["2 × cpu" in line for line in done.stdout.splitlines() if "× cpu" in line] == [True, False]
@@ -152,7 +154,7 @@ def test_parallel_jobs_fail_independently(launcher, line, root):
     whole = [text for text in line if not text.startswith("model.")]
     done = command("train.py", *whole, f"hydra/launcher={launcher}", *grid)
     assert done.returncode == 1, done.stderr
-    assert {path.name for path in folder.iterdir()} - {".submitit"} == {"0", "1", *SWEEP_FILES}
+    assert {path.name for path in folder.iterdir()} - {".submitit", *MEASURED_FILES} == {"0", "1", *SWEEP_FILES}
     assert listed(folder) == {"1": "finished", "0": "failed"}
     assert (folder / "1/metrics.json").is_file()
     assert done.stdout.count(", failed: encoder test_resnet has stride 32") == 1
