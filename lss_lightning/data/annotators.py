@@ -46,7 +46,7 @@ def find_annotator_maps(root: Path) -> AnnotatorMaps:
 
 
 def _list_maps(folder: Path | ZipPath) -> Iterator[tuple[str, ImageFile, re.Match[str]]]:
-    """Yield the annotator, the file and the match of its name for each map in the annotators' folders."""
+    """Yield the annotator, the file and the file-name match for each map in the annotators' folders."""
     if not folder.is_dir():
         return
     children: list[Path | ZipPath] = sorted(folder.iterdir(), key=lambda path: path.name)

@@ -183,7 +183,7 @@ class SliceMeasurements:
 
 
 def find_withheld(flags: Iterable[Flag]) -> dict[str, str]:
-    """Return the measurements that flags undermine, each with the message of the first such flag."""
+    """Return the measurements that flags make unreliable, each with the message of the first such flag."""
     reasons: dict[str, str] = {}
     for flag in flags:
         reasons = dict.fromkeys(flag.undermines, flag.message) | reasons

@@ -70,7 +70,7 @@ def flag_plausibility(
     labels: LabelSet,
     spacing: tuple[float, float] | None,
 ) -> Iterator[Flag]:
-    """Flag an image that is probably not an axial lumbar slice, which withholds all measurements.
+    """Flag an image that is probably not an axial lumbar slice. The flag withholds all measurements.
 
     Args:
         image: (C, H, W) uint8, the input of the network.
