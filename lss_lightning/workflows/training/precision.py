@@ -7,7 +7,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,24 +73,22 @@ def measure_training_step(config: TrainConfig, data: SliceDataModule, folder: Pa
     spec, size = make_spec(config, image.shape[0]), (IMAGES, *image.shape)
 
     def measure() -> StepTimes:
-        return time_steps(spec.build(), torch.rand(size), training=True)
+        return time_steps(spec.build(), torch.rand(size))
 
     if sweep := find_sweep_folder(folder):
         return measure_once(sweep / STORE, "all jobs", measure)
     store = folder if config.paths.cache is None else Path(config.paths.cache)
-    return measure_once(store / STORE, describe_step(str(spec), size, read_cpu_flags(), training=True), measure)
+    return measure_once(store / STORE, describe_step(str(spec), size, read_cpu_flags()), measure)
 
 
-def measure_once(store: Path | None, key: str, measure: Callable[[], StepTimes]) -> StepTimes:
+def measure_once(store: Path, key: str, measure: Callable[[], StepTimes]) -> StepTimes:
     """Return the stored times of a step, or measure and store them. Other processes wait for the measurement.
 
     Args:
-        store: The JSON file of the times. If None, the times are not stored.
+        store: The JSON file of the times.
         key: A text that identifies the conditions of the measurement: machine, network and image size.
         measure: The function that measures the times.
     """
-    if store is None:
-        return measure()
     store.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(store.with_name(f".{store.name}.lock")):
         times = _read_times(store)
@@ -101,50 +98,47 @@ def measure_once(store: Path | None, key: str, measure: Callable[[], StepTimes])
         return times[key]
 
 
-def describe_step(network: str, size: tuple[int, ...], flags: frozenset[str], *, training: bool) -> str:
+def describe_step(network: str, size: tuple[int, ...], flags: frozenset[str]) -> str:
     """Return the key of a measurement.
 
     Args:
         network: A text that identifies the architecture.
         size: The shape of the images.
         flags: The flags of the CPU that name its relevant instruction sets.
-        training: Whether the step includes the backward pass.
     """
     digest = hashlib.sha256(network.encode()).hexdigest()[:16]
     machine = f"{' '.join(sorted(flags))}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    return f"{machine}, {digest}, {'x'.join(map(str, size))}, {'training' if training else 'inference'}"
+    return f"{machine}, {digest}, {'x'.join(map(str, size))}"
 
 
-def time_steps(network: nn.Module, images: Tensor, *, training: bool) -> StepTimes:
-    """Measure the duration of a step in both precisions, alternating between them, after a warm-up step in each.
+def time_steps(network: nn.Module, images: Tensor) -> StepTimes:
+    """Measure the duration of a training step in both precisions in turns, after a warm-up step in each.
 
     The weights of the network do not change, but its batch-norm statistics do. Pass a copy to preserve them.
 
     Args:
         network: The network, which maps (B, C, H, W) to (B, K, H, W).
         images: The images, (B, C, H, W), float32.
-        training: Whether the step includes the backward pass.
     """
-    network = network.to(memory_format=torch.channels_last).train(training)
+    network = network.to(memory_format=torch.channels_last).train()
     images = images.contiguous(memory_format=torch.channels_last)
     durations: dict[bool, list[float]] = {True: [], False: []}
     with torch.random.fork_rng(devices=[]):  # the network may have dropout
         for repeat in range(REPEATS + 1):
             for bf16, measured in durations.items():
                 start = time.perf_counter()
-                _take_step(network, images, bf16=bf16, training=training)
+                _take_step(network, images, bf16=bf16)
                 if repeat:
                     measured.append(time.perf_counter() - start)
     return StepTimes(statistics.median(durations[True]), statistics.median(durations[False]))
 
 
-def _take_step(network: nn.Module, images: Tensor, *, bf16: bool, training: bool) -> None:
-    with nullcontext() if training else torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+def _take_step(network: nn.Module, images: Tensor, *, bf16: bool) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = network(images)
-    if training:
-        heads = output if isinstance(output, list | tuple) else [output]
-        torch.stack([head.float().square().mean() for head in heads]).sum().backward()
-        network.zero_grad()
+    heads = output if isinstance(output, list | tuple) else [output]
+    torch.stack([head.float().square().mean() for head in heads]).sum().backward()
+    network.zero_grad()
 
 
 def _read_times(store: Path) -> dict[str, StepTimes]:

@@ -111,7 +111,7 @@ def test_the_measured_precision_is_stored_and_kept_by_every_command(tree, tmp_pa
     set_machine(monkeypatch, flags=BF16_CPU)
     measured = []
 
-    def time_steps(network, images, *, training):
+    def time_steps(network, images):
         measured.append(tuple(images.shape))
         return SLOW_BF16
 
