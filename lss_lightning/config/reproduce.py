@@ -132,7 +132,7 @@ class ReproduceConfig:
         logger: Loggers of all training runs.
         examples: The slices that loggers show.
         paths: The folders to which runs and data are written.
-        forwarded: Overrides for every training run, which follow those of the size.
+        forwarded: Overrides for every training run. They are applied after the overrides of the size.
 
     Raises:
         UserError: If the size does not fit the data.
